@@ -1,0 +1,54 @@
+# Every target is one thing a person would want done.  A machine needs Python 3.11 and make.
+PYTHON ?= python3
+BIN := .venv/bin
+.PHONY: help run test check lint types layers suite fmt soak bench lock clean
+.DEFAULT_GOAL := help
+
+help:     ## what can be asked for
+	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: .venv/run.stamp   ## a three-node cluster on loopback, alive; Ctrl-C stops it
+	$(BIN)/unidesk demo
+
+test: .venv/dev.stamp  ## the default suite, under five minutes
+	$(BIN)/pytest -q -n auto -m "not slow"
+
+check: lint types layers test ## what decides whether a change lands
+
+lint: .venv/dev.stamp  ## ruff: faults and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/dev.stamp ## mypy, strict
+	$(BIN)/mypy
+
+layers: .venv/dev.stamp ## wal <- cluster <- node, never back
+	$(BIN)/lint-imports --no-cache
+
+fmt: .venv/dev.stamp   ## mend format and simple faults
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+suite: .venv/dev.stamp ## everything, also what is slow
+	$(BIN)/pytest -q -n auto
+
+lock:     ## requirements*.txt anew, with hashes (needs uv)
+	uv pip compile --universal --generate-hashes --no-header -q --python-version 3.11 pyproject.toml -o requirements.txt
+	uv pip compile --universal --generate-hashes --no-header -q --python-version 3.11 pyproject.toml --group dev --extra postgres -o requirements-dev.txt
+
+clean:    ## forget the environment; the demo's data stays
+	rm -rf .venv
+
+# Editable, so a checkout is what runs.  `compileall` spares every start a recompile.
+.venv/run.stamp: requirements.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "unidesk needs Python 3.11 or newer; say make PYTHON=/path/to/python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
+	$(BIN)/python -m compileall -q .venv/lib wal cluster node || true
+	touch $@
+
+.venv/dev.stamp: requirements-dev.txt .venv/run.stamp
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(BIN)/python -m compileall -q .venv/lib || true
+	touch $@

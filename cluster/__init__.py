@@ -1,0 +1,1 @@
+"""What all nodes agree on: commands, state machine, routing, consensus."""

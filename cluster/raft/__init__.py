@@ -1,0 +1,1 @@
+"""Raft: PySyncObj as a core without I/O, behind a guard that closes its holes."""

@@ -1,0 +1,1 @@
+"""Which queue a conversation goes to, and which agent it is offered to.  No I/O."""

@@ -1,0 +1,230 @@
+"""Commands: everything that may change the replicated state.  No I/O.
+
+A command is a request in the past tense of nobody: it asks, `Machine` decides.  Whoever
+proposes puts ids and choices in; time comes with the log entry (`cluster.state.entry`).
+Encoded as a msgpack array that begins with the command's tag, so fields are only ever
+added at the end, with a default.
+
+    who proposes        command
+    ------------        -------
+    a visitor           OpenConversation, SendMessage, CloseConversation
+    an agent            SendMessage, SetStatus, AcceptOffer, DeclineOffer, TransferConversation,
+                        CloseConversation
+    an operator         ApplyRules
+    the node            OpenSession, LoseSession, CloseSession, BootNode
+    the leader          RouteConversation, MakeOffer, ExpireOffer, ExpireSession, LoseNode,
+                        PurgeConversations
+
+Times are integer milliseconds of cluster time; ids are ULIDs as text.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+PrincipalKind = Literal["visitor", "agent", "supervisor", "operator", "service", "system"]
+Visibility = Literal["all", "agents"]
+
+
+class By(msgspec.Struct, frozen=True, array_like=True):
+    """Who acts: the principal of the token, as everybody will see it in the event."""
+
+    kind: PrincipalKind
+    id: str
+    name: str = ""
+
+
+SYSTEM = By("system", "unidesk")
+
+
+class _Command(msgspec.Struct, frozen=True, array_like=True, tag_field="op", tag=True):
+    """The encoding that all commands share."""
+
+
+class OpenConversation(_Command, frozen=True, tag="cv.open"):
+    cv: str
+    by: By
+    key: str
+    channel: str = "web"
+    lang: str = ""
+    subject: str = ""
+    tags: dict[str, Any] = {}
+    attrs: dict[str, Any] = {}
+    queue_hint: str = ""
+    text: str = ""
+    mid: str = ""
+    """Id of the first message; used when `text` is given."""
+
+
+class RouteConversation(_Command, frozen=True, tag="cv.route"):
+    """The router's decision; refused when the conversation is no longer unrouted."""
+
+    cv: str
+    queue: str
+    priority: int
+    rule: str
+    rev: int
+    """Revision of the rule set that decided."""
+    skills: tuple[str, ...] = ()
+    """Skills an agent must hold to be offered it."""
+
+
+class SendMessage(_Command, frozen=True, tag="msg.send"):
+    cv: str
+    mid: str
+    by: By
+    key: str
+    type: Literal["text", "file", "card", "event"]
+    body: Any
+    visibility: Visibility = "all"
+    reply_to: str = ""
+    fence: int | None = None
+    after: int | None = None
+
+
+class SetStatus(_Command, frozen=True, tag="status.set"):
+    by: By
+    agent: str
+    status: Literal["online", "away", "busy", "offline", "transfer_only"]
+    reason: str = ""
+
+
+class OpenSession(_Command, frozen=True, tag="session.open"):
+    """An agent's socket said hello at `node`; opening a known `sid` again moves it there."""
+
+    sid: str
+    by: By
+    node: str
+    boot: str
+    skills: dict[str, int] = {}
+    capacity: int = 1
+
+
+class LoseSession(_Command, frozen=True, tag="session.lose"):
+    """The socket broke: the grace period starts.  Refused unless it is still at `node`, `boot`."""
+
+    sid: str
+    node: str
+    boot: str
+
+
+class CloseSession(_Command, frozen=True, tag="session.close"):
+    """The agent logged out: no grace."""
+
+    sid: str
+
+
+class ExpireSession(_Command, frozen=True, tag="session.expire"):
+    """The grace period of a lost session is over; re-checked against its deadline."""
+
+    sid: str
+
+
+class BootNode(_Command, frozen=True, tag="node.boot"):
+    """A node process began; sessions of its earlier boots are lost from here on."""
+
+    node: str
+    boot: str
+    url: str
+
+
+class LoseNode(_Command, frozen=True, tag="node.lose"):
+    """The leader has not heard `boot` of `node` for the grace period."""
+
+    node: str
+    boot: str
+
+
+class MakeOffer(_Command, frozen=True, tag="offer.make"):
+    """The dispatcher's choice; every condition of it is checked again when applied."""
+
+    oid: str
+    cv: str
+    agent: str
+    ttl_ms: int
+
+
+class AcceptOffer(_Command, frozen=True, tag="offer.accept"):
+    oid: str
+    by: By
+    key: str
+
+
+class DeclineOffer(_Command, frozen=True, tag="offer.decline"):
+    oid: str
+    by: By
+    reason: str = ""
+
+
+class ExpireOffer(_Command, frozen=True, tag="offer.expire"):
+    oid: str
+
+
+class TransferConversation(_Command, frozen=True, tag="cv.transfer"):
+    """Cold transfer: the owner lets go, the conversation waits with its original age."""
+
+    cv: str
+    by: By
+    key: str
+    to_agent: str = ""
+    to_queue: str = ""
+    note: str = ""
+    fence: int | None = None
+
+
+class CloseConversation(_Command, frozen=True, tag="cv.close"):
+    cv: str
+    by: By
+    key: str
+    reason: str = ""
+
+
+class ApplyRules(_Command, frozen=True, tag="rules.apply"):
+    by: By
+    files: dict[str, str]
+    """File name to TOML text, already compiled without error by whoever proposes."""
+    queues: dict[str, int]
+    """Queue name to its time to accept, in milliseconds, as compiled from `files`."""
+    rev_expected: int | None = None
+
+
+class PurgeConversations(_Command, frozen=True, tag="cv.purge"):
+    """Forget conversations closed longer ago than the retention; others named are left."""
+
+    cvs: tuple[str, ...]
+
+
+Command = (
+    OpenConversation
+    | RouteConversation
+    | SendMessage
+    | SetStatus
+    | OpenSession
+    | LoseSession
+    | CloseSession
+    | ExpireSession
+    | BootNode
+    | LoseNode
+    | MakeOffer
+    | AcceptOffer
+    | DeclineOffer
+    | ExpireOffer
+    | TransferConversation
+    | CloseConversation
+    | ApplyRules
+    | PurgeConversations
+)
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Command)
+
+
+def encode(command: Command) -> bytes:
+    """Return the command as one msgpack array."""
+    return _encoder.encode(command)
+
+
+def decode(data: bytes) -> Command:
+    """Return the command in `data`; raise `msgspec.DecodeError` where it is none."""
+    command: Command = _decoder.decode(data)
+    return command

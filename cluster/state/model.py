@@ -1,0 +1,142 @@
+"""The values of the replicated state.  No I/O.
+
+Every value is immutable and replaced as a whole, so a copy of the dictionaries that hold
+them is a snapshot that a thread may write while the loop goes on.
+
+    conversation   new ──routed──▶ waiting ──offered──▶ offered ──accepted──▶ assigned ──▶ closed
+                                     ▲                    │                      │
+                                     └─declined, timed out, lost── ─transferred──┘
+    agent          present (a live session) x status; eligible: present, online, below capacity
+    session        live ──socket broke, node died──▶ lost ──grace over──▶ gone
+
+Times are integer milliseconds of cluster time.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+from cluster.state.commands import By
+
+ConversationState = Literal["new", "waiting", "offered", "assigned", "closed"]
+AgentStatus = Literal["online", "away", "busy", "offline", "transfer_only"]
+OfferEnd = Literal["accepted", "declined", "timeout", "withdrawn", "closed", "lost"]
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One durable thing that happened in a conversation; `seq` is 1, 2, 3 ... without a gap."""
+
+    seq: int
+    type: str
+    by: By
+    ts: int
+    mid: str = ""
+    data: dict[str, Any] = {}
+    """What the type adds: `body`, `agent`, `fence`, `queue`, `reason` ..."""
+    hidden: bool = False
+    """Visitors see only that there was an event, not what."""
+
+
+class Conversation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One conversation with the live tail of its events."""
+
+    cv: str
+    visitor: str
+    """Principal id of who opened it."""
+    visitor_name: str
+    channel: str
+    lang: str
+    subject: str
+    tags: dict[str, Any]
+    attrs: dict[str, Any]
+    opened_ms: int
+    state: ConversationState = "new"
+    queue: str = ""
+    queue_hint: str = ""
+    priority: int = 0
+    rule: str = ""
+    rev: int = 0
+    skills: tuple[str, ...] = ()
+    target: str = ""
+    """Agent it was transferred to by name; only they are offered it."""
+    owner: str = ""
+    fence: int = 0
+    """Counts assignments; a message with an older one is refused."""
+    offer: str = ""
+    passed: tuple[str, ...] = ()
+    """Agents who declined or let an offer lapse since the last owner; asked last."""
+    seq: int = 0
+    tail: tuple[Event, ...] = ()
+    """The newest events, at most `EVENTS_TAIL_MAX`; `tail[-1].seq == seq`."""
+    closed_ms: int = 0
+
+
+class Agent(msgspec.Struct, frozen=True, omit_defaults=True):
+    agent: str
+    name: str
+    skills: dict[str, int]
+    capacity: int
+    status: AgentStatus = "offline"
+    reason: str = ""
+    sessions: tuple[str, ...] = ()
+    """Sessions that are live or in their grace period."""
+    idle_since_ms: int = 0
+    conversations: tuple[str, ...] = ()
+    offers: tuple[str, ...] = ()
+
+    @property
+    def load(self) -> int:
+        """Conversations held and offers pending: what counts against capacity."""
+        return len(self.conversations) + len(self.offers)
+
+
+class Offer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A pending offer; one that ended is forgotten but for its event."""
+
+    oid: str
+    cv: str
+    agent: str
+    made_ms: int
+    deadline_ms: int
+
+
+class Session(msgspec.Struct, frozen=True, omit_defaults=True):
+    sid: str
+    agent: str
+    node: str
+    boot: str
+    since_ms: int
+    lost_ms: int = 0
+    """When its socket broke; 0 while it is live."""
+
+
+class NodeInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    node: str
+    boot: str
+    url: str
+    lost_ms: int = 0
+
+
+class Remembered(msgspec.Struct, frozen=True, array_like=True):
+    """The result of an idempotency key."""
+
+    digest: int
+    """Checksum of the command's meaning: the same key for something else is refused."""
+    at_ms: int
+    result: dict[str, Any]
+
+
+class RuleSetRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    rev: int
+    digest: str
+    by: By
+    at_ms: int
+    files: dict[str, str]
+    queues: dict[str, int]
+
+
+class AuditRecord(msgspec.Struct, frozen=True, array_like=True):
+    at_ms: int
+    by: By
+    what: str
+    detail: dict[str, Any] = {}

@@ -1,0 +1,93 @@
+"""What applying a command says, and what follows from it for those who watch.  No I/O.
+
+`Done` and `Refused` go back to the proposer; notices go to every node's own subscribers,
+in the order in which they happened.  Refusal codes are those of `unidesk.v1`.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+from cluster.state.model import Event, Offer, OfferEnd
+
+RefusalCode = Literal[
+    "bad_request",
+    "forbidden",
+    "not_found",
+    "closed",
+    "not_owner",
+    "stale",
+    "offer_gone",
+    "at_capacity",
+    "conflict",
+    "key_reused",
+    "too_large",
+    "internal",
+]
+
+
+class Done(msgspec.Struct, frozen=True):
+    """The command holds; `result` is the reply's `r`, `dup` that an earlier copy did it."""
+
+    result: dict[str, Any] = {}
+    dup: bool = False
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """The command changed nothing."""
+
+    code: RefusalCode
+    message: str
+    data: dict[str, Any] = {}
+
+
+Outcome = Done | Refused
+
+
+class Appended(msgspec.Struct, frozen=True):
+    """`event` was appended to conversation `cv`."""
+
+    cv: str
+    event: Event
+
+
+class OfferMade(msgspec.Struct, frozen=True):
+    offer: Offer
+
+
+class OfferGone(msgspec.Struct, frozen=True):
+    offer: Offer
+    why: OfferEnd
+
+
+class AgentChanged(msgspec.Struct, frozen=True):
+    """Status, presence, load or profile of `agent` changed; read the state for how."""
+
+    agent: str
+
+
+class SessionGone(msgspec.Struct, frozen=True):
+    """Session `sid` ended, or moved away from `node`, `boot`."""
+
+    sid: str
+    node: str
+    boot: str
+
+
+class RulesApplied(msgspec.Struct, frozen=True):
+    rev: int
+
+
+class ConversationPurged(msgspec.Struct, frozen=True):
+    cv: str
+
+
+Notice = (
+    Appended
+    | OfferMade
+    | OfferGone
+    | AgentChanged
+    | SessionGone
+    | RulesApplied
+    | ConversationPurged
+)

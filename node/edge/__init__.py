@@ -1,0 +1,1 @@
+"""The server core: sockets to messages and back."""

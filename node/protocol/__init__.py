@@ -1,0 +1,1 @@
+"""The language of clients, `unidesk.v1`.  No I/O."""

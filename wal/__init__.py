@@ -1,0 +1,1 @@
+"""Bytes that survive: records, segments, recovery, hard state, snapshots."""
