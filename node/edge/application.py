@@ -1,0 +1,46 @@
+"""What the edge asks of the program behind it.  No I/O.
+
+    request --on_request--> Response, or a factory of one that may wait
+    upgrade --on_upgrade--> subprotocol --on_open--> (on_message)* --on_close--> forgotten
+                        `-> Response that refuses
+
+All callbacks but the factory are synchronous, run on the one loop, and must return at once.
+`on_close` comes exactly once after `on_open`, always on its own: never from inside a call of
+`send_frame` or `close`, so a fan-out may iterate over what `on_close` changes.  An exception
+closes the connection it was raised for (1011, or 500 for a request) and nothing else.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol, runtime_checkable
+
+from node.edge.connection import Connection
+from node.edge.http import Request, Response
+
+ResponseFactory = Callable[[], Awaitable[Response]]
+
+
+class Application(Protocol):
+    """The program behind an `EdgeServer`."""
+
+    def on_request(self, request: Request) -> Response | ResponseFactory:
+        """Answer a request; a factory runs in a task, and later requests of the client wait."""
+
+    def on_upgrade(self, request: Request) -> str | Response | None:
+        """Choose one of `request.subprotocols` (or none), or refuse with a response."""
+
+    def on_open(self, connection: Connection) -> None:
+        """A WebSocket is there; frames may be sent."""
+
+    def on_message(self, connection: Connection, payload: bytes, text: bool) -> None:
+        """A whole message came; `text` says that it is UTF-8."""
+
+    def on_close(self, connection: Connection, code: int) -> None:
+        """The WebSocket is over: the close code that was received or sent, 1006 without one."""
+
+
+@runtime_checkable
+class OverflowListener(Protocol):
+    """An application that has a last word for a consumer that is too slow."""
+
+    def on_overflow(self, connection: Connection) -> bytes | None:
+        """Return a frame to put before the close frame (4003), or None.  Nothing else is sent."""

@@ -1,0 +1,198 @@
+"""One WebSocket: what the application sends on, and how its end is agreed.
+
+Talks to its socket through `Stream`; never waits, never raises to the application.
+
+    what happens                              on the wire               `on_close` hears
+    close(code) and the peer answers          our code, its answer      our code
+    the peer closes                           its code, our echo        its code (1005 if none)
+    bad frame, bad UTF-8, message too big     1002, 1007, 1009          that code
+    outbox full                               last frame, 4003          4003
+    silent after a ping                       4002                      4002
+    the application raised                    1011                      1011
+    EOF or reset                              -                         1006
+
+An idle connection owns its slots, its descriptor and its peer's name; no task, no buffer, no
+decoder.
+
+Source: RFC 6455, sections 5.5.1 and 7.
+"""
+
+from typing import TYPE_CHECKING
+
+from node.edge.decoder import Decoder, Message, PeerClose, Ping, Pong, Violation
+from node.edge.frame import ABNORMAL, encode_close, encode_ping, encode_pong
+from node.edge.stream import CLOSING, FLUSHING, GONE, OPEN, Stream
+from node.protocol.codes import Close
+
+if TYPE_CHECKING:
+    from node.edge.reactor import Reactor
+
+INTERNAL_ERROR = 1011
+GOING_AWAY = 1001
+
+_PING = encode_ping()
+_NEVER = 0.0
+
+
+class Connection(Stream):
+    """One WebSocket, as the application holds it.
+
+    `data` is the application's own; `subprotocol` is what `on_upgrade` chose; `peer` is
+    `address:port`.
+    """
+
+    __slots__ = ("_code", "_decoder", "_pinged", "_seen", "data", "subprotocol")
+
+    established = True
+
+    def __init__(self, reactor: "Reactor", fd: int, peer: str, subprotocol: str | None) -> None:
+        super().__init__(reactor, fd, peer)
+        self._decoder: Decoder | None = None
+        self._code = 0  # none yet
+        self._seen = reactor.now
+        self._pinged = _NEVER
+        self.data: object | None = None
+        self.subprotocol = subprotocol
+
+    # What the application calls.
+
+    @property
+    def open(self) -> bool:
+        """Whether frames can still be sent and messages still come."""
+        return self.state is OPEN
+
+    def send_frame(self, data: bytes, *, ephemeral: bool = False) -> None:
+        """Send an encoded frame; on a connection that is not open this does nothing.
+
+        With more than the outbox allows waiting already, an ephemeral frame is dropped and an
+        ordinary one ends the connection with 4003: never a silent gap.
+        """
+        if self.state is not OPEN:
+            return
+        if self._outbox is not None and not self._has_room(len(data), ephemeral):
+            if ephemeral:
+                self._reactor.counters.ephemeral_dropped += 1
+            elif self.fd >= 0:
+                self._overflow()
+            return
+        self._reactor.counters.messages_out += 1
+        self.write(data)
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Send a close frame after what waits, and give the peer `close_wait_s` to answer it."""
+        if self.state is not OPEN:
+            return
+        self.state = CLOSING
+        self._code = code
+        self.write(encode_close(code, reason))
+        if self.fd >= 0:
+            self.look_at(self._reactor.clock() + self._reactor.limits.close_wait_s)
+
+    # What the reactor calls.
+
+    def received(self, data: bytes) -> None:
+        """Decode input and hand its messages to the application."""
+        self._seen = self._reactor.now
+        events, self._decoder = self._reactor.decoders.decode(self._decoder, data)
+        for event in events:
+            if isinstance(event, Message):  # before all others: nearly always
+                self._hear(event)
+            else:
+                self._handle(event)
+
+    def settled(self) -> None:
+        """Release the decoder and have `on_close` called, soon."""
+        self._code = self._code or ABNORMAL
+        self._decoder = None
+        self._reactor.report_closed(self, self._code)
+
+    def check(self, now: float) -> None:
+        """Ping a silent peer, drop one that stays silent or takes too long to say goodbye."""
+        limits = self._reactor.limits
+        if self.state is not OPEN:
+            if now >= self.deadline:
+                self.drop()
+            else:
+                self.look_at(self.deadline)
+        elif self._pinged > self._seen:
+            if now >= self._pinged + limits.pong_s:
+                self.abandon(int(Close.NO_PONG), "no pong")
+            else:
+                self.look_at(self._pinged + limits.pong_s)
+        elif now >= self._seen + limits.ping_s:
+            self._pinged = now
+            self.write(_PING)
+            if self.fd >= 0:
+                self.look_at(now + limits.pong_s)
+        else:
+            self.look_at(self._seen + limits.ping_s)
+
+    def fail(self) -> None:
+        """Close with 1011: the application raised."""
+        self.close(INTERNAL_ERROR, "internal error")
+
+    def abandon(self, code: int, reason: str) -> None:
+        """Drop the connection now, with a close frame if the peer can take one."""
+        if self.state >= FLUSHING:
+            self.drop()
+            return
+        if self.state is OPEN:
+            self._code = code
+            if self._outbox is None:
+                self._try_write((encode_close(code, reason),))
+        self.drop()
+
+    def _hear(self, message: Message) -> None:
+        if self.state is OPEN:
+            self._reactor.counters.messages_in += 1
+            self._reactor.application.on_message(self, message.payload, message.text)
+
+    def _handle(self, event: Ping | Pong | PeerClose | Violation) -> None:
+        if self.state >= FLUSHING:
+            return
+        match event:
+            case Ping(payload):
+                if self.state is OPEN:
+                    self.send_frame(encode_pong(payload))
+            case Pong():
+                pass  # any input counts as life
+            case PeerClose(code, reason):
+                self._answer_close(code, reason)
+            case Violation(code, reason):
+                self._reactor.counters.refused[f"ws_{code}"] += 1
+                self._end(code, reason)
+
+    def _answer_close(self, code: int, reason: str) -> None:
+        if self.state is CLOSING:  # the answer to ours: both have said goodbye
+            self.finish(self._reactor.limits.close_wait_s)
+        else:
+            self._end(code, reason)
+
+    def _end(self, code: int, reason: str) -> None:
+        """Send a close frame, if none is out, and expect no more than the peer's hanging up."""
+        if self.state is OPEN:
+            self._code = code
+            self.write(encode_close(code, reason))
+        if self.state is not GONE:
+            self.finish(self._reactor.limits.close_wait_s)
+
+    def _has_room(self, size: int, ephemeral: bool) -> bool:
+        reactor = self._reactor
+        limit = reactor.ephemeral_bytes_max if ephemeral else reactor.limits.outbox_bytes_max
+        if self.outbox_bytes + size > limit and reactor.corked is self:
+            self.flush()  # held back by the cork, not by the peer
+        return not self._outbox or self.outbox_bytes + size <= limit
+
+    def _overflow(self) -> None:
+        """Replace what waits by the application's last word and 4003, and end."""
+        self._reactor.counters.slow_consumers += 1
+        self._code = int(Close.SLOW_CONSUMER)
+        self.state = CLOSING  # so that nothing can be sent from inside the callback
+        last = self._reactor.last_frame(self)
+        self._clear_outbox()
+        for frame in (last, encode_close(Close.SLOW_CONSUMER, "slow consumer")):
+            if frame:
+                self.write(frame)
+        if self._outbox:
+            self.flush()
+        self.finish(self._reactor.limits.close_wait_s)

@@ -1,0 +1,242 @@
+"""Requests out of a connection's bytes, responses into bytes.  No I/O.
+
+    IDLE --first byte--> HEAD --blank line--> BODY --last byte--> a Request, then IDLE again
+
+`RequestParser` gives one request at a time, so pipelined ones wait in its buffer until the one
+before is answered.  The head is guarded (`node.edge.head`), then a fresh `h11.Connection` parses
+it and frames the body; the response never passes through h11, because writing ready-made bytes
+costs a third of that.  Paths and queries are as on the wire: nothing is percent-decoded here.
+Trailers of a chunked body are read and dropped.
+
+Sizes in bytes: `head_bytes_max`, `body_bytes_max`.
+
+Source: RFC 9110, RFC 9112; h11, _connection.py.
+"""
+
+import enum
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import h11
+
+from node.edge.head import HEAD_END, RequestRefused, check_head, check_start
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+_ABSOLUTE = re.compile(r"https?://[^/?]*", re.IGNORECASE)
+_UNSAFE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
+_BODILESS = frozenset({204, 304})
+
+
+class Phase(enum.Enum):
+    """What the parser is waiting for."""
+
+    IDLE = enum.auto()
+    HEAD = enum.auto()
+    BODY = enum.auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One whole request; header names are lower case, values without outer blanks."""
+
+    method: str
+    path: str
+    query: str
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+    peer: str
+    version: str = "1.1"
+
+    def header(self, name: bytes) -> bytes | None:
+        """Return the value of the first header called `name` (lower case), or None."""
+        for found, value in self.headers:
+            if found == name:
+                return value
+        return None
+
+    def tokens(self, name: bytes) -> tuple[bytes, ...]:
+        """Return the comma-separated values of every header called `name`, in order."""
+        values = (value for found, value in self.headers if found == name)
+        return tuple(
+            token for value in values for part in value.split(b",") if (token := part.strip(b" \t"))
+        )
+
+    @property
+    def subprotocols(self) -> tuple[str, ...]:
+        """The WebSocket subprotocols that the client offers, its favourite first."""
+        return tuple(token.decode("latin-1") for token in self.tokens(b"sec-websocket-protocol"))
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the connection takes another request after this one."""
+        closing = b"close" in (token.lower() for token in self.tokens(b"connection"))
+        return self.version == "1.1" and not closing
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer.  Raises ValueError for a header that would break out of its line."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = "text/plain; charset=utf-8"
+    headers: Sequence[tuple[str, str]] = ()
+
+    def __post_init__(self) -> None:
+        for name, value in (("content-type", self.content_type), *self.headers):
+            if _UNSAFE.search(name) or _UNSAFE.search(value):
+                raise ValueError(f"header {name!r} holds a character that no header may")
+
+    def encode(self, *, head_only: bool = False, close: bool = False) -> bytes:
+        """Return the bytes to write; `head_only` for HEAD, `close` for the last of a connection."""
+        lines = [f"HTTP/1.1 {self.status} {_phrase(self.status)}"]
+        if self.status not in _BODILESS:
+            lines.append(f"Content-Length: {len(self.body)}")
+            if self.body:
+                lines.append(f"Content-Type: {self.content_type}")
+        lines.extend(f"{name}: {value}" for name, value in self.headers)
+        if close:
+            lines.append("Connection: close")
+        head = "\r\n".join(lines).encode("latin-1") + HEAD_END
+        return head if head_only or self.status in _BODILESS else head + self.body
+
+
+class RequestParser:
+    """The requests of one connection, one at a time and in order."""
+
+    __slots__ = (
+        "_body",
+        "_body_bytes_max",
+        "_buffer",
+        "_continued",
+        "_head",
+        "_head_bytes_max",
+        "_peer",
+        "_protocol",
+        "_searched",
+        "_size",
+    )
+
+    def __init__(self, peer: str, *, head_bytes_max: int, body_bytes_max: int) -> None:
+        self._peer = peer
+        self._head_bytes_max = head_bytes_max
+        self._body_bytes_max = body_bytes_max
+        self._buffer = b""
+        self._searched = 0
+        self._protocol: h11.Connection | None = None
+        self._head: h11.Request | None = None
+        self._body: list[bytes] = []
+        self._size = 0
+        self._continued = False
+
+    @property
+    def phase(self) -> Phase:
+        """What the parser is waiting for."""
+        if self._protocol is not None:
+            return Phase.BODY
+        return Phase.HEAD if self._buffer else Phase.IDLE
+
+    def take_continue(self) -> bool:
+        """Say, once per request, that the client holds its body back until it is told to go on."""
+        if self._continued or self._protocol is None:
+            return False
+        self._continued = self._protocol.they_are_waiting_for_100_continue
+        return self._continued
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes as they arrive."""
+        self._buffer += data
+
+    def next_request(self) -> Request | None:
+        """Return the next whole request, or None until more bytes come.
+
+        Raises `RequestRefused`; the parser is of no use after that.
+        """
+        try:
+            if self._protocol is None and not self._begin():
+                return None
+            return self._finish()
+        except h11.RemoteProtocolError as error:
+            reason = str(error).partition(": b")[0]  # its bytes stay out of the answer
+            raise RequestRefused(error.error_status_hint, reason) from None
+
+    def take_rest(self) -> bytes:
+        """Return and forget the bytes after the last request: the first WebSocket frames."""
+        rest, self._buffer = self._buffer, b""
+        return rest
+
+    def _begin(self) -> bool:
+        """Parse the head if it is whole; its body's bytes stay in the buffer."""
+        if not self._buffer:
+            return False
+        end = self._buffer.find(HEAD_END, self._searched)
+        size = len(self._buffer) if end < 0 else end + len(HEAD_END)
+        if size > self._head_bytes_max:
+            raise RequestRefused(431, f"head over {self._head_bytes_max} bytes")
+        if end < 0:
+            check_start(self._buffer)
+            self._searched = max(0, size - len(HEAD_END) + 1)
+            return False
+        head, self._buffer, self._searched = self._buffer[:size], self._buffer[size:], 0
+        check_head(head)
+        protocol = h11.Connection(h11.SERVER, max_incomplete_event_size=self._head_bytes_max)
+        protocol.receive_data(head)
+        request = protocol.next_event()
+        assert isinstance(request, h11.Request)
+        self._protocol, self._head = protocol, request
+        self._refuse_length(request)
+        return True
+
+    def _refuse_length(self, request: h11.Request) -> None:
+        for name, value in request.headers:
+            if name == b"content-length" and int(value) > self._body_bytes_max:
+                raise RequestRefused(413, f"body over {self._body_bytes_max} bytes")
+
+    def _finish(self) -> Request | None:
+        """Read the body; return the request once it is whole."""
+        protocol = self._protocol
+        assert protocol is not None
+        event = protocol.next_event()
+        if event is h11.NEED_DATA and self._buffer:
+            protocol.receive_data(self.take_rest())
+            event = protocol.next_event()
+        while isinstance(event, h11.Data):
+            self._size += len(event.data)
+            if self._size > self._body_bytes_max:
+                raise RequestRefused(413, f"body over {self._body_bytes_max} bytes")
+            self._body.append(bytes(event.data))
+            event = protocol.next_event()
+        if not isinstance(event, h11.EndOfMessage):
+            return None
+        # Pipelined bytes are in h11 if it was given any, else still in the buffer.
+        self._buffer = protocol.trailing_data[0] + self._buffer
+        return self._request()
+
+    def _request(self) -> Request:
+        head, body = self._head, b"".join(self._body)
+        assert head is not None
+        self._protocol = self._head = None
+        self._body, self._size, self._continued = [], 0, False
+        target = head.target.decode("ascii")
+        if not target.startswith("/"):
+            target = _ABSOLUTE.sub("", target) or "/"
+        path, _, query = target.partition("?")
+        return Request(
+            method=head.method.decode("ascii"),
+            path=path or "/",
+            query=query,
+            headers=tuple(head.headers),
+            body=body,
+            peer=self._peer,
+            version=head.http_version.decode("ascii"),
+        )
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"

@@ -1,0 +1,169 @@
+"""The edge server: listeners to streams, and the tasks that keep them going.
+
+Talks to listening sockets; the rest is the reactor's.
+
+    serve --+-- poll      sockets that are ready
+            +-- sweep     deadlines: heads, bodies, pings, goodbyes
+            +-- bury      `on_close`, outside of every other callback
+            `-- one task per request whose answer has to wait
+
+Accepting ends where a limit is: above `handshaking_max` a socket is answered 503 unread and
+closed; when the process has no descriptor left, listeners are left alone for `accept_pause_s`,
+which is logged once per occasion.
+"""
+
+import errno
+import os
+import socket
+from collections.abc import Sequence
+
+import structlog
+import trio
+
+from node.edge.application import Application, OverflowListener, ResponseFactory
+from node.edge.connection import GOING_AWAY, Connection
+from node.edge.exchange import Exchange, full
+from node.edge.http import Request, Response
+from node.edge.limits import EdgeLimits
+from node.edge.listener import ListenRefused, open_listener
+from node.edge.reactor import Reactor
+from node.edge.statistics import Counters, EdgeStatistics
+
+__all__ = [
+    "Application",
+    "Connection",
+    "EdgeLimits",
+    "EdgeServer",
+    "EdgeStatistics",
+    "ListenRefused",
+    "OverflowListener",
+    "Request",
+    "Response",
+    "ResponseFactory",
+    "open_listener",
+]
+
+log = structlog.get_logger(__name__)
+
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+class EdgeServer:
+    """HTTP/1.1 and WebSocket for one application, on one trio loop."""
+
+    def __init__(self, application: Application, *, limits: EdgeLimits | None = None) -> None:
+        self._application = application
+        self._limits = limits or EdgeLimits()
+        self._reactor: Reactor | None = None
+        self._listeners: list[socket.socket] = []
+        self._exhausted = False  # said so in the log
+        self._resting = False
+
+    async def serve(
+        self,
+        listeners: Sequence[socket.socket],
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve until cancelled; then close all sockets, listeners too, telling peers 1001.
+
+        Started once connections are accepted.  `on_close` has been called for every connection
+        when this returns.  An `EdgeServer` serves once.
+        """
+        assert self._reactor is None, "an EdgeServer serves once"
+        self._listeners = list(listeners)
+        self._reactor = reactor = Reactor(self._application, self._limits, self._accept)
+        try:
+            for listener in self._listeners:
+                listener.setblocking(False)
+                reactor.listen(listener)
+            await reactor.run(task_status)
+        finally:
+            self.stop_accepting()
+            reactor.close(GOING_AWAY, "server stops")
+
+    def stop_accepting(self) -> None:
+        """Close the listeners; connections that are there go on.  Harmless when repeated."""
+        listeners, self._listeners = self._listeners, []
+        for listener in listeners:
+            if self._reactor is not None:
+                self._reactor.deafen(listener)
+            listener.close()
+
+    def statistics(self) -> EdgeStatistics:
+        """Return the present picture."""
+        reactor = self._reactor
+        counters = reactor.counters if reactor is not None else Counters()
+        return EdgeStatistics(
+            connections=reactor.connections if reactor is not None else 0,
+            handshaking=reactor.handshaking if reactor is not None else 0,
+            requests_running=reactor.requests_running if reactor is not None else 0,
+            accepted_total=counters.accepted,
+            opened_total=counters.opened,
+            closed_total=counters.closed,
+            requests_total=counters.requests,
+            messages_in_total=counters.messages_in,
+            messages_out_total=counters.messages_out,
+            bytes_in_total=counters.bytes_in,
+            bytes_out_total=counters.bytes_out,
+            slow_consumers_total=counters.slow_consumers,
+            ephemeral_dropped_total=counters.ephemeral_dropped,
+            application_errors_total=counters.application_errors,
+            refused_total=dict(counters.refused),
+            loop_lag_s=counters.loop_lag_s,
+            loop_lag_s_max=counters.loop_lag_s_max,
+        )
+
+    def _accept(self, listener: socket.socket) -> None:
+        assert self._reactor is not None
+        if listener.fileno() < 0:
+            return  # closed by a callback of this very pass
+        for _ in range(self._limits.accept_per_pass):
+            try:
+                accepted, address = listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _EXHAUSTED:
+                    self._rest(error)
+                    return
+                continue  # the peer gave up while it waited
+            self._exhausted = False
+            self._welcome(self._reactor, accepted, _name(address))
+
+    def _welcome(self, reactor: Reactor, accepted: socket.socket, peer: str) -> None:
+        reactor.counters.accepted += 1
+        accepted.setblocking(False)
+        exchange = Exchange(reactor, accepted.detach(), peer)
+        reactor.add(exchange)
+        exchange.look_at(reactor.now + self._limits.handshake_s)
+        if reactor.handshaking > self._limits.handshaking_max:
+            exchange.turn_away(full(self._limits.retry_after_s))
+
+    def _rest(self, error: OSError) -> None:
+        """Leave the listeners alone for a while: a poller would report them without end."""
+        assert self._reactor is not None
+        if self._resting:
+            return  # another listener of this pass has seen to it
+        self._resting = True
+        if not self._exhausted:
+            self._exhausted = True
+            log.warning("edge cannot accept", error=os.strerror(error.errno or 0))
+        for listener in self._listeners:
+            self._reactor.deafen(listener)
+        self._reactor.start(self._wake)
+
+    async def _wake(self) -> None:
+        assert self._reactor is not None
+        await trio.sleep(self._limits.accept_pause_s)
+        self._resting = False
+        for listener in self._listeners:
+            self._reactor.listen(listener)
+
+
+def _name(address: object) -> str:
+    match address:
+        case (str(host), int(port), *_):
+            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        case _:
+            return "local"
