@@ -1,0 +1,318 @@
+"""Links to the other nodes over trio TCP.  Talks to sockets; decides nothing.
+
+Every node dials every other one: a link carries frames one way, from dialer to acceptor.
+A frame for a peer that is away or slow is dropped once `QUEUE_BYTES_MAX` wait: Raft and
+the proposals above it send again whatever matters.
+
+Mutual TLS when a certificate is given; a node refuses to listen beyond loopback without.
+"""
+
+import os
+import ssl
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+import trio
+
+from cluster.peer import handshake
+from cluster.peer.frames import FrameReader, PeerRefused, encode
+
+QUEUE_BYTES_MAX = 32 * 1024 * 1024
+WRITE_BYTES_MAX = 256 * 1024
+READ_BYTES = 256 * 1024
+HANDSHAKE_S = 5.0
+SEND_S = 5.0
+"""A peer that takes nothing for this long is hung up on."""
+REDIAL_S = (0.02, 0.5)
+"""First and longest pause between two attempts to reach a peer."""
+ACCEPTED_MAX = 64
+USER_TIMEOUT_MS = 5_000
+
+log = structlog.get_logger()
+
+Address = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkStatistics:
+    connected: bool
+    queued_bytes: int
+    sent_bytes_total: int
+    dropped_total: int
+    connects_total: int
+    refused: str
+    """Why the last attempt failed, in words; empty while connected."""
+
+
+class _Link:
+    """The outgoing side to one peer."""
+
+    def __init__(self, peer: str, address: Address) -> None:
+        self.peer = peer
+        self.address = address
+        self.queue: deque[bytes] = deque()
+        self.queued_bytes = 0
+        self.sent_bytes = 0
+        self.dropped = 0
+        self.connects = 0
+        self.connected = False
+        self.refused = "not tried yet"
+        self.wake = trio.Event()
+
+    def push(self, frame: bytes) -> None:
+        if not self.connected or self.queued_bytes + len(frame) > QUEUE_BYTES_MAX:
+            self.dropped += 1
+            return
+        self.queue.append(frame)
+        self.queued_bytes += len(frame)
+        self.wake.set()
+
+    def take(self) -> bytes:
+        """Return what may leave in one write."""
+        taken = []
+        size = 0
+        while self.queue and size < WRITE_BYTES_MAX:
+            taken.append(self.queue.popleft())
+            size += len(taken[-1])
+        self.queued_bytes -= size
+        return taken[0] if len(taken) == 1 else b"".join(taken)
+
+    def clear(self) -> None:
+        self.dropped += len(self.queue)
+        self.queue.clear()
+        self.queued_bytes = 0
+
+
+class Links:
+    """All links of this node; give it `on_frame` and `on_lost`, then `run` it."""
+
+    def __init__(
+        self,
+        me: handshake.Self,
+        listen: Address,
+        peers: Mapping[str, Address],
+        *,
+        on_frame: Callable[[str, str, Any], None],
+        on_lost: Callable[[str], None],
+        tls: "PeerTls | None" = None,
+    ) -> None:
+        self._me = me
+        self._listen = listen
+        self._links = {peer: _Link(peer, address) for peer, address in peers.items()}
+        self._on_frame = on_frame
+        self._on_lost = on_lost
+        self._tls = tls
+        self._accepted = 0
+
+    def send(self, peer: str, frame: bytes) -> None:
+        """Queue `frame` for `peer`; never waits, may drop."""
+        self._links[peer].push(frame)
+
+    def connected(self, peer: str) -> bool:
+        return self._links[peer].connected
+
+    def statistics(self) -> dict[str, LinkStatistics]:
+        return {
+            link.peer: LinkStatistics(
+                connected=link.connected,
+                queued_bytes=link.queued_bytes,
+                sent_bytes_total=link.sent_bytes,
+                dropped_total=link.dropped,
+                connects_total=link.connects,
+                refused="" if link.connected else link.refused,
+            )
+            for link in self._links.values()
+        }
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Listen and dial until cancelled; started once the port is bound.
+
+        Raises `OSError` when the port cannot be had.
+        """
+        listeners = await trio.open_tcp_listeners(self._listen[1], host=self._listen[0])
+        async with trio.open_nursery() as nursery:
+            for link in self._links.values():
+                nursery.start_soon(self._keep_dialled, link)
+            serve = trio.serve_listeners
+            await nursery.start(
+                lambda task_status: serve(self._accept, listeners, task_status=task_status)
+            )
+            task_status.started()
+
+    # -- outgoing
+
+    async def _keep_dialled(self, link: _Link) -> None:
+        pause = REDIAL_S[0]
+        while True:
+            before = link.connects
+            try:
+                await self._dial(link)
+            except (OSError, trio.TooSlowError, trio.BrokenResourceError) as error:
+                self._note_refusal(link, f"{type(error).__name__}: {error}")
+            except PeerRefused as error:
+                self._note_refusal(link, str(error))
+            if link.connects != before:
+                pause = REDIAL_S[0]
+                continue
+            self._on_lost(link.peer)
+            await trio.sleep(pause)
+            pause = min(pause * 2, REDIAL_S[1])
+
+    def _note_refusal(self, link: _Link, why: str) -> None:
+        if why != link.refused:
+            log.info("peer link down", peer=link.peer, why=why)
+        link.refused = why
+
+    async def _dial(self, link: _Link) -> None:
+        """Connect, prove, and send what is queued until the link breaks."""
+        with trio.fail_after(HANDSHAKE_S):
+            stream: trio.abc.Stream = await trio.open_tcp_stream(*link.address)
+        async with stream:
+            _tune(stream)
+            if self._tls is not None:
+                stream = self._tls.client(stream)
+            reader = FrameReader(frame_bytes_max=handshake.HELLO_BYTES_MAX)
+            with trio.fail_after(HANDSHAKE_S):
+                await self._introduce(stream, reader, link.peer)
+            link.clear()
+            link.connected = True
+            link.connects += 1
+            log.info("peer link up", peer=link.peer)
+            try:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._watch_for_end, stream, nursery.cancel_scope)
+                    nursery.start_soon(self._pump, link, stream, nursery.cancel_scope)
+            finally:
+                link.connected = False
+                link.clear()
+
+    async def _introduce(self, stream: trio.abc.Stream, reader: FrameReader, peer: str) -> None:
+        nonce = os.urandom(handshake.NONCE_BYTES)
+        await stream.send_all(encode("hello", handshake.hello(self._me, peer, nonce)))
+        kind, body = await _receive_one(stream, reader)
+        _, proof = handshake.answer(self._me, peer, nonce, kind, body)
+        await stream.send_all(encode("proof", proof))
+        kind, body = await _receive_one(stream, reader)
+        if kind != "accepted":
+            raise PeerRefused(f"{peer} refused: {str(body)[:500]}")
+
+    async def _pump(self, link: _Link, stream: trio.abc.Stream, scope: trio.CancelScope) -> None:
+        """Send what is queued, as it comes; end the link when it takes no more."""
+        try:
+            while True:
+                if not link.queue:
+                    link.wake = trio.Event()
+                    await link.wake.wait()
+                data = link.take()
+                with trio.fail_after(SEND_S):
+                    await stream.send_all(data)
+                link.sent_bytes += len(data)
+        except (OSError, trio.BrokenResourceError, trio.TooSlowError) as error:
+            link.refused = f"{type(error).__name__}: {error}"
+            scope.cancel()
+
+    async def _watch_for_end(self, stream: trio.abc.Stream, scope: trio.CancelScope) -> None:
+        """The acceptor says nothing more; whatever ends this read ends the link."""
+        try:
+            await stream.receive_some(1)
+        except (OSError, trio.BrokenResourceError):
+            pass
+        scope.cancel()
+
+    # -- incoming
+
+    async def _accept(self, stream: trio.SocketStream) -> None:
+        if self._accepted >= ACCEPTED_MAX:
+            await stream.aclose()
+            return
+        self._accepted += 1
+        try:
+            await self._serve(stream)
+        except (OSError, trio.BrokenResourceError, trio.TooSlowError):
+            pass
+        except PeerRefused as error:
+            log.warning("peer refused", why=str(error), address=_address(stream))
+        finally:
+            self._accepted -= 1
+
+    async def _serve(self, tcp: trio.SocketStream) -> None:
+        async with tcp:
+            _tune(tcp)
+            stream: trio.abc.Stream = tcp if self._tls is None else self._tls.server(tcp)
+            reader = FrameReader(frame_bytes_max=handshake.HELLO_BYTES_MAX)
+            with trio.fail_after(HANDSHAKE_S):
+                try:
+                    peer = await self._examine(stream, reader)
+                except PeerRefused as error:
+                    await stream.send_all(encode("refused", str(error)))
+                    raise
+            reader = FrameReader()
+            while data := await stream.receive_some(READ_BYTES):
+                for kind, body in reader.feed(bytes(data)):
+                    self._on_frame(peer.node, kind, body)
+
+    async def _examine(self, stream: trio.abc.Stream, reader: FrameReader) -> handshake.Peer:
+        acceptor = handshake.Acceptor(
+            self._me, frozenset(self._links), os.urandom(handshake.NONCE_BYTES)
+        )
+        challenge = acceptor.on_hello(*await _receive_one(stream, reader))
+        await stream.send_all(encode("challenge", challenge))
+        peer = acceptor.on_proof(*await _receive_one(stream, reader))
+        await stream.send_all(encode("accepted", {}))
+        return peer
+
+
+@dataclass(frozen=True, slots=True)
+class PeerTls:
+    """Mutual TLS: this node's certificate, and the authority that signed all nodes'."""
+
+    cert: str
+    key: str
+    ca: str
+
+    def client(self, stream: trio.abc.Stream) -> trio.abc.Stream:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False  # the handshake above proves the node's name
+        return trio.SSLStream(stream, self._load(context))
+
+    def server(self, stream: trio.abc.Stream) -> trio.abc.Stream:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.verify_mode = ssl.CERT_REQUIRED
+        return trio.SSLStream(stream, self._load(context), server_side=True)
+
+    def _load(self, context: ssl.SSLContext) -> ssl.SSLContext:
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.load_cert_chain(self.cert, self.key)
+        context.load_verify_locations(self.ca)
+        return context
+
+
+async def _receive_one(stream: trio.abc.Stream, reader: FrameReader) -> tuple[str, Any]:
+    """Return the next frame of a handshake, where sides take turns."""
+    while True:
+        data = await stream.receive_some(handshake.HELLO_BYTES_MAX)
+        if not data:
+            raise PeerRefused("hung up during the handshake")
+        frames = reader.feed(bytes(data))
+        if len(frames) > 1:
+            raise PeerRefused("spoke out of turn during the handshake")
+        if frames:
+            return frames[0]
+
+
+def _tune(stream: trio.abc.Stream) -> None:
+    assert isinstance(stream, trio.SocketStream)
+    stream.setsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_NODELAY, 1)
+    if hasattr(trio.socket, "TCP_USER_TIMEOUT"):
+        stream.setsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
+
+
+def _address(stream: trio.SocketStream) -> str:
+    try:
+        name = stream.socket.getpeername()
+    except OSError:
+        return "gone"
+    return f"{name[0]}:{name[1]}"

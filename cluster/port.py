@@ -1,0 +1,115 @@
+"""The narrow port between a node's sockets and what all nodes agree on.  No I/O.
+
+    submit      ask for a change; the outcome comes once it is committed and applied here
+    watch       be told of everything that was applied here, in order
+    state       what was applied here so far; read it, never change it
+    barrier     wait until everything that was acknowledged anywhere before the call is here
+    whisper     tell the other nodes something that may be lost (typing, receipts)
+
+The port is kept narrow so that it can be a call in this process or a Unix socket to it.
+"""
+
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+import msgspec
+
+from cluster.state.commands import Command
+from cluster.state.machine import Applied
+from cluster.state.outcome import Outcome
+from cluster.state.state import State
+
+
+class Unavailable(msgspec.Struct, frozen=True):
+    """No outcome.  `timeout`: unknown, retry with the same key; the rest: nothing was changed."""
+
+    code: Literal["no_leader", "minority", "timeout", "overloaded"]
+    message: str
+
+
+Standing = Literal["starting", "serving", "fenced", "catching_up", "draining", "failed"]
+
+
+class ReplicaStatus(msgspec.Struct, frozen=True):
+    """This node's standing, in figures; `why` says in words why it is not serving."""
+
+    node: str
+    boot: str
+    standing: Standing
+    why: str
+    role: Literal["leader", "follower", "candidate"]
+    leader: str
+    """Node id of the leader as far as known, else empty."""
+    term: int
+    commit_index: int
+    applied_index: int
+    last_index: int
+    first_index: int
+    quorum_heard_s: float
+    """Seconds since a majority, this node included, was heard (leader) or the leader was heard."""
+    peers: dict[str, dict[str, float | int | bool | str]]
+    """Per other node: connected, last_heard_s, match_index (at the leader), queued_bytes ..."""
+    snapshot_index: int
+    pending: int
+    """Proposals made here that wait for their outcome."""
+
+
+Answer = Outcome | Unavailable
+
+
+class Port(Protocol):
+    """What sessions, health pages and the dispatcher may ask of the cluster."""
+
+    @property
+    def node_id(self) -> str: ...
+
+    @property
+    def boot(self) -> str:
+        """Id of this process's life; another after every start."""
+        ...
+
+    @property
+    def state(self) -> State: ...
+
+    def status(self) -> ReplicaStatus: ...
+
+    def submit(self, command: Command, on_answer: Callable[[Answer], None]) -> None:
+        """Propose `command`; call `on_answer` exactly once, later, in the loop's thread.
+
+        `Done` says that the command is on a majority of disks and applied here.
+        """
+        ...
+
+    async def propose(self, command: Command) -> Answer:
+        """Like `submit`, for callers that may wait."""
+        ...
+
+    def watch(self, watcher: Callable[[Applied], None]) -> Callable[[], None]:
+        """Call `watcher` after each applied entry; return how to stop.
+
+        Outcomes of the same entry are answered after the watchers ran.
+        """
+        ...
+
+    def watch_standing(self, watcher: Callable[[ReplicaStatus], None]) -> Callable[[], None]:
+        """Call `watcher` when standing or leader changed; return how to stop."""
+        ...
+
+    def watch_installs(self, watcher: Callable[[], None]) -> Callable[[], None]:
+        """Call `watcher` when `state` jumped: a snapshot took the place of entries unseen here.
+
+        Whoever follows events reads what it missed from `state`.  Returns how to stop.
+        """
+        ...
+
+    async def barrier(self) -> Unavailable | None:
+        """Return None once all that was acknowledged before the call is in `state`."""
+        ...
+
+    def whisper(self, payload: bytes) -> None:
+        """Send `payload` to the other nodes' whisper watchers; it may be lost."""
+        ...
+
+    def watch_whispers(self, watcher: Callable[[str, bytes], None]) -> Callable[[], None]:
+        """Call `watcher(from_node, payload)` for what other nodes whisper."""
+        ...

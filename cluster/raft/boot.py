@@ -1,0 +1,113 @@
+"""From what the disk remembers to a journal that PySyncObj can start on.  No I/O.
+
+    snapshot   log                             start
+    none       empty, or from 2                the log, base 1
+    at S       holds S with the same term      the log from its first entry, or from S
+    at S       ends before S, or differs at S  nothing but S: the log is reset
+    at S       begins behind S + 1             refused: entries between are gone
+    any        term below its last entry's     refused: the hard state is lost
+    any        ends before its commit index    refused: committed entries are gone
+
+A crash between "snapshot durable" and "log cut" leaves a log that overlaps its snapshot.
+PySyncObj throws such a log away, with what it acknowledged behind the snapshot (hole 2);
+here the entries behind it stay.
+
+Source: Raft thesis (Ongaro 2014), section 5.1; DESIGN.md, holes 2, 7, 9, 10.
+"""
+
+from collections.abc import Iterable, Set
+
+from cluster.raft.journal import RaftJournal
+from cluster.raft.messages import PeerError, check_command
+from wal.errors import StorageError
+from wal.log import Log
+from wal.record import Entry
+from wal.recovery import Recovered
+from wal.snapshot import SnapshotMeta
+
+
+class LogRefused(StorageError):
+    """Log and snapshot do not make one history; starting would forget something."""
+
+
+def restore(
+    log: Log,
+    recovered: Recovered,
+    snapshot: SnapshotMeta | None,
+    voters: Iterable[str],
+    *,
+    off: Set[str] = frozenset(),
+) -> RaftJournal:
+    """Return the journal to start on; the log may be dirty after.  Raises `LogRefused`."""
+    entries = recovered.entries
+    _check_entries(entries)
+    if snapshot is not None:
+        check_voters(snapshot, voters)
+    index, term = (1, 0) if snapshot is None else (snapshot.index, snapshot.term)
+    _check_hard_state(recovered, entries, term)
+    last_index = max(index, entries[-1].index if entries else 0)
+    if recovered.commit_index > last_index:
+        raise LogRefused(
+            f"the log ends at {last_index} but {recovered.commit_index} was committed:"
+            " entries are gone; move the data directory away and let this node join anew"
+        )
+    if entries and entries[0].index > index + 1:
+        raise LogRefused(
+            f"the log begins at {entries[0].index} but the snapshot ends at {index}:"
+            " entries are gone; move the data directory away and let this node join anew"
+        )
+    if not entries or entries[0].index == index + 1:
+        base_index, base_term, kept, reset = index, term, entries, False
+    elif entries[-1].index >= index and _at(entries, index).term == term and "align" not in off:
+        base_index, base_term, kept, reset = entries[0].index, entries[0].term, entries[1:], False
+    else:
+        base_index, base_term, kept, reset = index, term, [], True
+    journal = RaftJournal(
+        log,
+        base_index=base_index,
+        base_term=base_term,
+        entries=[(entry.payload, entry.index, entry.term) for entry in kept],
+        hard_state=recovered.hard_state,
+        commit_index=max(recovered.commit_index, index),
+    )
+    if reset:
+        journal.rebase(index, term)
+    return journal
+
+
+def check_voters(snapshot: SnapshotMeta, voters: Iterable[str]) -> None:
+    """Raise `LogRefused` when the snapshot is of a cluster with other voters (hole 7)."""
+    if sorted(snapshot.voters) != sorted(voters):
+        raise LogRefused(
+            f"the snapshot is of voters {', '.join(sorted(snapshot.voters))}; configured are"
+            f" {', '.join(sorted(voters))}: voters cannot be changed yet"
+        )
+
+
+def _at(entries: list[Entry], index: int) -> Entry:
+    return entries[index - entries[0].index]
+
+
+def _check_entries(entries: list[Entry]) -> None:
+    before: Entry | None = None
+    for entry in entries:
+        if before is not None and (entry.index != before.index + 1 or entry.term < before.term):
+            raise LogRefused(
+                f"the log goes from (index {before.index}, term {before.term})"
+                f" to (index {entry.index}, term {entry.term})"
+            )
+        try:
+            check_command(entry.payload, entry.index)
+        except PeerError as error:
+            raise LogRefused(f"the log holds what no node writes: {error}") from None
+        before = entry
+
+
+def _check_hard_state(recovered: Recovered, entries: list[Entry], snapshot_term: int) -> None:
+    term = max(snapshot_term, entries[-1].term if entries else 0)
+    if recovered.hard_state.term < term:
+        raise LogRefused(
+            f"the log speaks of term {term} but the node remembers term"
+            f" {recovered.hard_state.term} only: its vote is lost; move the data directory"
+            " away and let this node join anew"
+        )

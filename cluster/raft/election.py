@@ -1,0 +1,114 @@
+"""When to stand for election, and whom to keep waiting: timers, pre-vote, lease.  No I/O.
+
+    follower ──silent for an election timeout──▶ asks for pre-votes ──majority──▶ campaigns
+        ▲                                              │
+        └────────────a leader is heard─────────────────┘
+
+A pre-vote asks "would you vote for me?" and changes nothing, so a node that cannot win -
+deaf, late or cut off - never raises the term of a healthy majority.  A node that heard a
+leader within the shortest election timeout answers no and ignores vote requests (the
+lease), unless the leader itself hands over.  A leader that hears no majority steps down
+within an election timeout (PySyncObj does that), so a lease never keeps a leader that
+cannot commit.
+
+When the link to the leader breaks, the timeout is not waited out: pre-votes are asked for
+within a heartbeat, `HASTY_MAX` times; who still hears the leader refuses them.
+
+Times are seconds of the engine's clock.
+
+Source: Raft thesis (Ongaro 2014), sections 4.2.3, 6.2, 9.6; openraft issue 2080 (a lease
+without check-quorum can bar a majority from electing).
+"""
+
+from collections.abc import Set
+from dataclasses import dataclass, field
+
+from cluster.raft.messages import PreVote
+from cluster.raft.pysyncobj_core import Chance
+
+HASTY_MAX = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Heartbeat and election timeout; a follower waits a random time between min and max."""
+
+    heartbeat_s: float = 0.05
+    election_min_s: float = 0.3
+    election_max_s: float = 0.6
+
+    def __post_init__(self) -> None:
+        assert self.heartbeat_s > 0
+        assert 3 * self.heartbeat_s <= self.election_min_s
+        assert self.election_min_s < self.election_max_s
+
+
+@dataclass(slots=True)
+class Elections:
+    """One node's view of whether there is a leader, and its own candidacy."""
+
+    timing: Timing
+    rng: Chance
+    others: Set[str]
+    """The other voters."""
+    off: Set[str] = frozenset()
+    deadline_s: float = 0.0
+    """When this node asks for pre-votes unless a leader is heard before."""
+    heard_s: float = float("-inf")
+    """When the current leader was last heard."""
+    pre_votes_total: int = 0
+    _asked_term: int = 0
+    """The term that pre-votes are being asked for; 0 when none are."""
+    _granted: set[str] = field(default_factory=set)
+    _hasty: int = 0
+
+    def rearm(self, now_s: float) -> None:
+        """Wait a fresh election timeout, from now."""
+        spread = self.timing.election_max_s - self.timing.election_min_s
+        self.deadline_s = now_s + self.timing.election_min_s + spread * self.rng.random()
+
+    def leader_heard(self, now_s: float) -> None:
+        """The leader of the current term spoke."""
+        self.heard_s = now_s
+        self._asked_term = 0
+        self._hasty = 0
+        self.rearm(now_s)
+
+    def leader_lost(self, now_s: float) -> None:
+        """The link to the leader broke: its lease is void, and this node hurries."""
+        self.heard_s = float("-inf")
+        self._hasty = HASTY_MAX
+        self.deadline_s = min(self.deadline_s, now_s + self._moment())
+
+    def lease_holds(self, now_s: float) -> bool:
+        """Whether a leader was heard so recently that no other is wanted."""
+        return "lease" not in self.off and now_s - self.heard_s < self.timing.election_min_s
+
+    def due(self, now_s: float) -> bool:
+        return now_s >= self.deadline_s
+
+    def stand(self, term: int, now_s: float) -> bool:
+        """Begin a candidacy for `term`; return whether no pre-vote is needed."""
+        self.rearm(now_s)
+        if not self.others or "pre_vote" in self.off:
+            return True
+        if self._hasty:
+            self._hasty -= 1
+            self.deadline_s = now_s + self.timing.heartbeat_s + self._moment()
+        self._asked_term = term
+        self._granted = set()
+        self.pre_votes_total += 1
+        return False
+
+    def pre_vote(self, voter: str, message: PreVote) -> bool:
+        """Count an answer; return True once, when a majority would vote for this node."""
+        if not message.granted or message.term != self._asked_term:
+            return False
+        self._granted.add(voter)
+        if 2 * (len(self._granted & self.others) + 1) <= len(self.others) + 1:
+            return False
+        self._asked_term = 0
+        return True
+
+    def _moment(self) -> float:
+        return self.timing.heartbeat_s * self.rng.random()

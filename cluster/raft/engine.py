@@ -1,0 +1,412 @@
+"""One node's Raft: messages and time in, messages and committed entries out.  No I/O but the
+snapshot store's.
+
+The driver's turn, and why it is safe:
+
+    deliver*        messages of peers; may write records (entries, term, vote) to the log
+    sync            if the log is dirty
+    propose*        takes commands for this turn's entry
+    tick            counts this node itself: everything it holds is durable (asserted);
+                    then appends the proposals and hands them out for sending
+    take_early      appends may leave before this node made its own copy durable: they promise
+                    nothing, and the leader counts itself at the next tick only
+    sync            if the log is dirty
+    take_late       votes, acks, answers: all that promises what the log says
+    take_committed  to the state machine, then to who waits
+
+An entry handed out by `take_committed` is on a majority of disks, or the leader said so.
+Each index comes once, in order; an `Install` stands for all indices up to its own.  What the
+newest local snapshot holds at start is not handed out: the caller loads it (`snapshots.
+open_latest()`) before the first turn.
+
+Only `deliver`, `propose`, `tick` and the constructor write to the log; every other method may
+also be called while a sync is under way in a thread.  Times are seconds of `clock`.
+
+Source: Raft thesis (Ongaro 2014), figure 3.1, sections 3.10, 6.4, 10.2.1; DESIGN.md.
+"""
+
+from collections.abc import Callable, Iterable, Set
+from typing import Any, cast
+
+from cluster.raft.boot import restore
+from cluster.raft.compaction import (
+    SNAPSHOT_EVERY_BYTES,
+    SNAPSHOT_EVERY_ENTRIES,
+    Compaction,
+    Every,
+)
+from cluster.raft.election import Elections, Timing
+from cluster.raft.following import Following
+from cluster.raft.leading import Leading
+from cluster.raft.messages import (
+    COMMAND,
+    PAYLOAD_BYTES_MAX,
+    AppendAck,
+    AppendEntries,
+    Message,
+    NewerTerm,
+    PeerError,
+    PreVote,
+    PreVoteRequest,
+    ReadAck,
+    ReadAnswer,
+    ReadProbe,
+    ReadRequest,
+    SnapshotAck,
+    SnapshotChunk,
+    TimeoutNow,
+    Vote,
+    VoteRequest,
+    parse,
+    to_wire,
+)
+from cluster.raft.parts import Addressed, Parts, Role
+from cluster.raft.pysyncobj_core import Chance, Core
+from cluster.raft.reads import ForwardedReads, OnIndex
+from cluster.raft.results import Committed, Install, RaftStatus
+from cluster.raft.voting import Voting
+from wal.log import Log
+from wal.recovery import Recovered
+from wal.snapshot import SnapshotMeta, SnapshotStore
+
+__all__ = ["Committed", "Engine", "Install", "PeerError", "RaftStatus", "Timing"]
+
+PROPOSALS_MAX = 1_024
+"""Entries that may wait for one tick."""
+WAKEUP_S_MIN = 0.001
+
+
+class Engine:
+    """Synchronous; one task owns it."""
+
+    def __init__(
+        self,
+        node_id: str,
+        voters: Iterable[str],
+        *,
+        log: Log,
+        recovered: Recovered,
+        snapshots: SnapshotStore,
+        clock: Callable[[], float],
+        rng: Chance,
+        timing: Timing | None = None,
+        snapshot_every_entries: int = SNAPSHOT_EVERY_ENTRIES,
+        snapshot_every_bytes: int = SNAPSHOT_EVERY_BYTES,
+        off: Set[str] = frozenset(),
+    ) -> None:
+        """Start where log and snapshot end; the log may be dirty after.
+
+        `voters` includes this node.  `off` names rules of the guard to leave out, for tests.
+        Raises `LogRefused` when log and snapshot do not fit, `LibraryRefused` when PySyncObj
+        is not the one this was written for.
+        """
+        self._voters = tuple(sorted(voters))
+        assert node_id in self._voters
+        timing = timing or Timing()
+        others = tuple(voter for voter in self._voters if voter != node_id)
+        newest = snapshots.latest()
+        journal = restore(log, recovered, newest, self._voters, off=off)
+        core = Core(
+            node_id,
+            others,
+            journal,
+            clock=clock,
+            rng=rng,
+            heartbeat_s=timing.heartbeat_s,
+            quorum_timeout_s=timing.election_max_s,
+            send=self._on_core_send,
+        )
+        elections = Elections(timing, rng, frozenset(others), off)
+        self._parts = Parts(node_id, others, timing, clock, journal, core, elections, off)
+        self._snapshots = snapshots
+        self._leading = Leading(self._parts, snapshots)
+        self._following = Following(self._parts, snapshots, self._voters, self._install)
+        self._voting = Voting(self._parts)
+        self._forwarded = ForwardedReads(rng.getrandbits(48))
+        snapshot_index = 1 if newest is None else newest.index
+        core.jump_to(snapshot_index)
+        every = Every(snapshot_every_entries, snapshot_every_bytes)
+        self._compaction = Compaction(journal, every, snapshot_index)
+        self._taken_index = snapshot_index
+        self._committed: list[Committed | Install] = []
+        now_s = clock()
+        self._heard_s = dict.fromkeys(others, now_s)
+        self._quorum_s = now_s
+        self._peer_errors = 0
+        self._led = False
+        elections.deadline_s = now_s
+        if others:
+            elections.rearm(now_s)
+
+    # -- the turn
+
+    def deliver(self, source: str, message: object) -> None:
+        """Take one message of a peer, as msgpack made it.
+
+        Raises `PeerError` when the peer is no voter or what it says cannot be; then nothing
+        was changed by it.
+        """
+        try:
+            if source not in self._heard_s:
+                raise PeerError(f"{source} is no voter of this cluster")
+            parsed = parse(message)
+            self._heard_s[source] = self._parts.clock()
+            self._dispatch(source, parsed)
+        except PeerError:
+            self._peer_errors += 1
+            raise
+        self._note_role()
+
+    def propose(self, payload: bytes) -> tuple[int, int] | None:
+        """Return the (term, index) that the entry will have; None when it cannot be taken.
+
+        None: this node does not lead, is handing over, or PROPOSALS_MAX wait for the tick.
+        The entry is committed if `take_committed` hands out that index with that term, and
+        lost if with another; a deposed leader learns neither before it follows again.
+        """
+        if len(payload) > PAYLOAD_BYTES_MAX:
+            raise ValueError(f"a payload of {len(payload)} bytes; at most {PAYLOAD_BYTES_MAX}")
+        core = self._parts.core
+        if not core.is_leader or self._leading.handing_over:
+            return None
+        if core.proposals_waiting >= PROPOSALS_MAX:
+            return None
+        return core.term, core.propose(COMMAND + payload)
+
+    def tick(self) -> None:
+        """Let time pass: elections, commit, proposals, heartbeats, reads.  Log synced before."""
+        assert not self._parts.journal.dirty, "sync before tick: the leader counts itself"
+        now_s = self._parts.clock()
+        self._voting.tick(now_s)
+        self._parts.core.tick()
+        self._note_role()
+        self._leading.tick(now_s)
+        self._forwarded.expire(now_s)
+        self._collect()
+        self._compaction.cut()
+
+    def take_early(self) -> list[tuple[str, dict[str, Any]]]:
+        """Return the messages that may leave before the next sync: appends."""
+        early, self._parts.outbox.early = self._parts.outbox.early, []
+        return _to_wire(early)
+
+    def take_late(self) -> list[tuple[str, dict[str, Any]]]:
+        """Return the messages that may leave only after a sync: all the rest."""
+        late, self._parts.outbox.late = self._parts.outbox.late, []
+        return _to_wire(late)
+
+    def take_committed(self) -> list[Committed | Install]:
+        """Return what was committed since the last call, in order of index."""
+        committed, self._committed = self._committed, []
+        return committed
+
+    def next_wakeup(self) -> float:
+        """Return in how many seconds `tick` is needed if nothing else happens before."""
+        parts = self._parts
+        now_s = parts.clock()
+        if self._voting.urgent:
+            return WAKEUP_S_MIN
+        due_s = parts.core.heartbeat_due_s if parts.core.is_leader else parts.elections.deadline_s
+        if len(self._forwarded):
+            due_s = min(due_s, now_s + parts.timing.heartbeat_s)
+        return max(due_s - now_s, 0.0) + WAKEUP_S_MIN
+
+    # -- reads
+
+    def read_index(self, on_index: OnIndex) -> None:
+        """Call `on_index` with the index to have applied before a read is not stale.
+
+        At a follower the question goes to the leader.  Called once: from `tick` or `deliver`,
+        or at once with None when no leader is known.  None also when no majority confirmed
+        the leader after this call, within an election timeout.
+        """
+        parts = self._parts
+        if parts.core.is_leader:
+            self._leading.read_index(on_index)
+        else:
+            self.request_read_index(on_index)
+
+    def request_read_index(self, on_index: OnIndex) -> None:
+        """Ask the leader, at a follower; the contract of `read_index`."""
+        parts = self._parts
+        leader = parts.core.leader
+        if leader is None or leader == parts.node_id:
+            on_index(None)
+            return
+        deadline_s = parts.clock() + parts.timing.election_max_s
+        number = self._forwarded.ask(on_index, deadline_s=deadline_s)
+        if number is not None:
+            parts.promise(leader, ReadRequest(parts.core.term, number))
+
+    # -- what the driver knows
+
+    def peer_lost(self, peer: str) -> None:
+        """The link to `peer` broke and it refused a new one: it is most likely dead.
+
+        If it leads, pre-votes are asked for within a heartbeat.  A leader that lives is safe:
+        who still hears it refuses them.
+        """
+        self._voting.peer_lost(peer)
+
+    def transfer_leadership(self, target: str | None = None) -> bool:
+        """Begin to hand over to `target`, or to whoever is furthest; return whether it began.
+
+        Only a voter that was heard lately and holds all that is committed is chosen.  Proposals
+        are refused until it campaigns or the shortest election timeout has passed.
+        """
+        return self._leading.hand_over(target)
+
+    # -- snapshots of this node's own state
+
+    def snapshot_wanted(self) -> SnapshotMeta | None:
+        """Return, once per snapshot, what to save: the state right after `take_committed`.
+
+        The caller copies its state at once, saves it in a thread and then calls
+        `snapshot_saved` or `snapshot_failed`.
+        """
+        now_s = self._parts.clock()
+        if self._committed or self._leading.is_sending_snapshot(now_s):
+            return None
+        return self._compaction.wanted(self._taken_index, self._voters, now_s)
+
+    def snapshot_saved(self, meta: SnapshotMeta) -> None:
+        """The snapshot is durable: the next tick cuts the log."""
+        self._compaction.saved(meta)
+
+    def snapshot_failed(self) -> None:
+        """It could not be saved; another will be wanted in a while."""
+        self._compaction.failed(self._parts.clock())
+
+    # -- views
+
+    @property
+    def is_leader(self) -> bool:
+        return self._parts.core.is_leader
+
+    @property
+    def leader(self) -> str | None:
+        """Who leads as far as this node knows; perhaps itself."""
+        return self._parts.core.leader
+
+    @property
+    def term(self) -> int:
+        return self._parts.core.term
+
+    def contact_age_s(self) -> dict[str, float]:
+        """Return per other voter how long nothing came from it, since start at most."""
+        now_s = self._parts.clock()
+        return {peer: now_s - heard_s for peer, heard_s in self._heard_s.items()}
+
+    def status(self) -> RaftStatus:
+        """Return the figures of this moment."""
+        parts = self._parts
+        leadership = self._leading.current
+        followers = leadership.followers if leadership else {}
+        return RaftStatus(
+            node_id=parts.node_id,
+            voters=self._voters,
+            role=cast("Role", parts.core.role),
+            leader=parts.core.leader,
+            term=parts.core.term,
+            commit_index=parts.core.commit_index,
+            applied_index=self._taken_index,
+            last_index=parts.journal.last_index,
+            first_index=parts.journal.base_index + 1,
+            snapshot_index=self._compaction.snapshot_index,
+            quorum_contact_age_s=self._quorum_age_s(),
+            contact_age_s=self.contact_age_s(),
+            match_index={peer: parts.core.match_index(peer) for peer in followers},
+            paused=tuple(peer for peer, follower in followers.items() if follower.paused),
+            pre_votes_total=parts.elections.pre_votes_total,
+            peer_errors_total=self._peer_errors,
+            reads_waiting=len(self._forwarded) + (len(leadership.reads) if leadership else 0),
+        )
+
+    def _quorum_age_s(self) -> float:
+        now_s = self._parts.clock()
+        leadership = self._leading.current
+        if leadership is not None:
+            self._quorum_s = leadership.quorum_heard_s(now_s)
+        elif self._parts.core.leader is not None:
+            self._quorum_s = max(self._quorum_s, self._parts.elections.heard_s)
+        return now_s - self._quorum_s
+
+    # -- inside
+
+    def _dispatch(self, source: str, message: Message) -> None:
+        match message:
+            case AppendEntries():
+                self._following.on_append(source, message)
+            case AppendAck():
+                self._leading.on_append_ack(source, message)
+            case SnapshotChunk():
+                self._following.on_chunk(source, message)
+            case SnapshotAck():
+                self._leading.on_snapshot_ack(source, message)
+            case ReadProbe():
+                self._following.on_read_probe(source, message)
+            case ReadAck():
+                self._leading.on_read_ack(source, message)
+            case ReadRequest():
+                self._leading.on_read_request(source, message)
+            case ReadAnswer():
+                self._forwarded.answer(message.number, message.index)
+            case PreVoteRequest():
+                self._voting.on_pre_vote_request(source, message)
+            case PreVote():
+                self._voting.on_pre_vote(source, message)
+            case VoteRequest():
+                self._voting.on_vote_request(source, message)
+            case Vote():
+                self._voting.on_vote(source, message)
+            case NewerTerm():
+                self._voting.on_newer_term(source, message)
+            case TimeoutNow():
+                self._voting.on_timeout_now(source, message)
+
+    def _on_core_send(self, peer: str, message: dict[str, Any]) -> None:
+        """Send, in our form, what PySyncObj wants `peer` to have."""
+        match message["type"]:
+            case "append_entries":
+                self._leading.send_append(peer, message)
+            case "next_node_idx":
+                self._following.send_ack(peer, message)
+            case "request_vote":
+                self._voting.send_vote_request(peer, message)
+            case "response_vote":
+                self._parts.promise(peer, Vote(message["term"]))
+            case kind:
+                raise AssertionError(f"PySyncObj sends {kind}")
+
+    def _note_role(self) -> None:
+        """After anything that may have made or unmade a leader."""
+        leads = self._parts.core.is_leader
+        if self._led and not leads:
+            self._leading.resign()
+            self._parts.elections.rearm(self._parts.clock())
+        self._led = leads
+
+    def _collect(self) -> None:
+        """Take what PySyncObj released for the state machine."""
+        journal = self._parts.journal
+        applied_index = self._parts.core.applied_index
+        if applied_index == self._taken_index:
+            return
+        for command, index, term in journal.between(self._taken_index + 1, applied_index):
+            payload = command[1:] if command[:1] == COMMAND else None
+            self._committed.append(Committed(index, term, payload))
+            self._compaction.applied(len(command))
+        self._taken_index = applied_index
+
+    def _install(self, meta: SnapshotMeta) -> None:
+        """Go on from a snapshot of the leader, which is durable."""
+        self._collect()
+        self._parts.journal.rebase(meta.index, meta.term)
+        self._parts.core.jump_to(meta.index)
+        self._compaction.installed(meta)
+        self._taken_index = meta.index
+        self._committed.append(Install(*self._snapshots.open_latest()))
+
+
+def _to_wire(messages: list[Addressed]) -> list[tuple[str, dict[str, Any]]]:
+    return [(peer, to_wire(message)) for peer, message in messages]

@@ -1,0 +1,139 @@
+"""The follower's side: appends and snapshot chunks in, acks out.  No I/O but the snapshot
+store's.
+
+    a leader's message          what PySyncObj sees of it              the answer
+    append_entries              what the log does not hold yet         append_ack: what was proven
+    snapshot_chunk              who leads, in which term               snapshot_ack: offset expected
+    the last chunk, installed   the log begins behind the snapshot     append_ack
+    a snapshot held already     who leads                              append_ack
+    of a term that is over      nothing                                newer_term
+
+A leader that contradicts what is known - two in one term, an entry against a committed one -
+is refused with `PeerError`: nothing it says can be trusted, and nothing is changed.
+
+Source: Raft thesis (Ongaro 2014), figures 3.1 and 5.3; DESIGN.md, holes 4, 5, 15, 20.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from cluster.raft import guard
+from cluster.raft.messages import (
+    AppendAck,
+    AppendEntries,
+    NewerTerm,
+    PeerError,
+    ReadAck,
+    ReadProbe,
+    SnapshotAck,
+    SnapshotChunk,
+)
+from cluster.raft.parts import Parts
+from cluster.raft.snapshots import SnapshotReceiver
+from wal.errors import CorruptSnapshot, ForeignLog, SnapshotRefused
+from wal.snapshot import SnapshotMeta, SnapshotStore
+
+
+class Following:
+    """Acts on what leaders send."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        store: SnapshotStore,
+        voters: tuple[str, ...],
+        on_install: Callable[[SnapshotMeta], None],
+    ) -> None:
+        self._parts = parts
+        self._receiver = SnapshotReceiver(store, voters)
+        self._on_install = on_install
+        self._answering: tuple[int, int] | None = None
+        """Request and next index for the ack that PySyncObj is about to send."""
+
+    def on_append(self, source: str, message: AppendEntries) -> None:
+        if not self._follow(source, message.term):
+            return
+        core = self._parts.core
+        off = self._parts.off
+        fitted = guard.fit_append(self._parts.journal, message, core.commit_index, off=off)
+        self._answering = (message.request, fitted.next_index)
+        core.receive(source, _append_entries(fitted.message))
+        self._answering = None
+
+    def send_ack(self, source: str, message: dict[str, Any]) -> None:
+        """Send PySyncObj's answer, saying no more than the append proved."""
+        assert self._answering is not None
+        request, next_index = self._answering
+        ack = AppendAck(self._parts.core.term, request, message["success"], next_index)
+        self._parts.promise(source, ack)
+
+    def on_chunk(self, source: str, chunk: SnapshotChunk) -> None:
+        if not self._follow(source, chunk.term):
+            return
+        parts = self._parts
+        commit_index = chunk.index if "snapshot_commit" in parts.off else 0
+        parts.core.receive(
+            source,
+            {"type": "append_entries", "term": chunk.term, "commit_index": commit_index},
+        )
+        if self._has(chunk.index, chunk.index_term):
+            self._receiver.drop()
+            self._ack_snapshot(source, chunk)
+            return
+        offset, complete = self._receiver.accept(source, chunk)
+        if complete is not None:
+            try:
+                self._on_install(complete.install())
+            except (CorruptSnapshot, ForeignLog, SnapshotRefused):
+                offset = 0  # damaged on the way: from the start
+            else:
+                self._ack_snapshot(source, chunk)
+                return
+        parts.promise(source, SnapshotAck(parts.core.term, chunk.request, chunk.index, offset))
+
+    def on_read_probe(self, source: str, message: ReadProbe) -> None:
+        parts = self._parts
+        if message.term < parts.core.term:
+            self._object(source)
+        elif message.term == parts.core.term and parts.core.leader == source:
+            parts.elections.leader_heard(parts.clock())
+            parts.promise(source, ReadAck(message.term, message.request))
+
+    def _follow(self, source: str, term: int) -> bool:
+        """Whether `source` leads a term that is not over; the election timer starts anew."""
+        core = self._parts.core
+        if term < core.term:
+            self._object(source)
+            return False
+        if term == core.term and core.leader not in (None, source):
+            raise PeerError(f"term {term} is led by {core.leader} already")
+        self._parts.elections.leader_heard(self._parts.clock())
+        return True
+
+    def _object(self, source: str) -> None:
+        if "newer_term" not in self._parts.off:
+            self._parts.promise(source, NewerTerm(self._parts.core.term))
+
+    def _has(self, index: int, term: int) -> bool:
+        if "old_snapshot" in self._parts.off:
+            return False
+        commit_index = self._parts.core.commit_index
+        return guard.holds(self._parts.journal, index, term, commit_index)
+
+    def _ack_snapshot(self, source: str, chunk: SnapshotChunk) -> None:
+        ack = AppendAck(
+            self._parts.core.term, chunk.request, success=True, next_index=chunk.index + 1
+        )
+        self._parts.promise(source, ack)
+
+
+def _append_entries(message: AppendEntries) -> dict[str, Any]:
+    """PySyncObj's form of an append."""
+    return {
+        "type": "append_entries",
+        "term": message.term,
+        "commit_index": message.commit_index,
+        "prevLogIdx": message.prev_index,
+        "prevLogTerm": message.prev_term,
+        "entries": [(entry.command, entry.index, entry.term) for entry in message.entries],
+    }

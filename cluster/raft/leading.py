@@ -1,0 +1,311 @@
+"""The leader's side: appends and snapshots out, acks in, reads, handing over.  No I/O but
+reading chunks from the snapshot store.
+
+    PySyncObj wants to send      what leaves
+    entries, or a heartbeat      append_entries, numbered; nothing more once too much is under way
+    a snapshot                   chunks within the window, else a question per heartbeat
+
+    an ack that came             what PySyncObj sees of it
+    of another term, or late     nothing
+    a reset already served       that the peer is alive
+    any other                    match index, or where to go on
+
+Source: Raft thesis (Ongaro 2014), sections 3.10, 5.2, 6.4; DESIGN.md, holes 4, 5, 6, 14.
+"""
+
+from typing import Any
+
+from cluster.raft.leadership import Follower, Leadership
+from cluster.raft.messages import (
+    COUNT_MAX,
+    AppendAck,
+    AppendEntries,
+    LogEntry,
+    PeerError,
+    ReadAck,
+    ReadAnswer,
+    ReadProbe,
+    ReadRequest,
+    SnapshotAck,
+    TimeoutNow,
+)
+from cluster.raft.parts import Parts
+from cluster.raft.reads import OnIndex
+from cluster.raft.snapshots import SnapshotSender
+from wal.errors import FileGone
+from wal.snapshot import SnapshotStore
+
+
+class Leading:
+    """Acts only while PySyncObj says that this node leads."""
+
+    def __init__(self, parts: Parts, store: SnapshotStore) -> None:
+        self._parts = parts
+        self._store = store
+        self._leadership: Leadership | None = None
+
+    @property
+    def current(self) -> Leadership | None:
+        """The term that this node leads, None when it does not."""
+        core = self._parts.core
+        if not core.is_leader:
+            return None
+        if self._leadership is None or self._leadership.term != core.term:
+            self.resign()
+            now_s = self._parts.clock()
+            self._leadership = Leadership(core.term, self._parts.others, now_s)
+        return self._leadership
+
+    def tick(self, now_s: float) -> None:
+        """After PySyncObj's own tick: what it does not know of."""
+        leadership = self.current
+        if leadership is None:
+            self.resign()
+            return
+        for peer, follower in leadership.followers.items():
+            if follower.paused:
+                self._keep_up(leadership, peer, follower, now_s)
+            elif follower.lagging:
+                follower.lagging = False
+                self._parts.core.resume(peer)
+        self._probe(leadership)
+        confirmed = COUNT_MAX if "read_quorum" in self._parts.off else None
+        leadership.reads.settle(
+            now_s,
+            confirmed_request=confirmed or leadership.confirmed_request(),
+            index=self._own_commit_index(),
+        )
+        self._hand_over(leadership, now_s)
+
+    # -- out
+
+    def send_append(self, peer: str, message: dict[str, Any]) -> None:
+        """Send what PySyncObj wants `peer` to have."""
+        leadership = self.current
+        assert leadership is not None
+        follower = leadership.followers[peer]
+        now_s = self._parts.clock()
+        if "prevLogIdx" not in message:
+            # Without this it asks again and again, for a whole heartbeat (1267-1337).
+            follower.lagging = True
+            self._parts.core.pause(peer)
+            self._send_snapshot(leadership, peer, follower, now_s)
+            return
+        entries = tuple(LogEntry(*entry) for entry in message["entries"])
+        append = AppendEntries(
+            term=message["term"],
+            request=leadership.next_request(),
+            prev_index=message["prevLogIdx"],
+            prev_term=message["prevLogTerm"],
+            commit_index=message["commit_index"],
+            entries=entries,
+        )
+        self._parts.outbox.early.append((peer, append))
+        if entries:
+            follower.sent(append.request, sum(len(entry.command) for entry in entries))
+        if follower.full:
+            follower.paused = True
+            follower.heartbeat_due_s = now_s + self._parts.timing.heartbeat_s
+            self._parts.core.pause(peer)
+
+    def _keep_up(self, leadership: Leadership, peer: str, follower: Follower, now_s: float) -> None:
+        """Send a paused follower its heartbeats; go on once it answered."""
+        core, journal = self._parts.core, self._parts.journal
+        if not follower.full:
+            follower.paused = False
+            core.resume(peer)
+            core.hurry()
+        elif now_s >= follower.heartbeat_due_s:
+            follower.heartbeat_due_s = now_s + self._parts.timing.heartbeat_s
+            prev_index = max(core.match_index(peer), journal.base_index)
+            prev_term = journal.term_at(prev_index)
+            assert prev_term is not None
+            append = AppendEntries(
+                term=core.term,
+                request=leadership.next_request(),
+                prev_index=prev_index,
+                prev_term=prev_term,
+                commit_index=core.commit_index,
+            )
+            self._parts.outbox.early.append((peer, append))
+
+    def _send_snapshot(
+        self, leadership: Leadership, peer: str, follower: Follower, now_s: float
+    ) -> None:
+        sender = follower.sender
+        base_index = self._parts.journal.base_index
+        if sender is None or sender.meta.index < base_index:
+            newest = self._store.latest()
+            assert newest is not None
+            assert newest.index >= base_index
+            sender = follower.sender = SnapshotSender(self._store, newest, now_s)
+        due_s = now_s + self._parts.timing.heartbeat_s
+        try:
+            while True:
+                request = leadership.request + 1
+                chunk = sender.next_chunk(term=leadership.term, request=request)
+                if chunk is None and now_s >= follower.heartbeat_due_s:
+                    chunk = sender.question(term=leadership.term, request=request)
+                if chunk is None:
+                    return
+                leadership.next_request()
+                follower.heartbeat_due_s = due_s
+                self._parts.promise(peer, chunk)
+        except FileGone:
+            follower.sender = None  # replaced while it was read: the next send takes the newest
+
+    def is_sending_snapshot(self, now_s: float) -> bool:
+        """Whether a transfer goes on that another snapshot would set back."""
+        leadership = self.current
+        followers = leadership.followers.values() if leadership else ()
+        return any(f.sender is not None and f.sender.holds_back(now_s) for f in followers)
+
+    # -- in
+
+    def on_append_ack(self, source: str, ack: AppendAck) -> None:
+        leadership = self._addressed(ack.term)
+        if leadership is None:
+            return
+        core = self._parts.core
+        follower = leadership.followers[source]
+        admitted = follower.answers.admit(
+            ack,
+            request_last=leadership.request,
+            match_index=core.match_index(source),
+            last_index=self._parts.journal.last_index,
+            off=self._parts.off,
+        )
+        follower.answered(ack.request, self._parts.clock())
+        if admitted is None:
+            self._alive(source)
+            return
+        sender = follower.sender
+        if ack.success and sender is not None and ack.next_index > sender.meta.index:
+            follower.sender = None
+        core.receive(source, _next_node_idx(admitted.next_index, success=admitted.success))
+        if not admitted.success:
+            core.hurry()
+
+    def on_snapshot_ack(self, source: str, ack: SnapshotAck) -> None:
+        leadership = self._addressed(ack.term)
+        if leadership is None:
+            return
+        follower = self._answered(leadership, source, ack.request)
+        if follower.sender is None:
+            return
+        now_s = self._parts.clock()
+        follower.sender.acked(ack, request_last=leadership.request, now_s=now_s)
+        self._send_snapshot(leadership, source, follower, now_s)
+
+    def on_read_ack(self, source: str, ack: ReadAck) -> None:
+        leadership = self._addressed(ack.term)
+        if leadership is not None:
+            self._answered(leadership, source, ack.request)
+
+    def on_read_request(self, source: str, message: ReadRequest) -> None:
+        def on_index(index: int | None) -> None:
+            term = self._parts.core.term
+            self._parts.promise(source, ReadAnswer(term, message.number, index))
+
+        self.read_index(on_index)
+
+    def _addressed(self, term: int) -> Leadership | None:
+        """Return the leadership that an answer of `term` is for, None when it is over."""
+        leadership = self.current
+        if leadership is None or (term != leadership.term and "ack_term" not in self._parts.off):
+            return None
+        return leadership
+
+    def _answered(self, leadership: Leadership, source: str, request: int) -> Follower:
+        if request > leadership.request:
+            raise PeerError(f"request {request} was never made")
+        follower = leadership.followers[source]
+        answers = follower.answers
+        answers.answered_request = max(answers.answered_request, request)
+        follower.answered(request, self._parts.clock())
+        self._alive(source)
+        return follower
+
+    def _alive(self, source: str) -> None:
+        """Let PySyncObj's check-quorum know, and nothing else."""
+        message = _next_node_idx(0, success=False)
+        self._parts.core.receive(source, {**message, "reset": False})
+
+    # -- reads
+
+    def read_index(self, on_index: OnIndex) -> None:
+        """Ask on behalf of `on_index`; see `Engine.read_index`."""
+        leadership = self.current
+        if leadership is None:
+            on_index(None)
+            return
+        deadline_s = self._parts.clock() + self._parts.timing.election_max_s
+        leadership.reads.ask(on_index, index=self._own_commit_index(), deadline_s=deadline_s)
+
+    def _own_commit_index(self) -> int | None:
+        core, journal = self._parts.core, self._parts.journal
+        index = core.commit_index
+        return index if journal.term_at(index) == core.term else None
+
+    def _probe(self, leadership: Leadership) -> None:
+        if leadership.reads.unprobed:
+            request = leadership.next_request()
+            leadership.reads.probed(request)
+            self._parts.promise_all(ReadProbe(leadership.term, request))
+
+    # -- the end of a term
+
+    def hand_over(self, target: str | None) -> bool:
+        """Begin to hand leadership to `target`; see `Engine.transfer_leadership`."""
+        leadership = self.current
+        if leadership is None:
+            return False
+        now_s = self._parts.clock()
+        ready = [
+            (self._parts.core.match_index(peer), peer)
+            for peer, follower in leadership.followers.items()
+            if self._parts.core.match_index(peer) >= self._parts.core.commit_index
+            and now_s - follower.heard_s < self._parts.timing.election_min_s
+            and target in (None, peer)
+        ]
+        if not ready:
+            return False
+        leadership.handing_to = max(ready)[1]
+        leadership.hand_over_until_s = now_s + self._parts.timing.election_min_s
+        return True
+
+    @property
+    def handing_over(self) -> bool:
+        """Whether new proposals would only delay the successor."""
+        leadership = self.current
+        return leadership is not None and self._parts.clock() < leadership.hand_over_until_s
+
+    def _hand_over(self, leadership: Leadership, now_s: float) -> None:
+        target = leadership.handing_to
+        if target is None:
+            return
+        if now_s >= leadership.hand_over_until_s:
+            leadership.handing_to = None  # it did not come in time: this node leads on
+        elif self._parts.core.match_index(target) == self._parts.journal.last_index:
+            leadership.handing_to = None
+            self._parts.promise(target, TimeoutNow(leadership.term))
+
+    def resign(self) -> None:
+        """Forget a term that is over; everyone may be sent to again."""
+        leadership, self._leadership = self._leadership, None
+        if leadership is None:
+            return
+        for peer, follower in leadership.followers.items():
+            if follower.paused or follower.lagging:
+                self._parts.core.resume(peer)
+        leadership.reads.fail_all()
+
+
+def _next_node_idx(next_index: int, *, success: bool) -> dict[str, Any]:
+    """PySyncObj's answer to an append."""
+    return {
+        "type": "next_node_idx",
+        "next_node_idx": next_index,
+        "success": success,
+        "reset": not success,
+    }

@@ -1,0 +1,48 @@
+"""What the sides of one engine share: the core, the journal, timers, and the outbox.  No I/O."""
+
+from collections.abc import Callable, Set
+from dataclasses import dataclass, field
+from typing import Literal
+
+from cluster.raft.election import Elections, Timing
+from cluster.raft.journal import RaftJournal
+from cluster.raft.messages import Message
+from cluster.raft.pysyncobj_core import Core
+
+Role = Literal["follower", "candidate", "leader"]
+Addressed = tuple[str, Message]
+
+
+@dataclass(slots=True)
+class Outbox:
+    """Messages by when they may leave; both lists are emptied every turn."""
+
+    early: list[Addressed] = field(default_factory=list)
+    """Before the sync: appends, which promise nothing."""
+    late: list[Addressed] = field(default_factory=list)
+    """After the sync: whatever promises what the log says."""
+
+
+@dataclass(slots=True)
+class Parts:
+    """Made by the engine, used by its leading, following and voting sides."""
+
+    node_id: str
+    others: tuple[str, ...]
+    """The other voters, sorted."""
+    timing: Timing
+    clock: Callable[[], float]
+    journal: RaftJournal
+    core: Core
+    elections: Elections
+    off: Set[str]
+    outbox: Outbox = field(default_factory=Outbox)
+
+    def promise(self, peer: str, message: Message) -> None:
+        """Send after the sync."""
+        early = "late_answers" in self.off
+        (self.outbox.early if early else self.outbox.late).append((peer, message))
+
+    def promise_all(self, message: Message) -> None:
+        for peer in self.others:
+            self.promise(peer, message)

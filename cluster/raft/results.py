@@ -1,0 +1,52 @@
+"""What an engine hands to its driver: entries, installs, figures.  No I/O."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cluster.raft.parts import Role
+from wal.snapshot import SnapshotMeta
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """One committed entry; `payload` is None for the no-op that begins a leader's term."""
+
+    index: int
+    term: int
+    payload: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Install:
+    """The state at `meta.index`, from the leader: it replaces everything before."""
+
+    meta: SnapshotMeta
+    payload: Iterable[bytes]
+    """Read from the disk as it is iterated; once."""
+
+
+@dataclass(frozen=True, slots=True)
+class RaftStatus:
+    """A node's Raft in figures; ages are seconds, since start when nothing was heard."""
+
+    node_id: str
+    voters: tuple[str, ...]
+    role: Role
+    leader: str | None
+    term: int
+    commit_index: int
+    applied_index: int
+    last_index: int
+    first_index: int
+    snapshot_index: int
+    quorum_contact_age_s: float
+    """Since a majority followed this leader, or this follower heard its leader."""
+    contact_age_s: dict[str, float]
+    """Per other voter: since anything came from it."""
+    match_index: dict[str, int]
+    """At the leader, per other voter: what it proved to hold."""
+    paused: tuple[str, ...]
+    """At the leader: who has too much unanswered and gets heartbeats only."""
+    pre_votes_total: int
+    peer_errors_total: int
+    reads_waiting: int

@@ -1,0 +1,149 @@
+"""The voter's and candidate's side: pre-votes, votes, newer terms, lost leaders.  No I/O.
+
+    asked for          answered yes when
+    a pre-vote         the term is newer, the log up to date, and no leader was heard lately
+    a vote             PySyncObj's rules say so, and no leader was heard lately (or it hands over)
+    the same vote      it was given to this very candidate in this term
+
+Source: Raft thesis (Ongaro 2014), sections 3.4, 3.6.1, 4.2.3, 9.6; DESIGN.md, holes 8, 15.
+"""
+
+from typing import Any
+
+from cluster.raft import guard
+from cluster.raft.messages import (
+    NewerTerm,
+    PreVote,
+    PreVoteRequest,
+    TimeoutNow,
+    Vote,
+    VoteRequest,
+)
+from cluster.raft.parts import Parts
+
+
+class Voting:
+    """Elections, seen from this node."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._votes = guard.Votes()
+        self._lost: set[str] = set()
+        self._handed_term = 0
+        """The term for which the leader asked this node to campaign."""
+
+    def peer_lost(self, peer: str) -> None:
+        """See `Engine.peer_lost`."""
+        self._lost.add(peer)
+
+    @property
+    def urgent(self) -> bool:
+        """Whether the next tick has something to do at once."""
+        return bool(self._lost)
+
+    def tick(self, now_s: float) -> None:
+        """Before PySyncObj's own tick: see whether an election is due."""
+        core, elections = self._parts.core, self._parts.elections
+        lost, self._lost = self._lost, set()
+        if core.is_leader:
+            elections.leader_heard(now_s)
+            return
+        if core.leader in lost:
+            elections.leader_lost(now_s)
+        if not elections.due(now_s):
+            return
+        journal = self._parts.journal
+        if elections.stand(core.term + 1, now_s):
+            core.campaign()
+        else:
+            self._parts.promise_all(
+                PreVoteRequest(core.term + 1, journal.last_index, journal.last_term)
+            )
+
+    # -- this node as candidate
+
+    def send_vote_request(self, peer: str, message: dict[str, Any]) -> None:
+        """Send PySyncObj's vote request."""
+        term = message["term"]
+        request = VoteRequest(
+            term,
+            message["last_log_index"],
+            message["last_log_term"],
+            transfer=term == self._handed_term,
+        )
+        self._parts.promise(peer, request)
+
+    def on_timeout_now(self, source: str, message: TimeoutNow) -> None:
+        core = self._parts.core
+        if core.leader == source and message.term == core.term and not core.is_leader:
+            self._handed_term = core.term + 1
+            self._campaign()
+
+    def on_pre_vote(self, source: str, message: PreVote) -> None:
+        core = self._parts.core
+        if core.is_leader:
+            return
+        if message.current_term > core.term:
+            core.step_to(source, message.current_term)
+        elif message.term == core.term + 1 and self._parts.elections.pre_vote(source, message):
+            self._campaign()
+
+    def on_vote(self, source: str, message: Vote) -> None:
+        core = self._parts.core
+        if message.term != core.term:
+            return
+        if self._votes.is_first(source, message.term) or "one_vote_per_voter" in self._parts.off:
+            core.receive(source, {"type": "response_vote", "term": message.term})
+
+    def _campaign(self) -> None:
+        self._parts.core.campaign()
+        self._parts.elections.rearm(self._parts.clock())
+
+    # -- this node as voter
+
+    def on_pre_vote_request(self, source: str, message: PreVoteRequest) -> None:
+        core = self._parts.core
+        granted = (
+            message.term > core.term
+            and guard.is_up_to_date(self._parts.journal, message.last_index, message.last_term)
+            and not self._has_leader()
+        )
+        self._parts.promise(source, PreVote(message.term, granted, core.term))
+
+    def on_vote_request(self, source: str, message: VoteRequest) -> None:
+        core, journal = self._parts.core, self._parts.journal
+        if message.term < core.term:
+            self.on_old_term(source)
+            return
+        if self._has_leader() and not message.transfer:
+            return
+        if message.term == core.term and journal.getVotedForNodeId() == source:
+            self._parts.promise(source, Vote(core.term))
+            return
+        core.receive(
+            source,
+            {
+                "type": "request_vote",
+                "term": message.term,
+                "last_log_index": message.last_index,
+                "last_log_term": message.last_term,
+            },
+        )
+        if journal.getVotedForNodeId() == source:
+            self._parts.elections.rearm(self._parts.clock())
+
+    def _has_leader(self) -> bool:
+        """Whether this node leads, or heard a leader within the shortest election timeout."""
+        known = self._parts.core.leader is not None
+        return known and self._parts.elections.lease_holds(self._parts.clock())
+
+    # -- terms
+
+    def on_newer_term(self, source: str, message: NewerTerm) -> None:
+        if message.term > self._parts.core.term:
+            self._parts.core.step_to(source, message.term)
+
+    def on_old_term(self, source: str) -> None:
+        """Tell `source` that its term is over."""
+        if "newer_term" not in self._parts.off:
+            self._parts.promise(source, NewerTerm(self._parts.core.term))

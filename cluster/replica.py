@@ -1,0 +1,559 @@
+"""One node's replica: the loop that drives Raft, the log and the state machine.  Talks to
+the peers' links, the disk (in threads) and the clock.
+
+One task owns all of it.  The order of a turn is the safety argument (Raft thesis 10.2.1):
+
+    deliver messages · sync · propose one batch · tick · send what needs no durability
+    · sync (in a thread, while the next batch gathers) · send what does · apply · answer
+
+Nothing that promises durability (a vote, an acknowledgement, the leader's own count) leaves
+before the `fdatasync` that makes it true.  A disk that fails ends the process: the only way
+to learn what is really on it is to start again (Rebello et al., "Can Applications Recover
+from fsync Failures?", ATC 2020).
+"""
+
+import random
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import structlog
+import trio
+
+from cluster.duties import LeaderDuties
+from cluster.ids import Ulids
+from cluster.peer.frames import PeerRefused, encode
+from cluster.peer.handshake import Self
+from cluster.peer.links import Address, Links, PeerTls
+from cluster.port import Answer, ReplicaStatus, Standing, Unavailable
+from cluster.proposals import COMMAND_BYTES_MAX, RESEND_S, Proposals
+from cluster.raft.compaction import SNAPSHOT_EVERY_ENTRIES
+from cluster.raft.engine import Committed, Engine, Install, Timing
+from cluster.raft.messages import PeerError
+from cluster.routing.dispatch import Dispatcher
+from cluster.state import commands, entry, snapshot
+from cluster.state.commands import BootNode, Command
+from cluster.state.machine import Applied, Machine, Skipped
+from cluster.state.outcome import Refused
+from cluster.state.state import State
+from wal.disk import Disk, FileDisk
+from wal.errors import StorageError
+from wal.identity import claim
+from wal.log import Log, LogStatistics
+from wal.snapshot import SnapshotMeta, SnapshotStore
+
+INBOX_MAX = 10_000
+"""Messages of peers that wait for a turn; the rest is dropped, and Raft sends it again."""
+FORWARDED_MAX = 1_000
+ENTRY_BYTES_MAX = 448 * 1024
+"""What one entry holds before the next begins; the engine refuses above 512 KiB."""
+APPLY_AT_ONCE = 64
+"""Entries applied between two chances for other tasks."""
+BARRIERS_MAX = 10_000
+BARRIER_S = 3.0
+WHISPER_BYTES_MAX = 16 * 1024
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSettings:
+    """What a replica is told at start."""
+
+    cluster: str
+    node: str
+    key: bytes
+    data: Path
+    listen: Address
+    peers: dict[str, Address]
+    """Every other voter."""
+    url: str = ""
+    """Where clients reach this node; told to the others."""
+    tls: PeerTls | None = None
+    timing: Timing = field(default_factory=Timing)
+    offer_ttl_ms: int = 20_000
+    snapshot_every_entries: int = SNAPSHOT_EVERY_ENTRIES
+
+    @property
+    def fence_s(self) -> float:
+        """Without a leader for this long the node calls itself fenced."""
+        return 2 * self.timing.election_max_s
+
+
+class Replica:
+    """Implements `cluster.port.Port`.  `open` it in a thread, then `run` it."""
+
+    def __init__(
+        self,
+        settings: ReplicaSettings,
+        disk: Disk,
+        wal: Log,
+        snapshots: SnapshotStore,
+        engine: Engine,
+        machine: Machine,
+        applied_index: int,
+    ) -> None:
+        boot = secrets.token_hex(8)
+        self._settings = settings
+        self._disk = disk
+        self._wal = wal
+        self._snapshots = snapshots
+        self._engine = engine
+        self._machine = machine
+        self._applied_index = applied_index
+        self._boot = boot
+        self._proposals = Proposals(settings.node, boot)
+        self._inbox: deque[tuple[str, Any]] = deque()
+        self._forwarded: deque[entry.Batch] = deque()
+        self._barriers: list[Callable[[Unavailable | None], None]] = []
+        self._barriers_at_index: list[tuple[int, Callable[[Unavailable | None], None]]] = []
+        self._wake = trio.Event()
+        self._watchers: list[Callable[[Applied], None]] = []
+        self._standing_watchers: list[Callable[[ReplicaStatus], None]] = []
+        self._install_watchers: list[Callable[[], None]] = []
+        self._whisper_watchers: list[Callable[[str, bytes], None]] = []
+        self._standing: Standing = "starting"
+        self._why = "no leader found yet"
+        self._leader_seen_s = time.monotonic()
+        self._leadership = ("", -1)
+        self._caught_up = False
+        self._catching_up = False
+        self._snapshotting = False
+        self._sync_limiter = trio.CapacityLimiter(1)
+        self._duties = LeaderDuties(
+            self, Dispatcher(Ulids(_wall_ms, secrets.token_bytes).new, settings.offer_ttl_ms)
+        )
+        self._links = Links(
+            Self(settings.cluster, settings.node, boot, settings.key),
+            settings.listen,
+            settings.peers,
+            on_frame=self._on_frame,
+            on_lost=self._on_lost,
+            tls=settings.tls,
+        )
+
+    @classmethod
+    def open(cls, settings: ReplicaSettings, disk: Disk | None = None) -> "Replica":
+        """Return the replica as its disk remembers it.  Blocks; raises `StorageError`."""
+        disk = disk or FileDisk(settings.data)
+        identity = claim(disk, settings.cluster, settings.node)
+        wal, recovered = Log.open(disk, identity=identity)
+        snapshots = SnapshotStore(disk, identity)
+        machine = Machine()
+        applied_index = 1
+        if snapshots.latest() is not None:
+            meta, payload = snapshots.open_latest()
+            machine.state = snapshot.load(payload)
+            applied_index = meta.index
+        engine = Engine(
+            settings.node,
+            (settings.node, *settings.peers),
+            log=wal,
+            recovered=recovered,
+            snapshots=snapshots,
+            clock=time.monotonic,
+            rng=random.Random(secrets.randbits(64)),  # noqa: S311 - election jitter, no secret
+            timing=settings.timing,
+            snapshot_every_entries=settings.snapshot_every_entries,
+        )
+        return cls(settings, disk, wal, snapshots, engine, machine, applied_index)
+
+    def close(self) -> None:
+        """Let go of the data folder; the replica must not run any more."""
+        self._wal.close()
+        self._disk.close()
+
+    # -- the port
+
+    @property
+    def node_id(self) -> str:
+        return self._settings.node
+
+    @property
+    def boot(self) -> str:
+        return self._boot
+
+    @property
+    def state(self) -> State:
+        return self._machine.state
+
+    @property
+    def is_leader(self) -> bool:
+        return self._engine.is_leader
+
+    def submit(self, command: Command, on_answer: Callable[[Answer], None]) -> None:
+        """See `Port.submit`."""
+        data = commands.encode(command)
+        if len(data) > COMMAND_BYTES_MAX:
+            on_answer(Refused("too_large", f"{len(data)} bytes; at most {COMMAND_BYTES_MAX}"))
+            return
+        if self._standing in ("fenced", "failed"):
+            on_answer(Unavailable("minority", self._why))
+            return
+        if not self._proposals.submit(data, on_answer, time.monotonic()):
+            on_answer(Unavailable("overloaded", "too many proposals wait at this node"))
+            return
+        self._wake.set()
+
+    async def propose(self, command: Command) -> Answer:
+        """See `Port.propose`."""
+        done = trio.Event()
+        answers: list[Answer] = []
+
+        def on_answer(answer: Answer) -> None:
+            answers.append(answer)
+            done.set()
+
+        self.submit(command, on_answer)
+        await done.wait()
+        return answers[0]
+
+    def watch(self, watcher: Callable[[Applied], None]) -> Callable[[], None]:
+        """See `Port.watch`."""
+        self._watchers.append(watcher)
+        return partial(self._watchers.remove, watcher)
+
+    def watch_standing(self, watcher: Callable[[ReplicaStatus], None]) -> Callable[[], None]:
+        """See `Port.watch_standing`."""
+        self._standing_watchers.append(watcher)
+        return partial(self._standing_watchers.remove, watcher)
+
+    def watch_installs(self, watcher: Callable[[], None]) -> Callable[[], None]:
+        """See `Port.watch_installs`."""
+        self._install_watchers.append(watcher)
+        return partial(self._install_watchers.remove, watcher)
+
+    async def barrier(self) -> Unavailable | None:
+        """See `Port.barrier`."""
+        if self._standing in ("fenced", "failed") or len(self._barriers) >= BARRIERS_MAX:
+            return Unavailable("minority", self._why)
+        done = trio.Event()
+        results: list[Unavailable | None] = []
+
+        def on_result(result: Unavailable | None) -> None:
+            results.append(result)
+            done.set()
+
+        self._barriers.append(on_result)
+        self._wake.set()
+        with trio.move_on_after(BARRIER_S):
+            await done.wait()
+            return results[0]
+        return Unavailable("timeout", "no quorum confirmed a read in time")
+
+    def whisper(self, payload: bytes) -> None:
+        """See `Port.whisper`."""
+        assert len(payload) <= WHISPER_BYTES_MAX
+        frame = encode("whisper", payload)
+        for peer in self._settings.peers:
+            self._links.send(peer, frame)
+
+    def watch_whispers(self, watcher: Callable[[str, bytes], None]) -> Callable[[], None]:
+        """See `Port.watch_whispers`."""
+        self._whisper_watchers.append(watcher)
+        return partial(self._whisper_watchers.remove, watcher)
+
+    def status(self) -> ReplicaStatus:
+        """Return this node's standing in figures."""
+        raft = self._engine.status()
+        links = self._links.statistics()
+        return ReplicaStatus(
+            node=self._settings.node,
+            boot=self._boot,
+            standing=self._standing,
+            why=self._why,
+            role=raft.role,
+            leader=raft.leader or "",
+            term=raft.term,
+            commit_index=raft.commit_index,
+            applied_index=self._applied_index,
+            last_index=raft.last_index,
+            first_index=raft.first_index,
+            quorum_heard_s=raft.quorum_contact_age_s,
+            peers={
+                peer: {
+                    "connected": link.connected,
+                    "why": link.refused,
+                    "last_heard_s": raft.contact_age_s.get(peer, -1.0),
+                    "match_index": raft.match_index.get(peer, 0),
+                    "queued_bytes": link.queued_bytes,
+                    "dropped_total": link.dropped_total,
+                    "connects_total": link.connects_total,
+                }
+                for peer, link in links.items()
+            },
+            snapshot_index=raft.snapshot_index,
+            pending=len(self._proposals),
+        )
+
+    def wal_statistics(self) -> LogStatistics:
+        """Return the log's own figures."""
+        return self._wal.statistics()
+
+    # -- peers, called by the links' tasks
+
+    def _on_frame(self, peer: str, kind: str, body: Any) -> None:
+        match kind:
+            case "raft" if isinstance(body, dict):
+                if len(self._inbox) < INBOX_MAX:
+                    self._inbox.append((peer, body))
+            case "batch" if isinstance(body, bytes):
+                if len(self._forwarded) < FORWARDED_MAX:
+                    self._forwarded.append(_parse_batch(peer, body))
+            case "whisper" if isinstance(body, bytes) and len(body) <= WHISPER_BYTES_MAX:
+                for watcher in tuple(self._whisper_watchers):
+                    watcher(peer, body)
+                return
+            case _:
+                raise PeerRefused(f"{peer}: a frame of kind {kind[:32]!r} that is not ours")
+        self._wake.set()
+
+    def _on_lost(self, peer: str) -> None:
+        self._engine.peer_lost(peer)
+        self._wake.set()
+
+    # -- the loop
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Take part in the cluster until cancelled; started once the peer port is bound.
+
+        Raises `StorageError` when the disk fails, `OSError` when the port cannot be had.
+        """
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self._links.run)
+            task_status.started()
+            nursery.start_soon(self._announce)
+            try:
+                while True:
+                    await self._wait_for_work()
+                    await self._turn(nursery)
+            except StorageError as error:
+                self._set_standing("failed", f"the disk failed: {error}")
+                self._proposals.fail_all(Unavailable("minority", self._why))
+                raise
+
+    async def _wait_for_work(self) -> None:
+        if not (self._inbox or self._forwarded or self._proposals.queued or self._barriers):
+            with trio.move_on_after(self._engine.next_wakeup()):
+                await self._wake.wait()
+        self._wake = trio.Event()
+
+    async def _turn(self, nursery: trio.Nursery) -> None:
+        self._deliver()
+        await self._sync()
+        self._propose()
+        self._read()
+        self._engine.tick()
+        self._send(self._engine.take_early())
+        await self._sync()
+        self._send(self._engine.take_late())
+        await self._apply()
+        self._judge()
+        self._start_snapshot(nursery)
+        self._duties.turn(
+            leading=self._engine.is_leader and self._caught_up,
+            now_ms=max(_wall_ms(), self._machine.state.now_ms),
+            silent_s=self._engine.contact_age_s(),
+        )
+        self._proposals.expire(time.monotonic())
+        await trio.lowlevel.checkpoint()
+
+    def _deliver(self) -> None:
+        for _ in range(len(self._inbox)):
+            peer, message = self._inbox.popleft()
+            try:
+                self._engine.deliver(peer, message)
+            except PeerError as error:
+                log.warning("peer message refused", peer=peer, why=str(error))
+
+    async def _sync(self) -> None:
+        """Make what the engine wrote durable: one `fdatasync` for all of it."""
+        batch = self._wal.take()
+        if batch is not None:
+            await trio.to_thread.run_sync(self._wal.write, batch, limiter=self._sync_limiter)
+
+    def _propose(self) -> None:
+        """Put what waits into the log, or on its way to the leader."""
+        now_s = time.monotonic()
+        leader = self._engine.leader
+        leadership = (leader or "", self._engine.term)
+        if leadership != self._leadership:
+            self._leadership = leadership
+            if leader is not None:
+                self._proposals.resend(now_s)
+        else:
+            self._resend_overdue(now_s)
+        if self._engine.is_leader:
+            self._propose_here(now_s)
+            return
+        self._forwarded.clear()  # their senders will find the leader themselves
+        if leader is not None and self._links.connected(leader):
+            while (batch := self._proposals.take(now_s)) is not None:
+                self._links.send(leader, encode("batch", entry.encode(batch)))
+
+    def _resend_overdue(self, now_s: float) -> None:
+        self._proposals.resend(now_s, older_than_s=RESEND_S)
+
+    def _propose_here(self, now_s: float) -> None:
+        """At the leader: all that waits, here and from followers, as few entries."""
+        while (batch := self._proposals.take(now_s)) is not None:
+            self._forwarded.append(batch)
+        while self._forwarded:
+            batches = []
+            size = 0
+            while self._forwarded and size < ENTRY_BYTES_MAX:
+                encoded = entry.encode(self._forwarded[0])
+                if batches and size + len(encoded) > ENTRY_BYTES_MAX:
+                    break
+                batches.append(self._forwarded.popleft())
+                size += len(encoded)
+            payload = entry.encode(entry.Entry(entry.VERSION, _wall_ms(), tuple(batches)))
+            if self._engine.propose(payload) is None:
+                return
+
+    def _read(self) -> None:
+        """Ask for one read index on behalf of all barriers that wait."""
+        if not self._barriers:
+            return
+        waiting, self._barriers = self._barriers, []
+
+        def on_index(index: int | None) -> None:
+            for done in waiting:
+                if index is None:
+                    done(Unavailable("no_leader", "no leader confirmed the read"))
+                elif self._applied_index >= index:
+                    done(None)
+                else:
+                    self._barriers_at_index.append((index, done))
+
+        self._engine.read_index(on_index)
+
+    def _send(self, messages: list[tuple[str, dict[str, Any]]]) -> None:
+        for peer, message in messages:
+            self._links.send(peer, encode("raft", message))
+
+    async def _apply(self) -> None:
+        for count, item in enumerate(self._engine.take_committed(), start=1):
+            match item:
+                case Install():
+                    self._install(item)
+                case Committed(index, _, None):
+                    self._applied_index = index  # a new leader's no-op
+                case Committed(index, _, payload):
+                    self._applied_index = index
+                    self._apply_one(index, payload)
+            if count % APPLY_AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
+        self._pass_barriers()
+
+    def _apply_one(self, index: int, payload: bytes) -> None:
+        applied = self._machine.apply(index, payload)
+        for watcher in tuple(self._watchers):
+            watcher(applied)
+        for node, boot, number, outcome in applied.outcomes:
+            if (node, boot) == (self._settings.node, self._boot):
+                if isinstance(outcome, Skipped):
+                    outcome = Unavailable("timeout", "applied, but its outcome was not seen here")
+                self._proposals.answer(number, outcome)
+
+    def _install(self, item: Install) -> None:
+        self._machine.state = snapshot.load(item.payload)
+        self._applied_index = item.meta.index
+        log.info("snapshot installed", index=item.meta.index)
+        for watcher in tuple(self._install_watchers):
+            watcher()
+
+    def _pass_barriers(self) -> None:
+        if not self._barriers_at_index:
+            return
+        index = self._applied_index
+        ready = [done for at, done in self._barriers_at_index if at <= index]
+        self._barriers_at_index = [b for b in self._barriers_at_index if b[0] > index]
+        for done in ready:
+            done(None)
+
+    # -- snapshots
+
+    def _start_snapshot(self, nursery: trio.Nursery) -> None:
+        if self._snapshotting:
+            return
+        meta = self._engine.snapshot_wanted()
+        if meta is None:
+            return
+        assert meta.index == self._applied_index
+        self._snapshotting = True
+        nursery.start_soon(self._save_snapshot, meta, self._machine.state.frozen_copy())
+
+    async def _save_snapshot(self, meta: SnapshotMeta, copy: State) -> None:
+        """Write `copy` in a thread while the loop goes on."""
+        saved = await trio.to_thread.run_sync(
+            lambda: self._snapshots.save(meta, snapshot.dump(copy))
+        )
+        self._engine.snapshot_saved(saved)
+        self._snapshotting = False
+        self._wake.set()
+
+    # -- standing
+
+    def _judge(self) -> None:
+        """Say whether this node may serve; see `Standing`."""
+        now_s = time.monotonic()
+        if self._engine.leader is not None:
+            self._leader_seen_s = now_s
+            if self._caught_up:
+                self._set_standing("serving", "")
+                return
+            self._set_standing("catching_up", "a leader was found; reading what was missed")
+            if not self._catching_up:
+                self._catching_up = True
+                self._barriers.append(self._on_caught_up)
+                self._wake.set()
+            return
+        silent_s = now_s - self._leader_seen_s
+        if silent_s > self._settings.fence_s and self._standing != "starting":
+            self._caught_up = False
+            self._set_standing(
+                "fenced",
+                f"no leader for {silent_s:.1f} s: fewer than a majority of"
+                f" {len(self._settings.peers) + 1} nodes can be reached",
+            )
+            self._proposals.fail_all(Unavailable("minority", self._why))
+
+    def _on_caught_up(self, result: Unavailable | None) -> None:
+        self._catching_up = False
+        self._caught_up = result is None
+
+    def _set_standing(self, standing: Standing, why: str) -> None:
+        if standing == self._standing:
+            self._why = why
+            return
+        log.info("standing", was=self._standing, now=standing, why=why)
+        self._standing, self._why = standing, why
+        for watcher in tuple(self._standing_watchers):
+            watcher(self.status())
+
+    async def _announce(self) -> None:
+        """Tell the cluster that this boot lives, until it has heard."""
+        while True:
+            answer = await self.propose(
+                BootNode(self._settings.node, self._boot, self._settings.url)
+            )
+            if not isinstance(answer, Unavailable):
+                return
+            await trio.sleep(0.2)
+
+
+def _parse_batch(peer: str, body: bytes) -> entry.Batch:
+    try:
+        return entry.decode_batch(body)
+    except ValueError as error:
+        raise PeerRefused(f"{peer}: a batch that is none: {error}") from None
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,91 @@
+"""One command's change to the state, and what it says to those who watch.  No I/O.
+
+The lifecycle modules share this: `no` refuses, `append` adds an event with the next `seq`,
+`notices` gathers what happened.  A module checks everything before it changes anything, so a
+refusal leaves the state as it was.
+"""
+
+from typing import Any, NoReturn
+
+from msgspec.structs import replace
+
+from cluster.state.commands import By
+from cluster.state.limits import EVENTS_TAIL_MAX
+from cluster.state.model import Agent, AuditRecord, Conversation, Event
+from cluster.state.outcome import AgentChanged, Appended, Notice, RefusalCode, Refused
+from cluster.state.state import State
+
+
+class No(Exception):
+    """The command is refused; nothing was changed."""
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(refused.message)
+        self.refused = refused
+
+
+def no(code: RefusalCode, message: str, **data: Any) -> NoReturn:
+    """Refuse the command."""
+    raise No(Refused(code, message, data))
+
+
+class Change:
+    """The state, the time of this entry, and the notices so far."""
+
+    __slots__ = ("notices", "now_ms", "state")
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.now_ms = state.now_ms
+        self.notices: list[Notice] = []
+
+    def conversation(self, cv: str) -> Conversation:
+        """Return the conversation; refuse when there is none."""
+        found = self.state.conversations.get(cv)
+        if found is None:
+            no("not_found", f"no conversation {cv[:64]!r}")
+        return found
+
+    def open_conversation(self, cv: str) -> Conversation:
+        """Return the conversation; refuse when there is none or it is closed."""
+        found = self.conversation(cv)
+        if found.state == "closed":
+            no("closed", "the conversation is closed")
+        return found
+
+    def agent(self, agent: str) -> Agent:
+        found = self.state.agents.get(agent)
+        if found is None:
+            no("not_found", f"no agent {agent[:64]!r}")
+        return found
+
+    def append(
+        self,
+        conversation: Conversation,
+        kind: str,
+        by: By,
+        *,
+        mid: str = "",
+        data: dict[str, Any] | None = None,
+        hidden: bool = False,
+        **changes: Any,
+    ) -> Conversation:
+        """Append an event, apply `changes` to the conversation, and return it as it is now."""
+        seq = conversation.seq + 1
+        event = Event(seq, kind, by, self.now_ms, mid, data or {}, hidden)
+        tail = (*conversation.tail[-(EVENTS_TAIL_MAX - 1) :], event)
+        new = replace(conversation, seq=seq, tail=tail, **changes)
+        self.state.put_conversation(new)
+        self.notices.append(Appended(new.cv, event))
+        return new
+
+    def change_agent(self, agent: Agent, **changes: Any) -> Agent:
+        """Apply `changes` to the agent, tell, and return it as it is now."""
+        new = replace(agent, **changes)
+        self.state.put_agent(new)
+        self.notices.append(AgentChanged(new.agent))
+        return new
+
+    def note(self, by: By, what: str, **detail: Any) -> None:
+        """Put a line into the audit log."""
+        self.state.audit.append(AuditRecord(self.now_ms, by, what, detail))

@@ -1,0 +1,382 @@
+"""Every operation and push of `unidesk.v1`, declared once.  No I/O.
+
+    client -> server   a map with `op` and `id`; one reply: {op: "ok", id, r} or
+                       {op: "err", id, code, ...}.  `id` 0 or absent asks for no reply
+                       (ack, read, typing, pong).
+    server -> client   a reply, or a push (no `id`).
+
+Unknown fields are ignored both ways; unknown pushes are ignored by clients; an unknown
+request is answered with `unknown_op`.  A frame is one map or an array of at most
+`FRAME_MAPS_MAX`.  Times are integer milliseconds UTC; ids are ULIDs as text; `key` is the
+client's idempotency key, 1-64 bytes: the same key, at any node, gets the same answer.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+from cluster.state.commands import By, Visibility
+
+VERSION = "1"
+SUBPROTOCOL_JSON = "unidesk.v1+json"
+SUBPROTOCOL_MSGPACK = "unidesk.v1+msgpack"
+FRAME_BYTES_MAX = 64 * 1024
+FRAME_MAPS_MAX = 64
+HELLO_S = 5
+
+Status = Literal["online", "away", "busy", "offline", "transfer_only"]
+Role = Literal["visitor", "agent", "supervisor", "operator", "service"]
+
+
+class Request(msgspec.Struct, tag_field="op", kw_only=True, omit_defaults=True):
+    """What a client may ask; subclasses are the operations."""
+
+    id: int = 0
+
+
+class Resume(msgspec.Struct, omit_defaults=True):
+    """What the client has: conversations with the last `seq` seen of each."""
+
+    sid: str = ""
+    epoch: str = ""
+    cvs: list[tuple[str, int]] = []
+
+
+class Hello(Request, tag="hello"):
+    """First frame of a connection; answered by the push `welcome`."""
+
+    ver: str
+    token: str
+    client: dict[str, str] = {}
+    lang: str = ""
+    resume: Resume | None = None
+
+
+class Auth(Request, tag="auth"):
+    """A newer token for the same principal.  r: exp"""
+
+    token: str
+
+
+class CvOpen(Request, tag="cv.open"):
+    """Open a conversation.  r: cv, seq, state.  Visitors and services."""
+
+    key: str
+    channel: str = "web"
+    lang: str = ""
+    subject: str = ""
+    tags: dict[str, Any] = {}
+    attrs: dict[str, Any] = {}
+    hint: dict[str, str] = {}
+    text: str = ""
+
+
+class CvGet(Request, tag="cv.get"):
+    """One conversation without its events.  r: conv"""
+
+    cv: str
+
+
+class CvHistory(Request, tag="cv.history"):
+    """Events after `after`, oldest first, as far as they are kept.  r: events, more, first, last"""
+
+    cv: str
+    after: int = 0
+    limit: int = 200
+
+
+class CvSub(Request, tag="cv.sub"):
+    """Follow a conversation from `from` on.  r: seq.  Agents and supervisors."""
+
+    cv: str
+    from_: int = msgspec.field(name="from", default=0)
+
+
+class CvUnsub(Request, tag="cv.unsub"):
+    cv: str
+
+
+class MsgSend(Request, tag="msg.send"):
+    """Say something.  r: seq, mid, ts, dup?  Members of the conversation."""
+
+    cv: str
+    key: str
+    body: Any
+    type: Literal["text", "file", "card", "event"] = "text"
+    reply_to: str = ""
+    vis: Visibility = "all"
+    fence: int | None = None
+    after: int | None = None
+
+
+class Ack(Request, tag="ack"):
+    """Received up to `seq`, cumulative.  No reply."""
+
+    cv: str
+    seq: int
+
+
+class Read(Request, tag="read"):
+    """Read up to `seq`, cumulative.  No reply."""
+
+    cv: str
+    seq: int
+
+
+class Typing(Request, tag="typing"):
+    """Typing began or ended.  No reply, never stored."""
+
+    cv: str
+    on: bool
+    text: str = ""
+
+
+class StatusSet(Request, tag="status.set"):
+    """The agent's own status.  r: status"""
+
+    status: Status
+    reason: str = ""
+
+
+class OfferAccept(Request, tag="offer.accept"):
+    """r: cv, seq, fence"""
+
+    oid: str
+    key: str
+
+
+class OfferDecline(Request, tag="offer.decline"):
+    oid: str
+    reason: str = ""
+
+
+class CvTransfer(Request, tag="cv.transfer"):
+    """To {agent} or {queue}.  r: seq"""
+
+    cv: str
+    key: str
+    to: dict[str, str]
+    note: str = ""
+    fence: int | None = None
+
+
+class CvClose(Request, tag="cv.close"):
+    """r: seq"""
+
+    cv: str
+    key: str
+    reason: str = ""
+
+
+class RulesApply(Request, tag="rules.apply"):
+    """Replace the routing rules on all nodes at one log index.  r: rev, dup?  Operators."""
+
+    files: dict[str, str]
+    rev_expected: int | None = None
+
+
+class RulesGet(Request, tag="rules.get"):
+    """The rules in force.  r: rev, files, by, at"""
+
+
+class Pong(Request, tag="pong"):
+    """Answers the push `ping`."""
+
+
+AnyRequest = (
+    Hello
+    | Auth
+    | CvOpen
+    | CvGet
+    | CvHistory
+    | CvSub
+    | CvUnsub
+    | MsgSend
+    | Ack
+    | Read
+    | Typing
+    | StatusSet
+    | OfferAccept
+    | OfferDecline
+    | CvTransfer
+    | CvClose
+    | RulesApply
+    | RulesGet
+    | Pong
+)
+
+
+class Reply(msgspec.Struct, tag_field="op", kw_only=True, omit_defaults=True):
+    """The one answer to a request with an `id`."""
+
+    id: int
+
+
+class Ok(Reply, tag="ok"):
+    r: dict[str, Any] = {}
+    """A durable operation's result: it is on a majority of disks."""
+
+
+class Err(Reply, tag="err"):
+    code: str
+    msg: str
+    retry: bool = False
+    after: int | None = None
+    """Milliseconds to wait before a retry."""
+    data: dict[str, Any] = {}
+
+
+class Push(msgspec.Struct, tag_field="op", kw_only=True, omit_defaults=True):
+    """What the server says unasked."""
+
+
+class NodeAddress(msgspec.Struct, omit_defaults=True):
+    id: str
+    url: str
+    """`ws://host:port/v1/ws`"""
+
+
+class Welcome(Push, tag="welcome", kw_only=True):
+    sid: str
+    epoch: str
+    """Changes when resume state was lost and all must be asked for again."""
+    node: str
+    you: dict[str, Any]
+    """id, role, name"""
+    resumed: bool = False
+    ping_ms: int
+    now: int
+    limits: dict[str, int]
+    feats: list[str] = []
+    nodes: list[NodeAddress] = []
+    state: Literal["ok", "degraded", "minority"]
+    snap: dict[str, Any] | None = None
+    """For agents: status, load, capacity, and `cvs` held ({cv, seq, fence})."""
+
+
+class Ev(Push, tag="ev", kw_only=True):
+    """One durable event; `seq` is 1, 2, 3 ... for every observer.  `type` hidden: not for you.
+
+    Types and their `data`: opened, msg{mid, type, body, reply_to?}, note{...}, queued{queue,
+    priority}, offered, unassigned{reason}, assigned{agent, fence}, transferred{to}, closed{reason}.
+    """
+
+    cv: str
+    seq: int
+    type: str
+    by: By | None = None
+    ts: int
+    mid: str = ""
+    data: dict[str, Any] = {}
+
+
+class Caught(Push, tag="caught"):
+    """Everything committed up to `seq` has been sent: the resume of `cv` is complete."""
+
+    cv: str
+    seq: int
+
+
+class Gap(Push, tag="gap"):
+    """Events after `have` and before `first` are no longer kept here; ask cv.history."""
+
+    cv: str
+    have: int
+    first: int
+    last: int
+
+
+class Receipt(Push, tag="receipt"):
+    """How far somebody received and read; `kind` tells a visitor from an agent of the same id."""
+
+    cv: str
+    who: str
+    recv: int = 0
+    read: int = 0
+    kind: str = ""
+
+
+class TypingPush(Push, tag="typing"):
+    """Somebody types, or stopped; `text` is what they have so far, shown to agents only."""
+
+    cv: str
+    who: str
+    on: bool
+    text: str = ""
+    kind: str = ""
+
+
+class OfferPush(Push, tag="offer"):
+    oid: str
+    cv: str
+    queue: str
+    prio: int
+    exp: int
+    """Deadline, milliseconds UTC of cluster time."""
+    ttl: int
+    mode: Literal["ask", "auto"] = "ask"
+    why: dict[str, Any] = {}
+    """rule, rev"""
+    cust: dict[str, Any] = {}
+    preview: str = ""
+
+
+class OfferGonePush(Push, tag="offer.gone"):
+    oid: str
+    why: str
+
+
+class Inbox(Push, tag="inbox"):
+    """The agent's own state as it is now: status, load, capacity."""
+
+    status: str
+    load: int
+    capacity: int
+
+
+class RulesPush(Push, tag="rules"):
+    rev: int
+    by: str
+
+
+class ClusterPush(Push, tag="cluster"):
+    state: Literal["ok", "degraded", "minority"]
+    leader: str = ""
+    nodes: list[NodeAddress] = []
+
+
+class TokenExpiring(Push, tag="token.expiring"):
+    exp: int
+
+
+class Bye(Push, tag="bye"):
+    """Sent before the server closes: where to go instead, and when."""
+
+    code: int
+    reason: str
+    resume: bool
+    retry: dict[str, int] = {}
+    """min_ms, max_ms"""
+    nodes: list[NodeAddress] = []
+
+
+class Ping(Push, tag="ping"):
+    """Answer with `pong`; any other frame counts as well."""
+
+
+AnyPush = (
+    Welcome
+    | Ev
+    | Caught
+    | Gap
+    | Receipt
+    | TypingPush
+    | OfferPush
+    | OfferGonePush
+    | Inbox
+    | RulesPush
+    | ClusterPush
+    | TokenExpiring
+    | Bye
+    | Ping
+)

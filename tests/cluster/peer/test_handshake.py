@@ -1,0 +1,82 @@
+"""Two nodes prove to each other that they belong together, or say why not."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from cluster.peer.frames import PeerRefused
+from cluster.peer.handshake import Acceptor, Peer, Self, answer, hello
+
+KEY = b"k" * 32
+N1 = Self("acme", "n1", "boot1", KEY)
+N2 = Self("acme", "n2", "boot2", KEY)
+NONCE = b"d" * 16
+
+
+def acceptor(me: Self = N2, known: frozenset[str] = frozenset({"n1", "n3"})) -> Acceptor:
+    return Acceptor(me, known, b"a" * 16)
+
+
+def test_both_sides_learn_who_the_other_is() -> None:
+    accepting = acceptor()
+    challenge = accepting.on_hello("hello", hello(N1, "n2", NONCE))
+    peer, proof = answer(N1, "n2", NONCE, "challenge", challenge)
+    assert peer == Peer("n2", "boot2")
+    assert accepting.on_proof("proof", proof) == Peer("n1", "boot1")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"magic": "http"}, "not a unidesk node"),
+        ({"version": 99}, "peer protocol 99"),
+        ({"cluster": "other"}, "cluster 'other'.*of 'acme'"),
+        ({"to": "n7"}, "looking for node 'n7'"),
+        ({"node": "n2"}, "a second node 'n2'"),
+        ({"node": "n9"}, "'n9' is not in this node's"),
+        ({"node": 7}, "without a node"),
+        ({"boot": ""}, "without a boot"),
+        ({"nonce": b"short"}, "without a nonce"),
+    ],
+)
+def test_a_hello_that_does_not_fit_is_refused_in_words(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(PeerRefused, match=words):
+        acceptor().on_hello("hello", hello(N1, "n2", NONCE) | change)
+
+
+@pytest.mark.parametrize("body", [None, 7, [], "hello", b"hello"])
+def test_a_hello_that_is_no_map_is_refused(body: Any) -> None:
+    with pytest.raises(PeerRefused, match="no hello"):
+        acceptor().on_hello("hello", body)
+
+
+def test_a_dialer_with_another_key_is_refused_by_the_acceptor() -> None:
+    accepting = acceptor()
+    challenge = accepting.on_hello("hello", hello(N1, "n2", NONCE))
+    thief = dataclasses.replace(N1, key=b"x" * 32)
+    with pytest.raises(PeerRefused, match="keys differ"):
+        answer(thief, "n2", NONCE, "challenge", challenge)
+    with pytest.raises(PeerRefused, match="keys differ"):
+        accepting.on_proof("proof", {"proof": b"x" * 32})
+
+
+def test_a_proof_recorded_once_is_worth_nothing_later() -> None:
+    first = acceptor()
+    _, proof = answer(N1, "n2", NONCE, "challenge", first.on_hello("hello", hello(N1, "n2", NONCE)))
+    second = Acceptor(N2, frozenset({"n1"}), b"z" * 16)
+    second.on_hello("hello", hello(N1, "n2", NONCE))
+    with pytest.raises(PeerRefused, match="keys differ"):
+        second.on_proof("proof", proof)
+
+
+def test_a_challenge_of_the_wrong_node_or_cluster_is_refused_by_the_dialer() -> None:
+    challenge = acceptor().on_hello("hello", hello(N1, "n2", NONCE))
+    with pytest.raises(PeerRefused, match="expected 'n3'"):
+        answer(N1, "n3", NONCE, "challenge", challenge)
+    with pytest.raises(PeerRefused, match="of 'else'"):
+        answer(N1, "n2", NONCE, "challenge", challenge | {"cluster": "else"})
+    with pytest.raises(PeerRefused, match="n2 refused: go away"):
+        answer(N1, "n2", NONCE, "refused", "go away")
+    with pytest.raises(PeerRefused, match="not a unidesk node"):
+        answer(N1, "n2", NONCE, "welcome", {})

@@ -1,0 +1,212 @@
+"""Three replicas in one loop: real sockets, real files, the production loop."""
+
+import secrets
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+import trio
+
+from cluster.port import Answer, Unavailable
+from cluster.replica import Replica, ReplicaSettings
+from cluster.state.commands import By, Command, OpenConversation, SendMessage
+from cluster.state.outcome import Appended, Done
+from cluster.state.snapshot import digest
+
+VISITOR = By("visitor", "ann")
+NAMES = ("n1", "n2", "n3")
+
+
+class Cluster:
+    """Three nodes that can be stopped as if killed, and started again on their folders."""
+
+    def __init__(self, folder: Path, ports: list[int], nursery: trio.Nursery) -> None:
+        self._folder = folder
+        self._addresses = {n: ("127.0.0.1", p) for n, p in zip(NAMES, ports, strict=True)}
+        self._nursery = nursery
+        self.replicas: dict[str, Replica] = {}
+        self._lives: dict[str, trio.CancelScope] = {}
+
+    async def start(self, name: str) -> Replica:
+        settings = ReplicaSettings(
+            cluster="test",
+            node=name,
+            key=b"k" * 32,
+            data=self._folder / name,
+            listen=self._addresses[name],
+            peers={n: a for n, a in self._addresses.items() if n != name},
+            snapshot_every_entries=10,
+        )
+        replica = Replica.open(settings)
+        self.replicas[name] = replica
+        self._lives[name] = await self._nursery.start(self._live, replica)
+        return replica
+
+    async def _live(
+        self, replica: Replica, *, task_status: trio.TaskStatus[trio.CancelScope]
+    ) -> None:
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(replica.run)
+                task_status.started(scope)
+        replica.close()
+
+    async def stop(self, name: str) -> None:
+        self._lives.pop(name).cancel()
+        del self.replicas[name]
+        await trio.sleep(0.05)
+
+    async def serving(self) -> None:
+        await until(lambda: all(r.status().standing == "serving" for r in self.replicas.values()))
+
+    def leader(self) -> str:
+        return next(n for n, r in self.replicas.items() if r.status().role == "leader")
+
+
+async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    with trio.fail_after(seconds):
+        while not condition():
+            await trio.sleep(0.01)
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path, nursery: trio.Nursery) -> AsyncIterator[Cluster]:
+    listeners = [(await trio.open_tcp_listeners(0, host="127.0.0.1"))[0] for _ in NAMES]
+    ports = [listener.socket.getsockname()[1] for listener in listeners]
+    for listener in listeners:
+        await listener.aclose()
+    cluster = Cluster(tmp_path, ports, nursery)
+    for name in NAMES:
+        await cluster.start(name)
+    await cluster.serving()
+    yield cluster
+    for name in list(cluster.replicas):
+        await cluster.stop(name)
+
+
+def open_conversation(cv: str) -> Command:
+    return OpenConversation(cv, VISITOR, key=f"open-{cv}")
+
+
+def message(cv: str, key: str) -> Command:
+    return SendMessage(cv, secrets.token_hex(8), VISITOR, key, "text", f"text of {key}")
+
+
+def seq(answer: Answer) -> int:
+    assert isinstance(answer, Done), answer
+    number = answer.result["seq"]
+    assert isinstance(number, int)
+    return number
+
+
+async def test_a_command_from_any_node_is_applied_on_all_and_answered_where_it_was_proposed(
+    cluster: Cluster,
+) -> None:
+    for number, (name, replica) in enumerate(cluster.replicas.items()):
+        answer = await replica.propose(open_conversation(f"cv-{name}"))
+        assert seq(answer) == 1, number
+    await until(lambda: all(len(r.state.conversations) == 3 for r in cluster.replicas.values()))
+    index = max(r.state.applied_index for r in cluster.replicas.values())
+    await until(lambda: all(r.state.applied_index >= index for r in cluster.replicas.values()))
+    assert len({digest(r.state) for r in cluster.replicas.values()}) == 1
+
+
+async def test_the_same_key_at_another_node_gets_the_same_seq(cluster: Cluster) -> None:
+    one, two, three = cluster.replicas.values()
+    await one.propose(open_conversation("cv"))
+    first = await one.propose(message("cv", "k1"))
+    for other in (two, three):
+        again = await other.propose(message("cv", "k1"))
+        assert seq(again) == seq(first)
+        assert isinstance(again, Done)
+        assert again.dup
+
+
+async def test_watchers_see_every_event_once_and_in_order_on_every_node(cluster: Cluster) -> None:
+    seen: dict[str, list[int]] = {name: [] for name in NAMES}
+    for name, replica in cluster.replicas.items():
+        replica.watch(
+            lambda applied, name=name: seen[name].extend(
+                n.event.seq for n in applied.notices if isinstance(n, Appended)
+            )
+        )
+    one = cluster.replicas["n1"]
+    await one.propose(open_conversation("cv"))
+    async with trio.open_nursery() as nursery:
+        for number in range(50):
+            nursery.start_soon(one.propose, message("cv", f"k{number}"))
+    last = one.state.conversations["cv"].seq
+    await until(lambda: all(len(events) >= last for events in seen.values()))
+    assert all(events[:last] == list(range(1, last + 1)) for events in seen.values())
+
+
+async def test_what_was_acknowledged_is_there_after_the_leader_dies(cluster: Cluster) -> None:
+    survivor = next(n for n in NAMES if n != cluster.leader())
+    replica = cluster.replicas[survivor]
+    await replica.propose(open_conversation("cv"))
+    acknowledged = [seq(await replica.propose(message("cv", f"a{i}"))) for i in range(20)]
+    dead = cluster.leader()
+    await cluster.stop(dead)
+    acknowledged += [seq(await replica.propose(message("cv", f"b{i}"))) for i in range(20)]
+    assert acknowledged == sorted(set(acknowledged))
+    back = await cluster.start(dead)
+    await cluster.serving()
+    assert await back.barrier() is None
+    assert back.state.conversations["cv"].seq >= acknowledged[-1]
+
+
+async def test_all_nodes_stopped_at_once_come_back_with_everything(cluster: Cluster) -> None:
+    one = cluster.replicas["n1"]
+    await one.propose(open_conversation("cv"))
+    last = [seq(await one.propose(message("cv", f"a{i}"))) for i in range(20)][-1]
+    for name in NAMES:
+        await cluster.stop(name)
+    for name in NAMES:
+        await cluster.start(name)
+    await cluster.serving()
+    for replica in cluster.replicas.values():
+        assert await replica.barrier() is None
+        assert replica.state.conversations["cv"].seq == last
+        assert seq(await replica.propose(message("cv", "a19"))) == last
+
+
+async def test_a_node_alone_acknowledges_nothing_and_says_why(cluster: Cluster) -> None:
+    alone = cluster.replicas["n1"]
+    await alone.propose(open_conversation("cv"))
+    for name in ("n2", "n3"):
+        await cluster.stop(name)
+    answer = await alone.propose(message("cv", "k"))
+    assert isinstance(answer, Unavailable)
+    await until(lambda: alone.status().standing == "fenced")
+    assert "majority of 3 nodes" in alone.status().why
+    refused = await alone.propose(message("cv", "k2"))
+    assert isinstance(refused, Unavailable)
+    assert refused.code == "minority"
+    assert isinstance(await alone.barrier(), Unavailable)
+    await cluster.start("n2")
+    await cluster.serving()
+    assert seq(await alone.propose(message("cv", "k3"))) > 1
+
+
+async def test_whispers_reach_the_other_nodes(cluster: Cluster) -> None:
+    heard: list[tuple[str, bytes]] = []
+    for name in ("n2", "n3"):
+        cluster.replicas[name].watch_whispers(lambda who, what: heard.append((who, what)))
+    cluster.replicas["n1"].whisper(b"typing")
+    await until(lambda: len(heard) == 2)
+    assert heard == [("n1", b"typing")] * 2
+
+
+async def test_a_node_behind_the_log_start_gets_the_snapshot_and_serves(cluster: Cluster) -> None:
+    await cluster.stop("n3")
+    one = cluster.replicas["n1"]
+    await one.propose(open_conversation("cv"))
+    for number in range(20):
+        await one.propose(message("cv", f"k{number}"))
+    await until(lambda: all(r.status().snapshot_index > 1 for r in cluster.replicas.values()))
+    await one.propose(message("cv", "after"))
+    back = await cluster.start("n3")
+    await cluster.serving()
+    assert await back.barrier() is None
+    assert back.state.conversations["cv"].tail[-1].data["body"] == "text of after"
+    assert back.status().snapshot_index > 1
