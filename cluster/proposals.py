@@ -68,7 +68,7 @@ class Proposals:
 
     def take(self, now_s: float) -> Batch | None:
         """Return the next batch to send, or None; call again until None."""
-        proposals = []
+        proposals: list[Proposal] = []
         size = 0
         while self._queue and len(proposals) < BATCH_COMMANDS_MAX and size < BATCH_BYTES_MAX:
             number = self._queue.popleft()

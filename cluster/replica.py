@@ -58,6 +58,8 @@ BARRIERS_MAX = 10_000
 BARRIER_S = 3.0
 WHISPER_BYTES_MAX = 16 * 1024
 
+_UNSEEN = Unavailable("timeout", "it was applied, but its outcome was not seen here")
+
 log = structlog.get_logger()
 
 
@@ -404,7 +406,7 @@ class Replica:
         while (batch := self._proposals.take(now_s)) is not None:
             self._forwarded.append(batch)
         while self._forwarded:
-            batches = []
+            batches: list[entry.Batch] = []
             size = 0
             while self._forwarded and size < ENTRY_BYTES_MAX:
                 encoded = entry.encode(self._forwarded[0])
@@ -442,11 +444,10 @@ class Replica:
             match item:
                 case Install():
                     self._install(item)
-                case Committed(index, _, None):
-                    self._applied_index = index  # a new leader's no-op
                 case Committed(index, _, payload):
                     self._applied_index = index
-                    self._apply_one(index, payload)
+                    if payload is not None:  # a new leader's no-op has none
+                        self._apply_one(index, payload)
             if count % APPLY_AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
         self._pass_barriers()
@@ -457,9 +458,7 @@ class Replica:
             watcher(applied)
         for node, boot, number, outcome in applied.outcomes:
             if (node, boot) == (self._settings.node, self._boot):
-                if isinstance(outcome, Skipped):
-                    outcome = Unavailable("timeout", "applied, but its outcome was not seen here")
-                self._proposals.answer(number, outcome)
+                self._proposals.answer(number, _UNSEEN if isinstance(outcome, Skipped) else outcome)
 
     def _install(self, item: Install) -> None:
         self._machine.state = snapshot.load(item.payload)

@@ -39,6 +39,7 @@ from cluster.raft.election import Elections, Timing
 from cluster.raft.following import Following
 from cluster.raft.leading import Leading
 from cluster.raft.messages import (
+    CHUNK_BYTES_MAX,
     COMMAND,
     PAYLOAD_BYTES_MAX,
     AppendAck,
@@ -92,6 +93,7 @@ class Engine:
         timing: Timing | None = None,
         snapshot_every_entries: int = SNAPSHOT_EVERY_ENTRIES,
         snapshot_every_bytes: int = SNAPSHOT_EVERY_BYTES,
+        chunk_bytes: int = CHUNK_BYTES_MAX,
         off: Set[str] = frozenset(),
     ) -> None:
         """Start where log and snapshot end; the log may be dirty after.
@@ -119,7 +121,7 @@ class Engine:
         elections = Elections(timing, rng, frozenset(others), off)
         self._parts = Parts(node_id, others, timing, clock, journal, core, elections, off)
         self._snapshots = snapshots
-        self._leading = Leading(self._parts, snapshots)
+        self._leading = Leading(self._parts, snapshots, chunk_bytes)
         self._following = Following(self._parts, snapshots, self._voters, self._install)
         self._voting = Voting(self._parts)
         self._forwarded = ForwardedReads(rng.getrandbits(48))

@@ -39,9 +39,10 @@ from wal.snapshot import SnapshotStore
 class Leading:
     """Acts only while PySyncObj says that this node leads."""
 
-    def __init__(self, parts: Parts, store: SnapshotStore) -> None:
+    def __init__(self, parts: Parts, store: SnapshotStore, chunk_bytes: int) -> None:
         self._parts = parts
         self._store = store
+        self._chunk_bytes = chunk_bytes
         self._leadership: Leadership | None = None
 
     @property
@@ -138,7 +139,9 @@ class Leading:
             newest = self._store.latest()
             assert newest is not None
             assert newest.index >= base_index
-            sender = follower.sender = SnapshotSender(self._store, newest, now_s)
+            sender = follower.sender = SnapshotSender(
+                self._store, newest, now_s, chunk_bytes=self._chunk_bytes
+            )
         due_s = now_s + self._parts.timing.heartbeat_s
         try:
             while True:

@@ -36,8 +36,17 @@ HOLD_S_MAX = 120.0
 class SnapshotSender:
     """The leader's side, for one follower and one snapshot."""
 
-    def __init__(self, store: SnapshotStore, meta: SnapshotMeta, now_s: float) -> None:
+    def __init__(
+        self,
+        store: SnapshotStore,
+        meta: SnapshotMeta,
+        now_s: float,
+        *,
+        chunk_bytes: int = CHUNK_BYTES_MAX,
+    ) -> None:
+        assert 0 < chunk_bytes <= CHUNK_BYTES_MAX
         self.meta = meta
+        self._chunk_bytes = chunk_bytes
         self._store = store
         self._started_s = now_s
         self._progress_s = now_s
@@ -55,10 +64,11 @@ class SnapshotSender:
 
     def next_chunk(self, *, term: int, request: int) -> SnapshotChunk | None:
         """Return the chunk to send as `request`, None while the window is full."""
-        if self._sent == self._end or self._sent - self._acked >= WINDOW_CHUNKS * CHUNK_BYTES_MAX:
+        window_bytes = WINDOW_CHUNKS * self._chunk_bytes
+        if self._sent == self._end or self._sent - self._acked >= window_bytes:
             return None
-        data = self._store.read_chunk(self.meta, self._sent, CHUNK_BYTES_MAX)
-        done = len(data) < CHUNK_BYTES_MAX
+        data = self._store.read_chunk(self.meta, self._sent, self._chunk_bytes)
+        done = len(data) < self._chunk_bytes
         offset = self._sent
         self._sent += len(data)
         if done:

@@ -1,0 +1,137 @@
+"""What goes wrong in a simulated cluster: one fault after the other, until it heals.
+
+crash one · crash the leader · crash all · crash inside a disk operation
+cut a group off, both ways or one · cut one link · stall a link · mend
+lossy, doubling, reordering, slow weather · a slow disk · a stopped process
+leadership handed over · links reported lost that are not
+"""
+
+from typing import TYPE_CHECKING
+
+from tests.sim.disk import SimCrash
+from tests.sim.network import Weather
+
+if TYPE_CHECKING:
+    from tests.sim.world import World
+
+WEATHERS = (
+    Weather(delay_s=0.002),
+    Weather(delay_s=0.002, in_order=True),
+    Weather(delay_s=0.004, loss=0.02, doubling=0.02),
+    Weather(delay_s=0.02, loss=0.05, doubling=0.05),
+    Weather(delay_s=0.06, loss=0.01),
+    Weather(delay_s=0.005, loss=0.25),
+)
+
+
+class Faults:
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._disk_crash: dict[str, float] = {}
+        """Per node: the chance that the next disk operation is its last."""
+        self._faults = (
+            (self._crash_one, 4),
+            (self._crash_leader, 4),
+            (self._crash_all, 1),
+            (self._crash_in_disk, 4),
+            (self._cut_group, 4),
+            (self._cut_link, 3),
+            (self._stall_link, 2),
+            (self._change_weather, 3),
+            (self._slow_disks, 2),
+            (self._stop_process, 2),
+            (self._hand_over, 3),
+            (self._false_alarm, 2),
+            (self._mend, 8),
+        )
+
+    def begin(self) -> None:
+        self._world.network.weather = self._world.rng.choice(WEATHERS)
+        self._world.at(1.0, "fault", self._next)
+
+    def on_disk_call(self, name: str, op: str, file: str) -> None:
+        """Called before and after every disk operation of `name`."""
+        chance = self._disk_crash.get(name, 0.0)
+        if chance and self._world.faulty and self._world.rng.random() < chance:
+            del self._disk_crash[name]
+            self._world.say(f"{name} dies in {op} {file}")
+            raise SimCrash
+
+    def _next(self) -> None:
+        world = self._world
+        if not world.faulty:
+            return
+        faults, weights = zip(*self._faults, strict=True)
+        (fault,) = world.rng.choices(faults, weights)
+        world.say(fault.__name__)
+        fault()
+        world.at(world.rng.uniform(0.05, 1.0), "fault", self._next)
+
+    def _crash_one(self) -> None:
+        self._crash(sorted(self._world.up))
+
+    def _crash_leader(self) -> None:
+        up = self._world.up
+        self._crash([name for name in sorted(up) if up[name].engine.is_leader])
+
+    def _crash(self, names: list[str]) -> None:
+        if names:
+            name = self._world.rng.choice(names)
+            self._world.crash(name, power=self._world.rng.random() < 0.6)
+
+    def _crash_all(self) -> None:
+        power = self._world.rng.random() < 0.6
+        for name in sorted(self._world.up):
+            self._world.crash(name, power=power)
+
+    def _crash_in_disk(self) -> None:
+        self._disk_crash[self._world.rng.choice(self._world.names)] = 0.05
+
+    def _cut_group(self) -> None:
+        world = self._world
+        names = world.names
+        group = set(world.rng.sample(names, world.rng.randrange(1, len(names))))
+        one_way = world.rng.random() < 0.3
+        for a in names:
+            for b in names:
+                if (a in group) != (b in group) and (a in group or not one_way):
+                    world.network.cuts.add((a, b))
+
+    def _cut_link(self) -> None:
+        a, b = self._world.rng.sample(self._world.names, 2)
+        self._world.network.cuts.add((a, b))
+        if self._world.rng.random() < 0.5:
+            self._world.network.cuts.add((b, a))
+
+    def _stall_link(self) -> None:
+        world = self._world
+        a, b = world.rng.sample(world.names, 2)
+        world.network.stalls[a, b] = world.now_s + world.rng.uniform(0.2, 3.0)
+
+    def _change_weather(self) -> None:
+        self._world.network.weather = self._world.rng.choice(WEATHERS)
+
+    def _slow_disks(self) -> None:
+        self._world.sync_s = self._world.rng.choice((0.0005, 0.005, 0.05, 0.2))
+
+    def _stop_process(self) -> None:
+        world = self._world
+        names = sorted(set(world.up) - {n for n, t in world.busy.items() if t > world.now_s})
+        if names:
+            world.busy[world.rng.choice(names)] = world.now_s + world.rng.uniform(0.1, 2.0)
+
+    def _hand_over(self) -> None:
+        up = self._world.up
+        for name in sorted(up):
+            up[name].engine.transfer_leadership()
+
+    def _false_alarm(self) -> None:
+        world = self._world
+        for name in sorted(world.up):
+            world.up[name].engine.peer_lost(world.rng.choice(world.names))
+
+    def _mend(self) -> None:
+        self._world.network.cuts.clear()
+        self._world.network.stalls.clear()
+        if self._world.rng.random() < 0.5:
+            self._change_weather()

@@ -1,0 +1,260 @@
+"""A whole cluster on a simulated clock, network and disk, from one seed.
+
+    events   a message arrives · a node's timer · a sync ends · a snapshot is saved
+             · a client acts · a fault happens · a dead node starts
+    phases   `steps` events with faults, then everything heals and the end is checked
+
+Everything that happens comes from one heap of events and a few seeded generators: the same
+seed gives the same run, event by event; `digest` is over all of them.
+"""
+
+import hashlib
+import heapq
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from tests.sim.checks import Checks, check
+from tests.sim.clients import Client
+from tests.sim.disk import SimCrash, SimDisk
+from tests.sim.faults import Faults
+from tests.sim.network import Network, carry
+from tests.sim.node import Message, Setup, SimNode
+
+HEAL_S = 15.0
+"""Bound for leader, progress and catching up after the last fault."""
+START_S = 1_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to."""
+
+    digest: str
+    simulated_s: float
+    counts: Counter[str]
+
+
+class World:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        nodes: int = 3,
+        off: frozenset[str] = frozenset(),
+        trace: Callable[[str], None] | None = None,
+    ) -> None:
+        self.now_s = START_S
+        self.rng = random.Random(f"world {seed}")
+        self.network = Network(random.Random(f"network {seed}"))
+        self.names = tuple(f"n{number}" for number in range(1, nodes + 1))
+        self.checks = Checks()
+        self.counts: Counter[str] = Counter()
+        self.faulty = True
+        self._seed = seed
+        self._lives: Counter[str] = Counter()
+        self._setup = Setup(
+            self.names,
+            lambda: self.now_s,
+            self.checks,
+            snapshot_every_entries=self.rng.choice((20, 60, 1_000)),
+            off=off,
+        )
+        self._events: list[tuple[float, int, str, Callable[[], None]]] = []
+        self._order = 0
+        self._digest = hashlib.blake2b(digest_size=16)
+        self._trace = trace
+        self.disks = {n: SimDisk(random.Random(f"disk {seed} {n}")) for n in self.names}
+        self.up: dict[str, SimNode] = {}
+        self._timers: dict[str, float] = {}
+        self.busy: dict[str, float] = {}
+        """Until when a node is in a sync, or stopped."""
+        self.sync_s = 0.0005
+        self.faults = Faults(self)
+        self.clients = [Client(self, f"c{number}") for number in range(4)]
+        for name in self.names:
+            self.start(name)
+        for client in self.clients:
+            client.begin()
+
+    # -- time
+
+    def at(self, delay_s: float, what: str, act: Callable[[], None]) -> None:
+        """Let `act` happen in `delay_s`."""
+        self._order += 1
+        heapq.heappush(self._events, (self.now_s + delay_s, self._order, what, act))
+
+    def step(self) -> None:
+        at_s, _, what, act = heapq.heappop(self._events)
+        self.now_s = max(self.now_s, at_s)
+        self.say(what)
+        act()
+
+    def say(self, what: str) -> None:
+        """Make `what` part of the trace."""
+        line = f"{self.now_s:.6f} {what}"
+        self._digest.update(line.encode())
+        if self._trace is not None:
+            self._trace(line)
+
+    # -- the run
+
+    def run(self, steps: int) -> Outcome:
+        """Run `steps` events with faults, heal, and check the end.  Raises `Violation`."""
+        self.faults.begin()
+        for _ in range(steps):
+            self.step()
+        self._heal()
+        deadline_s = self.now_s + HEAL_S
+        while self.now_s < deadline_s and not self._settled():
+            self.step()
+        check(self._settled(), f"not settled {HEAL_S} s after the last fault: {self._state()}")
+        self.checks.ended({name: node.machine for name, node in self.up.items()})
+        self.counts["reads"] = self.checks.reads_total
+        self.counts["acked"] = len(self.checks.acked)
+        self.counts["terms"] = len(self.checks.leaders)
+        return Outcome(self._digest.hexdigest(), self.now_s - START_S, self.counts)
+
+    def _heal(self) -> None:
+        self.say("heal")
+        self.faulty = False
+        self.sync_s = 0.0005
+        self.network.heal()
+        for disk in self.disks.values():
+            disk.on_call = None
+        for name in self.names:
+            if name not in self.up:
+                self.start(name)
+        for client in self.clients:
+            client.finish_soon()
+
+    def _settled(self) -> bool:
+        if len(self.up) < len(self.names) or not all(client.done for client in self.clients):
+            return False
+        applied = {node.applied_index for node in self.up.values()}
+        leaders = [node for node in self.up.values() if node.engine.is_leader]
+        return len(applied) == 1 and len(leaders) == 1
+
+    def _state(self) -> str:
+        return "; ".join(str(node.engine.status()) for node in self.up.values())
+
+    # -- nodes
+
+    def start(self, name: str) -> None:
+        """Start a node on what its disk holds."""
+        self._lives[name] += 1
+        rng = random.Random(f"node {self._seed} {name} {self._lives[name]}")
+        self.disks[name].on_call = partial(self.faults.on_disk_call, name)
+        try:
+            self.up[name] = SimNode(name, self._setup, self.disks[name], rng)
+        except SimCrash:
+            self.crash(name, power=True)
+            return
+        self.wake(name)
+
+    def crash(self, name: str, *, power: bool) -> None:
+        """End a node; it starts again in a while."""
+        self.counts["crashes"] += 1
+        self.say(f"crash {name} power={power}")
+        node = self.up.pop(name, None)
+        self.busy.pop(name, None)
+        self.disks[name].crash(power=power)
+        if node is not None:
+            node.waiting.clear()
+        for other in self.names:
+            if other in self.up and self.rng.random() < 0.5:
+                self.up[other].engine.peer_lost(name)
+        delay_s = self.rng.choice((0.05, 0.5, 2.0)) if self.faulty else 0.05
+        self.at(delay_s, f"start {name}", partial(self._start_if_down, name))
+
+    def _start_if_down(self, name: str) -> None:
+        if name not in self.up:
+            self.start(name)
+
+    def wake(self, name: str) -> None:
+        """Let the node take a turn as soon as it can."""
+        delay_s = max(0.0, self.busy.get(name, 0.0) - self.now_s)
+        self._arm(name, delay_s)
+
+    def _arm(self, name: str, delay_s: float) -> None:
+        due_s = self.now_s + delay_s
+        if name in self._timers and self._timers[name] <= due_s:
+            return
+        self._timers[name] = due_s
+        self.at(delay_s, f"timer {name}", partial(self._on_timer, name, due_s))
+
+    def _on_timer(self, name: str, due_s: float) -> None:
+        if self._timers.get(name) != due_s:
+            return  # an earlier one took its place
+        del self._timers[name]
+        if name not in self.up:
+            return
+        if self.now_s < self.busy.get(name, 0.0):
+            self.wake(name)
+            return
+        self._guarded(name, self._begin_turn)
+
+    def _begin_turn(self, node: SimNode) -> None:
+        node.begin_turn(partial(self._send, node.name))
+        sync_s = self.rng.expovariate(1 / self.sync_s) if node.log.dirty else 0.0
+        if sync_s:
+            self.busy[node.name] = self.now_s + sync_s
+            self.at(sync_s, f"synced {node.name}", partial(self._on_synced, node))
+        else:
+            self._end_turn(node)
+
+    def _on_synced(self, node: SimNode) -> None:
+        if self.up.get(node.name) is node:
+            self._guarded(node.name, self._end_turn)
+
+    def _end_turn(self, node: SimNode) -> None:
+        saving = node.saving
+        self._send(node.name, node.end_turn())
+        if node.saving is not None and saving is None:
+            self.at(self.rng.random() * 0.3, "saved", partial(self._on_saved, node))
+        if node.inbox:
+            self.wake(node.name)
+        else:
+            self._arm(node.name, node.engine.next_wakeup())
+
+    def _on_saved(self, node: SimNode) -> None:
+        if self.up.get(node.name) is node:
+            self.counts["snapshots"] += 1
+            self._guarded(node.name, SimNode.save_snapshot)
+
+    def _guarded(self, name: str, act: Callable[[SimNode], None]) -> None:
+        try:
+            act(self.up[name])
+        except SimCrash:
+            self.counts["crashes in the disk"] += 1
+            self.crash(name, power=self.rng.random() < 0.7)
+
+    # -- messages
+
+    def _send(self, source: str, messages: list[Message]) -> None:
+        for target, message in messages:
+            self.counts["messages"] += 1
+            if message["type"] == "vote":
+                self.checks.voted(source, target, message["term"])
+            for at_s in self.network.arrivals(source, target, self.now_s):
+                act = partial(self._on_arrival, source, target, carry(message))
+                what = f"{source}->{target} {_describe(message)}"
+                self.at(at_s - self.now_s, what, act)
+
+    def _on_arrival(self, source: str, target: str, message: dict[str, Any]) -> None:
+        node = self.up.get(target)
+        if node is None or (source, target) in self.network.cuts:
+            return
+        self.counts[message["type"]] += 1
+        node.receive(source, message)
+        self.wake(target)
+
+
+def _describe(message: dict[str, Any]) -> str:
+    return " ".join(
+        f"{key}={len(value) if isinstance(value, (bytes, tuple, list)) else value}"
+        for key, value in message.items()
+    )

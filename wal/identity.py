@@ -1,0 +1,96 @@
+"""Whose folder this is: `identity.json`.  Talks to a `Disk`.
+
+    {"format": 1, "cluster_id": "shop", "node_id": "a", "incarnation": 1795431600123,
+     "created": "2026-11-23T13:00:00.123Z"}
+
+Written once, when a node starts on an empty folder, and never changed.  The incarnation is
+the moment of that, in ms since 1970: a node whose disk was lost and that starts anew is not
+the one that gave promises before.  Every segment of the log repeats the three ids, so a
+mixed-up folder is seen even if this file was copied along.
+"""
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+
+from wal.disk import Disk, Reader
+from wal.errors import CorruptLog, ForeignLog
+from wal.segment import ID_BYTES_MAX, segment_number
+from wal.snapfile import snapshot_index
+
+FILE = "identity.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    cluster_id: str
+    node_id: str
+    incarnation: int
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    format: int
+    cluster_id: str
+    node_id: str
+    incarnation: int
+    created: str
+
+
+def claim(disk: Disk, cluster_id: str, node_id: str, *, now_ms: int | None = None) -> Identity:
+    """Return the identity of this folder, made now when the folder is new.
+
+    `now_ms` is ms since 1970, the system's clock by default.  Raises `ForeignLog` when the
+    folder is another node's, or holds data but no identity; `CorruptLog` when the file is
+    damaged.
+    """
+    for word, value in (("cluster", cluster_id), ("node", node_id)):
+        if not 1 <= len(value.encode()) <= ID_BYTES_MAX:
+            mend = f"Give the {word} an id of 1 to {ID_BYTES_MAX} bytes"
+            raise ForeignLog(disk.path_of(FILE), f"{word} id {value!r} cannot be used", mend)
+    found = read_identity(disk)
+    if found is None:
+        return _create(disk, cluster_id, node_id, now_ms)
+    if (found.cluster_id, found.node_id) != (cluster_id, node_id):
+        raise ForeignLog(
+            disk.path_of(FILE),
+            f"this folder is node {found.node_id!r} of cluster {found.cluster_id!r},"
+            f" not node {node_id!r} of cluster {cluster_id!r}",
+            "Point the node to its own folder, or to an empty one",
+        )
+    return found
+
+
+def read_identity(disk: Reader) -> Identity | None:
+    """Return the identity in the folder, None when there is none.
+
+    Raises `CorruptLog` when the file is damaged, `ForeignLog` when its format is not ours.
+    """
+    if FILE not in disk.names():
+        return None
+    path = disk.path_of(FILE)
+    try:
+        file = msgspec.json.decode(disk.read(FILE), type=_File)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CorruptLog(path, 0, f"not an identity file: {error}") from None
+    if file.format != FORMAT:
+        reason = f"format {file.format} of the identity; this program reads {FORMAT}"
+        raise ForeignLog(path, reason, "Start the version of the program that wrote it")
+    return Identity(file.cluster_id, file.node_id, file.incarnation)
+
+
+def _create(disk: Disk, cluster_id: str, node_id: str, now_ms: int | None) -> Identity:
+    for name in disk.names():
+        if segment_number(name) is not None or snapshot_index(name) is not None:
+            raise ForeignLog(
+                disk.path_of(name),
+                f"the folder holds data but no {FILE}, so it cannot be told whose it is",
+                f"Put {FILE} back, or start on an empty folder and let the other nodes fill it",
+            )
+    ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
+    created = datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
+    file = _File(FORMAT, cluster_id, node_id, ms, created.replace("+00:00", "Z"))
+    disk.write_atomic(FILE, [msgspec.json.encode(file) + b"\n"])
+    return Identity(cluster_id, node_id, ms)
