@@ -1,0 +1,151 @@
+"""Tokens: who somebody is, signed with the cluster's key.  No I/O.
+
+    claim    meaning
+    iss      "unidesk"
+    aud      the cluster's id: a token of another cluster is worth nothing here
+    sub      the principal's id; a visitor and an agent of one id are two principals
+    role     visitor | agent | supervisor | operator | service
+    exp      end of its life, seconds UTC; iat and nbf when given
+    name     as others will see it
+    skills   {skill: level}, agents only
+    cap      conversations at once, agents only
+
+Only HS256 is accepted, whatever the token's head says.  Verifying reads the system's clock.
+
+Source: RFC 7519; RFC 8725 (best practices), sections 3.1, 3.8 and 3.9.
+"""
+
+import time
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import jwt
+import msgspec
+from jwt.exceptions import ExpiredSignatureError, InvalidTokenError
+
+from cluster.state.commands import By
+from node.protocol.catalogue import Role
+
+ISSUER = "unidesk"
+ALGORITHM = "HS256"
+KEY_BYTES_MIN = 16
+TOKEN_CHARACTERS_MAX = 8 * 1024
+LEEWAY_S = 5
+"""Clocks of those who mint and of this node may differ by as much."""
+CAPACITY_DEFAULT = 1
+_HMAC_BYTES = 32
+
+
+class BadToken(Exception):
+    """The token proves nothing; the message says why, and may be told to its bearer."""
+
+
+class ExpiredToken(BadToken):
+    """It was good once: the bearer should fetch another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who acts: what a token proved."""
+
+    role: Role
+    id: str
+    exp: int
+    """Seconds UTC."""
+    name: str = ""
+    skills: dict[str, int] = field(default_factory=dict)
+    capacity: int = CAPACITY_DEFAULT
+
+    @property
+    def by(self) -> By:
+        """As everybody sees them in an event."""
+        return By(self.role, self.id, self.name)
+
+
+class _Claims(msgspec.Struct):
+    """The claims that PyJWT does not check, as they must be."""
+
+    sub: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+    role: Role
+    exp: int | float
+    name: Annotated[str, msgspec.Meta(max_length=128)] = ""
+    skills: Annotated[
+        dict[
+            Annotated[str, msgspec.Meta(min_length=1, max_length=64)],
+            Annotated[int, msgspec.Meta(ge=0, le=100)],
+        ],
+        msgspec.Meta(max_length=64),
+    ] = {}
+    cap: Annotated[int, msgspec.Meta(ge=1, le=1000)] = CAPACITY_DEFAULT
+
+
+def mint(
+    key: bytes,
+    cluster_id: str,
+    *,
+    role: Role,
+    subject: str,
+    ttl_s: int,
+    name: str = "",
+    skills: dict[str, int] | None = None,
+    capacity: int | None = None,
+) -> str:
+    """Return a token that is good for `ttl_s` seconds from now."""
+    now = int(time.time())
+    claims: dict[str, Any] = {
+        "iss": ISSUER,
+        "aud": cluster_id,
+        "sub": subject,
+        "role": role,
+        "iat": now,
+        "exp": now + ttl_s,
+    }
+    extra = {"name": name, "skills": skills, "cap": capacity}
+    claims.update({claim: value for claim, value in extra.items() if value})
+    return jwt.encode(claims, _hmac_key(key), algorithm=ALGORITHM)
+
+
+class Verifier:
+    """Checks tokens for one cluster."""
+
+    __slots__ = ("_cluster_id", "_key")
+
+    def __init__(self, key: bytes, cluster_id: str) -> None:
+        self._key = _hmac_key(key)
+        self._cluster_id = cluster_id
+
+    def verify(self, token: str) -> Principal:
+        """Return who `token` proves its bearer to be.  Raises `ExpiredToken`, `BadToken`."""
+        if len(token) > TOKEN_CHARACTERS_MAX:
+            raise BadToken(f"token over {TOKEN_CHARACTERS_MAX} characters")
+        try:
+            decoded = jwt.decode(
+                token,
+                self._key,
+                algorithms=[ALGORITHM],
+                audience=self._cluster_id,
+                issuer=ISSUER,
+                leeway=LEEWAY_S,
+                options={"require": ["iss", "aud", "exp", "sub", "role"]},
+            )
+            claims = msgspec.convert(decoded, _Claims)
+        except ExpiredSignatureError:
+            raise ExpiredToken("the token has expired: fetch a new one") from None
+        except msgspec.ValidationError as error:
+            raise BadToken(f"a claim is not what it must be: {error}") from None
+        except (InvalidTokenError, ValueError, OverflowError, RecursionError) as error:
+            raise BadToken(f"not a token of this cluster: {error}") from None
+        return Principal(
+            role=claims.role,
+            id=claims.sub,
+            exp=int(claims.exp),
+            name=claims.name,
+            skills=claims.skills,
+            capacity=claims.cap,
+        )
+
+
+def _hmac_key(key: bytes) -> bytes:
+    """Return `key`, padded as HMAC itself pads: the same signature, and no advice on its length."""
+    assert len(key) >= KEY_BYTES_MIN
+    return key.ljust(_HMAC_BYTES, b"\0")

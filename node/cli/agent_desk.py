@@ -1,0 +1,113 @@
+"""What an agent has before them: offers, conversations, which is the current one.  No I/O.
+
+Conversations get small numbers, because nobody types a ULID.  Times are seconds of one clock.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from node.protocol.catalogue import Ev, OfferPush
+
+TRANSCRIPT_MAX = 50
+
+
+@dataclass(slots=True)
+class Offered:
+    """A pending offer."""
+
+    oid: str
+    who: str
+    ends_at: float
+    called_out: set[int] = field(default_factory=set)
+
+    def left_s(self, now: float) -> int:
+        """Return how many seconds are left to accept."""
+        return max(0, math.ceil(self.ends_at - now))
+
+
+class AgentDesk:
+    """One agent's offers and conversations."""
+
+    def __init__(self) -> None:
+        self._offers: dict[str, Offered] = {}
+        self._numbers: dict[str, int] = {}
+        self._fences: dict[str, int] = {}
+        self._transcripts: dict[str, list[Ev]] = {}
+        self._current: str | None = None
+
+    # -- offers
+
+    def offer(self, push: OfferPush, who: str, now: float) -> Offered:
+        """Take an offer in."""
+        offered = Offered(push.oid, who, now + push.ttl / 1000)
+        # Nobody needs to be told that 5 s are left of an offer of 4.
+        self._offers[push.oid] = offered
+        return offered
+
+    def offer_gone(self, oid: str) -> Offered | None:
+        """Forget an offer; return it if it was there."""
+        return self._offers.pop(oid, None)
+
+    def newest_offer(self) -> Offered | None:
+        """Return the offer that came last."""
+        return next(reversed(self._offers.values()), None)
+
+    def due(self, now: float, marks: Iterable[int]) -> list[Offered]:
+        """Return the offers of which one of `marks`, in seconds left, was just passed."""
+        due = []
+        for offered in self._offers.values():
+            passed = {mark for mark in marks if 0 < offered.left_s(now) <= mark}
+            if passed - offered.called_out:
+                due.append(offered)
+            offered.called_out |= passed
+        return due
+
+    # -- conversations
+
+    def number(self, cv: str) -> int:
+        """Return the small number of a conversation."""
+        return self._numbers.setdefault(cv, len(self._numbers) + 1)
+
+    def take(self, cv: str, fence: int) -> None:
+        """The conversation is the agent's; it is the current one if there is no other."""
+        self._fences[cv] = fence
+        self._current = self._current or cv
+
+    def drop(self, cv: str) -> None:
+        """The conversation is the agent's no more."""
+        self._fences.pop(cv, None)
+        self._transcripts.pop(cv, None)
+        if self._current == cv:
+            self._current = next(iter(self._fences), None)
+
+    def holds(self, cv: str) -> bool:
+        """Say whether the conversation is the agent's."""
+        return cv in self._fences
+
+    def held(self) -> list[str]:
+        """Return the agent's conversations."""
+        return list(self._fences)
+
+    def use(self, number: int) -> bool:
+        """Make a conversation the current one; say whether there is such a one."""
+        cv = next((cv for cv, its in self._numbers.items() if its == number), None)
+        if cv is None or cv not in self._fences:
+            return False
+        self._current = cv
+        return True
+
+    @property
+    def current(self) -> tuple[str, int] | None:
+        """The current conversation and its fence."""
+        return (self._current, self._fences[self._current]) if self._current else None
+
+    def note(self, event: Ev) -> None:
+        """Keep a message for when the conversation is taken."""
+        kept = self._transcripts.setdefault(event.cv, [])
+        kept.append(event)
+        del kept[:-TRANSCRIPT_MAX]
+
+    def transcript(self, cv: str) -> list[Ev]:
+        """Return what was said before the conversation was taken."""
+        return list(self._transcripts.get(cv, ()))

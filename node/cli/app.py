@@ -1,0 +1,72 @@
+"""The commands of `unidesk` by name.  Talks to terminals.
+
+Command modules import what they need when they run, so that `--help` is quick.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from node import __version__
+from node.cli import agent, cluster, demo, replay, rules, say, serve, token, wal
+from node.cli.problem import Problem
+
+_HELP = """One customer-service desk, run as a cluster of identical nodes.
+
+Try it:  unidesk demo, then in other terminals  unidesk say  and  unidesk agent."""
+
+
+def _make() -> typer.Typer:
+    app = typer.Typer(
+        help=_HELP,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+    app.callback()(_top)
+    for name, command in (
+        ("serve", serve.serve),
+        ("demo", demo.demo),
+        ("say", say.say),
+        ("agent", agent.agent),
+        ("token", token.token),
+        ("replay", replay.replay),
+    ):
+        app.command(name)(command)
+    app.add_typer(cluster.app, name="cluster")
+    app.add_typer(rules.app, name="rules")
+    app.add_typer(wal.app, name="wal")
+    return app
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        python = ".".join(map(str, sys.version_info[:3]))
+        typer.echo(f"unidesk {__version__} (Python {python})")
+        raise typer.Exit
+
+
+def _top(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Say the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+def run_app(arguments: list[str]) -> int:
+    """Run the command in `arguments`; return its exit code."""
+    try:
+        _make()(args=arguments, prog_name="unidesk")
+    except Problem as problem:
+        print(f"unidesk: {problem}", file=sys.stderr)
+        return problem.code
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except KeyboardInterrupt:
+        return 130
+    return 0

@@ -1,0 +1,158 @@
+"""`unidesk cluster`: who leads, who lags, who is not there.  Talks to nodes."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from node.cli.connecting import ConfigFile, Data
+
+if TYPE_CHECKING:
+    from node.client.status import NodeStatus
+
+app = typer.Typer(help="The cluster as its nodes see it.", no_args_is_help=True)
+REFRESH_S = 1.0
+
+
+@app.callback()
+def _group() -> None:
+    pass
+
+
+@app.command()
+def status(
+    node: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--node",
+            metavar="URL",
+            envvar="UNIDESK_URL",
+            help="A node: ws://host:port. Repeatable.",
+        ),
+    ] = None,
+    config: ConfigFile = None,
+    data: Data = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh every second.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show every node: standing, role, term, how far its log is, and what it holds.
+
+    Exit code 1 when no node answers, or none leads.
+
+    Example:  unidesk cluster status --node ws://127.0.0.1:7101 --watch
+    """
+    from node.cli.connecting import Where, find_cluster
+    from node.cli.running import run
+
+    urls = find_cluster(Where(urls=node, config=config, data=data)).urls
+
+    async def body() -> int:
+        if watch and not as_json:
+            return await _watch(urls)
+        found = await _ask_all(urls)
+        _show(found, as_json=as_json)
+        return 0 if any(one is not None and one.leads for one in found.values()) else 1
+
+    run(body)
+
+
+async def _ask_all(urls: tuple[str, ...]) -> "dict[str, NodeStatus | None]":
+    """Return what each node says, those included that only another node knows."""
+    import trio
+
+    from node.client import Address
+    from node.client.http import Unreachable
+    from node.client.roaming import NODES_MAX
+    from node.client.status import fetch_status
+
+    found: dict[str, NodeStatus | None] = {}
+
+    async def ask(url: str) -> None:
+        try:
+            found[url] = await fetch_status(Address.parse(url))
+        except Unreachable:
+            found[url] = None
+
+    wanted = {Address.parse(url).authority: url for url in urls}
+    asked: set[str] = set()
+    for _ in range(2):
+        async with trio.open_nursery() as nursery:
+            for authority in [one for one in wanted if one not in asked]:
+                asked.add(authority)
+                nursery.start_soon(ask, wanted[authority])
+        for one in [one for one in found.values() if one is not None]:
+            for other in one.nodes[:NODES_MAX]:
+                url = str(other.get("url", ""))
+                if url.startswith("ws://"):
+                    wanted.setdefault(Address.parse(url).authority, url)
+    return dict(sorted(found.items(), key=lambda item: (item[1].node if item[1] else "~", item[0])))
+
+
+def _show(found: "dict[str, NodeStatus | None]", *, as_json: bool) -> None:
+    import msgspec
+
+    from node.cli.output import console, print_json
+
+    if as_json:
+        print_json(
+            [
+                {"url": url, "reachable": one is not None}
+                | (msgspec.to_builtins(one) if one is not None else {})
+                for url, one in found.items()
+            ]
+        )
+        return
+    console().print(_table(found))
+    if not any(one is not None and one.leads for one in found.values()):
+        console(stderr=True).print(_nobody_leads(found))
+
+
+def _table(found: "dict[str, NodeStatus | None]") -> Any:
+    from node.cli.output import table
+
+    columns = ("node", "standing", "role", "term", "applied", "behind", "conversations",
+               "agents", "connections", "pid", "address", "")  # fmt: skip
+    most = max((one.commit_index for one in found.values() if one is not None), default=0)
+    return table(columns, [_row(url, one, most) for url, one in found.items()])
+
+
+def _row(url: str, one: "NodeStatus | None", most: int) -> tuple[str, ...]:
+    if one is None:
+        return ("?", "no answer", *[""] * 8, url, "")
+    counts = (one.counts.get(what, 0) for what in ("conversations", "agents", "connections"))
+    return (
+        one.node,
+        one.standing,
+        one.role,
+        str(one.term),
+        str(one.applied_index),
+        str(max(0, most - one.applied_index)),
+        *map(str, counts),
+        str(one.pid or ""),
+        url,
+        one.why,
+    )
+
+
+def _nobody_leads(found: "dict[str, NodeStatus | None]") -> str:
+    if all(one is None for one in found.values()):
+        return "no node answers; is the cluster started?"
+    return "nobody leads: less than a majority of the nodes is there, or an election is on"
+
+
+async def _watch(urls: tuple[str, ...]) -> int:
+    import trio
+
+    from node.cli.output import console
+
+    out = console()
+    if not sys.stdout.isatty():
+        while True:
+            out.print(_table(await _ask_all(urls)))
+            await trio.sleep(REFRESH_S)
+    from rich.live import Live
+
+    with Live(console=out, auto_refresh=False, screen=False) as live:
+        while True:
+            live.update(_table(await _ask_all(urls)), refresh=True)
+            await trio.sleep(REFRESH_S)

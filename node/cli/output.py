@@ -1,0 +1,43 @@
+"""What commands print: tables for people, JSON for machines.  Talks to the terminal."""
+
+import json
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+
+def console(*, stderr: bool = False) -> "Console":
+    """Return a console: colours on a terminal, plain text elsewhere (and with NO_COLOR)."""
+    from rich.console import Console
+
+    # A pipe has no width: a table cut at 80 columns would lose what a script looks for.
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else 160
+    return Console(stderr=stderr, highlight=False, soft_wrap=False, width=width)
+
+
+def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> "Table":
+    """Return a table without frames."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    made = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+def print_json(value: Any) -> None:
+    """Print `value` as one JSON document."""
+    print(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def tell(message: str) -> None:
+    """Print a line beside the result: to standard error."""
+    print(message, file=sys.stderr, flush=True)

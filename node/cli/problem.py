@@ -1,0 +1,44 @@
+"""What goes wrong for reasons that lie outside the program.  No I/O.
+
+A `Problem` is shown as its words alone: no traceback reaches whoever typed the command.
+"""
+
+FAILED = 1
+USAGE = 2
+
+
+class Problem(Exception):
+    """The command cannot go on; the message says where and what to mend."""
+
+    def __init__(self, message: str, code: int = FAILED) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+def explain(error: BaseException, also: tuple[type[Exception], ...] = ()) -> Problem | None:
+    """Return `error` as a problem if it is of a kind that is expected, else None.
+
+    Kinds in `also` are expected too.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        problems = [explain(inner, also) for inner in error.exceptions]
+        return None if None in problems else problems[0]
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, also):
+        return Problem(str(error))
+    return _explain_ours(error)
+
+
+def _explain_ours(error: BaseException) -> Problem | None:
+    # Imported here: what was never imported cannot have been raised, and costs start-up time.
+    from node.client import BadAddress, RequestFailed, Stopped
+    from node.client.http import Unreachable
+    from node.local import LocalFailure
+
+    match error:
+        case BadAddress():
+            return Problem(str(error), USAGE)
+        case RequestFailed() | Stopped() | Unreachable() | LocalFailure():
+            return Problem(str(error))
+    return None

@@ -1,0 +1,51 @@
+"""Where a node is: `ws://host:port/path`.  No I/O.
+
+ws://127.0.0.1:7101/v1/ws    a client's way in
+ws://[::1]:7101/v1/ws        the same, IPv6
+ws://desk.example            port 80, path /v1/ws
+"""
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+PATH_DEFAULT = "/v1/ws"
+PORT_DEFAULT = 80
+URL_CHARACTERS_MAX = 2_048
+
+
+class BadAddress(Exception):
+    """The text is no address of a node; the message says what one looks like."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A parsed address of a node."""
+
+    url: str
+    """As it was given: what names the node to others."""
+    host: str
+    port: int
+    path: str
+
+    @classmethod
+    def parse(cls, url: str) -> "Address":
+        """Return the address that `url` says.  Raises `BadAddress`."""
+        if len(url) > URL_CHARACTERS_MAX:
+            raise BadAddress(f"an address of over {URL_CHARACTERS_MAX} characters")
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError as error:
+            raise BadAddress(f"{url!r}: {error}; write ws://host:port/v1/ws") from None
+        if parts.scheme in ("wss", "https"):
+            raise BadAddress(f"{url!r}: TLS is not spoken here yet; write ws://host:port/v1/ws")
+        if parts.scheme not in ("ws", "http") or not parts.hostname:
+            raise BadAddress(f"{url!r} is no address of a node; write ws://host:port/v1/ws")
+        path = parts.path if parts.path not in ("", "/") else PATH_DEFAULT
+        return cls(url, parts.hostname, PORT_DEFAULT if port is None else port, path)
+
+    @property
+    def authority(self) -> str:
+        """Host and port as HTTP's `Host` says them."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"

@@ -1,0 +1,44 @@
+"""How a client's wishes fail.  No I/O.
+
+Stopped         41xx: nothing will go on until somebody acts (a new token, a new client)
+RequestFailed   one request was refused, or not answered before its deadline
+Lost            one connection is over; the client goes on at another node by itself
+"""
+
+from typing import Any
+
+from node.protocol.codes import Close
+
+_NAMES = {int(close): close.name.lower() for close in Close}
+
+
+class Stopped(Exception):
+    """The cluster sent this client away for good."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        self.code = code
+        """A close code of 41xx."""
+        self.reason = reason
+        name = _NAMES.get(code, str(code))
+        super().__init__(f"{name}: {reason}" if reason else name)
+
+
+class RequestFailed(Exception):
+    """A request has no result; nothing more will be tried."""
+
+    def __init__(self, code: str, message: str, data: dict[str, Any] | None = None) -> None:
+        self.code = code
+        """A code of `unidesk.v1`; `timeout` also when no node could be reached in time."""
+        self.message = message
+        self.data = data or {}
+        super().__init__(f"{code}: {message}")
+
+
+class Lost(Exception):
+    """The connection is over, or was never made."""
+
+    def __init__(self, reason: str, code: int | None = None) -> None:
+        self.reason = reason
+        self.code = code
+        """The close code, when the server said one."""
+        super().__init__(reason)

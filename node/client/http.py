@@ -1,0 +1,70 @@
+"""One HTTP GET: h11 over trio's TCP.  Talks to a node's client port.
+
+Source: RFC 9112.
+"""
+
+from dataclasses import dataclass
+
+import h11
+import trio
+
+from node.client.address import Address
+
+BODY_BYTES_MAX = 4 * 1024 * 1024
+
+
+class Unreachable(Exception):
+    """There was no answer; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the server said."""
+
+    status: int
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode(errors="replace")
+
+
+async def get(address: Address, target: str, *, timeout_s: float) -> Answer:
+    """Return the answer to `GET target` at the host of `address`.  Raises `Unreachable`."""
+    try:
+        with trio.fail_after(timeout_s):
+            return await _get(address, target)
+    except trio.TooSlowError:
+        raise Unreachable(f"{address.authority}: no answer within {timeout_s:g} s") from None
+    except (OSError, trio.BrokenResourceError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise Unreachable(f"{address.authority}: {reason or 'connection lost'}") from None
+    except h11.ProtocolError as error:
+        raise Unreachable(f"{address.authority}: not HTTP: {error}") from None
+
+
+async def _get(address: Address, target: str) -> Answer:
+    connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=64 * 1024)
+    request = h11.Request(
+        method="GET",
+        target=target,
+        headers=[("Host", address.authority), ("Connection", "close")],
+    )
+    async with await trio.open_tcp_stream(address.host, address.port) as stream:
+        head = connection.send(request) or b""
+        await stream.send_all(head + (connection.send(h11.EndOfMessage()) or b""))
+        status, body = 0, bytearray()
+        while True:
+            event = connection.next_event()
+            match event:
+                case h11.NEED_DATA:
+                    connection.receive_data(await stream.receive_some(64 * 1024))
+                case h11.Response():
+                    status = event.status_code
+                case h11.Data():
+                    body += event.data
+                    if len(body) > BODY_BYTES_MAX:
+                        raise Unreachable(f"{address.authority}: over {BODY_BYTES_MAX} bytes")
+                case h11.EndOfMessage() | h11.ConnectionClosed():
+                    return Answer(status, bytes(body))

@@ -1,0 +1,57 @@
+"""What a node says of itself and of its cluster at `GET /cluster`.  Talks to a node.
+
+standing   starting, catching_up, serving, fenced, draining, failed
+role       leader, follower, candidate
+"""
+
+from typing import Any
+
+import msgspec
+
+from node.client.address import Address
+from node.client.http import Unreachable, get
+
+STATUS_S = 1.0
+
+
+class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One node's view; fields that a node leaves out have a plain default."""
+
+    cluster: str = ""
+    node: str = ""
+    boot: str = ""
+    pid: int = 0
+    version: str = ""
+    standing: str = "unknown"
+    why: str = ""
+    role: str = "unknown"
+    leader: str | None = None
+    term: int = 0
+    commit_index: int = 0
+    applied_index: int = 0
+    last_index: int = 0
+    nodes: list[dict[str, Any]] = []
+    rules_rev: int = 0
+    counts: dict[str, int] = {}
+    state_digest: dict[str, Any] | None = None
+
+    @property
+    def leads(self) -> bool:
+        """Whether it says that it is the leader."""
+        return self.role == "leader"
+
+
+async def fetch_status(
+    address: Address, *, timeout_s: float = STATUS_S, digest: bool = False
+) -> NodeStatus:
+    """Return the status of the node at `address`.  Raises `Unreachable`."""
+    target = "/cluster?digest=1" if digest else "/cluster"
+    answer = await get(address, target, timeout_s=timeout_s)
+    if answer.status != 200:
+        raise Unreachable(f"{address.authority}: /cluster answered {answer.status}")
+    try:
+        return msgspec.json.decode(answer.body, type=NodeStatus)
+    except msgspec.MsgspecError as error:
+        raise Unreachable(
+            f"{address.authority}: /cluster is not what it should be: {error}"
+        ) from None

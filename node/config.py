@@ -1,0 +1,296 @@
+"""`node.toml`: what a node is told at start.  Talks to the file system.
+
+    [cluster]   id, key | key_file           the same in every node of the cluster
+    [node]      id, data                     which node this is, and where its disk is
+    [client]    listen, url                  HTTP and WebSocket
+    [peer]      listen                       the other nodes
+    [peer.tls]  cert, key, ca                needed as soon as peers listen beyond loopback
+    [nodes.X]   peer, url                    every node, this one included
+    [timing]    heartbeat, election, offer
+    [limits]    connections_max
+    [log]       format, level
+
+`load` finds every mistake in one go and names for each the file, the line and the mend.  Paths in
+the file are relative to the file.
+"""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast, get_args
+
+from cluster.toml_source import Document, Place, SourceError, SourceErrors, did_you_mean
+from node.auth import KEY_BYTES_MIN
+from node.logs import Format, Level
+from node.tables import NOWHERE, Address, Reading, Table
+
+NODES_MAX = 9
+"""More voters make every commit slower and none safer."""
+HEARTBEAT = "50ms"
+ELECTION = "300ms-600ms"
+HEARTBEATS_PER_ELECTION_MIN = 3
+"""A lost heartbeat or two must not start an election."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterConfig:
+    """What all nodes share."""
+
+    id: str
+    key: bytes = field(repr=False)
+    """Signs tokens and proves nodes to each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """Which node this is."""
+
+    id: str
+    data: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ClientConfig:
+    """Where clients come in."""
+
+    listen: Address
+    url: str
+    """What clients are told to come to."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsConfig:
+    """Mutual TLS between nodes."""
+
+    cert: Path
+    key: Path
+    ca: Path
+
+
+@dataclass(frozen=True, slots=True)
+class PeerConfig:
+    """Where the other nodes come in."""
+
+    listen: Address
+    tls: TlsConfig | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MemberConfig:
+    """One node of the cluster as the others reach it."""
+
+    id: str
+    peer: Address
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimingConfig:
+    """How soon things happen."""
+
+    heartbeat_s: float = 0.05
+    election_min_s: float = 0.3
+    election_max_s: float = 0.6
+    offer_ms: int = 20_000
+    """Time to accept an offer where the rules say nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsConfig:
+    """How much a node takes."""
+
+    connections_max: int = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class LogConfig:
+    """How the process logs."""
+
+    format: Format = "json"
+    level: Level = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything in `node.toml`, checked."""
+
+    cluster: ClusterConfig
+    node: NodeConfig
+    client: ClientConfig
+    peer: PeerConfig
+    nodes: Mapping[str, MemberConfig]
+    timing: TimingConfig = TimingConfig()
+    limits: LimitsConfig = LimitsConfig()
+    log: LogConfig = LogConfig()
+
+    @property
+    def peers(self) -> dict[str, Address]:
+        """Where the other nodes listen for this one, by id."""
+        return {one.id: one.peer for one in self.nodes.values() if one.id != self.node.id}
+
+
+def load(path: Path) -> Config:
+    """Return the configuration in the file at `path`.  Raises `SourceErrors`, all at once."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise _unreadable(path, "no such file", "name a node.toml that exists") from None
+    except (OSError, UnicodeDecodeError) as error:
+        mend = "make it a UTF-8 text file that this user may read"
+        raise _unreadable(path, f"cannot be read: {error}", mend) from None
+    try:
+        reading = Reading(Document(str(path), text))
+    except SourceError as error:
+        raise SourceErrors([error]) from None
+    config = _config(reading.root, path.parent)
+    if reading.problems:
+        raise SourceErrors(reading.problems)
+    return config
+
+
+def _config(root: Table, folder: Path) -> Config:
+    cluster, node = root.needed_table("cluster"), root.needed_table("node")
+    client, peer, nodes = (root.needed_table(name) for name in ("client", "peer", "nodes"))
+    config = Config(
+        cluster=_cluster(cluster, folder),
+        node=NodeConfig(node.named("id", "n1"), node.path("data", folder, "data/n1")),
+        client=_client(client),
+        peer=PeerConfig(peer.address("listen", "127.0.0.1:7201"), _tls(peer, folder)),
+        nodes=_nodes(nodes),
+        timing=_timing(root.table("timing")),
+        limits=_limits(root.table("limits")),
+        log=_log(root.table("log")),
+    )
+    for table in (cluster, node, client, peer, root):
+        table.finish()
+    _check_members(config, node, nodes)
+    _check_ports(config, client, peer)
+    _check_loopback(config, peer)
+    return config
+
+
+def _cluster(table: Table, folder: Path) -> ClusterConfig:
+    cluster_id = table.named("id", "demo")
+    if "key" in table and "key_file" in table:
+        table.note("key_file", "there is a key already", "keep either key or key_file")
+    if "key_file" in table:
+        where = "key_file"
+        path = table.file("key_file", folder, "cluster.key")
+        key = path.read_bytes().strip() if path.is_file() else None
+    else:
+        where = "key"
+        key = table.text("key", example="at least 16 bytes of chance").encode() or None
+    if key is not None and len(key) < KEY_BYTES_MIN:
+        mend = f"use at least {KEY_BYTES_MIN}: head -c 32 /dev/urandom | base64"
+        table.note(where, f"the key has only {len(key)} bytes", mend)
+    return ClusterConfig(cluster_id, key or bytes(KEY_BYTES_MIN))
+
+
+def _client(table: Table) -> ClientConfig:
+    listen = table.address("listen", "127.0.0.1:7101")
+    host, port = listen
+    return ClientConfig(listen, table.url("url", f"ws://{_bracketed(host)}:{port}/v1/ws"))
+
+
+def _tls(peer: Table, folder: Path) -> TlsConfig | None:
+    table = peer.table("tls")
+    if table is None:
+        return None
+    cert, key, ca = (table.file(name, folder, f"{name}.pem") for name in ("cert", "key", "ca"))
+    table.finish()
+    return TlsConfig(cert, key, ca)
+
+
+def _nodes(nodes: Table) -> dict[str, MemberConfig]:
+    found = {}
+    for name, table in nodes.tables().items():
+        nodes.check_name(name, name)
+        peer = table.address("peer", "127.0.0.1:7201")
+        url = table.url("url", "ws://127.0.0.1:7101/v1/ws")
+        if "url" not in table:
+            table.note("url", "is missing", f'write url = "ws://host:port/v1/ws" in [{table.name}]')
+        table.finish()
+        found[name] = MemberConfig(name, peer, url)
+    return found
+
+
+def _timing(table: Table | None) -> TimingConfig:
+    if table is None:
+        return TimingConfig()
+    heartbeat_s = table.seconds("heartbeat", HEARTBEAT, 0.01, 5)
+    low_s, high_s = table.seconds_range("election", ELECTION, 0.05, 60)
+    offer_s = table.seconds("offer", "20s", 1, 3600)
+    if low_s < HEARTBEATS_PER_ELECTION_MIN * heartbeat_s:
+        mend = f"make it at least {HEARTBEATS_PER_ELECTION_MIN} times the heartbeat"
+        table.note("election", "a lost heartbeat would start an election", mend)
+    table.finish()
+    return TimingConfig(heartbeat_s, low_s, high_s, round(offer_s * 1000))
+
+
+def _limits(table: Table | None) -> LimitsConfig:
+    if table is None:
+        return LimitsConfig()
+    limits = LimitsConfig(table.integer("connections_max", 100_000, 1, 1_000_000))
+    table.finish()
+    return limits
+
+
+def _log(table: Table | None) -> LogConfig:
+    if table is None:
+        return LogConfig()
+    form = cast("Format", table.choice("format", "json", get_args(Format)))
+    level = cast("Level", table.choice("level", "info", get_args(Level)))
+    table.finish()
+    return LogConfig(form, level)
+
+
+def _check_members(config: Config, node: Table, nodes: Table) -> None:
+    """Note a node that is not of its own cluster, and nodes that share a place."""
+    me, members = config.node.id, config.nodes
+    if members and me and me not in members:
+        mend = f"add [nodes.{me}]; {did_you_mean(me, members)}"
+        node.note("id", f'"{me}" is not one of [nodes]', mend)
+    if len(members) > NODES_MAX:
+        nodes.note("", f"{len(members)} nodes", f"at most {NODES_MAX} vote")
+    taken: dict[tuple[str, object], str] = {}
+    for one in members.values():
+        for what, where in (("peer", one.peer), ("url", one.url)):
+            other = taken.setdefault((what, where), one.id)
+            if other != one.id and where != NOWHERE:
+                table = nodes.tables()[one.id]
+                table.note(what, f"is that of {other} too", "give every node its own")
+
+
+def _check_ports(config: Config, client: Table, peer: Table) -> None:
+    if config.client.listen == config.peer.listen != NOWHERE:
+        peer.note("listen", "is the address of [client] too", "give peers a port of their own")
+    me = config.nodes.get(config.node.id)
+    port = config.peer.listen[1]
+    if me is not None and NOWHERE not in (me.peer, config.peer.listen) and me.peer[1] != port:
+        problem = f"port {port}, but [nodes.{me.id}] says {me.peer[1]}"
+        peer.note("listen", problem, "make both the same: the others dial the latter")
+
+
+def _check_loopback(config: Config, peer: Table) -> None:
+    """Note peers that would be reachable from outside without proving who they are."""
+    host = config.peer.listen[0]
+    if config.peer.tls is None and host and not is_loopback(host):
+        mend = "add [peer.tls] with cert, key and ca, or listen on 127.0.0.1"
+        peer.note("listen", f"{host} is beyond loopback and there is no [peer.tls]", mend)
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether only this machine can reach `host`; of names, only localhost is known."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _unreadable(path: Path, problem: str, mend: str) -> SourceErrors:
+    return SourceErrors([SourceError(Place(str(path), 1), problem, mend)])

@@ -1,0 +1,1 @@
+"""A cluster on loopback with scripted visitors and agents, for newcomers to watch."""

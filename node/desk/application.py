@@ -1,0 +1,331 @@
+"""The desk: the program behind a node's edge server.
+
+    HTTP       /livez /readyz /cluster /metrics
+    WebSocket  /v1/ws ──▶ Session ──▶ Requests ──▶ Operations ──▶ Port
+                             ▲──────────── Hub ◀── what was applied ──┘
+
+Everything here runs in the loop's thread.  Messages, entries and changes of standing are handled
+where they come; a task exists only for what has to wait for the cluster, and one for the clock:
+
+    every 0.25 s   deadlines: hello, token, ping, goodbyes; resumes that paused
+    every second   agents' sessions against the log; the cluster's health
+
+When the node may no longer serve it says so and then says goodbye to everybody, spread over a
+second so that the other nodes are not met by all at once.
+"""
+
+import random
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+import trio
+
+from cluster.ids import Ulids
+from cluster.port import Port, ReplicaStatus
+from cluster.state.machine import Applied
+from node.auth import Verifier
+from node.config import Config
+from node.desk.context import Context, Health
+from node.desk.ephemeral import Ephemeral
+from node.desk.frames import Shared
+from node.desk.hub import Hub
+from node.desk.opening import PING_S, Opening
+from node.desk.operations import Operations
+from node.desk.pages import Pages
+from node.desk.presence import SWEEP_S, Presence
+from node.desk.requests import Requests
+from node.desk.session import NEVER, Phase, Session
+from node.desk.statistics import DeskStatistics
+from node.edge.application import ResponseFactory
+from node.edge.connection import Connection
+from node.edge.http import Request, Response
+from node.edge.timers import TICK_S, Timers
+from node.health import json_response, not_found
+from node.protocol.catalogue import (
+    HELLO_S,
+    SUBPROTOCOL_JSON,
+    ClusterPush,
+    NodeAddress,
+    Ping,
+    TokenExpiring,
+)
+from node.protocol.codec import BY_SUBPROTOCOL, BadFrame
+from node.protocol.codes import Close
+
+WS_PATH = "/v1/ws"
+GOODBYE_S = (TICK_S, 1.0)
+"""Earliest and latest goodbye of a node that may not serve: errors of what is pending go first."""
+
+LAGGING_TICK_S = 0.02
+"""How often a paused resume is looked at: what was let wait is soon written by a quick reader."""
+
+log = structlog.get_logger(__name__)
+
+
+def wall_ms() -> int:
+    """Return the system's clock in milliseconds UTC."""
+    return time.time_ns() // 1_000_000
+
+
+class Desk:
+    """An `Application` of the edge; `run` it before the edge serves."""
+
+    def __init__(
+        self,
+        port: Port,
+        config: Config,
+        *,
+        clock: Callable[[], float] = trio.current_time,
+        clock_ms: Callable[[], int] = wall_ms,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._port = port
+        self._clock = clock
+        self._nursery: trio.Nursery | None = None
+        self._sessions: dict[Session, None] = {}
+        self._timers: Timers[Session] | None = None
+        self._health: Health = "minority"
+        self._leader = ""
+        self._context = context = Context(
+            port=port,
+            cluster=config.cluster.id,
+            nodes=tuple(NodeAddress(id=node.id, url=node.url) for node in config.nodes.values()),
+            verifier=Verifier(config.cluster.key, config.cluster.id),
+            clock=clock,
+            clock_ms=clock_ms,
+            ids=Ulids(clock_ms, random_bytes),
+            rng=rng or random.Random(),  # noqa: S311 - spreads goodbyes, no secret
+            start=self._start,
+            schedule=self._schedule,
+        )
+        self._presence = Presence(context)
+        self._hub = Hub(
+            lambda: port.state,
+            context.tally,
+            now_ms=context.now_ms,
+            on_session_gone=self._presence.on_session_gone,
+        )
+        self._ephemeral = Ephemeral(
+            self._hub, lambda: port.state, context.tally, whisper=port.whisper, clock=clock
+        )
+        opening = Opening(context, self._hub, self._presence, on_live=self._on_live)
+        operations = Operations(context, self._hub, opening, self._ephemeral)
+        self._requests = Requests(context, opening, operations)
+        self._pages = Pages(context, config, self.statistics)
+        self.sources = self._pages.sources
+        """Where `/metrics` reads; whoever starts the edge and the log names theirs here."""
+
+    # -- the life of the desk
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve sessions until cancelled; started once the port is watched."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            self._timers = Timers(self._clock())
+            self._health, self._leader = self._context.health(), self._port.status().leader
+            unwatch = (
+                self._port.watch(self._on_applied),
+                self._port.watch_installs(self._hub.catch_up),
+                self._port.watch_standing(self._on_standing),
+                self._port.watch_whispers(self._ephemeral.on_whisper),
+            )
+            task_status.started()
+            try:
+                await self._keep_time()
+            finally:
+                self._nursery = None
+                for stop in unwatch:
+                    stop()
+
+    async def drain(self, over_s: float) -> None:
+        """Let nobody in any more, say goodbye to all spread over `over_s`, and wait for it."""
+        self._context.draining = True
+        self._evacuate(Close.DRAIN, "this node is being stopped", (0.0, max(0.0, over_s - TICK_S)))
+        with trio.move_on_after(over_s):
+            while self._sessions:
+                await trio.sleep(TICK_S / 5)
+
+    def statistics(self) -> DeskStatistics:
+        """Return the present picture."""
+        tally = self._context.tally
+        return DeskStatistics(
+            connections=len(self._sessions),
+            sessions=self._hub.count_sessions(),
+            subscriptions=self._hub.count_subscriptions(),
+            in_flight=sum(session.in_flight for session in self._sessions),
+            requests_total=dict(tally.requests),
+            errors_total=dict(tally.errors),
+            byes_total=dict(tally.byes),
+            events_sent_total=tally.events_sent,
+            encoded_total=tally.encoded,
+            resumes_total=tally.resumes,
+            gaps_total=tally.gaps,
+            ephemeral_total=tally.ephemeral,
+            durable_buckets=tally.durable.buckets(),
+            durable_sum_s=tally.durable.sum_s,
+        )
+
+    def _start(
+        self, function: Callable[..., Awaitable[None]], session: Session, *arguments: Any
+    ) -> None:
+        if self._nursery is None:
+            session.bye(Close.DRAIN, "this node is being stopped", self._context.others())
+            return
+        self._nursery.start_soon(self._guard, function, session, *arguments)
+
+    async def _guard(
+        self, function: Callable[..., Awaitable[None]], session: Session, *arguments: Any
+    ) -> None:
+        """The boundary of a connection: a fault of ours ends it, and nothing else."""
+        try:
+            await function(session, *arguments)
+        except Exception:
+            log.exception("session failed", session=repr(session))
+            session.bye(Close.INTERNAL, "internal error", self._context.others())
+
+    # -- what the edge calls
+
+    def on_request(self, request: Request) -> Response | ResponseFactory:
+        """Answer a probe, a scraper or a person."""
+        return self._pages.answer(request)
+
+    def on_upgrade(self, request: Request) -> str | Response | None:
+        """Choose the encoding: the client's first that is spoken here."""
+        if request.path != WS_PATH:
+            return not_found(request.path)
+        if not request.subprotocols:
+            return None
+        for offered in request.subprotocols:
+            if offered in BY_SUBPROTOCOL:
+                return offered
+        spoken = ", ".join(BY_SUBPROTOCOL)
+        return json_response(400, {"code": "bad_request", "msg": f"subprotocols here: {spoken}"})
+
+    def on_open(self, connection: Connection) -> None:
+        """A client is there; it has `HELLO_S` to say who it is."""
+        codec = BY_SUBPROTOCOL[connection.subprotocol or SUBPROTOCOL_JSON]
+        session = Session(
+            connection,
+            codec,
+            self._context.tally,
+            peer=connection.peer,
+            hello_by=self._clock() + HELLO_S,
+        )
+        connection.data = session
+        self._sessions[session] = None
+        self._schedule(session)
+
+    def on_message(self, connection: Connection, payload: bytes, text: bool) -> None:
+        """Handle the requests of one frame, in order."""
+        session = connection.data
+        assert isinstance(session, Session)
+        try:
+            if text != session.codec.text:
+                kind = "text" if session.codec.text else "binary"
+                raise BadFrame(f"{session.codec.subprotocol} is spoken in {kind} frames")
+            requests = session.codec.requests(payload)
+        except BadFrame as error:
+            session.bye(Close.BAD_FRAME, str(error), [])
+            return
+        for request in requests:
+            self._requests.handle(session, request)
+
+    def on_close(self, connection: Connection, code: int) -> None:
+        """The client is gone."""
+        session = connection.data
+        assert isinstance(session, Session)
+        session.leave()
+        self._hub.remove(session)
+        self._sessions.pop(session, None)
+        if self._timers is not None:
+            self._timers.cancel(session)
+        self._presence.end(session, code)
+
+    # -- what the cluster calls
+
+    def _on_applied(self, applied: Applied) -> None:
+        try:
+            self._hub.on_applied(applied)
+        except Exception:  # the sockets' fault must not stop the log
+            log.exception("fan-out failed", index=applied.index)
+            self._evacuate(Close.INTERNAL, "internal error", GOODBYE_S)
+
+    def _on_standing(self, status: ReplicaStatus) -> None:
+        self._tell_health()
+        closed = self._context.closed()
+        if closed is not None:
+            self._evacuate(*closed, GOODBYE_S)
+
+    def _tell_health(self) -> None:
+        """Push the cluster's health when it changed, and a new leader to those who work here."""
+        health, leader = self._context.health(), self._port.status().leader
+        if (health, leader) == (self._health, self._leader):
+            return
+        told_all = health != self._health
+        self._health, self._leader = health, leader
+        push = ClusterPush(state=health, leader=leader, nodes=list(self._context.nodes))
+        shared = Shared(push, self._context.tally)
+        for session in self._sessions:
+            if session.live and (told_all or session.audience == "agent"):
+                session.send_frame(shared.frame(session.codec))
+
+    def _evacuate(self, code: Close, reason: str, spread_s: tuple[float, float]) -> None:
+        """Have every connection closed, each at its own moment within `spread_s` from now."""
+        now = self._clock()
+        for session in self._sessions:
+            if session.close_at == NEVER:
+                session.goodbye = (code, reason)
+                session.close_at = now + self._context.rng.uniform(*spread_s)
+                self._schedule(session)
+
+    # -- the clock
+
+    def _on_live(self, session: Session) -> None:
+        self._schedule(session)
+        self._requests.unblock(session)
+
+    def _schedule(self, session: Session) -> None:
+        deadline = session.next_deadline
+        if self._timers is not None and deadline != NEVER:
+            self._timers.no_later_than(session, deadline)
+
+    async def _keep_time(self) -> None:
+        assert self._timers is not None
+        swept = self._clock()
+        while True:
+            await trio.sleep(LAGGING_TICK_S if self._hub.lagging else TICK_S)
+            now = self._clock()
+            for session in self._timers.due(now):
+                self._look_at(session, now)
+                self._schedule(session)
+            self._hub.advance_lagging()
+            if now >= swept + SWEEP_S:
+                swept = now
+                self._presence.sweep()
+                self._tell_health()
+
+    def _look_at(self, session: Session, now: float) -> None:
+        """Do what is due for one session."""
+        if session.close_at <= now:
+            code, reason = session.goodbye
+            session.bye(code, reason, self._context.others())
+        elif session.phase is Phase.AWAITING_HELLO:
+            if session.hello_by <= now:
+                session.bye(Close.HELLO_TIMEOUT, f"no hello within {HELLO_S} s", [])
+        elif session.expires_at <= now:
+            session.bye(Close.TOKEN_EXPIRED, "the token has expired: fetch a new one", [])
+        elif session.live:
+            self._remind(session, now)
+
+    def _remind(self, session: Session, now: float) -> None:
+        if session.warn_at <= now:
+            session.warn_at = NEVER
+            assert session.principal is not None
+            session.send(TokenExpiring(exp=session.principal.exp * 1000))
+        if session.ping_at <= now:
+            session.ping_at = now + PING_S
+            session.send(Ping(), ephemeral=True)

@@ -1,0 +1,99 @@
+"""What all parts of the desk share: the port, the clocks, the other nodes.  No I/O of its own.
+
+    standing                        a client that says hello hears
+    serving                         welcome
+    starting, catching_up, fenced   bye 4009: no quorum here yet, or no longer
+    failed                          bye 4007
+    draining                        bye 4001
+
+Times are milliseconds UTC for `now_ms`, seconds of a monotonic clock for `clock`.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from cluster.ids import Ulids
+from cluster.port import Port, Standing, Unavailable
+from cluster.state.state import State
+from node.auth import Verifier
+from node.desk.session import Session
+from node.desk.statistics import Tally
+from node.protocol.catalogue import NodeAddress
+from node.protocol.codes import Close
+
+Health = Literal["ok", "degraded", "minority"]
+
+_GOODBYES: dict[Standing, Close] = {
+    "starting": Close.MINORITY,
+    "catching_up": Close.MINORITY,
+    "fenced": Close.MINORITY,
+    "failed": Close.NODE_LEAVING,
+    "draining": Close.DRAIN,
+}
+
+
+@dataclass(slots=True)
+class Context:
+    """Shared by the parts of one desk."""
+
+    port: Port
+    cluster: str
+    nodes: tuple[NodeAddress, ...]
+    """All nodes with their client addresses, this one included."""
+    verifier: Verifier
+    clock: Callable[[], float]
+    clock_ms: Callable[[], int]
+    ids: Ulids
+    rng: random.Random
+    """Spreads goodbyes; no secret depends on it."""
+    start: Callable[..., None]
+    """`start(async function, *arguments)`: run it beside everything else."""
+    schedule: Callable[[Session], None]
+    """See to it that the session is looked at when its next deadline comes."""
+    tally: Tally = field(default_factory=Tally)
+    draining: bool = False
+
+    @property
+    def state(self) -> State:
+        """What was applied here so far."""
+        return self.port.state
+
+    def now_ms(self) -> int:
+        """Return cluster time: never before what was already applied."""
+        return max(self.clock_ms(), self.port.state.now_ms)
+
+    def closed(self) -> tuple[Close, str] | None:
+        """Return why nobody is let in now, or None."""
+        if self.draining:
+            return Close.DRAIN, "this node is being stopped"
+        status = self.port.status()
+        goodbye = _GOODBYES.get(status.standing)
+        return None if goodbye is None else (goodbye, status.why or status.standing)
+
+    def others(self) -> list[NodeAddress]:
+        """Return where else clients may go, the nodes that this one reaches first."""
+        peers = self.port.status().peers
+        others = [node for node in self.nodes if node.id != self.port.node_id]
+        return sorted(others, key=lambda node: not peers.get(node.id, {}).get("connected", False))
+
+    def health(self) -> Health:
+        """Return the cluster's health as seen from here."""
+        status = self.port.status()
+        if status.standing != "serving":
+            return "minority"
+        missing = any(not peer.get("connected", False) for peer in status.peers.values())
+        return "degraded" if missing else "ok"
+
+    def elsewhere(self) -> dict[str, Any]:
+        """Return an error's `data` that names the other nodes."""
+        return {"nodes": [{"id": node.id, "url": node.url} for node in self.others()]}
+
+
+class NotServed(Exception):
+    """The cluster gave no answer; `answer` says why."""
+
+    def __init__(self, answer: Unavailable) -> None:
+        super().__init__(answer.message)
+        self.answer = answer

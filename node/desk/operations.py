@@ -1,0 +1,370 @@
+"""What each operation does with a request: one method each.  No I/O: waits for the port alone.
+
+    returns    meaning
+    Answered   read from the state: the reply's `r`
+    Command    to be submitted to the log; its outcome is the reply
+    Later      has to wait first (a barrier, a compiler), then one of the two above
+    None       no reply
+
+or raises `NotAllowed` with the reply's code.  `node.desk.access.PERMITTED` says who may ask at
+all; `node.desk.requests` brings requests here and outcomes back.  Ids go into the command here;
+whether it holds is decided where it is applied, the same on every node.
+
+A conversation that is not found here, or is further on elsewhere, is looked for once more behind
+a barrier: another node may have acknowledged it a moment ago.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import trio
+
+from cluster.ids import is_ulid
+from cluster.routing.ruleset import compile_rules
+from cluster.state import commands
+from cluster.state.model import Conversation
+from cluster.toml_source import SourceErrors
+from node.auth import BadToken, Principal
+from node.desk.access import may_follow
+from node.desk.context import Context, NotServed
+from node.desk.ephemeral import Ephemeral
+from node.desk.hub import Hub
+from node.desk.opening import Opening
+from node.desk.plain import (
+    NotAllowed,
+    check_body,
+    check_fields,
+    check_integers,
+    check_key,
+    check_name,
+    check_text,
+)
+from node.desk.resume import events_after
+from node.desk.session import SUBSCRIPTIONS_MAX, Session
+from node.desk.views import conversation_view, event_push, first_kept
+from node.protocol import catalogue as ops
+from node.protocol.catalogue import Ev
+
+HISTORY_MAX = 200
+HISTORY_BYTES_MAX = 60 * 1024
+"""What the events of one reply may take, so that it stays about as large as a client's frame."""
+RULE_FILES_MAX = 32
+"""Files of one rule set; their size is bounded by the frame."""
+
+
+class Answered(NamedTuple):
+    """The reply's `r`; `then` runs after it was sent."""
+
+    result: Mapping[str, Any]
+    then: Callable[[], None] | None = None
+
+
+class Later(NamedTuple):
+    """Something that has to wait; the connection's next requests wait with it."""
+
+    run: Callable[[], Awaitable["Answered | commands.Command"]]
+
+
+Outcome = commands.Command | Answered | Later | None
+
+
+class Operations:
+    """What can be asked."""
+
+    def __init__(self, context: Context, hub: Hub, opening: Opening, ephemeral: Ephemeral) -> None:
+        self._context = context
+        self._hub = hub
+        self._opening = opening
+        self._ephemeral = ephemeral
+        self._compiling = trio.CapacityLimiter(1)
+
+    def perform(self, session: Session, principal: Principal, request: ops.Request) -> Outcome:
+        """Return what follows from a request that its role may make.  Raises `NotAllowed`."""
+        check_integers(request)
+        outcome: Outcome = _HANDLERS[type(request)](self, session, principal, request)
+        return outcome
+
+    # -- looking
+
+    def _look(
+        self,
+        principal: Principal,
+        cv: str,
+        answer: Callable[[Conversation], Answered],
+        *,
+        at_least: int = 0,
+    ) -> Outcome:
+        """Answer from a conversation of `at_least` so many events, here or after a barrier."""
+        _check_cv(cv)
+        conversation = self._context.state.conversations.get(cv)
+        if (
+            conversation is not None
+            and conversation.seq >= at_least
+            and may_follow(principal, conversation, self._context.state)
+        ):
+            return answer(conversation)
+        return Later(partial(self._look_again, principal, cv, answer))
+
+    async def _look_again(
+        self, principal: Principal, cv: str, answer: Callable[[Conversation], Answered]
+    ) -> Answered:
+        await self._barrier()
+        conversation = self._context.state.conversations.get(cv)
+        if conversation is None:
+            raise NotAllowed("not_found", f"no conversation {cv}")
+        if not may_follow(principal, conversation, self._context.state):
+            raise NotAllowed("forbidden", f"conversation {cv} is not yours")
+        return answer(conversation)
+
+    async def _barrier(self) -> None:
+        answer = await self._context.port.barrier()
+        if answer is not None:
+            raise NotServed(answer)
+
+    # -- operations: themselves
+
+    def _auth(self, session: Session, principal: Principal, request: ops.Auth) -> Outcome:
+        try:
+            return Answered({"exp": self._opening.renew(session, request.token) * 1000})
+        except BadToken as error:
+            raise NotAllowed("unauthorized", str(error)) from None
+
+    def _pong(self, session: Session, principal: Principal, request: ops.Pong) -> Outcome:
+        return None
+
+    # -- operations: reading
+
+    def _cv_get(self, session: Session, principal: Principal, request: ops.CvGet) -> Outcome:
+        def answer(conversation: Conversation) -> Answered:
+            return Answered({"conv": conversation_view(conversation, session.audience)})
+
+        return self._look(principal, request.cv, answer)
+
+    def _cv_history(
+        self, session: Session, principal: Principal, request: ops.CvHistory
+    ) -> Outcome:
+        limit = min(request.limit, HISTORY_MAX) or HISTORY_MAX
+
+        def answer(conversation: Conversation) -> Answered:
+            kept = events_after(conversation, request.after)
+            pushes = (event_push(request.cv, event, session.audience) for event in kept[:limit])
+            events = _fitting(pushes, session)
+            return Answered(
+                {
+                    "events": events,
+                    "more": len(kept) > len(events),
+                    "first": first_kept(conversation),
+                    "last": conversation.seq,
+                    "gap": request.after < first_kept(conversation) - 1,
+                }
+            )
+
+        return self._look(principal, request.cv, answer, at_least=request.after)
+
+    def _cv_sub(self, session: Session, principal: Principal, request: ops.CvSub) -> Outcome:
+        if len(session.subscriptions) >= SUBSCRIPTIONS_MAX:
+            raise NotAllowed("at_capacity", f"{SUBSCRIPTIONS_MAX} conversations are followed")
+        have = max(0, request.from_ - 1)
+
+        def answer(conversation: Conversation) -> Answered:
+            then = partial(self._hub.subscribe, session, request.cv, have)
+            return Answered({"seq": conversation.seq}, then)
+
+        return self._look(principal, request.cv, answer, at_least=have)
+
+    def _cv_unsub(self, session: Session, principal: Principal, request: ops.CvUnsub) -> Outcome:
+        self._hub.unsubscribe(session, request.cv)
+        return Answered({})
+
+    # -- operations: ephemeral
+
+    def _seen(self, session: Session, principal: Principal, request: ops.Ack | ops.Read) -> Outcome:
+        self._ephemeral.seen(session, request)
+        return None
+
+    def _typing(self, session: Session, principal: Principal, request: ops.Typing) -> Outcome:
+        self._ephemeral.typing(session, request)
+        return None
+
+    # -- operations: the log
+
+    def _cv_open(self, session: Session, principal: Principal, request: ops.CvOpen) -> Outcome:
+        if len(session.subscriptions) >= SUBSCRIPTIONS_MAX:
+            raise NotAllowed("at_capacity", f"{SUBSCRIPTIONS_MAX} conversations are followed")
+        check_key(request.key)
+        check_fields(request.tags, "tags")
+        check_fields(request.attrs, "attrs")
+        check_text(request.text, "text")
+        queue_hint = request.hint.get("queue", "")
+        names = {
+            "subject": request.subject,
+            "channel": request.channel,
+            "lang": request.lang,
+            "hint.queue": queue_hint,
+        }
+        for what, value in names.items():
+            check_name(value, what)
+        return commands.OpenConversation(
+            cv=self._context.ids.new(),
+            by=principal.by,
+            key=request.key,
+            channel=request.channel,
+            lang=request.lang,
+            subject=request.subject,
+            tags=request.tags,
+            attrs=request.attrs,
+            queue_hint=queue_hint,
+            text=request.text,
+            mid=self._context.ids.new() if request.text else "",
+        )
+
+    def _msg_send(self, session: Session, principal: Principal, request: ops.MsgSend) -> Outcome:
+        _check_cv(request.cv)
+        check_key(request.key)
+        check_name(request.reply_to, "reply_to")
+        check_body(request.body, request.type)
+        if request.vis != "all" and principal.role == "visitor":
+            raise NotAllowed("forbidden", "vis: a visitor's message is for all")
+        return commands.SendMessage(
+            cv=request.cv,
+            mid=self._context.ids.new(),
+            by=principal.by,
+            key=request.key,
+            type=request.type,
+            body=request.body,
+            visibility=request.vis,
+            reply_to=request.reply_to,
+            fence=request.fence,
+            after=request.after,
+        )
+
+    def _status_set(
+        self, session: Session, principal: Principal, request: ops.StatusSet
+    ) -> Outcome:
+        check_name(request.reason, "reason")
+        return commands.SetStatus(
+            by=principal.by, agent=principal.id, status=request.status, reason=request.reason
+        )
+
+    def _offer_accept(
+        self, session: Session, principal: Principal, request: ops.OfferAccept
+    ) -> Outcome:
+        _check_oid(request.oid)
+        check_key(request.key)
+        return commands.AcceptOffer(oid=request.oid, by=principal.by, key=request.key)
+
+    def _offer_decline(
+        self, session: Session, principal: Principal, request: ops.OfferDecline
+    ) -> Outcome:
+        _check_oid(request.oid)
+        check_name(request.reason, "reason")
+        return commands.DeclineOffer(oid=request.oid, by=principal.by, reason=request.reason)
+
+    def _cv_transfer(
+        self, session: Session, principal: Principal, request: ops.CvTransfer
+    ) -> Outcome:
+        _check_cv(request.cv)
+        check_key(request.key)
+        check_text(request.note, "note")
+        to_agent, to_queue = request.to.get("agent", ""), request.to.get("queue", "")
+        if bool(to_agent) == bool(to_queue):
+            raise NotAllowed("bad_request", "to: name either an agent or a queue")
+        check_name(to_agent, "to.agent")
+        check_name(to_queue, "to.queue")
+        return commands.TransferConversation(
+            cv=request.cv,
+            by=principal.by,
+            key=request.key,
+            to_agent=to_agent,
+            to_queue=to_queue,
+            note=request.note,
+            fence=request.fence,
+        )
+
+    def _cv_close(self, session: Session, principal: Principal, request: ops.CvClose) -> Outcome:
+        _check_cv(request.cv)
+        check_key(request.key)
+        check_name(request.reason, "reason")
+        return commands.CloseConversation(
+            cv=request.cv, by=principal.by, key=request.key, reason=request.reason
+        )
+
+    # -- operations: rules
+
+    def _rules_get(self, session: Session, principal: Principal, request: ops.RulesGet) -> Outcome:
+        return Later(self._read_rules)
+
+    async def _read_rules(self) -> Answered:
+        await self._barrier()
+        rules = self._context.state.rules
+        if rules is None:
+            return Answered({"rev": 0, "files": {}})
+        return Answered({"rev": rules.rev, "files": rules.files, "by": rules.by, "at": rules.at_ms})
+
+    def _rules_apply(
+        self, session: Session, principal: Principal, request: ops.RulesApply
+    ) -> Outcome:
+        if not 1 <= len(request.files) <= RULE_FILES_MAX:
+            raise NotAllowed("bad_request", f"files: must be 1 to {RULE_FILES_MAX}")
+        for name in request.files:
+            check_name(name, "files: a name")
+        return Later(partial(self._compile, principal, request))
+
+    async def _compile(self, principal: Principal, request: ops.RulesApply) -> commands.ApplyRules:
+        try:
+            rules = await trio.to_thread.run_sync(
+                compile_rules, request.files, limiter=self._compiling
+            )
+        except SourceErrors as errors:
+            raise NotAllowed("bad_request", str(errors)) from None
+        return commands.ApplyRules(
+            by=principal.by,
+            files=request.files,
+            queues={name: queue.accept_ms for name, queue in rules.queues.items()},
+            rev_expected=request.rev_expected,
+        )
+
+
+_HANDLERS: dict[type[ops.Request], Callable[..., Outcome]] = {
+    ops.Auth: Operations._auth,
+    ops.Pong: Operations._pong,
+    ops.CvGet: Operations._cv_get,
+    ops.CvHistory: Operations._cv_history,
+    ops.CvSub: Operations._cv_sub,
+    ops.CvUnsub: Operations._cv_unsub,
+    ops.Ack: Operations._seen,
+    ops.Read: Operations._seen,
+    ops.Typing: Operations._typing,
+    ops.CvOpen: Operations._cv_open,
+    ops.MsgSend: Operations._msg_send,
+    ops.StatusSet: Operations._status_set,
+    ops.OfferAccept: Operations._offer_accept,
+    ops.OfferDecline: Operations._offer_decline,
+    ops.CvTransfer: Operations._cv_transfer,
+    ops.CvClose: Operations._cv_close,
+    ops.RulesGet: Operations._rules_get,
+    ops.RulesApply: Operations._rules_apply,
+}
+
+
+def _fitting(pushes: Iterable[Ev], session: Session) -> list[Ev]:
+    """Return the first of `pushes`, at least one, as many as one frame should hold."""
+    events: list[Ev] = []
+    size = 0
+    for push in pushes:
+        size += len(session.codec.encode(push))
+        if events and size > HISTORY_BYTES_MAX:
+            break
+        events.append(push)
+    return events
+
+
+def _check_cv(cv: str) -> None:
+    if not is_ulid(cv):
+        raise NotAllowed("not_found", f"no conversation {cv[:32]!r}")
+
+
+def _check_oid(oid: str) -> None:
+    if not is_ulid(oid):
+        raise NotAllowed("offer_gone", f"no offer {oid[:32]!r}")

@@ -1,0 +1,131 @@
+"""The pages of the client port: probes, figures, and the cluster as this node sees it.
+
+GET /livez                200 ok
+GET /readyz[?verbose]     200, or 503 and why
+GET /metrics              Prometheus' text format
+GET /cluster[?digest=1]   JSON; with a checksum of the whole state, to compare nodes
+anything else             404
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from urllib.parse import parse_qs
+
+import trio
+
+from cluster.state import snapshot
+from cluster.state.state import State
+from node.config import Config
+from node.desk.context import Context
+from node.desk.statistics import DeskStatistics
+from node.edge.application import ResponseFactory
+from node.edge.http import Request, Response
+from node.health import (
+    NodeRow,
+    cluster_page,
+    json_response,
+    live_page,
+    not_found,
+    readiness,
+    ready_page,
+)
+from node.metrics import CONTENT_TYPE, Metrics, Sources, StateStatistics
+
+QUERY_FIELDS_MAX = 16
+
+
+class Pages:
+    """Answers requests that are no WebSocket."""
+
+    def __init__(
+        self,
+        context: Context,
+        config: Config,
+        desk: Callable[[], DeskStatistics],
+    ) -> None:
+        self._context = context
+        self._cluster = config.cluster.id
+        self._desk = desk
+        self._nodes = tuple(
+            NodeRow(node.id, node.url, f"{node.peer[0]}:{node.peer[1]}")
+            for node in config.nodes.values()
+        )
+        self.sources = Sources(replica=context.port.status, state=self.state_statistics, desk=desk)
+        self._metrics = Metrics(self.sources)
+
+    def answer(self, request: Request) -> Response | ResponseFactory:
+        """Return the page that was asked for."""
+        if request.method not in ("GET", "HEAD"):
+            body = {"code": "bad_request", "msg": "only GET is served here"}
+            return json_response(405, body)
+        try:
+            query = parse_qs(request.query, keep_blank_values=True, max_num_fields=QUERY_FIELDS_MAX)
+        except ValueError:
+            return json_response(400, {"code": "bad_request", "msg": "a query that is none"})
+        match request.path:
+            case "/livez":
+                return live_page()
+            case "/readyz":
+                checks = readiness(self._context.port.status(), draining=self._context.draining)
+                return ready_page(checks, verbose="verbose" in query)
+            case "/metrics":
+                return Response(200, self._metrics.page(), content_type=CONTENT_TYPE)
+            case "/cluster" if query.get("digest", ["0"])[0] in ("1", "true", ""):
+                return self._cluster_with_digest
+            case "/cluster":
+                return self._cluster_page(None)
+            case path:
+                return not_found(path)
+
+    def state_statistics(self) -> StateStatistics:
+        """Return the sizes of the replicated state."""
+        state, now_ms = self._context.state, self._context.now_ms()
+        opened_ms = (opened for queue in state.waiting.values() for _, opened, _ in queue)
+        return StateStatistics(
+            conversations=_by_state(state),
+            waiting={name: len(queue) for name, queue in state.waiting.items()},
+            waiting_oldest_s=(now_ms - min(opened_ms, default=now_ms)) / 1000,
+            agents=Counter(agent.status for agent in state.agents.values()),
+            sessions=len(state.sessions),
+            offers=len(state.offers),
+            rules_rev=state.rules.rev if state.rules is not None else 0,
+        )
+
+    async def _cluster_with_digest(self) -> Response:
+        """Return the page with a checksum of the state; the loop goes on meanwhile."""
+        copy = self._context.state.frozen_copy()
+        digest = await trio.to_thread.run_sync(snapshot.digest, copy)
+        return self._cluster_page({"index": copy.applied_index, "digest": digest})
+
+    def _cluster_page(self, digest: dict[str, object] | None) -> Response:
+        context = self._context
+        state, desk = context.state, self._desk()
+        return cluster_page(
+            context.port.status(),
+            cluster=self._cluster,
+            pid=os.getpid(),
+            nodes=self._nodes,
+            rules_rev=state.rules.rev if state.rules is not None else 0,
+            counts={
+                "conversations": len(state.conversations),
+                **_by_state(state),
+                "agents": len(state.agents),
+                "sessions": len(state.sessions),
+                "connections": desk.connections,
+            },
+            digest=digest,
+        )
+
+
+def _by_state(state: State) -> dict[str, int]:
+    """Return how many conversations there are in each state, from the state's own indexes."""
+    waiting = sum(len(queue) for queue in state.waiting.values())
+    elsewhere = len(state.unrouted) + waiting + len(state.offers) + len(state.closed)
+    return {
+        "new": len(state.unrouted),
+        "waiting": waiting,
+        "offered": len(state.offers),
+        "assigned": len(state.conversations) - elsewhere,
+        "closed": len(state.closed),
+    }

@@ -1,0 +1,151 @@
+"""The way of a request: in order, refused, answered at once, or answered by the log.
+
+    request ─ hello said? ─ role ─ operation ─┬─ Answered ───────────────────▶ ok, at once
+                                              ├─ Command  submit ─ outcome ──▶ ok | err, later
+                                              ├─ Later    a task ────────────▶ ok | err; the next
+                                              │                                requests wait
+                                              └─ None ───────────────────────▶ nothing
+
+At most `IN_FLIGHT_MAX` requests of a connection wait for the log, and as many behind a `Later`.
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from cluster.port import Answer, Unavailable
+from cluster.state.commands import Command
+from cluster.state.outcome import Done, Refused
+from node.desk.access import PERMITTED
+from node.desk.context import Context, NotServed
+from node.desk.opening import Opening
+from node.desk.operations import Answered, Later, Operations, Outcome
+from node.desk.plain import NotAllowed
+from node.desk.session import IN_FLIGHT_MAX, Phase, Session
+from node.protocol.catalogue import AnyRequest, Hello, Request
+from node.protocol.codec import BadRequest
+from node.protocol.codes import Close, ErrorCode
+
+REQUEST_ID_MAX = 2**32 - 1
+
+
+class Requests:
+    """Handles the requests of all sessions."""
+
+    def __init__(self, context: Context, opening: Opening, operations: Operations) -> None:
+        self._context = context
+        self._opening = opening
+        self._operations = operations
+
+    def handle(self, session: Session, request: AnyRequest | BadRequest) -> None:
+        """Do what the request asks, or queue it behind what the session waits for."""
+        if session.phase is Phase.CLOSING:
+            return
+        if isinstance(request.id, bool) or not 0 <= request.id <= REQUEST_ID_MAX:
+            session.bye(Close.BAD_FRAME, f"id: must be 0 to {REQUEST_ID_MAX}", [])
+        elif not session.busy:
+            self._do(session, request)
+        elif len(session.waiting) < IN_FLIGHT_MAX:
+            session.waiting.append(request)
+        else:
+            self._count(request)
+            session.refuse(request.id, "overloaded", "too many requests wait")
+
+    def unblock(self, session: Session) -> None:
+        """Go on with the requests that waited."""
+        session.busy = False
+        while session.waiting and not session.busy:
+            self._do(session, session.waiting.popleft())
+
+    # -- one request
+
+    def _do(self, session: Session, request: AnyRequest | BadRequest) -> None:
+        self._count(request)
+        if isinstance(request, BadRequest):
+            unknown = request.code == "unknown_op"
+            code: ErrorCode = "unknown_op" if unknown else "bad_request"
+            session.refuse(request.id, code, request.message)
+            return
+        if isinstance(request, Hello):
+            self._hello(session, request)
+            return
+        principal = session.principal
+        if not session.live or principal is None:
+            session.refuse(request.id, "unauthorized", "say hello first")
+            return
+        op = _op(request)
+        if principal.role not in PERMITTED[op]:
+            session.refuse(request.id, "forbidden", f"{op} is not for the role {principal.role}")
+            return
+        try:
+            self._finish(session, request, self._operations.perform(session, principal, request))
+        except NotAllowed as error:
+            session.refuse(request.id, error.code, str(error))
+
+    def _hello(self, session: Session, request: Hello) -> None:
+        if session.phase is Phase.AWAITING_HELLO:
+            self._opening.hello(session, request)
+        else:
+            session.refuse(request.id, "bad_request", "hello was said already; renew with auth")
+
+    def _finish(self, session: Session, request: AnyRequest, outcome: Outcome) -> None:
+        match outcome:
+            case Answered(result, then):
+                session.reply(request.id, dict(result))
+                if then is not None:
+                    then()
+            case Later(run):
+                session.busy = True
+                self._context.start(self._wait, session, request, run)
+            case None:
+                pass
+            case _:
+                self._submit(session, request, outcome)
+
+    async def _wait(
+        self,
+        session: Session,
+        request: AnyRequest,
+        run: Callable[[], Awaitable[Answered | Command]],
+    ) -> None:
+        try:
+            outcome = await run()
+            if session.live:
+                self._finish(session, request, outcome)
+        except NotAllowed as error:
+            session.refuse(request.id, error.code, str(error))
+        except NotServed as error:
+            self._refuse_unavailable(session, request.id, error.answer)
+        self.unblock(session)
+
+    def _submit(self, session: Session, request: AnyRequest, command: Command) -> None:
+        if session.in_flight >= IN_FLIGHT_MAX:
+            session.refuse(request.id, "overloaded", f"{IN_FLIGHT_MAX} requests are under way")
+            return
+        session.in_flight += 1
+        if request.id:
+            session.pending[request.id] = _op(request)
+        started = self._context.clock()
+        self._context.port.submit(command, partial(self._on_answer, session, request.id, started))
+
+    def _on_answer(self, session: Session, number: int, started: float, answer: Answer) -> None:
+        self._context.tally.durable.add(max(0.0, self._context.clock() - started))
+        session.in_flight -= 1
+        session.pending.pop(number, None)
+        match answer:
+            case Done(result, dup):
+                session.reply(number, {**result, "dup": True} if dup else result)
+            case Refused(code, message, data):
+                session.refuse(number, code, message, data)
+            case Unavailable():
+                self._refuse_unavailable(session, number, answer)
+
+    def _refuse_unavailable(self, session: Session, number: int, answer: Unavailable) -> None:
+        session.refuse(number, answer.code, answer.message, self._context.elsewhere())
+
+    def _count(self, request: AnyRequest | BadRequest) -> None:
+        op = "unknown" if isinstance(request, BadRequest) else _op(request)
+        self._context.tally.requests[op] += 1
+
+
+def _op(request: Request) -> str:
+    return str(request.__struct_config__.tag)

@@ -1,0 +1,261 @@
+"""The folder that a local cluster lives in.  Talks to files.
+
+cluster.json    the cluster's id, and each node's ports: kept, so a later start is the same
+cluster.key     the key that signs tokens (mode 0600)
+n1.toml …       each node's configuration, written anew at every start
+n1.log …        what each node said; the one before as n1.log.1
+data/n1 …       what each node keeps
+lock            held while the cluster runs: two starts in one folder would share data
+"""
+
+import fcntl
+import json
+import os
+import random
+import secrets
+import socket
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+
+from node.auth import CAPACITY_DEFAULT, mint
+from node.client.address import Address
+from node.local.failures import LocalFailure
+from node.protocol.catalogue import Role
+
+NODES_MAX = 9
+PORTS = range(20_000, 32_000)
+"""Below what Linux gives to outgoing connections, so a stopped node's port stays free."""
+PORT_TRIES_MAX = 200
+LOG_BYTES_MAX = 8 * 1024 * 1024
+TOKEN_TTL_S = 8 * 3600
+
+
+class Ports(msgspec.Struct, frozen=True):
+    """Where one node listens on loopback."""
+
+    client: int
+    peer: int
+
+
+class Layout(msgspec.Struct, frozen=True):
+    """What `cluster.json` says."""
+
+    id: str
+    nodes: dict[str, Ports]
+
+
+class Folder:
+    """Files of one local cluster, opened for running it or only for finding it."""
+
+    def __init__(self, path: Path, layout: Layout, key: bytes) -> None:
+        self.path = path
+        self.layout = layout
+        self.key = key
+        self._lock: int | None = None
+
+    @classmethod
+    def find(cls, path: Path) -> "Folder":
+        """Return the cluster that is in `path`.  Raises `LocalFailure` when none is."""
+        path = path.resolve()
+        try:
+            layout = msgspec.json.decode((path / "cluster.json").read_bytes(), type=Layout)
+            key = (path / "cluster.key").read_bytes().strip()
+        except FileNotFoundError as error:
+            raise LocalFailure(f"{path}: no cluster here ({error.filename} is missing)") from None
+        except (OSError, msgspec.MsgspecError) as error:
+            raise LocalFailure(f"{path}: {error}; delete the folder to begin anew") from None
+        return cls(path, layout, key)
+
+    @classmethod
+    def open(cls, path: Path, *, nodes: int, cluster_id: str, first_port: int = 0) -> "Folder":
+        """Return the cluster in `path`, made if there is none.  Raises `LocalFailure`.
+
+        `first_port` is tried first for the clients of n1, n2 …, when it is given.
+        """
+        assert 1 <= nodes <= NODES_MAX
+        path = path.resolve()
+        if not (path / "cluster.json").exists():
+            try:
+                path.mkdir(parents=True, exist_ok=True)
+                _write_key(path / "cluster.key")
+                layout = Layout(cluster_id, _pick_ports(nodes, first_port))
+                _write(path / "cluster.json", json.dumps(msgspec.to_builtins(layout), indent=2))
+            except OSError as error:
+                raise LocalFailure(f"{path}: {error.strerror or error}") from None
+        folder = cls.find(path)
+        if len(folder.layout.nodes) != nodes:
+            raise LocalFailure(
+                f"{path}: holds a cluster of {len(folder.layout.nodes)} nodes, not of {nodes}; "
+                "give another folder, or delete this one"
+            )
+        return folder
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The nodes' ids."""
+        return tuple(self.layout.nodes)
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Where clients connect, in the order of `names`."""
+        return tuple(self.address(name).url for name in self.names)
+
+    def address(self, name: str) -> Address:
+        """Return where clients of node `name` connect."""
+        return Address.parse(f"ws://127.0.0.1:{self.layout.nodes[name].client}/v1/ws")
+
+    def config(self, name: str) -> Path:
+        """Return the configuration of node `name`."""
+        return self.path / f"{name}.toml"
+
+    def log(self, name: str) -> Path:
+        """Return where node `name` logs."""
+        return self.path / f"{name}.log"
+
+    def data(self, name: str) -> Path:
+        """Return where node `name` keeps its data."""
+        return self.path / "data" / name
+
+    def mint(
+        self,
+        role: Role,
+        subject: str,
+        *,
+        name: str = "",
+        ttl_s: int = TOKEN_TTL_S,
+        skills: dict[str, int] | None = None,
+        capacity: int = CAPACITY_DEFAULT,
+    ) -> str:
+        """Return a token for this cluster."""
+        return mint(
+            self.key,
+            self.layout.id,
+            role=role,
+            subject=subject,
+            name=name,
+            ttl_s=ttl_s,
+            skills=skills,
+            capacity=capacity if role == "agent" else None,
+        )
+
+    def hold(self) -> None:
+        """Take the folder for this process until `release`.  Raises `LocalFailure` when taken."""
+        self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.release()
+            raise LocalFailure(
+                f"{self.path}: a cluster runs here already; stop it, or give another folder"
+            ) from None
+
+    def release(self) -> None:
+        """Let others take the folder."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def __enter__(self) -> "Folder":
+        self.hold()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+    def check_ports(self) -> None:
+        """Raise `LocalFailure` when somebody else listens where a node should."""
+        for name, ports in self.layout.nodes.items():
+            for port in (ports.client, ports.peer):
+                if not _is_free(port):
+                    raise LocalFailure(
+                        f"port {port} of {name} is taken by another process; stop it, "
+                        f"or change the port in {self.path / 'cluster.json'}"
+                    )
+
+    def write_configs(self, sections: Mapping[str, Mapping[str, str | int]]) -> None:
+        """Write every node's configuration; `sections` adds `[timing]`, `[limits]` and such."""
+        for name in self.names:
+            _write(self.config(name), self._config_text(name, sections))
+            _turn_log(self.log(name))
+
+    def _config_text(self, name: str, sections: Mapping[str, Mapping[str, str | int]]) -> str:
+        ports = self.layout.nodes[name]
+        blocks = [
+            ("cluster", {"id": self.layout.id, "key_file": "cluster.key"}),
+            ("node", {"id": name, "data": f"data/{name}"}),
+            ("client", {"listen": f"127.0.0.1:{ports.client}", "url": self.address(name).url}),
+            ("peer", {"listen": f"127.0.0.1:{ports.peer}"}),
+        ]
+        for other, its in self.layout.nodes.items():
+            peer = {"peer": f"127.0.0.1:{its.peer}", "url": self.address(other).url}
+            blocks.append((f"nodes.{other}", peer))
+        rendered = [_block(title, values) for title, values in blocks]
+        rendered += [_block(title, values) for title, values in sections.items()]
+        return "\n".join(["# Written by unidesk at every start of this cluster.\n", *rendered])
+
+
+def _block(title: str, values: Mapping[str, str | int]) -> str:
+    lines = [f"{key} = {json.dumps(value)}\n" for key, value in values.items()]
+    return f"[{title}]\n{''.join(lines)}"
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file as a whole: a start that is killed leaves the old one."""
+    temporary = path.with_suffix(path.suffix + ".new")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def _write_key(path: Path) -> None:
+    if not path.exists():
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123
+            file.write(secrets.token_hex(32))
+
+
+def _turn_log(path: Path) -> None:
+    if path.exists() and path.stat().st_size > LOG_BYTES_MAX:
+        path.replace(path.with_suffix(".log.1"))
+
+
+def _pick_ports(nodes: int, first_port: int) -> dict[str, Ports]:
+    """Return free ports for nodes n1, n2 …; held all at once, so that they differ."""
+    wanted = [first_port + place for place in range(nodes)] if first_port else []
+    wanted += [first_port + 100 + place for place in range(nodes)] if first_port else []
+    chance = random.SystemRandom()
+    with ExitStack() as held:
+        found: list[int] = []
+        for place in range(2 * nodes):
+            tries = [*wanted[place : place + 1], *chance.sample(PORTS, PORT_TRIES_MAX)]
+            port = next((port for port in tries if _try_hold(held, port)), None)
+            if port is None:
+                raise LocalFailure("no free port on loopback")
+            found.append(port)
+    return {
+        f"n{place + 1}": Ports(client=found[place], peer=found[nodes + place])
+        for place in range(nodes)
+    }
+
+
+def _try_hold(held: ExitStack, port: int) -> bool:
+    listener = held.enter_context(socket.socket())
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+        listener.listen(1)
+    except OSError:
+        return False
+    return True
+
+
+def _is_free(port: int) -> bool:
+    with ExitStack() as held:
+        return _try_hold(held, port)

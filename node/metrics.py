@@ -1,0 +1,239 @@
+"""`GET /metrics`: the figures of every part, read when they are asked for.
+
+    part        read from                        prefix
+    replica     Port.status()                    unidesk_raft_, unidesk_peer_
+    log         Replica.wal_statistics()         unidesk_wal_
+    state       counts of the replicated state   unidesk_conversations, unidesk_agents ...
+    edge        EdgeServer.statistics()          unidesk_edge_
+    desk        Desk.statistics()                unidesk_desk_
+
+Nothing is counted here.  Labels are of small sets that the code or the configuration names -
+nodes, states, operations, codes, queues of the rules - never ids of people or conversations.
+Base units: seconds, bytes.
+
+Source: Prometheus, "Metric and label naming"; the text format by prometheus_client.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import get_args
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from cluster.port import ReplicaStatus, Standing
+from node import __version__
+from node.desk.statistics import DeskStatistics
+from node.edge.statistics import EdgeStatistics
+from wal.log import LogStatistics
+
+CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
+QUEUES_MAX = 100
+"""Queues that get a line of their own; the rest is summed up as `other`."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateStatistics:
+    """Sizes of the replicated state."""
+
+    conversations: Mapping[str, int]
+    """By state."""
+    waiting: Mapping[str, int]
+    """Waiting conversations by queue."""
+    waiting_oldest_s: float
+    """Age of the longest wait, 0 when nobody waits."""
+    agents: Mapping[str, int]
+    """By status."""
+    sessions: int
+    offers: int
+    rules_rev: int
+
+
+@dataclass(slots=True)
+class Sources:
+    """Where the figures come from; a part that is not there yet is left out."""
+
+    replica: Callable[[], ReplicaStatus]
+    state: Callable[[], StateStatistics]
+    desk: Callable[[], DeskStatistics]
+    edge: Callable[[], EdgeStatistics] | None = None
+    wal: Callable[[], LogStatistics] | None = None
+
+
+class NodeCollector(Collector):
+    """Reads the sources at each scrape."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+
+    def collect(self) -> Iterator[Metric]:
+        """Return all figures of this moment."""
+        sources = self._sources
+        yield from _replica(sources.replica())
+        yield from _state(sources.state())
+        yield from _desk(sources.desk())
+        if sources.edge is not None:
+            yield from _edge(sources.edge())
+        if sources.wal is not None:
+            yield from _wal(sources.wal())
+
+
+class Metrics:
+    """The page itself, on a registry of its own."""
+
+    def __init__(self, sources: Sources) -> None:
+        self.sources = sources
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(NodeCollector(sources))
+
+    def page(self) -> bytes:
+        """Return the page in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"unidesk_{name}", text, value=value)
+
+
+def _counter(name: str, text: str, value: float) -> CounterMetricFamily:
+    return CounterMetricFamily(f"unidesk_{name}", text, value=value)
+
+
+def _gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(f"unidesk_{name}", text, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], value)
+    return family
+
+
+def _counters(name: str, text: str, label: str, values: Mapping[str, float]) -> CounterMetricFamily:
+    family = CounterMetricFamily(f"unidesk_{name}", text, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], value)
+    return family
+
+
+def _replica(status: ReplicaStatus) -> Iterator[Metric]:
+    info = {"node": status.node, "boot": status.boot, "version": __version__}
+    yield InfoMetricFamily("unidesk_node", "Who this is", value=info)
+    standings = {standing: float(standing == status.standing) for standing in get_args(Standing)}
+    yield _gauges("node_standing", "1 for the node's standing, 0 for others", "standing", standings)
+    yield _gauge("raft_leader", "1 while this node leads", status.role == "leader")
+    yield _gauge("raft_leader_known", "1 while a leader is known", bool(status.leader))
+    yield _gauge("raft_term", "Raft term", status.term)
+    yield _gauge("raft_commit_index", "Last log index known to be committed", status.commit_index)
+    yield _gauge("raft_applied_index", "Last log index applied here", status.applied_index)
+    yield _gauge("raft_last_index", "Last log index here", status.last_index)
+    yield _gauge("raft_first_index", "First log index still here", status.first_index)
+    yield _gauge("raft_snapshot_index", "Log index of the newest snapshot", status.snapshot_index)
+    yield _gauge("raft_quorum_heard_seconds", "Since a quorum was heard", status.quorum_heard_s)
+    yield _gauge("proposals_pending", "Proposals of this node without an outcome", status.pending)
+    for name, (field, text) in _PEER_GAUGES.items():
+        yield _gauges(name, text, "peer", _of_peers(status, field))
+    for name, (field, text) in _PEER_COUNTERS.items():
+        yield _counters(name, text, "peer", _of_peers(status, field))
+
+
+_PEER_GAUGES = {
+    "peer_connected": ("connected", "1 while the link to the peer is up"),
+    "peer_last_heard_seconds": ("last_heard_s", "Since the peer was heard"),
+    "peer_match_index": ("match_index", "Last log index known to be on the peer's disk"),
+    "peer_queued_bytes": ("queued_bytes", "Bytes that wait to be sent to the peer"),
+}
+_PEER_COUNTERS = {
+    "peer_dropped_frames": ("dropped_total", "Frames for the peer that were dropped"),
+    "peer_connects": ("connects_total", "Times the link to the peer came up"),
+}
+
+
+def _of_peers(status: ReplicaStatus, field: str) -> dict[str, float]:
+    found = {peer: figures.get(field) for peer, figures in status.peers.items()}
+    return {peer: float(value) for peer, value in found.items() if isinstance(value, int | float)}
+
+
+def _state(state: StateStatistics) -> Iterator[Metric]:
+    yield _gauges("conversations", "Conversations by state", "state", _floats(state.conversations))
+    waiting = sorted(state.waiting.items(), key=lambda item: -item[1])
+    by_queue = _floats(dict(waiting[:QUEUES_MAX]))
+    if len(waiting) > QUEUES_MAX:
+        by_queue["other"] = float(sum(count for _, count in waiting[QUEUES_MAX:]))
+    yield _gauges("waiting", "Conversations that wait, by queue", "queue", by_queue)
+    yield _gauge("waiting_oldest_seconds", "The longest wait of now", state.waiting_oldest_s)
+    yield _gauges("agents", "Agents by status", "status", _floats(state.agents))
+    yield _gauge("agent_sessions", "Sessions of agents, also in their grace period", state.sessions)
+    yield _gauge("offers_pending", "Offers without an end", state.offers)
+    yield _gauge("rules_revision", "Revision of the routing rules in force", state.rules_rev)
+
+
+def _desk(desk: DeskStatistics) -> Iterator[Metric]:
+    yield _gauge("desk_connections", "WebSockets, also without hello", desk.connections)
+    yield _gauges("desk_sessions", "Live sessions by role", "role", _floats(desk.sessions))
+    yield _gauge("desk_subscriptions", "Conversations followed, by session", desk.subscriptions)
+    yield _gauge("desk_in_flight", "Requests that wait for the log", desk.in_flight)
+    yield _counters("desk_requests", "Requests by operation", "op", _floats(desk.requests_total))
+    yield _counters("desk_errors", "Requests refused, by code", "code", _floats(desk.errors_total))
+    byes = {str(code): float(count) for code, count in desk.byes_total.items()}
+    yield _counters("desk_byes", "Connections closed from here, by close code", "code", byes)
+    yield _counter("desk_events_sent", "Durable events sent", desk.events_sent_total)
+    yield _counter("desk_encoded", "Pushes encoded for fan-out", desk.encoded_total)
+    yield _counter("desk_resumes", "Subscriptions that were brought up to date", desk.resumes_total)
+    yield _counter("desk_gaps", "Resumes that could not be complete", desk.gaps_total)
+    yield _counter("desk_ephemeral", "Typing and receipts from here", desk.ephemeral_total)
+    buckets = [
+        ("+Inf" if bound == float("inf") else str(bound), count)
+        for bound, count in desk.durable_buckets
+    ]
+    yield HistogramMetricFamily(
+        "unidesk_desk_durable_seconds",
+        "From a durable request to its answer",
+        buckets=buckets,
+        sum_value=desk.durable_sum_s,
+    )
+
+
+def _edge(edge: EdgeStatistics) -> Iterator[Metric]:
+    yield _gauge("edge_connections", "Open WebSockets", edge.connections)
+    yield _gauge("edge_handshaking", "Sockets that speak HTTP", edge.handshaking)
+    yield _gauge("edge_requests_running", "HTTP requests in a task", edge.requests_running)
+    yield _counter("edge_accepted", "Sockets accepted", edge.accepted_total)
+    yield _counter("edge_opened", "WebSockets opened", edge.opened_total)
+    yield _counter("edge_closed", "WebSockets closed", edge.closed_total)
+    yield _counter("edge_requests", "HTTP requests", edge.requests_total)
+    yield _counter("edge_messages_in", "WebSocket messages received", edge.messages_in_total)
+    yield _counter("edge_messages_out", "WebSocket frames sent", edge.messages_out_total)
+    yield _counter("edge_received_bytes", "Bytes received", edge.bytes_in_total)
+    yield _counter("edge_sent_bytes", "Bytes sent", edge.bytes_out_total)
+    yield _counter(
+        "edge_slow_consumers", "Closed for reading too slowly", edge.slow_consumers_total
+    )
+    yield _counter(
+        "edge_ephemeral_dropped", "Ephemeral frames dropped", edge.ephemeral_dropped_total
+    )
+    yield _counter("edge_application_errors", "Faults of the desk", edge.application_errors_total)
+    yield _counters("edge_refused", "Peers refused", "reason", _floats(edge.refused_total))
+    yield _gauge("edge_loop_lag_seconds", "How late the last sweep ran", edge.loop_lag_s)
+    yield _gauge("edge_loop_lag_max_seconds", "How late the latest sweep ran", edge.loop_lag_s_max)
+
+
+def _wal(wal: LogStatistics) -> Iterator[Metric]:
+    yield _gauge("wal_segments", "Segment files", wal.segments)
+    yield _gauge("wal_bytes", "Bytes of all segments", wal.bytes)
+    yield _gauge("wal_gathered_bytes", "Bytes that wait for the next sync", wal.gathered_bytes)
+    yield _counter("wal_frames", "Frames written", wal.frames)
+    yield _counter("wal_written_bytes", "Bytes written", wal.frame_bytes)
+    yield _counter("wal_syncs", "Times the log was made durable", wal.syncs)
+    yield _counter("wal_sync_seconds", "Time spent making it durable", wal.sync_seconds_total)
+    yield _gauge("wal_sync_last_seconds", "The last sync", wal.sync_seconds_last)
+    yield _gauge("wal_sync_max_seconds", "The longest sync", wal.sync_seconds_max)
+    yield _gauge("wal_poisoned", "1 when the disk failed", wal.poisoned)
+
+
+def _floats(values: Mapping[str, int]) -> dict[str, float]:
+    return {key: float(value) for key, value in values.items()}

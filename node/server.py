@@ -1,0 +1,123 @@
+"""One whole node: its replica, its desk and its sockets, and how they start and stop.
+
+    bind the client port ──▶ read the log ──▶ join the peers ──▶ serve … until cancelled
+                                                      │              or the disk fails
+                                    say goodbye, wait for pending requests, stop
+
+The client port is bound first: a port that is taken is a matter of the configuration and must
+be told before a log is opened.  When the node is told to stop, its replica goes on until the
+clients are gone, so that what they had asked is answered.
+"""
+
+from functools import partial
+
+import structlog
+import trio
+
+from cluster.peer.links import PeerTls
+from cluster.raft.boot import LogRefused
+from cluster.raft.election import Timing
+from cluster.raft.pysyncobj_core import LibraryRefused
+from cluster.replica import Replica, ReplicaSettings
+from cluster.state.snapshot import SnapshotRefused
+from node import __version__, logs
+from node.config import Config
+from node.desk.application import Desk
+from node.edge.memory import tune_gc
+from node.edge.server import EdgeLimits, EdgeServer, ListenRefused, open_listener
+from node.protocol.catalogue import FRAME_BYTES_MAX
+
+DRAIN_S = 1.5
+"""How long clients get to hear `bye`, and pending requests to be answered."""
+
+log = structlog.get_logger()
+
+
+class StartFailed(Exception):
+    """The node cannot start; the message says why and what to mend."""
+
+
+async def serve(
+    config: Config, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Run the node until cancelled; started once it listens and has joined its peers' port.
+
+    Raises `StartFailed`; `StorageError`, in a group, when the disk fails later.
+    """
+    logs.configure(config.log.format, config.log.level, node=config.node.id)
+    replica = await _open(config)
+    desk = Desk(replica, config)
+    try:
+        listener = open_listener(*config.client.listen)
+    except ListenRefused as refused:
+        raise StartFailed(str(refused)) from None
+    limits = EdgeLimits(
+        connections_max=config.limits.connections_max, frame_bytes_max=FRAME_BYTES_MAX
+    )
+    edge = EdgeServer(desk, limits=limits)
+    desk.sources.edge = edge.statistics
+    desk.sources.wal = replica.wal_statistics
+
+    async def parts(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        with life:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(_join, replica, config)
+                await nursery.start(desk.run)
+                await nursery.start(edge.serve, [listener])
+                tune_gc()
+                task_status.started()
+
+    life = trio.CancelScope(shield=True)  # its end is ours to choose: after the goodbyes
+    try:
+        async with trio.open_nursery() as outer:
+            await outer.start(parts)
+            log.info("node up", version=__version__, client=config.client.url, boot=replica.boot)
+            task_status.started()
+            try:
+                await trio.sleep_forever()
+            finally:
+                with trio.CancelScope(shield=True):
+                    await desk.drain(DRAIN_S)
+                life.cancel()
+    finally:
+        replica.close()
+        log.info("node down")
+
+
+async def _open(config: Config) -> Replica:
+    """Return the replica as its disk remembers it, read in a thread."""
+    tls = config.peer.tls
+    settings = ReplicaSettings(
+        cluster=config.cluster.id,
+        node=config.node.id,
+        key=config.cluster.key,
+        data=config.node.data,
+        listen=config.peer.listen,
+        peers=config.peers,
+        url=config.client.url,
+        tls=PeerTls(str(tls.cert), str(tls.key), str(tls.ca)) if tls else None,
+        timing=Timing(
+            config.timing.heartbeat_s, config.timing.election_min_s, config.timing.election_max_s
+        ),
+        offer_ttl_ms=config.timing.offer_ms,
+    )
+    try:
+        return await trio.to_thread.run_sync(partial(Replica.open, settings))
+    except (LogRefused, LibraryRefused, SnapshotRefused) as refused:
+        raise StartFailed(str(refused)) from None
+
+
+async def _join(
+    replica: Replica,
+    config: Config,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    try:
+        await replica.run(task_status=task_status)
+    except* OSError as errors:
+        host, port = config.peer.listen
+        raise StartFailed(
+            f"cannot listen for the other nodes on {host}:{port}: {errors.exceptions[0]};"
+            " free the port or change [peer] listen"
+        ) from None
