@@ -78,8 +78,10 @@ class Loop:
 
 def member_unidesk(args: argparse.Namespace) -> None:
     """One of three replicas; the one whose role is asked for measures and prints."""
+    import structlog
     import trio
 
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     from cluster.port import Unavailable
     from cluster.replica import Replica, ReplicaSettings
     from cluster.state.commands import By, OpenConversation, SendMessage

@@ -61,14 +61,33 @@ class _Link:
         self.connected = False
         self.refused = "not tried yet"
         self.wake = trio.Event()
+        self.fd = -1
+        """Where a frame may be written at once; -1 while the link is down or encrypted."""
+        self.pumping = False
 
     def push(self, frame: bytes) -> None:
+        """Send `frame` at once if the socket takes it, else queue it."""
+        if self.fd >= 0 and not self.queue and not self.pumping:
+            frame = self._write(frame)
+            if not frame:
+                return
         if not self.connected or self.queued_bytes + len(frame) > QUEUE_BYTES_MAX:
             self.dropped += 1
             return
         self.queue.append(frame)
         self.queued_bytes += len(frame)
         self.wake.set()
+
+    def _write(self, frame: bytes) -> bytes:
+        """Return what the socket did not take: a task less to wake for nearly every frame."""
+        try:
+            sent = os.write(self.fd, frame)
+        except BlockingIOError:
+            return frame
+        except OSError:
+            return frame  # the pump meets it too, and ends the link
+        self.sent_bytes += sent
+        return frame[sent:]
 
     def take(self) -> bytes:
         """Return what may leave in one write."""
@@ -169,17 +188,18 @@ class Links:
     async def _dial(self, link: _Link) -> None:
         """Connect, prove, and send what is queued until the link breaks."""
         with trio.fail_after(HANDSHAKE_S):
-            stream: trio.abc.Stream = await trio.open_tcp_stream(*link.address)
-        async with stream:
-            _tune(stream)
-            if self._tls is not None:
-                stream = self._tls.client(stream)
+            tcp = await trio.open_tcp_stream(*link.address)
+        async with tcp:
+            _tune(tcp)
+            stream: trio.abc.Stream = tcp if self._tls is None else self._tls.client(tcp)
             reader = FrameReader(frame_bytes_max=handshake.HELLO_BYTES_MAX)
             with trio.fail_after(HANDSHAKE_S):
                 await self._introduce(stream, reader, link.peer)
             link.clear()
+            link.pumping = False
             link.connected = True
             link.connects += 1
+            link.fd = tcp.socket.fileno() if stream is tcp else -1
             log.info("peer link up", peer=link.peer)
             try:
                 async with trio.open_nursery() as nursery:
@@ -187,6 +207,7 @@ class Links:
                     nursery.start_soon(self._pump, link, stream, nursery.cancel_scope)
             finally:
                 link.connected = False
+                link.fd = -1
                 link.clear()
 
     async def _introduce(self, stream: trio.abc.Stream, reader: FrameReader, peer: str) -> None:
@@ -204,8 +225,10 @@ class Links:
         try:
             while True:
                 if not link.queue:
+                    link.pumping = False
                     link.wake = trio.Event()
                     await link.wake.wait()
+                link.pumping = True
                 data = link.take()
                 with trio.fail_after(SEND_S):
                     await stream.send_all(data)
