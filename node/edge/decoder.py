@@ -137,6 +137,11 @@ class Decoders:
             own = Decoder(self._bytes_max)
         events = own.feed(data)
         at_rest = own.cursor.advance(data)
+        if own.cursor.awaited_bytes > self._bytes_max and not own.spent:
+            # Not worth waiting for: wsproto would say so only when the bytes are there.
+            limit = f"a frame of over {self._bytes_max} bytes"
+            events.append(Violation(int(CloseReason.MESSAGE_TOO_BIG), limit))
+            own.spent = True
         return events, None if at_rest or own.spent else own
 
     def _decode_shared(self, data: bytes) -> list[Event]:

@@ -105,6 +105,11 @@ class Cursor:
         self._left = 0
         self._message_open = False
 
+    @property
+    def awaited_bytes(self) -> int:
+        """What is still missing of the frame it stands in, by that frame's own word."""
+        return self._left
+
     def advance(self, data: bytes) -> bool:
         """Take the next bytes; say whether they end where a message ends."""
         position, end = 0, len(data)
