@@ -9,9 +9,9 @@ from typing import Any, NoReturn
 
 from msgspec.structs import replace
 
-from cluster.state.commands import By
+from cluster.state.commands import SYSTEM, By
 from cluster.state.limits import EVENTS_TAIL_MAX
-from cluster.state.model import Agent, AuditRecord, Conversation, Event
+from cluster.state.model import CONVERSATION_NEXT, Agent, AuditRecord, Conversation, Event
 from cluster.state.outcome import AgentChanged, Appended, Notice, RefusalCode, Refused
 from cluster.state.state import State
 
@@ -54,6 +54,7 @@ class Change:
         return found
 
     def agent(self, agent: str) -> Agent:
+        """Return the agent; refuse when there is none."""
         found = self.state.agents.get(agent)
         if found is None:
             no("not_found", f"no agent {agent[:64]!r}")
@@ -74,10 +75,32 @@ class Change:
         seq = conversation.seq + 1
         event = Event(seq, kind, by, self.now_ms, mid, data or {}, hidden)
         tail = (*conversation.tail[-(EVENTS_TAIL_MAX - 1) :], event)
-        new = replace(conversation, seq=seq, tail=tail, **changes)
-        self.state.put_conversation(new)
+        new = self.put(conversation, seq=seq, tail=tail, **changes)
         self.notices.append(Appended(new.cv, event))
         return new
+
+    def put(self, conversation: Conversation, **changes: Any) -> Conversation:
+        """Apply `changes` to the conversation without an event; return it as it is now."""
+        new = replace(conversation, **changes)
+        if "state" in changes:
+            assert new.state in CONVERSATION_NEXT[conversation.state], (conversation, new)
+        self.state.put_conversation(new)
+        return new
+
+    def requeue(self, conversation: Conversation, reason: str, **data: Any) -> Conversation:
+        """Let the conversation wait again, with its original age, and say why."""
+        return self.append(
+            conversation,
+            "queued",
+            SYSTEM,
+            data={
+                "queue": conversation.queue,
+                "priority": conversation.priority,
+                "reason": reason,
+                **data,
+            },
+            state="waiting",
+        )
 
     def change_agent(self, agent: Agent, **changes: Any) -> Agent:
         """Apply `changes` to the agent, tell, and return it as it is now."""

@@ -1,17 +1,22 @@
 """Idempotency keys: the same request twice has one effect and one answer.  No I/O.
 
-A key belongs to a principal.  Its first successful command is remembered with a checksum of
-what it asked; the same again gets the same result, something else under the same key is
-refused.  Refusals are not remembered: a retry may succeed.  What the proposer made up - ids,
-fences, what the sender had seen - does not count as the meaning.
+    key                 remembered    meaning      answer
+    never seen          -             -            Done(result), remembered; or Refused, forgotten
+    seen                < 24 h ago    the same     Done(the first result, dup)
+    seen                < 24 h ago    another      Refused key_reused
+
+A key belongs to a principal.  Refusals are not remembered: a retry may succeed.  What the
+proposer made up - ids, fences, what the sender had seen - does not count as the meaning, since
+a retry by way of another node brings others.
 """
 
-import zlib
+import hashlib
 from typing import Any
 
 import msgspec
 
 from cluster.state.change import Change, no
+from cluster.state.checks import check_ids
 from cluster.state.commands import (
     SYSTEM,
     AcceptOffer,
@@ -37,39 +42,41 @@ _encode = msgspec.msgpack.Encoder(order="deterministic").encode
 
 def name_of(command: Keyed) -> str:
     """Return the name under which the command's key is remembered; refuse a bad key."""
+    by = command.by
     if not 0 < len(command.key.encode()) <= KEY_BYTES_MAX:
         no("bad_request", f"a key has 1 to {KEY_BYTES_MAX} bytes")
-    return f"{command.by.kind}\0{command.by.id}\0{command.key}"
+    check_ids(by.id)
+    return f"{by.kind} {len(by.id)} {by.id} {command.key}"
 
 
 def digest_of(command: Keyed) -> int:
-    """Return a checksum of what the command asks, equal for honest repetitions."""
+    """Return a checksum of what the command asks, equal for honest repetitions.
+
+    The command's content is plain (see `checks`), else it has no canonical encoding.
+    """
     made_up = _MADE_UP.get(type(command), {})
-    plain = msgspec.structs.replace(command, by=SYSTEM, **made_up)
-    return zlib.crc32(_encode(plain))
+    meaning = _encode(msgspec.structs.replace(command, by=SYSTEM, **made_up))
+    return int.from_bytes(hashlib.blake2b(meaning, digest_size=8).digest(), "big")
 
 
-def recall(change: Change, name: str, digest: int) -> dict[str, Any] | None:
+def recall(state: State, name: str, digest: int) -> dict[str, Any] | None:
     """Return the result of an earlier copy; refuse another command under the same key."""
-    remembered = change.state.keys.get(name)
+    remembered = state.keys.get(name)
     if remembered is None:
         return None
     if remembered.digest != digest:
         no("key_reused", "this key was used for another request")
-    return remembered.result
+    return dict(remembered.result)
 
 
 def remember(change: Change, name: str, digest: int, result: dict[str, Any]) -> None:
     """Remember a result."""
-    change.state.keys[name] = Remembered(digest, change.now_ms, result)
+    change.state.put_key(name, Remembered(digest, change.now_ms, dict(result)))
 
 
 def forget_old(state: State) -> None:
     """Drop keys past their retention, and the oldest of too many."""
-    keys = state.keys
+    ages = state.key_ages
     before_ms = state.now_ms - KEY_RETENTION_MS
-    while keys:
-        name = next(iter(keys))
-        if keys[name].at_ms >= before_ms and len(keys) <= KEYS_MAX:
-            return
-        del keys[name]
+    while ages and (ages[0][0] < before_ms or len(ages) > KEYS_MAX):
+        state.drop_oldest_key()

@@ -1,93 +1,155 @@
 """What must hold of the state after every command.  No I/O.
 
-    I2  events of a conversation are numbered 1, 2, 3 ... without a gap
-    I3  at most one owner, and owner and agent agree about it
-    I4  load is the conversations held and the offers pending, both ways round; the capacity is
-        checked where load grows (`offers.make`), since a capacity may shrink below the load
-    I5  (who waits while somebody is free) is the dispatcher's; its tests check it
-    I1, I6, I7 concern several nodes; the simulator and the replay check them
+    name       holds                                                        seen here
+    I1         nothing acknowledged is lost, nothing applies twice          in part: `windows`
+    I2         events of a conversation are 1, 2, 3 ... without a gap       yes, in the tail
+    I3         at most one owner; owner and agent agree about it            yes
+    I4         load is conversations held and offers pending, both ways     yes; capacity where
+               round, and no offer is made above capacity                   an offer is made
+    I5         nobody waits while somebody free is eligible                 no: the dispatcher's
+    state      fields agree with the lifecycle's state                      yes
+    presence   sessions and agents agree                                    yes
+    indexes    they are what a rebuild would make                           yes, by `check`
 
-`check` looks at everything, `check_notices` at what one command touched.
+I1, I6 and I7 concern several nodes: the simulator and the replay check them.  A capacity may
+shrink below the load it meets, so a state alone cannot tell that it was kept to; `check_touched`
+sees offers as they are made, and can.
 """
 
 from collections.abc import Iterable
 
-from cluster.state.model import Agent, Conversation
-from cluster.state.outcome import AgentChanged, Appended, Notice
+from cluster.state.limits import EVENTS_TAIL_MAX, PASSED_MAX
+from cluster.state.model import Agent, Conversation, Offer
+from cluster.state.outcome import AgentChanged, Appended, Notice, OfferMade
 from cluster.state.state import State
+
+INDEXES = (
+    "unrouted",
+    "waiting",
+    "free",
+    "deadlines",
+    "lost",
+    "closed",
+    "key_ages",
+    "by_visitor",
+    "by_target",
+    "by_node",
+)
+_TAIL_CHECKED = 8
+"""Newest events that are looked at again: a command appends at most three."""
 
 
 class InvariantViolated(Exception):
     """The state is not one that correct commands could have made: a bug of ours."""
 
+    def __init__(self, name: str, detail: str) -> None:
+        super().__init__(f"{name}: {detail}")
+        self.name = name
+        self.detail = detail
+
 
 def check(state: State) -> None:
     """Raise `InvariantViolated` unless the whole state and its indexes are sound."""
     for conversation in state.conversations.values():
-        _check_conversation(state, conversation)
+        _check_conversation(state, conversation, len(conversation.tail))
     for agent in state.agents.values():
         _check_agent(state, agent)
     for offer in state.offers.values():
-        _hold(state.conversations[offer.cv].offer == offer.oid, "I4", f"offer {offer.oid}")
+        _check_offer(state, offer)
     for session in state.sessions.values():
-        held = session.sid in state.agents[session.agent].sessions
-        _hold(held, "sessions", f"{session.sid} is not its agent's")
+        agent_of = state.agents.get(session.agent)
+        held = agent_of is not None and session.sid in agent_of.sessions
+        _hold(held, "presence", f"{session.sid} is not its agent's")
+    revs = [record.rev for record in state.rule_sets]
+    _hold(revs == sorted(set(revs)), "state", f"revisions {revs}")
+    for node, window in state.windows.items():
+        above = min(window.above, default=window.floor + 1)
+        _hold(above > window.floor, "I1", f"{node}: {above} is not above {window.floor}")
     _check_indexes(state)
 
 
-def check_notices(state: State, notices: Iterable[Notice]) -> None:
-    """Raise `InvariantViolated` unless what `notices` name is sound."""
+def check_touched(state: State, notices: Iterable[Notice]) -> None:
+    """Raise `InvariantViolated` unless what one command touched, by its notices, is sound."""
     for notice in notices:
         match notice:
             case Appended(cv, _) if cv in state.conversations:
-                _check_conversation(state, state.conversations[cv])
+                _check_conversation(state, state.conversations[cv], _TAIL_CHECKED)
             case AgentChanged(agent):
                 _check_agent(state, state.agents[agent])
+            case OfferMade(offer):
+                _check_offer(state, offer)
+                agent_of = state.agents[offer.agent]
+                within = agent_of.load <= agent_of.capacity
+                _hold(within, "I4", f"{offer.agent}: {agent_of.load} of {agent_of.capacity}")
 
 
-def _check_conversation(state: State, conversation: Conversation) -> None:
+def _check_conversation(state: State, conversation: Conversation, newest: int) -> None:
     cv, tail = conversation.cv, conversation.tail
-    _hold(bool(tail) and tail[-1].seq == conversation.seq, "I2", f"{cv}: its last seq")
-    first = conversation.seq - len(tail) + 1
-    in_order = all(event.seq == first + n for n, event in enumerate(tail[-8:], len(tail[:-8])))
-    _hold(in_order, "I2", f"{cv}: a gap in its tail")
-    _hold(
-        (conversation.state == "assigned") == bool(conversation.owner),
-        "I3",
-        f"{cv}: {conversation.state} with owner {conversation.owner!r}",
-    )
-    if conversation.owner:
-        held = cv in state.agents[conversation.owner].conversations
-        _hold(held, "I3", f"{cv}: its owner does not hold it")
-    _hold(
-        (conversation.state == "offered") == bool(conversation.offer),
-        "I4",
-        f"{cv}: {conversation.state} with offer {conversation.offer!r}",
-    )
+    _hold(0 < len(tail) <= EVENTS_TAIL_MAX, "I2", f"{cv}: a tail of {len(tail)}")
+    seqs = [event.seq for event in tail[-newest:]]
+    in_order = seqs == list(range(conversation.seq - len(seqs) + 1, conversation.seq + 1))
+    _hold(in_order, "I2", f"{cv}: {seqs} up to {conversation.seq}")
+    kept = min(conversation.seq, EVENTS_TAIL_MAX)
+    _hold(len(tail) == kept, "I2", f"{cv}: a tail of {len(tail)}, not {kept}")
+    _check_owner(state, conversation)
+    offered = conversation.state == "offered"
+    _hold(offered == bool(conversation.offer), "I4", f"{cv}: {conversation.state} without offer")
+    if conversation.offer:
+        _hold(conversation.offer in state.offers, "I4", f"{cv}: its offer is gone")
+    if conversation.state in ("new", "assigned", "closed"):
+        _hold(not conversation.target, "state", f"{cv}: {conversation.state} with a target")
+        _hold(not conversation.passed, "state", f"{cv}: {conversation.state}, yet passed on")
+    _hold(len(set(conversation.passed)) <= PASSED_MAX, "state", f"{cv}: passed")
+    closed = conversation.state == "closed"
+    _hold(closed or not conversation.closed_ms, "state", f"{cv}: closed, and {conversation.state}")
+
+
+def _check_owner(state: State, conversation: Conversation) -> None:
+    cv, owner = conversation.cv, conversation.owner
+    assigned = conversation.state == "assigned"
+    _hold(assigned == bool(owner), "I3", f"{cv}: {conversation.state} with owner {owner!r}")
+    if owner:
+        agent = state.agents.get(owner)
+        held = agent is not None and cv in agent.conversations
+        _hold(held, "I3", f"{cv}: {owner} does not hold it")
+        _hold(conversation.fence > 0, "I3", f"{cv}: owned without a fence")
 
 
 def _check_agent(state: State, agent: Agent) -> None:
+    name = agent.agent
     for cv in agent.conversations:
-        owner = state.conversations[cv].owner
-        _hold(owner == agent.agent, "I3", f"{agent.agent} holds {cv} of {owner!r}")
+        conversation = state.conversations.get(cv)
+        owned = conversation is not None and conversation.owner == name
+        _hold(owned, "I3", f"{name} holds {cv}, but does not own it")
     for oid in agent.offers:
         offer = state.offers.get(oid)
-        _hold(offer is not None and offer.agent == agent.agent, "I4", f"{agent.agent}: {oid}")
+        _hold(offer is not None and offer.agent == name, "I4", f"{name}: offer {oid}")
     for sid in agent.sessions:
-        _hold(sid in state.sessions, "sessions", f"{agent.agent}: {sid} is gone")
-    free = (agent.idle_since_ms, agent.agent) in state.free
-    _hold(free == state.is_eligible(agent), "indexes", f"free: {agent.agent}")
+        session = state.sessions.get(sid)
+        _hold(session is not None and session.agent == name, "presence", f"{name}: {sid}")
+    held = (*agent.conversations, *agent.offers, *agent.sessions)
+    _hold(len(set(held)) == len(held), "I4", f"{name} holds something twice")
+    _hold(bool(agent.sessions) or not held, "presence", f"{name} is gone, and holds {held}")
+    free = (agent.idle_since_ms, name) in state.free
+    _hold(free == state.is_eligible(agent), "indexes", f"free: {name}")
+
+
+def _check_offer(state: State, offer: Offer) -> None:
+    conversation = state.conversations.get(offer.cv)
+    named = conversation is not None and conversation.offer == offer.oid
+    _hold(named, "I4", f"offer {offer.oid}: not its conversation's")
+    agent = state.agents.get(offer.agent)
+    held = agent is not None and offer.oid in agent.offers
+    _hold(held, "I4", f"offer {offer.oid}: not its agent's")
 
 
 def _check_indexes(state: State) -> None:
     rebuilt = state.frozen_copy()
     rebuilt.rebuild_indexes()
-    for name in ("unrouted", "waiting", "free", "deadlines", "lost", "closed"):
-        _hold(getattr(state, name) == getattr(rebuilt, name), "indexes", name)
-    for name in ("by_visitor", "by_node"):
+    for name in INDEXES:
         _hold(getattr(state, name) == getattr(rebuilt, name), "indexes", name)
 
 
 def _hold(condition: bool, name: str, detail: str) -> None:
     if not condition:
-        raise InvariantViolated(f"{name}: {detail}")
+        raise InvariantViolated(name, detail)

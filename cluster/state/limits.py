@@ -1,31 +1,81 @@
-"""Every bound of the replicated state, with its reason.  No I/O."""
+"""Every bound of the replicated state, with its reason.  No I/O.
+
+A bound that is checked when a command is applied must be the same on every node: changing one
+is a change of format, like a new field, and waits for a release that all nodes run.
+"""
+
+# -- conversations
 
 EVENTS_TAIL_MAX = 500
 """Events kept per conversation; the longest of 465 real dialogues has 38 turns (ADR 0005)."""
-SESSION_GRACE_MS = 15_000
-"""How long an agent whose socket broke keeps conversations; heal table, row 10."""
-KEY_RETENTION_MS = 24 * 3600 * 1000
-"""How long an idempotency key is remembered; the protocol promises 24 hours."""
-KEYS_MAX = 1_000_000
-"""The oldest keys go first when more than this many are younger than that."""
-KEY_BYTES_MAX = 64
-AUDIT_MAX = 10_000
-RULE_SETS_KEPT = 20
 CONVERSATION_RETENTION_MS = 7 * 24 * 3600 * 1000
-"""How long a closed conversation is kept."""
+"""How long a closed conversation is kept, so that a resume after a week still finds it."""
 PURGE_MAX = 500
+"""Conversations one command may forget: some milliseconds of work."""
+PASSED_MAX = 100
+"""Agents remembered as having passed on a conversation; more than a shift that is asked."""
+STALE_EVENTS_MAX = 10
+STALE_BYTES_MAX = 32 * 1024
+"""What a refused answer is told it missed: half of a client's frame."""
+
+# -- what a field may hold
+
+ID_BYTES_MAX = 256
+"""Ids are ULIDs of 26; principals' ids come from other systems and may be addresses."""
+NAME_BYTES_MAX = 256
+"""Names, subjects, reasons: a line on a screen."""
+TEXT_BYTES_MAX = 16 * 1024
+"""A long e-mail; the protocol promises it in `welcome.limits`."""
+BODY_BYTES_MAX = 32 * 1024
+"""A card or a file's description; below the 64 KiB of a client's frame."""
+BODY_DEPTH_MAX = 16
+"""Lists and maps inside one another in a message's body."""
+NESTING_MAX = 64
+"""The same for a whole command: decoding may then recurse on any stack (see `nesting`)."""
+KEY_BYTES_MAX = 64
+"""A client's idempotency key; the protocol's bound."""
 TAGS_MAX = 64
 TAG_KEY_BYTES_MAX = 64
 TAG_VALUE_BYTES_MAX = 4096
 """Flat maps of scalars and lists of scalars: what a rule may look at is bounded here."""
-TEXT_BYTES_MAX = 16 * 1024
-BODY_BYTES_MAX = 32 * 1024
-NAME_BYTES_MAX = 256
-"""Ids, names, subjects, reasons."""
+PRIORITY_MAX = 1_000_000
+"""Either side of 0; rules use 0 to 100."""
+NOW_MS_MAX = 2**53 - 1
+"""The largest integer that JSON readers keep; an entry from beyond the year 287396 is none."""
+
+# -- agents and nodes
+
+SESSION_GRACE_MS = 15_000
+"""How long an agent whose socket broke keeps conversations; heal table, row 10."""
 CAPACITY_MAX = 1_000
+"""Conversations of one agent; a bot, for people it is about 5."""
 SKILLS_MAX = 64
-PASSED_MAX = 100
+SESSIONS_PER_AGENT_MAX = 32
+"""Devices and tabs, those in their grace period included."""
+NODES_MAX = 1_000
+"""Nodes that ever took part: servers are replaced, clusters have 3 to 9."""
+RETIRED_BOOTS_MAX = 8
+"""Earlier lives of a node that are told apart from new ones."""
+WINDOW_NUMBERS_MAX = 200_000
+"""Proposals of a node applied ahead of one that is missing: ten seconds at 20,000 a second."""
+
+# -- offers
+
 OFFER_TTL_MS = (100, 3_600_000)
 """Shortest and longest time an agent may be given to accept."""
-RETIRED_BOOTS_MAX = 8
+
+# -- what is remembered
+
+KEY_RETENTION_MS = 24 * 3600 * 1000
+"""How long an idempotency key is remembered; the protocol promises 24 hours."""
+KEYS_MAX = 1_000_000
+"""The oldest keys go first when more than this many are younger: about 300 MB."""
+AUDIT_MAX = 10_000
+"""Lines of the audit log; who needs more exports it."""
+RULE_SETS_KEPT = 20
+"""Revisions one can roll back to."""
 RULES_BYTES_MAX = 128 * 1024
+"""Below what one proposal may hold (192 KiB)."""
+QUEUES_MAX = 1_000
+FALLBACK_QUEUE = "general"
+"""Where a conversation goes that nothing else names a queue for."""

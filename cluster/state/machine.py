@@ -1,15 +1,19 @@
-"""`apply(state, entry) -> outcomes, notices`: the one way in which the state changes.  No I/O.
+"""`apply(index, payload) -> outcomes, notices`: the one way in which the state changes.  No I/O.
 
 Deterministic and total: no clock, no chance, and no bytes that make it raise.  The same
 entries give the same state and the same outcomes on every node.
 
     entry ──▶ batches ──▶ proposals, each applied once by its name (node, boot, number)
-                              │ below `settled`, or applied before     Skipped
-                              │ of a boot that is over                 Skipped
-                              ├ no command of this release             Refused bad_request
-                              └ the lifecycle's function               Done | Refused
+      │                       │ of a boot that is over, or unknown     Skipped
+      │                       │ applied before, or given up            Skipped
+      │                       ├ no command of this release             Refused bad_request
+      │                       ├ a key that was used before             Done dup | key_reused
+      │                       └ the lifecycle's function               Done | Refused
+      └ no entry of this release: only the index moves
 
 A boot is known from its first command, `BootNode`; until then nothing else of it counts.
+`Skipped` is no outcome: this copy changed nothing, and what another did was said elsewhere.
+Whoever still waits for it says `timeout`, and the client's own key decides what a retry gets.
 """
 
 from collections.abc import Callable
@@ -18,13 +22,25 @@ from typing import Any
 
 import msgspec
 
-from cluster.state import agents, commands, conversations, idempotency, invariants, offers, rules
+from cluster.state import (
+    agents,
+    commands,
+    conversations,
+    idempotency,
+    invariants,
+    messages,
+    nesting,
+    offers,
+    rules,
+    sessions,
+)
 from cluster.state.change import Change, No
 from cluster.state.commands import BootNode, Command
 from cluster.state.entry import VERSION, Batch, Entry, decode_entry
-from cluster.state.limits import RETIRED_BOOTS_MAX
+from cluster.state.limits import NESTING_MAX, NODES_MAX, NOW_MS_MAX, RETIRED_BOOTS_MAX
 from cluster.state.outcome import Done, Notice, Outcome, Refused
-from cluster.state.state import State, Window
+from cluster.state.state import State
+from cluster.state.window import Window
 
 
 class Skipped(msgspec.Struct, frozen=True):
@@ -43,43 +59,44 @@ class Applied:
 
 
 class Machine:
-    """The state and how entries change it; `checked` re-checks the invariants after each."""
+    """The state and how entries change it.
+
+    `checked`: hold what every command touched against the invariants, and raise
+    `InvariantViolated` - a bug of ours - rather than go on with a state that is none.
+    """
 
     def __init__(self, state: State | None = None, *, checked: bool = __debug__) -> None:
-        self.state = state or State()
+        self.state = state if state is not None else State()
+        """Replaced as a whole when a snapshot is installed."""
         self._checked = checked
 
     def apply(self, index: int, payload: bytes) -> Applied:
-        """Apply the entry at `index`.  Never raises for what `payload` holds."""
+        """Apply the entry at `index`, above the one before.  Never raises for `payload`."""
         state = self.state
         assert index > state.applied_index, (index, state.applied_index)
         state.applied_index = index
-        outcomes: list[tuple[str, str, int, Outcome | Skipped]] = []
-        notices: list[Notice] = []
+        applied = Applied(index, state.now_ms, [], [])
         entry = _parse(payload)
-        if entry is not None:
-            state.now_ms = max(state.now_ms, entry.now_ms)
-            for batch in entry.batches:
-                self._apply_batch(batch, outcomes, notices)
-            idempotency.forget_old(state)
-        return Applied(index, state.now_ms, outcomes, notices)
+        if entry is None:
+            return applied
+        state.now_ms = max(state.now_ms, entry.now_ms)
+        applied = Applied(index, state.now_ms, [], [])
+        for batch in entry.batches:
+            self._apply_batch(batch, applied)
+        idempotency.forget_old(state)
+        return applied
 
-    def _apply_batch(
-        self,
-        batch: Batch,
-        outcomes: list[tuple[str, str, int, Outcome | Skipped]],
-        notices: list[Notice],
-    ) -> None:
+    def _apply_batch(self, batch: Batch, applied: Applied) -> None:
         for proposal in batch.proposals:
-            outcome: Outcome | Skipped
             command = _parse_command(proposal.command)
+            outcome: Outcome | Skipped
             if not self._admit(batch, proposal.number, command):
                 outcome = Skipped()
             elif isinstance(command, Refused):
                 outcome = command
             else:
-                outcome = self._run(command, notices)
-            outcomes.append((batch.node, batch.boot, proposal.number, outcome))
+                outcome = self._run(command, applied.notices)
+            applied.outcomes.append((batch.node, batch.boot, proposal.number, outcome))
 
     def _admit(self, batch: Batch, number: int, command: Command | Refused) -> bool:
         """Note the proposal as applied; return False when it was, or is too late."""
@@ -88,24 +105,26 @@ class Machine:
             window = self._begin_boot(window, batch, command)
             if window is None:
                 return False
-        if batch.settled > window.settled:
-            window.settled = batch.settled
-            window.applied = {n for n in window.applied if n >= batch.settled}
-        if number < window.settled or number in window.applied:
-            return False
-        window.applied.add(number)
-        return True
+        window.settle(batch.settled)
+        return window.admit(number)
 
     def _begin_boot(
         self, old: Window | None, batch: Batch, command: Command | Refused
     ) -> Window | None:
         """Return the window of a boot that announces itself; None for one that is over."""
-        if not isinstance(command, BootNode) or command.boot != batch.boot:
+        if not isinstance(command, BootNode):
             return None
-        if old is not None and batch.boot in old.retired:
+        if (command.node, command.boot) != (batch.node, batch.boot):
             return None
-        retired = () if old is None else (*old.retired, old.boot)[-RETIRED_BOOTS_MAX:]
-        window = Window(batch.boot, retired=retired)
+        if old is None:
+            if len(self.state.windows) >= NODES_MAX:
+                return None
+            window = Window(batch.boot)
+        elif batch.boot in old.retired:
+            return None
+        else:
+            retired = (*old.retired, old.boot)[-RETIRED_BOOTS_MAX:]
+            window = Window(batch.boot, retired=retired)
         self.state.windows[batch.node] = window
         return window
 
@@ -116,54 +135,70 @@ class Machine:
             if isinstance(command, idempotency.Keyed):
                 outcome = _run_keyed(change, command)
             else:
-                outcome = Done(_HANDLERS[type(command)](change, command))
+                outcome = _handle(change, command)
         except No as refusal:
             assert not change.notices, "a refusal changes nothing"
             return refusal.refused
         if self._checked:
-            invariants.check_notices(self.state, change.notices)
+            invariants.check_touched(self.state, change.notices)
         notices += change.notices
         return outcome
 
 
 def _run_keyed(change: Change, command: idempotency.Keyed) -> Done:
     name = idempotency.name_of(command)
+    if isinstance(command, commands.SendMessage):
+        messages.check_message(command)
+    elif isinstance(command, commands.OpenConversation):
+        conversations.check_opening(command)
     digest = idempotency.digest_of(command)
-    result = idempotency.recall(change, name, digest)
+    result = idempotency.recall(change.state, name, digest)
     if result is not None:
         return Done(result, dup=True)
+    done = _handle(change, command)
+    idempotency.remember(change, name, digest, done.result)
+    return done
+
+
+def _handle(change: Change, command: Command) -> Done:
     result = _HANDLERS[type(command)](change, command)
-    idempotency.remember(change, name, digest, result)
-    return Done(result)
+    return result if isinstance(result, Done) else Done(result)
 
 
 def _parse(payload: bytes) -> Entry | None:
     """Return the entry; None for what no release of this program wrote."""
     try:
-        entry = decode_entry(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        try:
+            entry = decode_entry(payload)
+        except RecursionError:
+            entry = nesting.split_entry(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    return entry if entry.version == VERSION else None
+    return entry if entry.version == VERSION and 0 <= entry.now_ms <= NOW_MS_MAX else None
 
 
-def _parse_command(data: msgspec.Raw) -> Command | Refused:
+def _parse_command(raw: msgspec.Raw) -> Command | Refused:
+    """Return the command; a refusal for what is none of this release."""
+    data = bytes(raw)
+    if nesting.is_deeper(data, NESTING_MAX):
+        return Refused("bad_request", f"a command nested more than {NESTING_MAX} deep")
     try:
-        return commands.decode(bytes(data))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return commands.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return Refused("bad_request", f"not a command of this release: {error}")
 
 
-_HANDLERS: dict[type[Any], Callable[[Change, Any], dict[str, Any]]] = {
+_HANDLERS: dict[type[Any], Callable[[Change, Any], dict[str, Any] | Done]] = {
     commands.OpenConversation: conversations.open_conversation,
     commands.RouteConversation: conversations.route,
-    commands.SendMessage: conversations.send,
+    commands.SendMessage: messages.send,
     commands.SetStatus: agents.set_status,
-    commands.OpenSession: agents.open_session,
-    commands.LoseSession: agents.lose_session,
-    commands.CloseSession: agents.close_session,
-    commands.ExpireSession: agents.expire_session,
-    commands.BootNode: agents.boot_node,
-    commands.LoseNode: agents.lose_node,
+    commands.OpenSession: sessions.open_session,
+    commands.LoseSession: sessions.lose_session,
+    commands.CloseSession: sessions.close_session,
+    commands.ExpireSession: sessions.expire_session,
+    commands.BootNode: sessions.boot_node,
+    commands.LoseNode: sessions.lose_node,
     commands.MakeOffer: offers.make,
     commands.AcceptOffer: offers.accept,
     commands.DeclineOffer: offers.decline,

@@ -6,6 +6,7 @@ them is a snapshot that a thread may write while the loop goes on.
     conversation   new ──routed──▶ waiting ──offered──▶ offered ──accepted──▶ assigned ──▶ closed
                                      ▲                    │                      │
                                      └─declined, timed out, lost── ─transferred──┘
+                   (new may also be transferred; any may be closed: `CONVERSATION_NEXT`)
     agent          present (a live session) x status; eligible: present, online, below capacity
     session        live ──socket broke, node died──▶ lost ──grace over──▶ gone
 
@@ -16,11 +17,20 @@ from typing import Any, Literal
 
 import msgspec
 
-from cluster.state.commands import By
+from cluster.state.commands import By, PrincipalKind
 
 ConversationState = Literal["new", "waiting", "offered", "assigned", "closed"]
 AgentStatus = Literal["online", "away", "busy", "offline", "transfer_only"]
 OfferEnd = Literal["accepted", "declined", "timeout", "withdrawn", "closed", "lost"]
+
+CONVERSATION_NEXT: dict[ConversationState, frozenset[ConversationState]] = {
+    "new": frozenset({"waiting", "closed"}),
+    "waiting": frozenset({"waiting", "offered", "closed"}),
+    "offered": frozenset({"waiting", "assigned", "closed"}),
+    "assigned": frozenset({"waiting", "closed"}),
+    "closed": frozenset(),
+}
+"""What may follow a state; `waiting` follows itself when it is routed or transferred anew."""
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -69,6 +79,8 @@ class Conversation(msgspec.Struct, frozen=True, omit_defaults=True):
     tail: tuple[Event, ...] = ()
     """The newest events, at most `EVENTS_TAIL_MAX`; `tail[-1].seq == seq`."""
     closed_ms: int = 0
+    visitor_kind: PrincipalKind = "visitor"
+    """Kind of who opened it: a service that did is not the visitor of the same id."""
 
 
 class Agent(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -81,6 +93,7 @@ class Agent(msgspec.Struct, frozen=True, omit_defaults=True):
     sessions: tuple[str, ...] = ()
     """Sessions that are live or in their grace period."""
     idle_since_ms: int = 0
+    """When last offered or freed of something, or gone online: the earliest is asked next."""
     conversations: tuple[str, ...] = ()
     offers: tuple[str, ...] = ()
 

@@ -1,17 +1,26 @@
-"""Rule sets by revision.  No I/O: whoever proposes has compiled the files already."""
+"""Rule sets by revision.  No I/O: whoever proposes has compiled the files already.
+
+    rev 0         the built-in rules
+    rules.apply   rev ──▶ rev + 1      on every node at the same index
+                  rev ──▶ rev          the same files again: nothing to do
+
+A retry after an unknown outcome expects the revision before its own: it is told that its rules
+are in force, not that somebody else was quicker.
+"""
 
 import hashlib
 from typing import Any
 
+from cluster.state import limits
 from cluster.state.change import Change, no
+from cluster.state.checks import check_ids
 from cluster.state.commands import ApplyRules
-from cluster.state.limits import RULE_SETS_KEPT, RULES_BYTES_MAX
 from cluster.state.model import RuleSetRecord
-from cluster.state.outcome import RulesApplied
+from cluster.state.outcome import Done, RulesApplied
 
 
 def digest_of(files: dict[str, str]) -> str:
-    """Return the content address of a rule set."""
+    """Return the content address of a rule set, whatever the order of its files."""
     sha = hashlib.sha256()
     for name, text in sorted(files.items()):
         for part in (name, text):
@@ -20,24 +29,37 @@ def digest_of(files: dict[str, str]) -> str:
     return sha.hexdigest()
 
 
-def apply_rules(change: Change, command: ApplyRules) -> dict[str, Any]:
+def apply_rules(change: Change, command: ApplyRules) -> dict[str, Any] | Done:
     """Put a rule set into force on every node at this index."""
-    if command.by.kind not in ("operator", "system"):
-        no("forbidden", f"a {command.by.kind} may not change the rules")
-    if sum(len(text) for text in command.files.values()) > RULES_BYTES_MAX:
-        no("too_large", f"rules of more than {RULES_BYTES_MAX} bytes")
+    _check(command)
     state = change.state
     current = state.rules
-    rev = current.rev if current else 0
-    if command.rev_expected is not None and command.rev_expected != rev:
-        no("conflict", f"the rules are at revision {rev}", rev=rev)
+    rev = current.rev if current is not None else 0
     digest = digest_of(command.files)
-    if current is not None and current.digest == digest:
-        return {"rev": rev, "digest": digest, "unchanged": True}
+    same = current is not None and current.digest == digest
+    if command.rev_expected not in (None, rev) and not (same and command.rev_expected == rev - 1):
+        no("conflict", f"the rules are at revision {rev}", rev=rev)
+    if same:
+        return Done({"rev": rev, "digest": digest, "unchanged": True}, dup=True)
     record = RuleSetRecord(
         rev + 1, digest, command.by, change.now_ms, command.files, command.queues
     )
-    state.rule_sets = [*state.rule_sets, record][-RULE_SETS_KEPT:]
+    state.rule_sets = [*state.rule_sets, record][-limits.RULE_SETS_KEPT :]
     change.notices.append(RulesApplied(record.rev))
     change.note(command.by, "rules.apply", rev=record.rev, digest=digest)
     return {"rev": record.rev, "digest": digest}
+
+
+def _check(command: ApplyRules) -> None:
+    if command.by.kind not in ("operator", "system"):
+        no("forbidden", f"a {command.by.kind} may not change the rules")
+    size = sum(len(name.encode()) + len(text.encode()) for name, text in command.files.items())
+    if size > limits.RULES_BYTES_MAX:
+        no("too_large", f"rules of more than {limits.RULES_BYTES_MAX} bytes")
+    if len(command.queues) > limits.QUEUES_MAX:
+        no("too_large", f"more than {limits.QUEUES_MAX} queues")
+    check_ids(*command.queues)
+    shortest, longest = limits.OFFER_TTL_MS
+    for queue, accept_ms in command.queues.items():
+        if not shortest <= accept_ms <= longest:
+            no("bad_request", f"queue {queue}: a time to accept of {accept_ms} ms")

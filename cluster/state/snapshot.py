@@ -1,15 +1,21 @@
 """The state as bytes and back, in chunks.  No I/O.
 
-    snapshot = header, then one msgpack array per chunk: [section, [item, ...]]
+    snapshot = frame(header) frame(chunk) ... frame(trailer)
+    frame    = length (4 bytes, little endian), msgpack
+    header   = {format, now_ms, applied_index}
+    chunk    = [section, [item, ...]]          at most CHUNK_BYTES, or a single item
+    trailer  = ["end", [[section, items], ...]]
 
 Sections are written in a fixed order and items in the order of their dictionaries, so a state
-that was loaded behaves like the one that was written.  A chunk holds `CHUNK_ITEMS` items: a
-thread that writes gives the loop a chance between two of them.
+that was loaded behaves like the one that was written.  The trailer tells a whole snapshot from
+one that was cut between two frames; damage within is the concern of whoever stores it.
+
+A thread may write a `frozen_copy` while the loop goes on: between two chunks, and between two
+items, others get their turn.
 """
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
 from typing import Any
 
 import msgspec
@@ -24,17 +30,18 @@ from cluster.state.model import (
     RuleSetRecord,
     Session,
 )
-from cluster.state.state import State, Window
+from cluster.state.state import State
+from cluster.state.window import Window
 
 FORMAT = 1
-CHUNK_ITEMS = 200
+CHUNK_BYTES = 256 * 1024
 
-_encode = msgspec.msgpack.Encoder().encode
-_canonical = msgspec.msgpack.Encoder(order="deterministic").encode
+_encode = msgspec.msgpack.Encoder(order="deterministic").encode
+"""Sets and maps in one order: equal states have equal bytes."""
 
 
 class SnapshotRefused(Exception):
-    """The snapshot is of a format that this release does not read."""
+    """The snapshot is damaged, or of a format that this release does not read."""
 
 
 class _Header(msgspec.Struct, frozen=True):
@@ -60,53 +67,88 @@ _SECTIONS: dict[str, tuple[Any, Callable[[State], Iterable[Any]]]] = {
     "audit": (AuditRecord, lambda s: s.audit),
 }
 """Section to the type of its items, and where they are."""
+_END = "end"
+_COUNTS = msgspec.msgpack.Decoder(tuple[str, int])
 
 
 def dump(state: State) -> Iterator[bytes]:
-    """Yield the chunks of `state`, which must not change meanwhile (see `frozen_copy`)."""
+    """Yield the frames of `state`, which must not change meanwhile (see `frozen_copy`)."""
     yield _frame(_encode(_Header(FORMAT, state.now_ms, state.applied_index)))
+    counts: list[tuple[str, int]] = []
     for section, (_, items_of) in _SECTIONS.items():
-        items = iter(items_of(state))
-        while chunk := list(islice(items, CHUNK_ITEMS)):
-            yield _frame(_encode([section, chunk]))
+        count = size = 0
+        items: list[msgspec.Raw] = []
+        for item in items_of(state):
+            data = _encode(item)
+            if items and size + len(data) > CHUNK_BYTES:
+                yield _frame(_encode(_Chunk(section, items)))
+                size, items = 0, []
+            items.append(msgspec.Raw(data))
+            size += len(data)
+            count += 1
+        if items:
+            yield _frame(_encode(_Chunk(section, items)))
+        counts.append((section, count))
+    yield _frame(_encode(_Chunk(_END, [msgspec.Raw(_encode(pair)) for pair in counts])))
 
 
 def load(chunks: Iterable[bytes]) -> State:
     """Return the state that `dump` wrote, however its bytes are cut.  Raises `SnapshotRefused`."""
-    frames = _frames(chunks)
-    state = State()
     try:
-        header = msgspec.msgpack.decode(next(frames), type=_Header)
-        if header.format != FORMAT:
-            raise SnapshotRefused(f"format {header.format}; this release reads {FORMAT}")
-        state.now_ms, state.applied_index = header.now_ms, header.applied_index
-        decoders = {name: msgspec.msgpack.Decoder(kind) for name, (kind, _) in _SECTIONS.items()}
-        for frame in frames:
-            chunk = msgspec.msgpack.decode(frame, type=_Chunk)
-            decode = decoders[chunk.section].decode
-            _take(state, chunk.section, [decode(bytes(item)) for item in chunk.items])
-    except (msgspec.DecodeError, StopIteration, KeyError) as error:
+        return _load(_frames(chunks))
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError) as error:
         raise SnapshotRefused(f"not a snapshot of this release: {error!r}") from None
-    state.rebuild_indexes()
-    return state
 
 
 def digest(state: State) -> str:
     """Return a checksum that is equal on nodes with the same state at the same index."""
-    sha = hashlib.sha256(_encode([state.now_ms, state.applied_index]))
-    for section, (_, items_of) in _SECTIONS.items():
-        sha.update(section.encode())
-        for item in items_of(state):
-            sha.update(_canonical(item))
+    sha = hashlib.sha256()
+    for frame in dump(state):
+        sha.update(frame)
     return sha.hexdigest()
+
+
+def _load(frames: Iterator[bytes]) -> State:
+    state = State()
+    first = next(frames, None)
+    if first is None:
+        raise SnapshotRefused("an empty snapshot")
+    header = msgspec.msgpack.decode(first, type=_Header)
+    if header.format != FORMAT:
+        raise SnapshotRefused(f"format {header.format}; this release reads {FORMAT}")
+    state.now_ms, state.applied_index = header.now_ms, header.applied_index
+    decoders = {name: msgspec.msgpack.Decoder(kind) for name, (kind, _) in _SECTIONS.items()}
+    whole = False
+    for frame in frames:
+        chunk = msgspec.msgpack.decode(frame, type=_Chunk)
+        if whole:
+            raise SnapshotRefused("something follows its end")
+        if chunk.section == _END:
+            _check_counts(state, [_COUNTS.decode(item) for item in chunk.items])
+            whole = True
+        else:
+            decode = decoders[chunk.section].decode
+            _take(state, chunk.section, [decode(item) for item in chunk.items])
+    if not whole:
+        raise SnapshotRefused("it has no end: cut between two frames")
+    state.rebuild_indexes()
+    return state
+
+
+def _check_counts(state: State, counts: list[tuple[str, int]]) -> None:
+    for section, count in counts:
+        _, items_of = _SECTIONS[section]
+        found = sum(1 for _ in items_of(state))
+        if found != count:
+            raise SnapshotRefused(f"{section}: {found} items, not {count}")
 
 
 def _take(state: State, section: str, items: list[Any]) -> None:
     match section:
         case "nodes":
             state.nodes.update((item.node, item) for item in items)
-        case "windows":
-            state.windows.update(items)
+        case "windows" | "keys":
+            getattr(state, section).update(items)
         case "sessions":
             state.sessions.update((item.sid, item) for item in items)
         case "agents":
@@ -115,12 +157,8 @@ def _take(state: State, section: str, items: list[Any]) -> None:
             state.conversations.update((item.cv, item) for item in items)
         case "offers":
             state.offers.update((item.oid, item) for item in items)
-        case "keys":
-            state.keys.update(items)
-        case "rule_sets":
-            state.rule_sets += items
-        case "audit":
-            state.audit.extend(items)
+        case "rule_sets" | "audit":
+            getattr(state, section).extend(items)
 
 
 def _frame(data: bytes) -> bytes:

@@ -1,15 +1,18 @@
 """The replicated state: dictionaries of immutable values, and indexes over them.  No I/O.
 
     replicated   nodes, sessions, agents, conversations, offers, keys, rule_sets, audit, windows
-    derived      unrouted, waiting, free, deadlines, lost, closed, by_visitor
+    derived      unrouted, waiting, free, deadlines, lost, closed, key_ages,
+                 by_visitor, by_target, by_node
 
 Readers may look at everything and change nothing.  Writers are the lifecycle modules of this
-package, through `put_*` and `drop_*`, which keep the indexes right.
+package, through `put_*` and `drop_*`, which keep the indexes right.  The indexes make every
+question of the dispatcher cheap; they are built anew after a load, never written down.
+
+The order of a dictionary is part of the state: nodes fill and empty theirs alike, and a
+snapshot keeps it.
 """
 
 from collections import deque
-
-import msgspec
 
 from cluster.state.limits import AUDIT_MAX
 from cluster.state.model import (
@@ -23,19 +26,7 @@ from cluster.state.model import (
     Session,
 )
 from cluster.state.sorted_set import SortedSet
-
-
-class Window(msgspec.Struct, array_like=True):
-    """Which proposals of one boot were applied: all below `settled`, and `applied` above.
-
-    The one value that changes in place: it is touched by every proposal.
-    """
-
-    boot: str
-    settled: int = 0
-    applied: set[int] = set()
-    retired: tuple[str, ...] = ()
-    """Earlier boots of the node: what they still propose comes too late."""
+from cluster.state.window import Window
 
 
 class State:
@@ -51,7 +42,7 @@ class State:
         self.conversations: dict[str, Conversation] = {}
         self.offers: dict[str, Offer] = {}
         self.keys: dict[str, Remembered] = {}
-        """Idempotency keys, oldest first."""
+        """Idempotency keys, oldest first; see `idempotency.name_of` for their names."""
         self.rule_sets: list[RuleSetRecord] = []
         """Newest last; empty until the first is applied."""
         self.audit: deque[AuditRecord] = deque(maxlen=AUDIT_MAX)
@@ -72,8 +63,12 @@ class State:
         """(lost_ms, sid) of sessions in their grace period."""
         self.closed: SortedSet[tuple[int, str]] = SortedSet()
         """(closed_ms, cv)."""
+        self.key_ages: deque[tuple[int, str]] = deque()
+        """(at_ms, name) of `keys`, oldest first: a dictionary is slow to give up its first."""
         self.by_visitor: dict[str, dict[str, None]] = {}
         """Open conversations of a visitor."""
+        self.by_target: dict[str, dict[str, None]] = {}
+        """Open conversations that wait for, or are offered to, the agent they were passed to."""
         self.by_node: dict[str, dict[str, None]] = {}
         """Sessions at a node."""
 
@@ -83,6 +78,11 @@ class State:
     def rules(self) -> RuleSetRecord | None:
         """The rules in force, None while the built-in ones are."""
         return self.rule_sets[-1] if self.rule_sets else None
+
+    def rules_at(self, rev: int) -> RuleSetRecord | None:
+        """Return the rule set of revision `rev`; None when it is not kept (any more)."""
+        place = rev - self.rule_sets[0].rev if self.rule_sets else -1
+        return self.rule_sets[place] if 0 <= place < len(self.rule_sets) else None
 
     def is_present(self, agent: Agent) -> bool:
         """Whether a session of `agent` is live."""
@@ -110,10 +110,7 @@ class State:
         copy.keys = dict(self.keys)
         copy.rule_sets = list(self.rule_sets)
         copy.audit = deque(self.audit, maxlen=AUDIT_MAX)
-        copy.windows = {
-            node: Window(window.boot, window.settled, set(window.applied), window.retired)
-            for node, window in self.windows.items()
-        }
+        copy.windows = {node: window.copy() for node, window in self.windows.items()}
         return copy
 
     # -- writing, for the lifecycle modules only
@@ -128,6 +125,7 @@ class State:
         self.conversations[new.cv] = new
 
     def drop_conversation(self, cv: str) -> None:
+        """Forget a conversation that no agent and no offer holds."""
         self._unindex_conversation(self.conversations.pop(cv))
 
     def put_agent(self, new: Agent) -> None:
@@ -140,10 +138,12 @@ class State:
             self.free.add((new.idle_since_ms, new.agent))
 
     def put_offer(self, offer: Offer) -> None:
+        """Add an offer; put its conversation and its agent as well."""
         self.offers[offer.oid] = offer
         self.deadlines.add((offer.deadline_ms, offer.oid))
 
     def drop_offer(self, oid: str) -> Offer:
+        """Forget an offer and return it; put its conversation and its agent as well."""
         offer = self.offers.pop(oid)
         self.deadlines.discard((offer.deadline_ms, oid))
         return offer
@@ -157,9 +157,19 @@ class State:
         self._index_session(new)
 
     def drop_session(self, sid: str) -> Session:
+        """Forget a session and return it; put its agent afterwards."""
         session = self.sessions.pop(sid)
         self._unindex_session(session)
         return session
+
+    def put_key(self, name: str, remembered: Remembered) -> None:
+        """Remember a key that is not remembered."""
+        self.keys[name] = remembered
+        self.key_ages.append((remembered.at_ms, name))
+
+    def drop_oldest_key(self) -> None:
+        """Forget the key that was remembered first."""
+        del self.keys[self.key_ages.popleft()[1]]
 
     def rebuild_indexes(self) -> None:
         """Make the indexes anew from what is replicated."""
@@ -168,6 +178,7 @@ class State:
             self._index_conversation(conversation)
         for session in self.sessions.values():
             self._index_session(session)
+        self.key_ages.extend((remembered.at_ms, name) for name, remembered in self.keys.items())
         for offer in self.offers.values():
             self.deadlines.add((offer.deadline_ms, offer.oid))
         for agent in self.agents.values():
@@ -186,21 +197,27 @@ class State:
                 self.closed.add((conversation.closed_ms, cv))
         if conversation.state != "closed":
             self.by_visitor.setdefault(conversation.visitor, {})[cv] = None
+        if conversation.target:
+            self.by_target.setdefault(conversation.target, {})[cv] = None
 
     def _unindex_conversation(self, conversation: Conversation) -> None:
         cv = conversation.cv
-        self.unrouted.pop(cv, None)
-        queue = self.waiting.get(conversation.queue)
-        if queue is not None:
-            queue.discard((-conversation.priority, conversation.opened_ms, cv))
-            if not queue:
-                del self.waiting[conversation.queue]
-        self.closed.discard((conversation.closed_ms, cv))
-        mine = self.by_visitor.get(conversation.visitor)
-        if mine is not None:
-            mine.pop(cv, None)
-            if not mine:
-                del self.by_visitor[conversation.visitor]
+        match conversation.state:
+            case "new":
+                del self.unrouted[cv]
+                if not self.unrouted:
+                    self.unrouted.clear()  # gives the memory back, and a quick first
+            case "waiting":
+                queue = self.waiting[conversation.queue]
+                queue.discard((-conversation.priority, conversation.opened_ms, cv))
+                if not queue:
+                    del self.waiting[conversation.queue]
+            case "closed":
+                self.closed.discard((conversation.closed_ms, cv))
+        if conversation.state != "closed":
+            _discard(self.by_visitor, conversation.visitor, cv)
+        if conversation.target:
+            _discard(self.by_target, conversation.target, cv)
 
     def _index_session(self, session: Session) -> None:
         self.by_node.setdefault(session.node, {})[session.sid] = None
@@ -208,13 +225,22 @@ class State:
             self.lost.add((session.lost_ms, session.sid))
 
     def _unindex_session(self, session: Session) -> None:
-        mine = self.by_node[session.node]
-        del mine[session.sid]
-        if not mine:
-            del self.by_node[session.node]
+        _discard(self.by_node, session.node, session.sid)
         self.lost.discard((session.lost_ms, session.sid))
 
 
-def _place(conversation: Conversation) -> tuple[str, str, int]:
+def _place(conversation: Conversation) -> tuple[str, str, int, str]:
     """What decides where the indexes have a conversation."""
-    return (conversation.state, conversation.queue, conversation.priority)
+    return (
+        conversation.state,
+        conversation.queue,
+        conversation.priority,
+        conversation.target,
+    )
+
+
+def _discard(index: dict[str, dict[str, None]], key: str, item: str) -> None:
+    items = index[key]
+    del items[item]
+    if not items:
+        del index[key]

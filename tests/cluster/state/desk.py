@@ -3,12 +3,16 @@
 import itertools
 from typing import Any
 
+import msgspec
+
 from cluster.state import commands as c
 from cluster.state import invariants
 from cluster.state.commands import By, Command
 from cluster.state.entry import VERSION, Batch, Entry, Proposal, encode
 from cluster.state.machine import Applied, Machine
+from cluster.state.model import Agent, Conversation
 from cluster.state.outcome import Done, Notice, Outcome, Refused
+from cluster.state.state import State
 
 ANN = By("visitor", "ann", "Ann")
 EVE = By("visitor", "eve")
@@ -18,15 +22,19 @@ SUE = By("supervisor", "sue")
 OPS = By("operator", "ops")
 
 
-def raw(command: Command) -> Any:
-    import msgspec
-
+def raw(command: Command) -> msgspec.Raw:
     return msgspec.Raw(c.encode(command))
 
 
-def entry(now_ms: int, *proposals: tuple[int, Command], settled: int = 0, boot: str = "b1") -> bytes:
-    batch = Batch("n1", boot, settled, tuple(Proposal(n, raw(cmd)) for n, cmd in proposals))
-    return encode(Entry(VERSION, now_ms, (batch,)))
+def entry(
+    now_ms: int,
+    *proposals: tuple[int, Command],
+    settled: int = 0,
+    node: str = "n1",
+    boot: str = "b1",
+) -> bytes:
+    numbered = tuple(Proposal(number, raw(command)) for number, command in proposals)
+    return encode(Entry(VERSION, now_ms, (Batch(node, boot, settled, numbered),)))
 
 
 class Desk:
@@ -43,7 +51,7 @@ class Desk:
         self.done(c.BootNode("n1", "b1", "ws://n1"))
 
     @property
-    def state(self) -> Any:
+    def state(self) -> State:
         return self.machine.state
 
     def apply(self, payload: bytes) -> Applied:
@@ -53,7 +61,11 @@ class Desk:
         invariants.check(self.machine.state)
         return applied
 
+    def wait(self, ms: int) -> None:
+        self.now_ms += ms
+
     def run(self, command: Command) -> Outcome:
+        """Apply one command, a second after the one before."""
         self.now_ms += 1_000
         applied = self.apply(entry(self.now_ms, (next(self._number), command)))
         outcome = applied.outcomes[0][3]
@@ -99,6 +111,16 @@ class Desk:
     def say(self, by: By, cv: str = "cv1", body: Any = "hi", **fields: Any) -> c.SendMessage:
         key = fields.pop("key", None) or self.key()
         return c.SendMessage(cv, f"m-{key}", by, key, "text", body, **fields)
+
+    def conversation(self, cv: str = "cv1") -> Conversation:
+        return self.state.conversations[cv]
+
+    def agent(self, by: By = BOB) -> Agent:
+        return self.state.agents[by.id]
+
+    def line(self, queue: str = "general") -> list[str]:
+        """Who waits in the queue, first first."""
+        return [cv for _, _, cv in self.state.waiting.get(queue, ())]
 
     def events(self, cv: str = "cv1") -> list[str]:
         return [event.type for event in self.state.conversations[cv].tail]

@@ -1,0 +1,331 @@
+"""Random commands from everybody, on three machines at once.
+
+    one      applies every entry, checks every invariant after each
+    two      applies the same entries
+    third    is restored from a snapshot of `one` now and then, and goes on from there
+
+All must say the same and be the same.  Beside them stands a small model that knows only what
+was acknowledged: messages by key, and who owns what by which fence.
+"""
+
+import itertools
+from typing import Any
+
+import msgspec
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from cluster.state import commands as c
+from cluster.state import entry as entries
+from cluster.state import invariants, limits, snapshot
+from cluster.state.commands import By, Command
+from cluster.state.entry import VERSION, Batch, Entry, Proposal
+from cluster.state.machine import Machine
+from cluster.state.model import CONVERSATION_NEXT
+from cluster.state.outcome import Appended, ConversationPurged, Done, OfferGone, OfferMade, Refused
+
+CVS = ("cv1", "cv2", "cv3", "cv4")
+AGENTS = tuple(By("agent", name) for name in ("bob", "li", "kim"))
+VISITORS = (By("visitor", "ann"), By("visitor", "bob"))
+SUE = By("supervisor", "sue")
+OPS = By("operator", "ops")
+NODES = ("n1", "n2")
+QUEUES = ("general", "vip")
+
+cvs = st.sampled_from(CVS)
+agents = st.sampled_from(AGENTS)
+people = st.sampled_from((*AGENTS, *VISITORS, SUE, OPS))
+keys = st.sampled_from([f"k{number}" for number in range(12)])
+waits_ms = st.sampled_from([0, 1, 900, 5_000, 20_000, 30_000])
+
+
+class Desks(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = Machine()
+        self.two = Machine(checked=False)
+        self.third = Machine(snapshot.load(snapshot.dump(self.one.state.frozen_copy())))
+        self.index = 0
+        self.now_ms = 1_000_000
+        self.numbers = {node: itertools.count(1) for node in NODES}
+        self.boots = dict.fromkeys(NODES, 1)
+        self.ids = itertools.count(1)
+        self.sent: list[bytes] = []
+        self.seqs: dict[str, int] = {}
+        self.states: dict[str, Any] = {}
+        self.messages: dict[tuple[str, str], dict[str, Any]] = {}
+        self.fences: dict[str, int] = {}
+        self.pending: set[str] = set()
+
+    # -- running
+
+    @initialize()
+    def boot_all(self) -> None:
+        for node in NODES:
+            self.run(c.BootNode(node, f"{node}-1", ""), node=node)
+
+    def run(self, *wanted: Command, node: str = "n1") -> list[Done | Refused]:
+        proposals = tuple(
+            Proposal(next(self.numbers[node]), msgspec.Raw(c.encode(command))) for command in wanted
+        )
+        batch = Batch(node, f"{node}-{self.boots[node]}", 0, proposals)
+        payload = entries.encode(Entry(VERSION, self.now_ms, (batch,)))
+        self.sent.append(payload)
+        outcomes = []
+        for command, outcome in zip(wanted, self.apply(payload), strict=True):
+            assert isinstance(outcome, Done | Refused), "a new proposal is never skipped"
+            outcomes.append(outcome)
+            self.note(command, outcome)
+        return outcomes
+
+    def apply(self, payload: bytes) -> list[Any]:
+        self.index += 1
+        applied = self.one.apply(self.index, payload)
+        assert self.two.apply(self.index, payload) == applied
+        assert self.third.apply(self.index, payload) == applied
+        self.follow(applied.notices)
+        return [outcome for *_, outcome in applied.outcomes]
+
+    def follow(self, notices: list[Any]) -> None:
+        """Observe as a subscriber does: every seq once and in order, every offer once."""
+        for notice in notices:
+            match notice:
+                case Appended(cv, event):
+                    assert event.seq == self.seqs.get(cv, 0) + 1
+                    self.seqs[cv] = event.seq
+                    if event.type == "assigned":
+                        assert event.data["fence"] == self.fences.get(cv, 0) + 1
+                        self.fences[cv] = event.data["fence"]
+                case OfferMade(offer):
+                    self.pending.add(offer.oid)
+                case OfferGone(offer, _):
+                    self.pending.remove(offer.oid)
+                case ConversationPurged(cv):
+                    del self.seqs[cv]
+                    self.fences.pop(cv, None)
+                    self.states.pop(cv)
+
+    def note(self, command: Command, outcome: Done | Refused) -> None:
+        if isinstance(command, c.SendMessage) and isinstance(outcome, Done):
+            name = (f"{command.by.kind} {command.by.id}", command.key)
+            first = self.messages.setdefault(name, outcome.result)
+            assert outcome.dup == (first is not outcome.result)
+            assert outcome.result == first, "one answer for one key"
+
+    # -- what people do
+
+    @rule(cv=cvs, by=st.sampled_from(VISITORS), key=keys, text=st.sampled_from(["", "help"]))
+    def open(self, cv: str, by: By, key: str, text: str) -> None:
+        self.run(c.OpenConversation(cv, by, f"open-{cv}-{key}", text=text, mid="m"))
+
+    @rule(
+        cv=cvs,
+        by=people,
+        key=keys,
+        note=st.booleans(),
+        fence=st.sampled_from([None, None, 1, 2]),
+        after=st.sampled_from([None, None, 0, 4]),
+        node=st.sampled_from(NODES),
+    )
+    def send(
+        self, cv: str, by: By, key: str, note: bool, fence: Any, after: Any, node: str
+    ) -> None:
+        visibility: c.Visibility = "agents" if note else "all"
+        mid = f"m{next(self.ids)}"
+        body = f"{cv} {note}"
+        key = f"send-{key}"
+        (outcome,) = self.run(
+            c.SendMessage(cv, mid, by, key, "text", body, visibility, "", fence, after), node=node
+        )
+        if isinstance(outcome, Done) and not outcome.dup and by.kind == "agent" and not note:
+            conversation = self.one.state.conversations[cv]
+            assert conversation.owner == by.id
+            assert fence in (None, conversation.fence)
+
+    @rule(by=agents, sid=st.integers(1, 2), capacity=st.integers(1, 3), node=st.sampled_from(NODES))
+    def come(self, by: By, sid: int, capacity: int, node: str) -> None:
+        boot = f"{node}-{self.boots[node]}"
+        skills = {"refund": 1} if capacity > 1 else {}
+        self.run(
+            c.OpenSession(f"{by.id}-{sid}", by, node, boot, skills, capacity),
+            c.SetStatus(by, by.id, "online"),
+            node=node,
+        )
+
+    @rule(by=agents, sid=st.integers(1, 2), logout=st.booleans())
+    def go(self, by: By, sid: int, logout: bool) -> None:
+        name = f"{by.id}-{sid}"
+        session = self.one.state.sessions.get(name)
+        if logout or session is None:
+            self.run(c.CloseSession(name))
+        else:
+            self.run(c.LoseSession(name, session.node, session.boot))
+
+    @rule(
+        by=st.sampled_from((*AGENTS, SUE)),
+        agent=agents,
+        status=st.sampled_from(["online", "online", "away", "busy", "offline", "transfer_only"]),
+    )
+    def set_status(self, by: By, agent: By, status: Any) -> None:
+        self.run(c.SetStatus(by, agent.id, status))
+
+    @rule(cv=cvs, by=people, key=keys, to=st.sampled_from((*QUEUES, "bob", "li", "nobody")))
+    def transfer(self, cv: str, by: By, key: str, to: str) -> None:
+        to_queue = to if to in QUEUES else ""
+        to_agent = "" if to_queue else to
+        key = f"transfer-{key}"
+        self.run(c.TransferConversation(cv, by, key, to_agent, to_queue, "note" * len(cv)))
+
+    @rule(cv=cvs, by=people, key=keys)
+    def close(self, cv: str, by: By, key: str) -> None:
+        self.run(c.CloseConversation(cv, by, f"close-{key}"))
+
+    # -- what the leader does
+
+    @rule(cv=cvs, queue=st.sampled_from(QUEUES), priority=st.integers(0, 2), skill=st.booleans())
+    def route(self, cv: str, queue: str, priority: int, skill: bool) -> None:
+        skills = ("refund",) if skill else ()
+        self.run(c.RouteConversation(cv, queue, priority, "r", 1, skills))
+
+    @rule(cv=cvs, agent=agents)
+    def offer_anything(self, cv: str, agent: By) -> None:
+        self.run(c.MakeOffer(f"o{next(self.ids)}", cv, agent.id, 20_000))
+
+    @rule(count=st.integers(1, 3))
+    def offer_as_the_dispatcher_would(self, count: int) -> None:
+        """From the indexes alone: what they name as free and waiting is never refused."""
+        for _ in range(count):
+            state = self.one.state
+            waiting = [item for queue in state.waiting.values() for item in queue]
+            for _, _, cv in sorted(waiting):
+                conversation = state.conversations[cv]
+                free = [
+                    name
+                    for _, name in state.free
+                    if conversation.target in ("", name)
+                    and set(conversation.skills) <= state.agents[name].skills.keys()
+                ]
+                if free:
+                    (outcome,) = self.run(c.MakeOffer(f"o{next(self.ids)}", cv, free[0], 20_000))
+                    assert isinstance(outcome, Done)
+                    break
+
+    @rule(data=st.data(), accept=st.booleans(), key=keys)
+    def answer(self, data: st.DataObject, accept: bool, key: str) -> None:
+        if self.pending:
+            oid = data.draw(st.sampled_from(sorted(self.pending)))
+            by = By("agent", self.one.state.offers[oid].agent)
+            key = f"accept-{oid}-{key}"
+            command = c.AcceptOffer(oid, by, key) if accept else c.DeclineOffer(oid, by)
+            (outcome,) = self.run(command)
+            assert isinstance(outcome, Done)
+
+    @rule(data=st.data(), wait_ms=waits_ms)
+    def race(self, data: st.DataObject, wait_ms: int) -> None:
+        """An acceptance and the expiry of the same offer, in one moment, either way round."""
+        if self.pending:
+            oid = data.draw(st.sampled_from(sorted(self.pending)))
+            by = By("agent", self.one.state.offers[oid].agent)
+            both: list[Command] = [c.AcceptOffer(oid, by, f"race-{oid}"), c.ExpireOffer(oid)]
+            self.now_ms += wait_ms
+            self.run(*data.draw(st.permutations(both)))
+            assert oid not in self.pending
+
+    @rule(wait_ms=waits_ms)
+    def expire_what_is_due(self, wait_ms: int) -> None:
+        self.now_ms += wait_ms
+        state = self.one.state
+        due: list[Command] = [
+            c.ExpireOffer(oid) for at_ms, oid in state.deadlines if at_ms <= self.now_ms
+        ]
+        due += [
+            c.ExpireSession(sid)
+            for at_ms, sid in state.lost
+            if at_ms + limits.SESSION_GRACE_MS <= self.now_ms
+        ]
+        for command in due:
+            self.run(command)
+        assert state.deadlines.first is None or state.deadlines.first[0] > self.now_ms
+
+    @rule(node=st.sampled_from(NODES), kill=st.booleans())
+    def lose_or_restart(self, node: str, kill: bool) -> None:
+        if kill:
+            other = NODES[1 - NODES.index(node)]
+            self.run(c.LoseNode(node, f"{node}-{self.boots[node]}"), node=other)
+        else:
+            self.boots[node] += 1
+            self.numbers[node] = itertools.count(1)
+            self.run(c.BootNode(node, f"{node}-{self.boots[node]}", ""), node=node)
+
+    @rule(days=st.sampled_from([0, 1, 8]))
+    def forget(self, days: int) -> None:
+        self.now_ms += days * 24 * 3600 * 1000
+        if days:
+            self.messages.clear()  # the keys are forgotten; what follows is new
+        self.run(c.PurgeConversations(CVS))
+
+    @rule(text=st.sampled_from("ab"), expected=st.sampled_from([None, 0, 1, 2]))
+    def apply_rules(self, text: str, expected: int | None) -> None:
+        self.run(c.ApplyRules(OPS, {"main.toml": text}, {"vip": 20_000}, expected))
+
+    # -- what the network and the disk do
+
+    @rule(data=st.data())
+    def deliver_again(self, data: st.DataObject) -> None:
+        """A batch comes a second time: the index moves, nothing else."""
+        payload = data.draw(st.sampled_from(self.sent))
+        before = snapshot.digest(self.one.state)
+        index = self.one.state.applied_index
+        now_ms = self.one.state.now_ms
+        self.apply(payload)
+        assert self.one.state.now_ms == now_ms
+        after = self.one.state.frozen_copy()
+        after.applied_index = index
+        after.now_ms = now_ms
+        assert snapshot.digest(after) == before
+
+    @rule(payload=st.binary(max_size=30))
+    def deliver_rubbish(self, payload: bytes) -> None:
+        assert self.apply(payload) == []
+
+    @rule()
+    def restore(self) -> None:
+        copy = self.one.state.frozen_copy()
+        self.third = Machine(snapshot.load(snapshot.dump(copy)))
+
+    # -- what holds
+
+    @invariant()
+    def all_is_sound(self) -> None:
+        invariants.check(self.one.state)
+
+    @invariant()
+    def all_are_the_same(self) -> None:
+        wanted = snapshot.digest(self.one.state)
+        assert snapshot.digest(self.two.state) == wanted
+        assert snapshot.digest(self.third.state) == wanted
+
+    @invariant()
+    def lifecycles_are_followed(self) -> None:
+        for cv, conversation in self.one.state.conversations.items():
+            before = self.states.get(cv, "new")
+            assert conversation.state in _reachable(before), (before, conversation.state)
+            self.states[cv] = conversation.state
+            assert conversation.seq == self.seqs[cv]
+            assert conversation.fence == self.fences.get(cv, 0)
+        assert self.pending == self.one.state.offers.keys()
+
+
+def _reachable(state: Any) -> set[Any]:
+    """An entry may hold several steps."""
+    found = {state}
+    todo = [state]
+    while todo:
+        todo += [new for new in CONVERSATION_NEXT[todo.pop()] if new not in found]
+        found.update(todo)
+    return found
+
+
+TestDesks = Desks.TestCase
+TestDesks.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
