@@ -26,7 +26,10 @@ from dataclasses import dataclass, field
 from cluster.raft.messages import PreVote
 from cluster.raft.pysyncobj_core import Chance
 
-HASTY_MAX = 4
+HASTY_MAX = 8
+
+Rank = tuple[int, int, str]
+"""Last term, last index, node id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +64,29 @@ class Elections:
     """The term that pre-votes are being asked for; 0 when none are."""
     _granted: set[str] = field(default_factory=set)
     _hasty: int = 0
+    _lost: str = ""
+    """The leader whose link broke, and until when what comes from it was sent before that."""
+    _lost_until_s: float = 0.0
 
     def rearm(self, now_s: float) -> None:
         """Wait a fresh election timeout, from now."""
         spread = self.timing.election_max_s - self.timing.election_min_s
         self.deadline_s = now_s + self.timing.election_min_s + spread * self.rng.random()
 
-    def leader_heard(self, now_s: float) -> None:
+    def leader_heard(self, leader: str, now_s: float) -> None:
         """The leader of the current term spoke."""
+        if leader == self._lost and now_s < self._lost_until_s:
+            return
+        self._lost = ""
         self.heard_s = now_s
         self._asked_term = 0
         self._hasty = 0
         self.rearm(now_s)
 
-    def leader_lost(self, now_s: float) -> None:
+    def leader_lost(self, leader: str, now_s: float) -> None:
         """The link to the leader broke: its lease is void, and this node hurries."""
+        self._lost = leader
+        self._lost_until_s = now_s + self.timing.heartbeat_s
         self.heard_s = float("-inf")
         self._hasty = HASTY_MAX
         self.deadline_s = min(self.deadline_s, now_s + self._moment())
@@ -92,9 +103,7 @@ class Elections:
         self.rearm(now_s)
         if not self.others or "pre_vote" in self.off:
             return True
-        if self._hasty:
-            self._hasty -= 1
-            self.deadline_s = now_s + self.timing.heartbeat_s + self._moment()
+        self._hurry(now_s)
         self._asked_term = term
         self._granted = set()
         self.pre_votes_total += 1
@@ -109,6 +118,30 @@ class Elections:
             return False
         self._asked_term = 0
         return True
+
+    def campaigns(self, now_s: float) -> None:
+        """This node stands: wait for votes."""
+        self.rearm(now_s)
+        self._hurry(now_s)
+
+    def yields_to(self, term: int, theirs: Rank, mine: Rank, now_s: float) -> bool:
+        """Whether another node's candidacy goes before one's own of the same moment.
+
+        All who lost the same leader hurry at once, and would split the votes.  So among them
+        the higher rank goes first, and the others wait a little.  Only while they hurry: in
+        the long run a node that cannot win must not stand in anyone's way.
+        """
+        if self._hasty and term == self._asked_term and mine > theirs:
+            return False
+        if self._hasty:
+            self._asked_term = 0
+            self._hurry(now_s)
+        return True
+
+    def _hurry(self, now_s: float) -> None:
+        if self._hasty:
+            self._hasty -= 1
+            self.deadline_s = now_s + self.timing.heartbeat_s + self._moment()
 
     def _moment(self) -> float:
         return self.timing.heartbeat_s * self.rng.random()

@@ -35,29 +35,18 @@ from cluster.raft.compaction import (
     Compaction,
     Every,
 )
+from cluster.raft.dispatch import make_handlers
 from cluster.raft.election import Elections, Timing
 from cluster.raft.following import Following
+from cluster.raft.guard import RULES
 from cluster.raft.leading import Leading
 from cluster.raft.messages import (
     CHUNK_BYTES_MAX,
     COMMAND,
     PAYLOAD_BYTES_MAX,
-    AppendAck,
-    AppendEntries,
-    Message,
-    NewerTerm,
     PeerError,
-    PreVote,
-    PreVoteRequest,
-    ReadAck,
-    ReadAnswer,
-    ReadProbe,
     ReadRequest,
-    SnapshotAck,
-    SnapshotChunk,
-    TimeoutNow,
     Vote,
-    VoteRequest,
     parse,
     to_wire,
 )
@@ -104,6 +93,7 @@ class Engine:
         """
         self._voters = tuple(sorted(voters))
         assert node_id in self._voters
+        assert off <= RULES
         timing = timing or Timing()
         others = tuple(voter for voter in self._voters if voter != node_id)
         newest = snapshots.latest()
@@ -136,6 +126,9 @@ class Engine:
         self._quorum_s = now_s
         self._peer_errors = 0
         self._led = False
+        self._handlers = make_handlers(
+            self._leading, self._following, self._voting, self._forwarded
+        )
         elections.deadline_s = now_s
         if others:
             elections.rearm(now_s)
@@ -145,19 +138,20 @@ class Engine:
     def deliver(self, source: str, message: object) -> None:
         """Take one message of a peer, as msgpack made it.
 
-        Raises `PeerError` when the peer is no voter or what it says cannot be; then nothing
-        was changed by it.
+        Raises `PeerError` when the peer is no voter or what it says cannot be; log, term and
+        vote are then as they were.
         """
         try:
             if source not in self._heard_s:
                 raise PeerError(f"{source} is no voter of this cluster")
             parsed = parse(message)
             self._heard_s[source] = self._parts.clock()
-            self._dispatch(source, parsed)
+            self._handlers[type(parsed)](source, parsed)
         except PeerError:
             self._peer_errors += 1
             raise
-        self._note_role()
+        finally:
+            self._note_role()
 
     def propose(self, payload: bytes) -> tuple[int, int] | None:
         """Return the (term, index) that the entry will have; None when it cannot be taken.
@@ -264,7 +258,8 @@ class Engine:
         """Return, once per snapshot, what to save: the state right after `take_committed`.
 
         The caller copies its state at once, saves it in a thread and then calls
-        `snapshot_saved` or `snapshot_failed`.
+        `snapshot_saved`, or `snapshot_failed`: also when the store raised `SnapshotRefused`,
+        because a newer snapshot came from the leader meanwhile.
         """
         now_s = self._parts.clock()
         if self._committed or self._leading.is_sending_snapshot(now_s):
@@ -315,7 +310,7 @@ class Engine:
             last_index=parts.journal.last_index,
             first_index=parts.journal.base_index + 1,
             snapshot_index=self._compaction.snapshot_index,
-            quorum_contact_age_s=self._quorum_age_s(),
+            quorum_contact_age_s=self.quorum_age_s(),
             contact_age_s=self.contact_age_s(),
             match_index={peer: parts.core.match_index(peer) for peer in followers},
             paused=tuple(peer for peer, follower in followers.items() if follower.paused),
@@ -324,7 +319,8 @@ class Engine:
             reads_waiting=len(self._forwarded) + (len(leadership.reads) if leadership else 0),
         )
 
-    def _quorum_age_s(self) -> float:
+    def quorum_age_s(self) -> float:
+        """Return how long no majority followed this leader, or this node heard no leader."""
         now_s = self._parts.clock()
         leadership = self._leading.current
         if leadership is not None:
@@ -334,37 +330,6 @@ class Engine:
         return now_s - self._quorum_s
 
     # -- inside
-
-    def _dispatch(self, source: str, message: Message) -> None:
-        match message:
-            case AppendEntries():
-                self._following.on_append(source, message)
-            case AppendAck():
-                self._leading.on_append_ack(source, message)
-            case SnapshotChunk():
-                self._following.on_chunk(source, message)
-            case SnapshotAck():
-                self._leading.on_snapshot_ack(source, message)
-            case ReadProbe():
-                self._following.on_read_probe(source, message)
-            case ReadAck():
-                self._leading.on_read_ack(source, message)
-            case ReadRequest():
-                self._leading.on_read_request(source, message)
-            case ReadAnswer():
-                self._forwarded.answer(message.number, message.index)
-            case PreVoteRequest():
-                self._voting.on_pre_vote_request(source, message)
-            case PreVote():
-                self._voting.on_pre_vote(source, message)
-            case VoteRequest():
-                self._voting.on_vote_request(source, message)
-            case Vote():
-                self._voting.on_vote(source, message)
-            case NewerTerm():
-                self._voting.on_newer_term(source, message)
-            case TimeoutNow():
-                self._voting.on_timeout_now(source, message)
 
     def _on_core_send(self, peer: str, message: dict[str, Any]) -> None:
         """Send, in our form, what PySyncObj wants `peer` to have."""

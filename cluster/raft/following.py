@@ -83,10 +83,11 @@ class Following:
         offset, complete = self._receiver.accept(source, chunk)
         if complete is not None:
             try:
-                self._on_install(complete.install())
+                meta = complete.install()
             except (CorruptSnapshot, ForeignLog, SnapshotRefused):
                 offset = 0  # damaged on the way: from the start
             else:
+                self._on_install(meta)
                 self._ack_snapshot(source, chunk)
                 return
         parts.promise(source, SnapshotAck(parts.core.term, chunk.request, chunk.index, offset))
@@ -96,7 +97,7 @@ class Following:
         if message.term < parts.core.term:
             self._object(source)
         elif message.term == parts.core.term and parts.core.leader == source:
-            parts.elections.leader_heard(parts.clock())
+            parts.elections.leader_heard(source, parts.clock())
             parts.promise(source, ReadAck(message.term, message.request))
 
     def _follow(self, source: str, term: int) -> bool:
@@ -107,7 +108,7 @@ class Following:
             return False
         if term == core.term and core.leader not in (None, source):
             raise PeerError(f"term {term} is led by {core.leader} already")
-        self._parts.elections.leader_heard(self._parts.clock())
+        self._parts.elections.leader_heard(source, self._parts.clock())
         return True
 
     def _object(self, source: str) -> None:

@@ -110,13 +110,9 @@ class Leading:
             self._parts.core.pause(peer)
 
     def _keep_up(self, leadership: Leadership, peer: str, follower: Follower, now_s: float) -> None:
-        """Send a paused follower its heartbeats; go on once it answered."""
+        """Send a paused follower its heartbeats: their answers say how far it came."""
         core, journal = self._parts.core, self._parts.journal
-        if not follower.full:
-            follower.paused = False
-            core.resume(peer)
-            core.hurry()
-        elif now_s >= follower.heartbeat_due_s:
+        if now_s >= follower.heartbeat_due_s:
             follower.heartbeat_due_s = now_s + self._parts.timing.heartbeat_s
             prev_index = max(core.match_index(peer), journal.base_index)
             prev_term = journal.term_at(prev_index)
@@ -178,7 +174,7 @@ class Leading:
             last_index=self._parts.journal.last_index,
             off=self._parts.off,
         )
-        follower.answered(ack.request, self._parts.clock())
+        self._heard(source, follower, ack.request)
         if admitted is None:
             self._alive(source)
             return
@@ -225,9 +221,17 @@ class Leading:
         follower = leadership.followers[source]
         answers = follower.answers
         answers.answered_request = max(answers.answered_request, request)
-        follower.answered(request, self._parts.clock())
+        self._heard(source, follower, request)
         self._alive(source)
         return follower
+
+    def _heard(self, source: str, follower: Follower, request: int) -> None:
+        """Note an answer; send on to a follower that was full until now."""
+        follower.answered(request, self._parts.clock())
+        if follower.paused and not follower.full:
+            follower.paused = False
+            self._parts.core.resume(source)
+            self._parts.core.hurry()
 
     def _alive(self, source: str) -> None:
         """Let PySyncObj's check-quorum know, and nothing else."""

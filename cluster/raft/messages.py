@@ -16,7 +16,7 @@ Indices count from 1; index 1 is empty and everybody's, so the first real entry 
 Source: Raft thesis (Ongaro 2014), figure 3.1, sections 3.10, 6.4, 7, 9.6.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -159,6 +159,10 @@ Message = (
     | TimeoutNow
 )
 
+_KINDS: dict[str, type[Message]] = {
+    str(kind.__struct_config__.tag): kind for kind in get_args(Message)
+}
+
 
 def to_wire(message: Message) -> dict[str, Any]:
     """Return the message as plain values that msgpack can carry."""
@@ -168,12 +172,19 @@ def to_wire(message: Message) -> dict[str, Any]:
 
 def parse(wire: object) -> Message:
     """Return the typed message.  Raises `PeerError` naming the field that does not fit."""
+    kind = wire.get("type") if isinstance(wire, dict) else None
+    known = _KINDS.get(kind) if isinstance(kind, str) else None
+    if known is None:
+        raise PeerError(f"a message of unknown kind - at `$.type`: {str(kind)[:40]!r}")
     try:
-        message: Message = msgspec.convert(wire, Message, builtin_types=(bytes,))
+        # One struct at a time: for a union msgspec would put its tables together each time.
+        message: Message = msgspec.convert(wire, known, builtin_types=(bytes,))
     except msgspec.ValidationError as error:
         raise PeerError(str(error)) from None
     if isinstance(message, AppendEntries):
         _check_entries(message)
+    elif isinstance(message, SnapshotChunk) and message.index_term > message.term:
+        raise PeerError(f"index_term {message.index_term} is above term {message.term}")
     return message
 
 

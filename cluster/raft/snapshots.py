@@ -52,6 +52,7 @@ class SnapshotSender:
         self._progress_s = now_s
         self._sent = 0
         """The next offset to send."""
+        self._sent_max = 0
         self._acked = 0
         self._end: int | None = None
         """Size of the file, once its end was read."""
@@ -71,6 +72,7 @@ class SnapshotSender:
         done = len(data) < self._chunk_bytes
         offset = self._sent
         self._sent += len(data)
+        self._sent_max = max(self._sent_max, self._sent)
         if done:
             self._end = self._sent
         return self._chunk(term, request, offset, data, done=done)
@@ -86,11 +88,12 @@ class SnapshotSender:
         """
         if ack.index != self.meta.index or ack.request <= self._acks_above:
             return
-        if ack.offset > self._sent:
+        if ack.offset > self._sent_max:
             raise PeerError(f"offset {ack.offset} was never sent")
         self._acks_above = ack.request
         if ack.offset > self._acked:
             self._acked = ack.offset
+            self._sent = max(self._sent, ack.offset)
             self._progress_s = now_s
         elif self._sent > ack.offset or self._end is not None:
             self._acked = self._sent = ack.offset

@@ -46,10 +46,10 @@ class Voting:
         core, elections = self._parts.core, self._parts.elections
         lost, self._lost = self._lost, set()
         if core.is_leader:
-            elections.leader_heard(now_s)
+            elections.leader_heard(self._parts.node_id, now_s)
             return
-        if core.leader in lost:
-            elections.leader_lost(now_s)
+        if core.leader is not None and core.leader in lost:
+            elections.leader_lost(core.leader, now_s)
         if not elections.due(now_s):
             return
         journal = self._parts.journal
@@ -97,16 +97,19 @@ class Voting:
 
     def _campaign(self) -> None:
         self._parts.core.campaign()
-        self._parts.elections.rearm(self._parts.clock())
+        self._parts.elections.campaigns(self._parts.clock())
 
     # -- this node as voter
 
     def on_pre_vote_request(self, source: str, message: PreVoteRequest) -> None:
-        core = self._parts.core
+        core, journal = self._parts.core, self._parts.journal
+        theirs = (message.last_term, message.last_index, source)
+        mine = (journal.last_term, journal.last_index, self._parts.node_id)
         granted = (
             message.term > core.term
-            and guard.is_up_to_date(self._parts.journal, message.last_index, message.last_term)
+            and guard.is_up_to_date(journal, message.last_index, message.last_term)
             and not self._has_leader()
+            and self._parts.elections.yields_to(message.term, theirs, mine, self._parts.clock())
         )
         self._parts.promise(source, PreVote(message.term, granted, core.term))
 

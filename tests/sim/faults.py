@@ -90,6 +90,8 @@ class Faults:
     def _cut_group(self) -> None:
         world = self._world
         names = world.names
+        if len(names) < 2:
+            return
         group = set(world.rng.sample(names, world.rng.randrange(1, len(names))))
         one_way = world.rng.random() < 0.3
         for a in names:
@@ -98,6 +100,8 @@ class Faults:
                     world.network.cuts.add((a, b))
 
     def _cut_link(self) -> None:
+        if len(self._world.names) < 2:
+            return
         a, b = self._world.rng.sample(self._world.names, 2)
         self._world.network.cuts.add((a, b))
         if self._world.rng.random() < 0.5:
@@ -105,6 +109,8 @@ class Faults:
 
     def _stall_link(self) -> None:
         world = self._world
+        if len(world.names) < 2:
+            return
         a, b = world.rng.sample(world.names, 2)
         world.network.stalls[a, b] = world.now_s + world.rng.uniform(0.2, 3.0)
 

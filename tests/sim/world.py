@@ -159,16 +159,20 @@ class World:
         """End a node; it starts again in a while."""
         self.counts["crashes"] += 1
         self.say(f"crash {name} power={power}")
-        node = self.up.pop(name, None)
-        self.busy.pop(name, None)
+        self.stop(name)
         self.disks[name].crash(power=power)
-        if node is not None:
-            node.waiting.clear()
         for other in self.names:
             if other in self.up and self.rng.random() < 0.5:
                 self.up[other].engine.peer_lost(name)
         delay_s = self.rng.choice((0.05, 0.5, 2.0)) if self.faulty else 0.05
         self.at(delay_s, f"start {name}", partial(self._start_if_down, name))
+
+    def stop(self, name: str) -> None:
+        """End a node's life, for good unless somebody starts it."""
+        node = self.up.pop(name, None)
+        self.busy.pop(name, None)
+        if node is not None:
+            node.waiting.clear()
 
     def _start_if_down(self, name: str) -> None:
         if name not in self.up:

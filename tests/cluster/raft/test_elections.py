@@ -1,0 +1,237 @@
+"""Holes 8 and 15, lost leaders and hand-overs: who may become leader, and when."""
+
+import pytest
+
+from cluster.raft.engine import PeerError
+from tests.cluster.raft.rig import TIMING, Rig, run
+
+
+def follow(rig: Rig, leader: str = "a", term: int = 1) -> None:
+    rig.append(leader, term, (1, 0), run(2, 3, term))
+    rig.sent.clear()
+
+
+def wait(rig: Rig, seconds: float, step_s: float = 0.02) -> None:
+    for _ in range(round(seconds / step_s)):
+        rig.turn(step_s)
+
+
+def test_a_node_that_nobody_answers_never_raises_its_term() -> None:
+    rig = Rig()
+    follow(rig)
+    wait(rig, 60)
+    assert rig.engine.term == 1
+    assert rig.kinds().count("pre_vote_request") > 100
+    assert "vote_request" not in rig.kinds()
+
+
+def test_without_pre_votes_a_deaf_node_raises_its_term_for_ever() -> None:
+    rig = Rig(off=["pre_vote"])
+    follow(rig)
+    wait(rig, 60)
+    assert rig.engine.term > 60
+
+
+@pytest.mark.parametrize("voters", ["ab", "abc", "abcd", "abcde"])
+def test_a_majority_of_pre_votes_and_of_votes_is_needed(voters: str) -> None:
+    rig = Rig(voters=voters)
+    needed = len(voters) // 2  # besides its own
+    rig.turn(1.0)
+    for count, voter in enumerate(rig.others[:needed], start=1):
+        rig.turn()
+        assert "vote_request" not in rig.kinds()
+        rig.deliver(voter, "pre_vote", 1, granted=True, current_term=0)
+        rig.deliver(voter, "pre_vote", 1, granted=True, current_term=0)  # twice is once
+        assert count <= needed
+    rig.turn()
+    assert rig.engine.term == 1
+    for voter in rig.others[:needed]:
+        assert not rig.engine.is_leader
+        rig.deliver(voter, "vote", 1)
+    assert rig.engine.is_leader
+
+
+def test_one_voter_is_counted_once() -> None:
+    for off, wins in (((), False), (("one_vote_per_voter",), True)):
+        rig = Rig(voters="abcde", off=off)
+        rig.turn(1.0)
+        for voter in "ac":
+            rig.deliver(voter, "pre_vote", 1, granted=True, current_term=0)
+        rig.turn()
+        rig.deliver("a", "vote", 1)
+        rig.deliver("a", "vote", 1)
+        assert rig.engine.is_leader is wins
+
+
+def test_who_hears_a_leader_grants_no_pre_vote_and_ignores_vote_requests() -> None:
+    rig = Rig()
+    follow(rig)
+    rig.turn(TIMING.election_min_s - 0.01)
+    rig.deliver("c", "pre_vote_request", 2, last_index=9, last_term=1)
+    rig.deliver("c", "vote_request", 2, last_index=9, last_term=1)
+    rig.turn()
+    assert rig.last("pre_vote") == {
+        "type": "pre_vote",
+        "term": 2,
+        "granted": False,
+        "current_term": 1,
+    }
+    assert rig.engine.term == 1
+    rig.turn(0.02)
+    rig.deliver("c", "pre_vote_request", 2, last_index=9, last_term=1)
+    rig.turn()
+    assert rig.last("pre_vote")["granted"]
+
+
+def test_without_the_lease_a_flapping_node_deposes_a_healthy_leader() -> None:
+    rig = Rig(off=["lease"])
+    follow(rig)
+    rig.deliver("c", "vote_request", 2, last_index=9, last_term=1)
+    assert rig.engine.term == 2
+
+
+def test_a_late_log_gets_no_pre_vote() -> None:
+    rig = Rig()
+    follow(rig)
+    rig.turn(0.31)
+    for last_index, last_term, granted in ((2, 1, False), (9, 0, False), (3, 1, True)):
+        rig.deliver("c", "pre_vote_request", 2, last_index=last_index, last_term=last_term)
+        rig.turn()
+        assert rig.last("pre_vote")["granted"] is granted
+
+
+def test_a_leader_of_a_term_that_is_over_is_told_so_and_steps_down() -> None:
+    rig = Rig()
+    follow(rig, term=7)
+    rig.append("c", 3, (1, 0), run(2, 4, 3))
+    assert rig.last("newer_term", "c")["term"] == 7
+    leader = Rig()
+    term = leader.lead()
+    leader.deliver("c", "newer_term", term + 6)
+    assert not leader.engine.is_leader
+    assert leader.engine.term == term + 6
+
+
+def test_without_the_reply_an_old_leader_is_left_in_the_dark() -> None:
+    rig = Rig(off=["newer_term"])
+    follow(rig, term=7)
+    rig.append("c", 3, (1, 0), run(2, 4, 3))
+    assert rig.kinds() == []
+
+
+def test_two_leaders_in_one_term_are_refused() -> None:
+    rig = Rig()
+    follow(rig)
+    with pytest.raises(PeerError, match="term 1 is led by a already"):
+        rig.append("c", 1, (1, 0), run(2, 4, 1))
+    leader = Rig()
+    term = leader.lead()
+    with pytest.raises(PeerError, match=f"term {term} is led by b already"):
+        leader.append("c", term, (1, 0), run(2, 4, term))
+    assert leader.engine.is_leader
+
+
+def test_a_leader_without_a_majority_steps_down_within_an_election_timeout() -> None:
+    rig = Rig(voters="abcde")
+    rig.lead(votes="ac")
+    for _ in range(100):
+        rig.ack("a")
+        rig.turn(0.02)
+        if not rig.engine.is_leader:
+            break
+    assert not rig.engine.is_leader  # a alone is no majority of five
+    assert rig.now_s - 101.0 <= TIMING.election_max_s + 0.05
+    assert rig.engine.leader is None
+
+
+def test_a_leader_that_is_answered_stays() -> None:
+    rig = Rig()
+    rig.lead()
+    for _ in range(100):
+        rig.ack("a")
+        rig.turn(0.02)
+    assert rig.engine.is_leader
+    assert rig.engine.status().quorum_contact_age_s < 0.05
+
+
+# -- a lost leader
+
+
+def test_a_broken_link_to_the_leader_starts_a_pre_vote_within_a_heartbeat() -> None:
+    rig = Rig()
+    follow(rig)
+    rig.turn(0.1)
+    rig.engine.peer_lost("a")
+    assert rig.engine.next_wakeup() <= 0.001
+    wait(rig, TIMING.heartbeat_s + 0.02, 0.005)
+    assert "pre_vote_request" in rig.kinds()
+    count = rig.kinds().count("pre_vote_request")
+    wait(rig, 3 * TIMING.heartbeat_s, 0.005)  # others may not have seen it yet: again, soon
+    assert rig.kinds().count("pre_vote_request") > count
+    assert rig.engine.term == 1
+
+
+def test_a_broken_link_to_the_leader_voids_its_lease() -> None:
+    rig = Rig()
+    follow(rig)
+    rig.engine.peer_lost("a")
+    rig.turn()
+    rig.deliver("c", "pre_vote_request", 2, last_index=9, last_term=1)
+    rig.turn()
+    assert rig.last("pre_vote", "c")["granted"]
+
+
+def test_a_broken_link_to_someone_else_changes_nothing() -> None:
+    rig = Rig()
+    follow(rig)
+    rig.engine.peer_lost("c")
+    wait(rig, 0.25)
+    assert rig.kinds() == []
+
+
+# -- hand-over
+
+
+def test_leadership_goes_to_a_voter_that_holds_everything() -> None:
+    rig = Rig()
+    term = rig.lead()
+    assert not rig.engine.transfer_leadership("c")  # it never answered
+    rig.commit_all("a")
+    rig.engine.propose(b"x")
+    rig.turn()
+    assert rig.engine.transfer_leadership()
+    assert rig.engine.propose(b"y") is None
+    rig.turn()
+    assert "timeout_now" not in rig.kinds()
+    rig.ack("a")
+    rig.turn()
+    assert rig.last("timeout_now", "a") == {"type": "timeout_now", "term": term}
+
+
+def test_a_hand_over_that_fails_ends() -> None:
+    rig = Rig()
+    rig.lead()
+    rig.commit_all("a")
+    assert rig.engine.transfer_leadership("a")
+    for _ in range(40):
+        rig.ack("a")
+        rig.turn(0.01)
+    assert rig.engine.is_leader
+    assert rig.engine.propose(b"y") is not None
+
+
+def test_who_is_handed_over_to_campaigns_at_once_past_the_lease() -> None:
+    rig = Rig()
+    follow(rig)
+    rig.deliver("c", "timeout_now", 1)  # not the leader
+    rig.turn()
+    assert rig.engine.term == 1
+    rig.deliver("a", "timeout_now", 1)
+    rig.turn()
+    request = rig.last("vote_request", "c")
+    assert (request["term"], request["transfer"]) == (2, True)
+    voter = Rig()
+    follow(voter)
+    voter.deliver("c", "vote_request", 2, last_index=9, last_term=1, transfer=True)
+    voter.turn()
+    assert voter.last("vote", "c")["term"] == 2

@@ -1,0 +1,155 @@
+"""What is under way to a follower has a limit; a snapshot arrives over any network."""
+
+import random
+
+from cluster.raft.engine import Install
+from cluster.raft.leadership import IN_FLIGHT_BYTES_MAX
+from cluster.raft.messages import PAYLOAD_BYTES_MAX
+from cluster.raft.snapshots import WINDOW_CHUNKS
+from tests.cluster.raft.rig import TIMING, Rig, Wire
+
+CHUNK = 1_000
+
+
+def entry_bytes(rig: Rig, to: str = "a") -> int:
+    return sum(
+        len(command)
+        for target, message in rig.sent
+        if target == to and message["type"] == "append_entries"
+        for command, _, _ in message["entries"]
+    )
+
+
+def test_a_follower_that_does_not_answer_gets_no_more_than_the_limit() -> None:
+    rig = Rig()
+    rig.lead()
+    for _ in range(40):
+        rig.engine.propose(bytes(PAYLOAD_BYTES_MAX))
+        rig.turn()
+        rig.ack("c")
+    assert entry_bytes(rig, "c") > 40 * PAYLOAD_BYTES_MAX
+    assert entry_bytes(rig) <= IN_FLIGHT_BYTES_MAX + 2 * PAYLOAD_BYTES_MAX
+    assert rig.engine.status().paused == ("a",)
+
+
+def test_a_follower_without_answers_still_gets_heartbeats_and_goes_on_when_it_answers() -> None:
+    rig = Rig()
+    rig.lead()
+    for _ in range(20):
+        rig.engine.propose(bytes(PAYLOAD_BYTES_MAX))
+        rig.turn()
+        rig.ack("c")
+    rig.sent.clear()
+    for _ in range(10):
+        rig.turn(TIMING.heartbeat_s * 1.1)
+        rig.ack("c")
+    heartbeats = [m for to, m in rig.sent if to == "a"]
+    assert len(heartbeats) >= 9
+    assert not any(message["entries"] for message in heartbeats)
+    while rig.engine.status().match_index["a"] < rig.engine.status().last_index:
+        message = rig.last("append_entries", "a")
+        end = message["prev_index"] + len(message["entries"])
+        rig.ack("a", next_index=max(end + 1, 2))
+        rig.sent.clear()
+        rig.turn(TIMING.heartbeat_s * 1.1)
+    rig.turn()
+    assert rig.engine.status().paused == ()
+
+
+def leader_with_snapshot(size: int) -> Rig:
+    rig = Rig(snapshot_every_entries=20, chunk_bytes=CHUNK)
+    rig.lead()
+    for number in range(60):
+        rig.engine.propose(b"%d" % number)
+        rig.turn()
+        rig.ack("c")
+    rig.turn()
+    meta = rig.engine.snapshot_wanted()
+    assert meta is not None
+    assert rig.engine.snapshot_wanted() is None
+    rig.engine.snapshot_saved(rig.store.save(meta, [random.Random(1).randbytes(size)]))
+    rig.turn()
+    rig.sent.clear()
+    rig.ack_reset("a")
+    rig.turn()
+    return rig
+
+
+def chunks(rig: Rig) -> list[Wire]:
+    return [m for to, m in rig.sent if to == "a" and m["type"] == "snapshot_chunk"]
+
+
+def test_no_more_than_a_window_of_a_snapshot_is_under_way() -> None:
+    rig = leader_with_snapshot(100 * CHUNK)
+    for _ in range(20):
+        rig.turn(TIMING.heartbeat_s * 1.1)
+        rig.ack("c")
+    sent = chunks(rig)
+    assert [m["offset"] for m in sent[:WINDOW_CHUNKS]] == [n * CHUNK for n in range(WINDOW_CHUNKS)]
+    questions = sent[WINDOW_CHUNKS:]
+    assert questions
+    assert all(message["data"] == b"" for message in questions)  # heartbeats, so to speak
+    assert len(questions) <= 21
+
+
+def test_while_a_snapshot_is_on_its_way_no_other_is_wanted() -> None:
+    rig = leader_with_snapshot(100 * CHUNK)
+    for number in range(60):
+        rig.engine.propose(b"%d" % number)
+        rig.turn()
+        rig.ack("c")
+    rig.turn()
+    assert rig.engine.snapshot_wanted() is None
+    for _ in range(60):
+        rig.turn(0.1)
+        rig.ack("c")
+    assert rig.engine.snapshot_wanted() is not None  # the transfer has stalled
+
+
+def transfer(seed: int, *, loss: float, doubling: float, reorder: bool) -> tuple[Rig, int]:
+    """Carry a snapshot over a bad network; return the follower and how many chunks it took."""
+    rng = random.Random(seed)
+    leader, follower = leader_with_snapshot(30 * CHUNK), Rig(voters="abc")
+    rename(follower, "a")
+    count = 0
+    wire: list[tuple[str, Wire]] = [("a", message) for message in chunks(leader)]
+    for _ in range(3_000):
+        if any(isinstance(item, Install) for item in follower.committed):
+            return follower, count
+        if reorder:
+            rng.shuffle(wire)
+        moving, wire = wire, []
+        for to, message in moving:
+            if rng.random() < loss:
+                continue
+            for _ in range(2 if rng.random() < doubling else 1):
+                target = follower if to == "a" else leader
+                source = "b" if to == "a" else "a"
+                count += message["type"] == "snapshot_chunk"
+                target.engine.deliver(source, message)
+        leader.ack("c")
+        wire += [(to, m) for to, m in leader.turn(0.02) if to == "a"]
+        wire += [(to, m) for to, m in follower.turn(0.02) if to == "b"]
+    raise AssertionError("the snapshot never arrived")
+
+
+def rename(rig: Rig, name: str) -> None:
+    """Start anew as another node, on a disk of its own."""
+    rig.me = name
+    rig.others = [voter for voter in rig.voters if voter != name]
+    rig.disk = type(rig.disk)(random.Random(9))
+    rig.boot()
+
+
+def test_a_snapshot_arrives_over_a_good_network_without_repeats() -> None:
+    follower, count = transfer(1, loss=0, doubling=0, reorder=False)
+    [install] = [item for item in follower.committed if isinstance(item, Install)]
+    assert b"".join(install.payload) == random.Random(1).randbytes(30 * CHUNK)
+    assert count < 45  # 31 chunks, and some questions
+
+
+def test_a_snapshot_arrives_over_a_network_that_loses_doubles_and_reorders() -> None:
+    for seed in range(10):
+        follower, _ = transfer(seed, loss=0.2, doubling=0.2, reorder=True)
+        [install] = [item for item in follower.committed if isinstance(item, Install)]
+        assert b"".join(install.payload) == random.Random(1).randbytes(30 * CHUNK)
