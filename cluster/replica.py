@@ -121,7 +121,6 @@ class Replica:
         self._whisper_watchers: list[Callable[[str, bytes], None]] = []
         self._standing: Standing = "starting"
         self._why = "no leader found yet"
-        self._leader_seen_s = time.monotonic()
         self._leadership = ("", -1)
         self._caught_up = False
         self._catching_up = False
@@ -270,7 +269,7 @@ class Replica:
             standing=self._standing,
             why=self._why,
             role=raft.role,
-            leader=raft.leader or "",
+            leader=self._leader or "",
             term=raft.term,
             commit_index=raft.commit_index,
             applied_index=self._applied_index,
@@ -292,6 +291,13 @@ class Replica:
             snapshot_index=raft.snapshot_index,
             pending=len(self._proposals),
         )
+
+    @property
+    def _leader(self) -> str | None:
+        """Who leads, as far as that was heard lately; Raft itself remembers for ever."""
+        if self._engine.quorum_age_s() > self._settings.fence_s:
+            return None
+        return self._engine.leader
 
     def wal_statistics(self) -> LogStatistics:
         """Return the log's own figures."""
@@ -382,7 +388,7 @@ class Replica:
     def _propose(self) -> None:
         """Put what waits into the log, or on its way to the leader."""
         now_s = time.monotonic()
-        leader = self._engine.leader
+        leader = self._leader
         leadership = (leader or "", self._engine.term)
         if leadership != self._leadership:
             self._leadership = leadership
@@ -501,9 +507,8 @@ class Replica:
 
     def _judge(self) -> None:
         """Say whether this node may serve; see `Standing`."""
-        now_s = time.monotonic()
-        if self._engine.leader is not None:
-            self._leader_seen_s = now_s
+        silent_s = self._engine.quorum_age_s()
+        if self._leader is not None:
             if self._caught_up:
                 self._set_standing("serving", "")
                 return
@@ -513,7 +518,6 @@ class Replica:
                 self._barriers.append(self._on_caught_up)
                 self._wake.set()
             return
-        silent_s = now_s - self._leader_seen_s
         if silent_s > self._settings.fence_s and self._standing != "starting":
             self._caught_up = False
             self._set_standing(

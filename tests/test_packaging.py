@@ -28,7 +28,9 @@ def test_every_locked_requirement_has_a_hash_and_no_index() -> None:
     for name in ("requirements.txt", "requirements-dev.txt"):
         text = (ROOT / name).read_text()
         assert "://" not in text, f"{name} names a host"
-        for block in re.findall(r"^[a-z0-9._-]+==.*(?:\n    .*)*", text, re.MULTILINE | re.IGNORECASE):
+        for block in re.findall(
+            r"^[a-z0-9._-]+==.*(?:\n    .*)*", text, re.MULTILINE | re.IGNORECASE
+        ):
             assert "--hash=sha256:" in block, block.splitlines()[0]
 
 

@@ -94,7 +94,7 @@ def wait_until_serving(data: Path) -> None:
     while time.monotonic() < deadline:
         said = run("cluster", "status", "--json", data=data)
         if said.returncode == 0:
-            nodes = json.loads(said.stdout)["nodes"]
+            nodes = json.loads(said.stdout)
             if len(nodes) == 3 and all(node.get("standing") == "serving" for node in nodes):
                 return
         time.sleep(0.3)

@@ -10,7 +10,7 @@ import typer
 
 from node import __version__
 from node.cli import agent, cluster, demo, replay, rules, say, serve, token, wal
-from node.cli.problem import Problem
+from node.cli.problem import explain
 
 _HELP = """One customer-service desk, run as a cluster of identical nodes.
 
@@ -62,11 +62,14 @@ def run_app(arguments: list[str]) -> int:
     """Run the command in `arguments`; return its exit code."""
     try:
         _make()(args=arguments, prog_name="unidesk")
-    except Problem as problem:
-        print(f"unidesk: {problem}", file=sys.stderr)
-        return problem.code
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        problem = explain(error)
+        if problem is None:
+            raise  # a fault of ours: whoever mends it needs to see where
+        print(f"unidesk: {problem}", file=sys.stderr)
+        return problem.code
     return 0

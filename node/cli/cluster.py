@@ -112,13 +112,16 @@ def _table(found: "dict[str, NodeStatus | None]") -> Any:
 
     columns = ("node", "standing", "role", "term", "applied", "behind", "conversations",
                "agents", "connections", "pid", "address", "")  # fmt: skip
-    most = max((one.commit_index for one in found.values() if one is not None), default=0)
-    return table(columns, [_row(url, one, most) for url, one in found.items()])
+    answered = [one for one in found.values() if one is not None]
+    most = max((one.commit_index for one in answered), default=0)
+    names = {str(row.get("url")): str(row.get("id")) for one in answered for row in one.nodes}
+    rows = [_row(url, one, most, names.get(url, "?")) for url, one in found.items()]
+    return table(columns, rows)
 
 
-def _row(url: str, one: "NodeStatus | None", most: int) -> tuple[str, ...]:
+def _row(url: str, one: "NodeStatus | None", most: int, name: str) -> tuple[str, ...]:
     if one is None:
-        return ("?", "no answer", *[""] * 8, url, "")
+        return (name, "no answer", *[""] * 8, url, "")
     counts = (one.counts.get(what, 0) for what in ("conversations", "agents", "connections"))
     return (
         one.node,

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from node.replay.run import Progress
 
 CONCURRENCY_MAX = 2_000
+KILLING_PACE = "200ms"
 
 
 def replay(
@@ -30,7 +31,9 @@ def replay(
         str, typer.Option(help="Kill the leader's process so long after each recovery: 5s.")
     ] = "",
     nodes: Annotated[int, typer.Option(help="Nodes of the cluster.", min=1, max=9)] = 3,
-    pace: Annotated[str, typer.Option(help="Pause before each turn: 50ms.")] = "0s",
+    pace: Annotated[
+        str, typer.Option(help="Pause before each turn; 200ms when leaders are killed, else none.")
+    ] = "",
     data: Annotated[
         Path | None, typer.Option(help="Folder for the cluster; a temporary one without.")
     ] = None,
@@ -65,7 +68,8 @@ def replay(
         concurrency=concurrency,
         nodes=nodes,
         kill_leader_every_s=seconds(kill_leader_every) if kill_leader_every else None,
-        pace_s=seconds(pace),
+        # Without a pause a few hundred dialogues are over before the first leader dies.
+        pace_s=seconds(pace or (KILLING_PACE if kill_leader_every else "0s")),
         seed=seed,
     )
 

@@ -96,7 +96,8 @@ class Seat(ABC):
                     self._welcome(push)
                     await self.on_push(push)
                 case Bye():
-                    self.say("leaving", node=self.node, reason=push.reason)
+                    if client.welcome is not None:  # else it was never our node
+                        self.say("leaving", node=self.node, reason=push.reason)
                 case Gap():
                     self.say("gap")
                 case Ev():

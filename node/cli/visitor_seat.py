@@ -18,6 +18,7 @@ class VisitorSeat(Seat):
         self._visitor = visitor
         self._tags = tags
         self._cv = ""
+        self._queue: str | None = None
 
     def greet(self) -> None:
         """Say how to begin."""
@@ -43,8 +44,10 @@ class VisitorSeat(Seat):
             case "opened":
                 self._cv = event.cv
                 self.say("visitor.opened")
-            case "queued":
-                self.say("visitor.queued", queue=event.data.get("queue", ""))
+            case "queued" if event.data.get("queue") != self._queue:
+                # Every offer that lapses queues it again: news only when the queue is another.
+                self._queue = event.data.get("queue")
+                self.say("visitor.queued", queue=self._queue or "")
             case "assigned":
                 by = event.by
                 name = by.name if by is not None and by.kind == "agent" else ""
@@ -54,6 +57,7 @@ class VisitorSeat(Seat):
             case "msg":
                 self.say("said", who=self._name(event), text=body_text(event))
             case "closed":
+                self._queue = None
                 self._cv = "" if self._cv == event.cv else self._cv
                 self.say("closed")
 

@@ -5,6 +5,7 @@ RequestFailed   one request was refused, or not answered before its deadline
 Lost            one connection is over; the client goes on at another node by itself
 """
 
+import os
 from typing import Any
 
 from node.protocol.codes import Close
@@ -42,3 +43,16 @@ class Lost(Exception):
         self.code = code
         """The close code, when the server said one."""
         super().__init__(reason)
+
+
+def plainly(error: BaseException) -> str:
+    """Return what went wrong without the names of Python's classes."""
+    causes: list[BaseException] = [error]
+    while causes[-1].__cause__ is not None and len(causes) < 8:
+        causes.append(causes[-1].__cause__)
+    for cause in reversed(causes):
+        if isinstance(cause, BaseExceptionGroup) and cause.exceptions:
+            return plainly(cause.exceptions[0])
+        if isinstance(cause, OSError) and cause.errno:
+            return os.strerror(cause.errno).lower()
+    return str(error) or type(error).__name__

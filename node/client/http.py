@@ -9,6 +9,7 @@ import h11
 import trio
 
 from node.client.address import Address
+from node.client.failures import plainly
 
 BODY_BYTES_MAX = 4 * 1024 * 1024
 
@@ -38,8 +39,7 @@ async def get(address: Address, target: str, *, timeout_s: float) -> Answer:
     except trio.TooSlowError:
         raise Unreachable(f"{address.authority}: no answer within {timeout_s:g} s") from None
     except (OSError, trio.BrokenResourceError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise Unreachable(f"{address.authority}: {reason or 'connection lost'}") from None
+        raise Unreachable(f"{address.authority}: {plainly(error)}") from None
     except h11.ProtocolError as error:
         raise Unreachable(f"{address.authority}: not HTTP: {error}") from None
 

@@ -25,7 +25,7 @@ from wsproto.events import (
 from wsproto.utilities import ProtocolError
 
 from node.client.address import Address
-from node.client.failures import Lost
+from node.client.failures import Lost, plainly
 
 RECEIVE_BYTES = 64 * 1024
 MESSAGE_BYTES_MAX = 1024 * 1024
@@ -55,7 +55,7 @@ class WebSocket:
         try:
             stream = await trio.open_tcp_stream(address.host, address.port)
         except OSError as error:
-            raise Lost(f"{address.authority}: {_plainly(error)}") from None
+            raise Lost(f"{address.authority}: {plainly(error)}") from None
         socket = cls(stream, text=text)
         try:
             await socket._upgrade(address, subprotocol)
@@ -121,7 +121,7 @@ class WebSocket:
         try:
             data = await self._stream.receive_some(RECEIVE_BYTES)
         except _BROKEN as error:
-            raise (self._ended or Lost(_plainly(error))) from None
+            raise (self._ended or Lost(plainly(error))) from None
         if not data:
             raise Lost("the node closed the socket without a word")
         self.heard_at = trio.current_time()
@@ -167,7 +167,7 @@ class WebSocket:
             await self._stream.send_all(self._protocol.send(request))
             answer = await self._receive_answer()
         except _BROKEN as error:
-            raise Lost(f"{address.authority}: {_plainly(error)}") from None
+            raise Lost(f"{address.authority}: {plainly(error)}") from None
         except ProtocolError as error:
             raise Lost(f"{address.authority}: not a WebSocket: {error}") from None
         if isinstance(answer, RejectConnection):
@@ -189,16 +189,3 @@ class WebSocket:
                     return event
             if not data:
                 raise Lost("closed in the handshake")
-
-
-def _plainly(error: BaseException) -> str:
-    """Return what went wrong without the names of Python's classes."""
-    causes: list[BaseException] = [error]
-    while causes[-1].__cause__ is not None and len(causes) < 8:
-        causes.append(causes[-1].__cause__)
-    for cause in reversed(causes):
-        if isinstance(cause, BaseExceptionGroup) and cause.exceptions:
-            return _plainly(cause.exceptions[0])
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror.lower()
-    return str(error) or type(error).__name__

@@ -37,10 +37,9 @@ async def run_demo(folder: Path, *, seconds: float | None, live: bool) -> None:
     try:
         async with cluster:
             board.hints = hints(cluster, folder)
-            board.show_nodes(await cluster.status())
             if not live:
-                for hint in board.hints:
-                    _print_line(hint)
+                _print_line("\n".join(board.hints))
+            board.show_nodes(await cluster.status())
             with trio.move_on_after(seconds if seconds is not None else float("inf")):
                 await _live(cluster, board, live=live)
             _print_line("stopping …")
@@ -94,7 +93,6 @@ async def _watch(cluster: LocalCluster, board: Board) -> None:
     """Show the nodes; start again, after a while, whoever was killed."""
     down_since: dict[str, float] = {}
     while True:
-        board.show_nodes(await cluster.status())
         now = trio.current_time()
         for name in cluster.names:
             process = cluster.process(name)
@@ -107,6 +105,7 @@ async def _watch(cluster: LocalCluster, board: Board) -> None:
                 down_since.pop(name)
                 cluster.restart(name)
                 board.say(f"{name} starts again (pid {cluster.pid(name)})")
+        board.show_nodes(await cluster.status())
         await trio.sleep(WATCH_S)
 
 

@@ -52,11 +52,17 @@ PERMITTED: dict[str, frozenset[Role]] = {
 assert PERMITTED.keys() == OPS
 
 
+def has_opened(principal: Principal, conversation: Conversation) -> bool:
+    """Say whether `principal` opened it; a service is not the visitor of the same id."""
+    opener = (conversation.visitor_kind, conversation.visitor)
+    return opener == (principal.role, principal.id)
+
+
 def may_follow(principal: Principal, conversation: Conversation, state: State) -> bool:
     """Say whether `principal` may read the conversation, as far as `state` goes."""
     match principal.role:
         case "visitor":
-            return conversation.visitor == principal.id
+            return has_opened(principal, conversation)
         case "agent":
             if conversation.owner == principal.id:
                 return True
@@ -70,7 +76,7 @@ def may_signal(principal: Principal, conversation: Conversation) -> bool:
     """Say whether others may see that `principal` types or reads: not those who only watch."""
     match principal.role:
         case "visitor":
-            return conversation.visitor == principal.id
+            return has_opened(principal, conversation)
         case "agent":
             return conversation.owner == principal.id
         case role:

@@ -30,14 +30,14 @@ from node.auth import Verifier
 from node.config import Config
 from node.desk.context import Context, Health
 from node.desk.ephemeral import Ephemeral
-from node.desk.frames import Shared
+from node.desk.frames import Shared, encode_frame
 from node.desk.hub import Hub
 from node.desk.opening import PING_S, Opening
 from node.desk.operations import Operations
 from node.desk.pages import Pages
 from node.desk.presence import SWEEP_S, Presence
 from node.desk.requests import Requests
-from node.desk.session import NEVER, Phase, Session
+from node.desk.session import NEVER, Phase, Session, bye_push
 from node.desk.statistics import DeskStatistics
 from node.edge.application import ResponseFactory
 from node.edge.connection import Connection
@@ -126,7 +126,7 @@ class Desk:
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             self._timers = Timers(self._clock())
-            self._health, self._leader = self._context.health(), self._port.status().leader
+            self._note_status(self._port.status())
             unwatch = (
                 self._port.watch(self._on_applied),
                 self._port.watch_installs(self._hub.catch_up),
@@ -155,7 +155,7 @@ class Desk:
         return DeskStatistics(
             connections=len(self._sessions),
             sessions=self._hub.count_sessions(),
-            subscriptions=self._hub.count_subscriptions(),
+            subscriptions=self._hub.following.count(),
             in_flight=sum(session.in_flight for session in self._sessions),
             requests_total=dict(tally.requests),
             errors_total=dict(tally.errors),
@@ -234,6 +234,14 @@ class Desk:
         for request in requests:
             self._requests.handle(session, request)
 
+    def on_overflow(self, connection: Connection) -> bytes | None:
+        """Say why a client that reads too slowly is closed: it may come back and resume."""
+        session = connection.data
+        assert isinstance(session, Session)
+        self._context.tally.byes[int(Close.SLOW_CONSUMER)] += 1
+        bye = bye_push(Close.SLOW_CONSUMER, "more waits for you than a node keeps", [])
+        return encode_frame(session.codec, bye)
+
     def on_close(self, connection: Connection, code: int) -> None:
         """The client is gone."""
         session = connection.data
@@ -255,17 +263,18 @@ class Desk:
             self._evacuate(Close.INTERNAL, "internal error", GOODBYE_S)
 
     def _on_standing(self, status: ReplicaStatus) -> None:
-        self._tell_health()
+        self._note_status(status)
         closed = self._context.closed()
         if closed is not None:
             self._evacuate(*closed, GOODBYE_S)
 
-    def _tell_health(self) -> None:
-        """Push the cluster's health when it changed, and a new leader to those who work here."""
-        health, leader = self._context.health(), self._port.status().leader
+    def _note_status(self, status: ReplicaStatus) -> None:
+        """Push what changed to those who work here, and to all whether there is a quorum."""
+        self._context.status = status
+        health, leader = self._context.health(), status.leader
         if (health, leader) == (self._health, self._leader):
             return
-        told_all = health != self._health
+        told_all = health != self._health and "minority" in (health, self._health)
         self._health, self._leader = health, leader
         push = ClusterPush(state=health, leader=leader, nodes=list(self._context.nodes))
         shared = Shared(push, self._context.tally)
@@ -297,16 +306,16 @@ class Desk:
         assert self._timers is not None
         swept = self._clock()
         while True:
-            await trio.sleep(LAGGING_TICK_S if self._hub.lagging else TICK_S)
+            await trio.sleep(LAGGING_TICK_S if self._hub.following.lagging else TICK_S)
             now = self._clock()
             for session in self._timers.due(now):
                 self._look_at(session, now)
                 self._schedule(session)
-            self._hub.advance_lagging()
+            self._hub.following.advance_lagging()
             if now >= swept + SWEEP_S:
                 swept = now
                 self._presence.sweep()
-                self._tell_health()
+                self._note_status(self._port.status())
 
     def _look_at(self, session: Session, now: float) -> None:
         """Do what is due for one session."""

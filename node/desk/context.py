@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from cluster.ids import Ulids
-from cluster.port import Port, Standing, Unavailable
+from cluster.port import Port, ReplicaStatus, Standing, Unavailable
 from cluster.state.state import State
 from node.auth import Verifier
 from node.desk.session import Session
@@ -54,6 +54,11 @@ class Context:
     """See to it that the session is looked at when its next deadline comes."""
     tally: Tally = field(default_factory=Tally)
     draining: bool = False
+    status: ReplicaStatus = field(init=False)
+    """The replica's, as of the last change of standing or sweep."""
+
+    def __post_init__(self) -> None:
+        self.status = self.port.status()
 
     @property
     def state(self) -> State:
@@ -68,22 +73,20 @@ class Context:
         """Return why nobody is let in now, or None."""
         if self.draining:
             return Close.DRAIN, "this node is being stopped"
-        status = self.port.status()
-        goodbye = _GOODBYES.get(status.standing)
-        return None if goodbye is None else (goodbye, status.why or status.standing)
+        goodbye = _GOODBYES.get(self.status.standing)
+        return None if goodbye is None else (goodbye, self.status.why or self.status.standing)
 
     def others(self) -> list[NodeAddress]:
         """Return where else clients may go, the nodes that this one reaches first."""
-        peers = self.port.status().peers
+        peers = self.status.peers
         others = [node for node in self.nodes if node.id != self.port.node_id]
         return sorted(others, key=lambda node: not peers.get(node.id, {}).get("connected", False))
 
     def health(self) -> Health:
         """Return the cluster's health as seen from here."""
-        status = self.port.status()
-        if status.standing != "serving":
+        if self.status.standing != "serving":
             return "minority"
-        missing = any(not peer.get("connected", False) for peer in status.peers.values())
+        missing = any(not peer.get("connected", False) for peer in self.status.peers.values())
         return "degraded" if missing else "ok"
 
     def elsewhere(self) -> dict[str, Any]:

@@ -132,7 +132,7 @@ class Ephemeral:
         self._whisper(_encode(whisper))
 
     def _spread(self, whisper: Whisper, *, origin: Session | None) -> None:
-        followers = self._hub.followers(whisper.cv)
+        followers = self._hub.following.of(whisper.cv)
         if not followers:
             return
         to_agents, to_visitors = self._pushes(whisper)

@@ -5,12 +5,9 @@
                          AgentChanged    ──▶ the agent's sessions
                          RulesApplied    ──▶ supervisors and operators
 
-A subscription is a cursor into a conversation's events: the last `seq` that was sent.  What is
-at or below it is never sent again, what comes next is sent as it happens, and everything else -
-a resume, a jump - is read from the kept events, or answered by `gap`.  So each session is told
-every event once and in order, whatever the order in which events and subscriptions come.
-
-A long resume pauses while the client has much to read, and goes on in `advance_lagging`.
+Whoever opened a conversation, and whoever it is assigned to, follows it without asking, on all
+their devices; an owner who lets go of it hears that, and no more.  `node.desk.following` says how
+each session is told every event once.
 """
 
 from collections.abc import Callable, Iterable
@@ -31,19 +28,20 @@ from cluster.state.outcome import (
 )
 from cluster.state.state import State
 from node.auth import Principal
-from node.desk.access import may_follow
-from node.desk.frames import Shared, SharedEvent
-from node.desk.resume import nothing, owed
-from node.desk.session import Session, Subscription
+from node.desk.access import has_opened, may_follow
+from node.desk.following import Following
+from node.desk.frames import Shared
+from node.desk.resume import nothing
+from node.desk.session import Session
 from node.desk.statistics import Tally
 from node.desk.views import inbox_push, offer_push
-from node.protocol.catalogue import Caught, Inbox, OfferGonePush, Push, RulesPush
+from node.protocol.catalogue import Inbox, OfferGonePush, Push, RulesPush
 
 Sessions = dict[Session, None]
 """A set that keeps its order."""
 
 OPEN_FOLLOWED_MAX = 100
-"""Open conversations of a visitor that a hello subscribes to, the newest first to be kept."""
+"""Open conversations that a hello subscribes who opened them to: the newest."""
 _PARTINGS = frozenset({"transferred", "unassigned", "closed"})
 """Events after which a conversation is no longer its owner's."""
 
@@ -65,8 +63,7 @@ class Hub:
         self._on_session_gone = on_session_gone
         self._by_principal: dict[tuple[str, str], Sessions] = {}
         self._by_role: dict[str, Sessions] = {}
-        self._followers: dict[str, dict[Session, Subscription]] = {}
-        self._lagging: dict[tuple[Session, str], None] = {}
+        self.following = Following(state, tally)
         self._inboxes: dict[str, Inbox] = {}
 
     # -- who is there
@@ -81,7 +78,7 @@ class Hub:
     def remove(self, session: Session) -> None:
         """Forget a session and all that it follows.  Harmless when repeated."""
         for cv in list(session.subscriptions):
-            self.unsubscribe(session, cv)
+            self.following.unsubscribe(session, cv)
         principal = session.principal
         if principal is None:
             return
@@ -94,57 +91,24 @@ class Hub:
         """Return the sessions of one principal on this node."""
         return list(self._by_principal.get((role, principal_id), ()))
 
-    def followers(self, cv: str) -> list[Session]:
-        """Return the sessions that follow `cv` on this node."""
-        return list(self._followers.get(cv, ()))
-
     def count_sessions(self) -> dict[str, int]:
         """Return how many sessions there are, by role."""
         return {role: len(sessions) for role, sessions in self._by_role.items()}
 
-    def count_subscriptions(self) -> int:
-        """Return how many subscriptions there are."""
-        return sum(len(followers) for followers in self._followers.values())
-
     # -- who follows what
-
-    def subscribe(self, session: Session, cv: str, have: int) -> None:
-        """Let `session`, which has everything up to `have`, follow `cv`: send what is owed first.
-
-        A subscription that is there already begins anew.
-        """
-        conversation = self._state().conversations.get(cv)
-        if conversation is None:
-            session.send(nothing(cv, have))
-            return
-        subscription = Subscription(max(0, have))
-        session.subscriptions[cv] = subscription
-        self._followers.setdefault(cv, {})[session] = subscription
-        self._tally.resumes += 1
-        self._advance(session, subscription, conversation)
-
-    def unsubscribe(self, session: Session, cv: str) -> None:
-        """Let `session` hear no more of `cv`.  Harmless when it did not."""
-        session.subscriptions.pop(cv, None)
-        self._lagging.pop((session, cv), None)
-        followers = self._followers.get(cv)
-        if followers is not None:
-            followers.pop(session, None)
-            if not followers:
-                del self._followers[cv]
 
     def welcome(self, session: Session, principal: Principal, have: dict[str, int]) -> None:
         """Subscribe a session that just went live: to what is its own, and to what it resumes."""
         state = self._state()
         own = self._own(state, principal)
         for cv in own:
-            self.subscribe(session, cv, have.get(cv, 0))
+            self.following.subscribe(session, cv, have.get(cv, 0))
         for cv, seq in have.items():
             if cv in session.subscriptions:
                 continue
             conversation = state.conversations.get(cv)
             if conversation is not None and may_follow(principal, conversation, state):
-                self.subscribe(session, cv, seq)
+                self.following.subscribe(session, cv, seq)
             else:
                 session.send(nothing(cv, seq))
         if principal.role == "agent":
@@ -152,8 +116,13 @@ class Hub:
 
     def _own(self, state: State, principal: Principal) -> Iterable[str]:
         match principal.role:
-            case "visitor":
-                return sorted(state.by_visitor.get(principal.id, ()))[-OPEN_FOLLOWED_MAX:]
+            case "visitor" | "service":
+                opened = [
+                    cv
+                    for cv in state.by_visitor.get(principal.id, ())
+                    if has_opened(principal, state.conversations[cv])
+                ]
+                return sorted(opened)[-OPEN_FOLLOWED_MAX:]
             case "agent":
                 agent = state.agents.get(principal.id)
                 return agent.conversations if agent is not None else ()
@@ -187,14 +156,12 @@ class Hub:
         own = set(self._own(state, principal))
         for cv in session.subscriptions.keys() | own:
             conversation = state.conversations.get(cv)
-            subscription = session.subscriptions.get(cv)
             if conversation is None or not may_follow(principal, conversation, state):
-                self.unsubscribe(session, cv)
-            elif subscription is None:
-                self.subscribe(session, cv, 0)
-            elif subscription.cursor != conversation.seq:
-                subscription.catching = True
-                self._advance(session, subscription, conversation)
+                self.following.unsubscribe(session, cv)
+            elif cv not in session.subscriptions:
+                self.following.subscribe(session, cv, 0)
+            else:
+                self.following.catch_up(session, conversation)
         if principal.role == "agent":
             for oid in [oid for oid in session.offers if oid not in state.offers]:
                 session.offers.discard(oid)
@@ -227,11 +194,7 @@ class Hub:
 
     def _on_event(self, conversation: Conversation, event: Event) -> None:
         self._follow_own(conversation, event)
-        followers = self._followers.get(conversation.cv)
-        if followers:
-            shared = SharedEvent(conversation.cv, event, self._tally)
-            for session, subscription in list(followers.items()):
-                self._deliver(session, subscription, conversation, shared)
+        self.following.tell(conversation, event)
         if event.type in _PARTINGS:
             self._part(conversation)
 
@@ -249,77 +212,19 @@ class Hub:
             if conversation.cv in session.subscriptions:
                 continue
             if may_follow(principal, conversation, self._state()):
-                self.subscribe(session, conversation.cv, 0)
+                self.following.subscribe(session, conversation.cv, 0)
 
     def _part(self, conversation: Conversation) -> None:
         """Unsubscribe agents whose conversation it no longer is."""
         state = self._state()
-        for session in self.followers(conversation.cv):
+        for session in self.following.of(conversation.cv):
             assert session.principal is not None
             if not may_follow(session.principal, conversation, state):
-                self.unsubscribe(session, conversation.cv)
-
-    def _deliver(
-        self,
-        session: Session,
-        subscription: Subscription,
-        conversation: Conversation,
-        shared: SharedEvent,
-    ) -> None:
-        if shared.seq <= subscription.cursor or subscription.catching:
-            return  # sent already, or will be when the resume goes on
-        if shared.seq == subscription.cursor + 1:
-            self._send_event(session, subscription, shared)
-        else:
-            subscription.catching = True
-            self._advance(session, subscription, conversation)
-
-    def _advance(
-        self, session: Session, subscription: Subscription, conversation: Conversation
-    ) -> None:
-        """Send what is owed, as far as the client keeps up; then say that it is complete."""
-        gap, events = owed(conversation, subscription.cursor)
-        if gap is not None:
-            self._tally.gaps += 1
-            session.send(gap)
-            subscription.cursor = gap.first - 1 if gap.have < gap.first else gap.last
-        for event in events:
-            if not session.has_room:
-                self._lagging[session, conversation.cv] = None
-                return
-            shared = SharedEvent(conversation.cv, event, self._tally)
-            self._send_event(session, subscription, shared)
-        self._lagging.pop((session, conversation.cv), None)
-        subscription.catching = False
-        session.send(Caught(cv=conversation.cv, seq=subscription.cursor))
-
-    def _send_event(
-        self, session: Session, subscription: Subscription, shared: SharedEvent
-    ) -> None:
-        session.send_frame(shared.frame(session.codec, session.audience))
-        subscription.cursor = shared.seq
-        self._tally.events_sent += 1
-
-    @property
-    def lagging(self) -> bool:
-        """Whether a resume has paused."""
-        return bool(self._lagging)
-
-    def advance_lagging(self) -> None:
-        """Go on with resumes that paused."""
-        conversations = self._state().conversations
-        for session, cv in list(self._lagging):
-            if session.has_room:
-                conversation = conversations.get(cv)
-                subscription = session.subscriptions.get(cv)
-                if conversation is not None and subscription is not None:
-                    self._advance(session, subscription, conversation)
-                else:
-                    self._lagging.pop((session, cv), None)
+                self.following.unsubscribe(session, conversation.cv)
 
     def _purge(self, cv: str) -> None:
-        for session in self.followers(cv):
-            self.unsubscribe(session, cv)
+        for session in self.following.of(cv):
+            self.following.unsubscribe(session, cv)
 
     # -- agents and overseers
 
@@ -343,7 +248,7 @@ class Hub:
             principal = session.principal
             assert principal is not None
             if conversation is None or not may_follow(principal, conversation, state):
-                self.unsubscribe(session, offer.cv)
+                self.following.unsubscribe(session, offer.cv)
 
     def _tell_inbox(self, agent_id: str) -> None:
         agent = self._state().agents.get(agent_id)

@@ -117,6 +117,8 @@ class Opening:
         match answer:
             case Unavailable(_, message):
                 session.bye(Close.MINORITY, message, self._context.others())
+            case Refused("conflict", message):
+                session.bye(Close.TOO_MANY_CONNECTIONS, message, [])
             case Refused(_, message):
                 session.bye(Close.FORBIDDEN, message, [])
             case Done() | None:

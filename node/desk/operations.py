@@ -9,14 +9,10 @@
 or raises `NotAllowed` with the reply's code.  `node.desk.access.PERMITTED` says who may ask at
 all; `node.desk.requests` brings requests here and outcomes back.  Ids go into the command here;
 whether it holds is decided where it is applied, the same on every node.
-
-A conversation that is not found here, or is further on elsewhere, is looked for once more behind
-a barrier: another node may have acknowledged it a moment ago.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, NamedTuple
 
 import trio
 
@@ -26,10 +22,10 @@ from cluster.state import commands
 from cluster.state.model import Conversation
 from cluster.toml_source import SourceErrors
 from node.auth import BadToken, Principal
-from node.desk.access import may_follow
-from node.desk.context import Context, NotServed
+from node.desk.context import Context
 from node.desk.ephemeral import Ephemeral
 from node.desk.hub import Hub
+from node.desk.lookup import Answered, Effect, Later, Lookup, check_cv
 from node.desk.opening import Opening
 from node.desk.plain import (
     NotAllowed,
@@ -53,22 +49,6 @@ RULE_FILES_MAX = 32
 """Files of one rule set; their size is bounded by the frame."""
 
 
-class Answered(NamedTuple):
-    """The reply's `r`; `then` runs after it was sent."""
-
-    result: Mapping[str, Any]
-    then: Callable[[], None] | None = None
-
-
-class Later(NamedTuple):
-    """Something that has to wait; the connection's next requests wait with it."""
-
-    run: Callable[[], Awaitable["Answered | commands.Command"]]
-
-
-Outcome = commands.Command | Answered | Later | None
-
-
 class Operations:
     """What can be asked."""
 
@@ -77,73 +57,35 @@ class Operations:
         self._hub = hub
         self._opening = opening
         self._ephemeral = ephemeral
+        self._lookup = Lookup(context)
         self._compiling = trio.CapacityLimiter(1)
 
-    def perform(self, session: Session, principal: Principal, request: ops.Request) -> Outcome:
+    def perform(self, session: Session, principal: Principal, request: ops.Request) -> Effect:
         """Return what follows from a request that its role may make.  Raises `NotAllowed`."""
         check_integers(request)
-        outcome: Outcome = _HANDLERS[type(request)](self, session, principal, request)
+        outcome: Effect = _HANDLERS[type(request)](self, session, principal, request)
         return outcome
-
-    # -- looking
-
-    def _look(
-        self,
-        principal: Principal,
-        cv: str,
-        answer: Callable[[Conversation], Answered],
-        *,
-        at_least: int = 0,
-    ) -> Outcome:
-        """Answer from a conversation of `at_least` so many events, here or after a barrier."""
-        _check_cv(cv)
-        conversation = self._context.state.conversations.get(cv)
-        if (
-            conversation is not None
-            and conversation.seq >= at_least
-            and may_follow(principal, conversation, self._context.state)
-        ):
-            return answer(conversation)
-        return Later(partial(self._look_again, principal, cv, answer))
-
-    async def _look_again(
-        self, principal: Principal, cv: str, answer: Callable[[Conversation], Answered]
-    ) -> Answered:
-        await self._barrier()
-        conversation = self._context.state.conversations.get(cv)
-        if conversation is None:
-            raise NotAllowed("not_found", f"no conversation {cv}")
-        if not may_follow(principal, conversation, self._context.state):
-            raise NotAllowed("forbidden", f"conversation {cv} is not yours")
-        return answer(conversation)
-
-    async def _barrier(self) -> None:
-        answer = await self._context.port.barrier()
-        if answer is not None:
-            raise NotServed(answer)
 
     # -- operations: themselves
 
-    def _auth(self, session: Session, principal: Principal, request: ops.Auth) -> Outcome:
+    def _auth(self, session: Session, principal: Principal, request: ops.Auth) -> Effect:
         try:
             return Answered({"exp": self._opening.renew(session, request.token) * 1000})
         except BadToken as error:
             raise NotAllowed("unauthorized", str(error)) from None
 
-    def _pong(self, session: Session, principal: Principal, request: ops.Pong) -> Outcome:
+    def _pong(self, session: Session, principal: Principal, request: ops.Pong) -> Effect:
         return None
 
     # -- operations: reading
 
-    def _cv_get(self, session: Session, principal: Principal, request: ops.CvGet) -> Outcome:
+    def _cv_get(self, session: Session, principal: Principal, request: ops.CvGet) -> Effect:
         def answer(conversation: Conversation) -> Answered:
             return Answered({"conv": conversation_view(conversation, session.audience)})
 
-        return self._look(principal, request.cv, answer)
+        return self._lookup.look(principal, request.cv, answer)
 
-    def _cv_history(
-        self, session: Session, principal: Principal, request: ops.CvHistory
-    ) -> Outcome:
+    def _cv_history(self, session: Session, principal: Principal, request: ops.CvHistory) -> Effect:
         limit = min(request.limit, HISTORY_MAX) or HISTORY_MAX
 
         def answer(conversation: Conversation) -> Answered:
@@ -160,36 +102,36 @@ class Operations:
                 }
             )
 
-        return self._look(principal, request.cv, answer, at_least=request.after)
+        return self._lookup.look(principal, request.cv, answer, at_least=request.after)
 
-    def _cv_sub(self, session: Session, principal: Principal, request: ops.CvSub) -> Outcome:
+    def _cv_sub(self, session: Session, principal: Principal, request: ops.CvSub) -> Effect:
         if len(session.subscriptions) >= SUBSCRIPTIONS_MAX:
             raise NotAllowed("at_capacity", f"{SUBSCRIPTIONS_MAX} conversations are followed")
         have = max(0, request.from_ - 1)
 
         def answer(conversation: Conversation) -> Answered:
-            then = partial(self._hub.subscribe, session, request.cv, have)
+            then = partial(self._hub.following.subscribe, session, request.cv, have)
             return Answered({"seq": conversation.seq}, then)
 
-        return self._look(principal, request.cv, answer, at_least=have)
+        return self._lookup.look(principal, request.cv, answer, at_least=have)
 
-    def _cv_unsub(self, session: Session, principal: Principal, request: ops.CvUnsub) -> Outcome:
-        self._hub.unsubscribe(session, request.cv)
+    def _cv_unsub(self, session: Session, principal: Principal, request: ops.CvUnsub) -> Effect:
+        self._hub.following.unsubscribe(session, request.cv)
         return Answered({})
 
     # -- operations: ephemeral
 
-    def _seen(self, session: Session, principal: Principal, request: ops.Ack | ops.Read) -> Outcome:
+    def _seen(self, session: Session, principal: Principal, request: ops.Ack | ops.Read) -> Effect:
         self._ephemeral.seen(session, request)
         return None
 
-    def _typing(self, session: Session, principal: Principal, request: ops.Typing) -> Outcome:
+    def _typing(self, session: Session, principal: Principal, request: ops.Typing) -> Effect:
         self._ephemeral.typing(session, request)
         return None
 
     # -- operations: the log
 
-    def _cv_open(self, session: Session, principal: Principal, request: ops.CvOpen) -> Outcome:
+    def _cv_open(self, session: Session, principal: Principal, request: ops.CvOpen) -> Effect:
         if len(session.subscriptions) >= SUBSCRIPTIONS_MAX:
             raise NotAllowed("at_capacity", f"{SUBSCRIPTIONS_MAX} conversations are followed")
         check_key(request.key)
@@ -219,13 +161,11 @@ class Operations:
             mid=self._context.ids.new() if request.text else "",
         )
 
-    def _msg_send(self, session: Session, principal: Principal, request: ops.MsgSend) -> Outcome:
-        _check_cv(request.cv)
+    def _msg_send(self, session: Session, principal: Principal, request: ops.MsgSend) -> Effect:
+        check_cv(request.cv)
         check_key(request.key)
         check_name(request.reply_to, "reply_to")
         check_body(request.body, request.type)
-        if request.vis != "all" and principal.role == "visitor":
-            raise NotAllowed("forbidden", "vis: a visitor's message is for all")
         return commands.SendMessage(
             cv=request.cv,
             mid=self._context.ids.new(),
@@ -239,9 +179,7 @@ class Operations:
             after=request.after,
         )
 
-    def _status_set(
-        self, session: Session, principal: Principal, request: ops.StatusSet
-    ) -> Outcome:
+    def _status_set(self, session: Session, principal: Principal, request: ops.StatusSet) -> Effect:
         check_name(request.reason, "reason")
         return commands.SetStatus(
             by=principal.by, agent=principal.id, status=request.status, reason=request.reason
@@ -249,22 +187,22 @@ class Operations:
 
     def _offer_accept(
         self, session: Session, principal: Principal, request: ops.OfferAccept
-    ) -> Outcome:
+    ) -> Effect:
         _check_oid(request.oid)
         check_key(request.key)
         return commands.AcceptOffer(oid=request.oid, by=principal.by, key=request.key)
 
     def _offer_decline(
         self, session: Session, principal: Principal, request: ops.OfferDecline
-    ) -> Outcome:
+    ) -> Effect:
         _check_oid(request.oid)
         check_name(request.reason, "reason")
         return commands.DeclineOffer(oid=request.oid, by=principal.by, reason=request.reason)
 
     def _cv_transfer(
         self, session: Session, principal: Principal, request: ops.CvTransfer
-    ) -> Outcome:
-        _check_cv(request.cv)
+    ) -> Effect:
+        check_cv(request.cv)
         check_key(request.key)
         check_text(request.note, "note")
         to_agent, to_queue = request.to.get("agent", ""), request.to.get("queue", "")
@@ -282,8 +220,8 @@ class Operations:
             fence=request.fence,
         )
 
-    def _cv_close(self, session: Session, principal: Principal, request: ops.CvClose) -> Outcome:
-        _check_cv(request.cv)
+    def _cv_close(self, session: Session, principal: Principal, request: ops.CvClose) -> Effect:
+        check_cv(request.cv)
         check_key(request.key)
         check_name(request.reason, "reason")
         return commands.CloseConversation(
@@ -292,11 +230,11 @@ class Operations:
 
     # -- operations: rules
 
-    def _rules_get(self, session: Session, principal: Principal, request: ops.RulesGet) -> Outcome:
+    def _rules_get(self, session: Session, principal: Principal, request: ops.RulesGet) -> Effect:
         return Later(self._read_rules)
 
     async def _read_rules(self) -> Answered:
-        await self._barrier()
+        await self._lookup.barrier()
         rules = self._context.state.rules
         if rules is None:
             return Answered({"rev": 0, "files": {}})
@@ -304,7 +242,7 @@ class Operations:
 
     def _rules_apply(
         self, session: Session, principal: Principal, request: ops.RulesApply
-    ) -> Outcome:
+    ) -> Effect:
         if not 1 <= len(request.files) <= RULE_FILES_MAX:
             raise NotAllowed("bad_request", f"files: must be 1 to {RULE_FILES_MAX}")
         for name in request.files:
@@ -326,7 +264,7 @@ class Operations:
         )
 
 
-_HANDLERS: dict[type[ops.Request], Callable[..., Outcome]] = {
+_HANDLERS: dict[type[ops.Request], Callable[..., Effect]] = {
     ops.Auth: Operations._auth,
     ops.Pong: Operations._pong,
     ops.CvGet: Operations._cv_get,
@@ -358,11 +296,6 @@ def _fitting(pushes: Iterable[Ev], session: Session) -> list[Ev]:
             break
         events.append(push)
     return events
-
-
-def _check_cv(cv: str) -> None:
-    if not is_ulid(cv):
-        raise NotAllowed("not_found", f"no conversation {cv[:32]!r}")
 
 
 def _check_oid(oid: str) -> None:

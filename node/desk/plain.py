@@ -2,7 +2,7 @@
 
     what               shape                                    size
     a text             text                                     `TEXT_BYTES_MAX`
-    another body       plain, `BODY_DEPTH_MAX` deep             `BODY_BYTES_MAX` as JSON
+    another body       plain, `BODY_DEPTH_MAX` deep             `BODY_BYTES_MAX`
     tags, attributes   a flat map: scalars, lists of scalars    `TAGS_MAX`, `TAG_VALUE_BYTES_MAX`
     names and reasons  text                                     `NAME_BYTES_MAX`
 
@@ -24,6 +24,7 @@ import msgspec
 
 from cluster.state.limits import (
     BODY_BYTES_MAX,
+    BODY_DEPTH_MAX,
     KEY_BYTES_MAX,
     NAME_BYTES_MAX,
     TAG_KEY_BYTES_MAX,
@@ -33,7 +34,6 @@ from cluster.state.limits import (
 )
 from node.protocol.codes import ErrorCode
 
-BODY_DEPTH_MAX = 8
 INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
 
 
@@ -72,7 +72,7 @@ def check_body(body: Any, kind: str) -> None:
         check_text(body, "body")
         return
     _check_plain(body, "body", BODY_DEPTH_MAX)
-    size = len(msgspec.json.encode(body))
+    size = len(msgspec.msgpack.encode(body))
     if size > BODY_BYTES_MAX:
         raise NotAllowed("too_large", f"body: {size} bytes; at most {BODY_BYTES_MAX}")
 
@@ -88,7 +88,7 @@ def check_fields(fields: Mapping[str, Any], what: str) -> None:
         if isinstance(value, dict):
             raise NotAllowed("bad_request", f"{where}: must be a scalar or a list of scalars")
         _check_plain(value, where, 1)
-        if len(msgspec.json.encode(value)) > TAG_VALUE_BYTES_MAX:
+        if len(msgspec.msgpack.encode(value)) > TAG_VALUE_BYTES_MAX:
             raise NotAllowed("too_large", f"{where}: over {TAG_VALUE_BYTES_MAX} bytes")
 
 

@@ -17,8 +17,9 @@ from cluster.state.commands import Command
 from cluster.state.outcome import Done, Refused
 from node.desk.access import PERMITTED
 from node.desk.context import Context, NotServed
+from node.desk.lookup import Answered, Effect, Later
 from node.desk.opening import Opening
-from node.desk.operations import Answered, Later, Operations, Outcome
+from node.desk.operations import Operations
 from node.desk.plain import NotAllowed
 from node.desk.session import IN_FLIGHT_MAX, Phase, Session
 from node.protocol.catalogue import AnyRequest, Hello, Request
@@ -87,7 +88,7 @@ class Requests:
         else:
             session.refuse(request.id, "bad_request", "hello was said already; renew with auth")
 
-    def _finish(self, session: Session, request: AnyRequest, outcome: Outcome) -> None:
+    def _finish(self, session: Session, request: AnyRequest, outcome: Effect) -> None:
         match outcome:
             case Answered(result, then):
                 session.reply(request.id, dict(result))

@@ -74,7 +74,11 @@ def conversation_view(conversation: Conversation, audience: Audience) -> dict[st
     }
     if audience == "agent":
         view |= {
-            "visitor": {"id": conversation.visitor, "name": conversation.visitor_name},
+            "visitor": {
+                "kind": conversation.visitor_kind,
+                "id": conversation.visitor,
+                "name": conversation.visitor_name,
+            },
             "tags": conversation.tags,
             "attrs": conversation.attrs,
             "queue": conversation.queue,

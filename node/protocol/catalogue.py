@@ -72,13 +72,21 @@ class CvOpen(Request, tag="cv.open"):
 
 
 class CvGet(Request, tag="cv.get"):
-    """One conversation without its events.  r: conv"""
+    """One conversation without its events.  r: conv
+
+    Visitors read what they opened, agents what they own or are offered, the others any; so for
+    `cv.history` and `cv.sub`.
+    """
 
     cv: str
 
 
 class CvHistory(Request, tag="cv.history"):
-    """Events after `after`, oldest first, as far as they are kept.  r: events, more, first, last"""
+    """Events after `after`, oldest first.  r: events, more, first, last, gap
+
+    `more`: ask again after the last of them.  `first`: the oldest event kept.  `gap`: some after
+    `after` are no longer kept.
+    """
 
     cv: str
     after: int = 0
@@ -86,13 +94,18 @@ class CvHistory(Request, tag="cv.history"):
 
 
 class CvSub(Request, tag="cv.sub"):
-    """Follow a conversation from `from` on.  r: seq.  Agents and supervisors."""
+    """Follow a conversation: events from seq `from` on, that one included, and `caught`.  r: seq
+
+    Asking again begins anew.
+    """
 
     cv: str
     from_: int = msgspec.field(name="from", default=0)
 
 
 class CvUnsub(Request, tag="cv.unsub"):
+    """Hear no more of a conversation."""
+
     cv: str
 
 
@@ -139,19 +152,21 @@ class StatusSet(Request, tag="status.set"):
 
 
 class OfferAccept(Request, tag="offer.accept"):
-    """r: cv, seq, fence"""
+    """Take what is offered.  r: cv, seq, fence"""
 
     oid: str
     key: str
 
 
 class OfferDecline(Request, tag="offer.decline"):
+    """Let somebody else have it; it waits with its original age."""
+
     oid: str
     reason: str = ""
 
 
 class CvTransfer(Request, tag="cv.transfer"):
-    """To {agent} or {queue}.  r: seq"""
+    """Let go of a conversation: to {agent} or {queue}.  r: seq"""
 
     cv: str
     key: str
@@ -161,7 +176,7 @@ class CvTransfer(Request, tag="cv.transfer"):
 
 
 class CvClose(Request, tag="cv.close"):
-    """r: seq"""
+    """End a conversation.  r: seq"""
 
     cv: str
     key: str
@@ -169,7 +184,10 @@ class CvClose(Request, tag="cv.close"):
 
 
 class RulesApply(Request, tag="rules.apply"):
-    """Replace the routing rules on all nodes at one log index.  r: rev, dup?  Operators."""
+    """Replace the routing rules on all nodes at one log index.  r: rev, digest, unchanged?
+
+    Rules that do not compile are refused with every mistake, its file and its line.
+    """
 
     files: dict[str, str]
     rev_expected: int | None = None
@@ -257,8 +275,10 @@ class Welcome(Push, tag="welcome", kw_only=True):
 class Ev(Push, tag="ev", kw_only=True):
     """One durable event; `seq` is 1, 2, 3 ... for every observer.  `type` hidden: not for you.
 
-    Types and their `data`: opened, msg{mid, type, body, reply_to?}, note{...}, queued{queue,
-    priority}, offered, unassigned{reason}, assigned{agent, fence}, transferred{to}, closed{reason}.
+    Types and their `data`: opened{channel, lang, subject}, msg{type, body, reply_to?}, note{...},
+    queued{queue, priority, rule?, reason?, agent?}, offered{agent}, assigned{agent, name, fence},
+    unassigned{agent, reason}, transferred{to}, closed{reason}.  Visitors get `queue` alone of
+    queued, `agent` and `name` of assigned, and nothing of offered, unassigned, transferred.
     """
 
     cv: str
@@ -278,7 +298,11 @@ class Caught(Push, tag="caught"):
 
 
 class Gap(Push, tag="gap"):
-    """Events after `have` and before `first` are no longer kept here; ask cv.history."""
+    """Not everything after `have` can be sent; what is kept, `first` to `last`, follows.
+
+    `have` above `last`: the client knows what this cluster never had.  `first` and `last` 0:
+    the conversation is gone, or not the client's to see.
+    """
 
     cv: str
     have: int

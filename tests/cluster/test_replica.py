@@ -124,12 +124,16 @@ async def test_the_same_key_at_another_node_gets_the_same_seq(cluster: Cluster) 
 
 async def test_watchers_see_every_event_once_and_in_order_on_every_node(cluster: Cluster) -> None:
     seen: dict[str, list[int]] = {name: [] for name in NAMES}
-    for name, replica in cluster.replicas.items():
-        replica.watch(
-            lambda applied, name=name: seen[name].extend(
-                n.event.seq for n in applied.notices if isinstance(n, Appended)
+
+    def watch(name: str) -> None:
+        cluster.replicas[name].watch(
+            lambda applied: seen[name].extend(
+                notice.event.seq for notice in applied.notices if isinstance(notice, Appended)
             )
         )
+
+    for name in NAMES:
+        watch(name)
     one = cluster.replicas["n1"]
     await one.propose(open_conversation("cv"))
     async with trio.open_nursery() as nursery:
@@ -186,6 +190,19 @@ async def test_a_node_alone_acknowledges_nothing_and_says_why(cluster: Cluster) 
     await cluster.start("n2")
     await cluster.serving()
     assert seq(await alone.propose(message("cv", "k3"))) > 1
+
+
+async def test_a_follower_whose_leader_died_last_fences_itself(cluster: Cluster) -> None:
+    leader = cluster.leader()
+    alone, other = (name for name in NAMES if name != leader)
+    await cluster.stop(other)
+    await cluster.stop(leader)
+    replica = cluster.replicas[alone]
+    await until(lambda: replica.status().standing == "fenced", seconds=5)
+    assert replica.status().leader == ""
+    refused = await replica.propose(open_conversation("cv"))
+    assert isinstance(refused, Unavailable)
+    assert refused.code == "minority"
 
 
 async def test_whispers_reach_the_other_nodes(cluster: Cluster) -> None:

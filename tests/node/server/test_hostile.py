@@ -146,22 +146,20 @@ async def test_requests_that_make_no_sense_are_answered_and_the_connection_goes_
     async with await Raw.connect(cluster.address("n1")) as raw:
         await raw.say(hello(cluster.mint("visitor", "eve")))
         await raw.until(op="welcome")
-        for number, (request, code) in enumerate(
-            (
-                ({"op": "fly"}, "unknown_op"),
-                ({"op": "msg.send"}, "bad_request"),
-                ({"op": "msg.send", "cv": 7, "key": "k", "body": "x"}, "bad_request"),
-                ({"op": "msg.send", "cv": "nowhere", "key": "k", "body": "x"}, "not_found"),
-                ({"op": "cv.open", "key": "k" * 65}, "bad_request"),
-                ({"op": "cv.open", "key": "k1", "text": "x" * 17_000}, "too_large"),
-                ({"op": "cv.open", "key": "k2", "tags": {"deep": {"er": 1}}}, "bad_request"),
-                    ({"op": "offer.accept", "oid": "o", "key": "k4"}, "forbidden"),
-                ({"op": "rules.apply", "files": {}}, "forbidden"),
-                ({"op": "status.set", "status": "online"}, "forbidden"),
-                ({"op": "cv.history", "cv": "nowhere"}, "not_found"),
-            ),
-            start=1,
-        ):
+        refusals: tuple[tuple[dict[str, object], str], ...] = (
+            ({"op": "fly"}, "unknown_op"),
+            ({"op": "msg.send"}, "bad_request"),
+            ({"op": "msg.send", "cv": 7, "key": "k", "body": "x"}, "bad_request"),
+            ({"op": "msg.send", "cv": "nowhere", "key": "k", "body": "x"}, "not_found"),
+            ({"op": "cv.open", "key": "k" * 65}, "bad_request"),
+            ({"op": "cv.open", "key": "k1", "text": "x" * 17_000}, "too_large"),
+            ({"op": "cv.open", "key": "k2", "tags": {"deep": {"er": 1}}}, "bad_request"),
+            ({"op": "offer.accept", "oid": "o", "key": "k4"}, "forbidden"),
+            ({"op": "rules.apply", "files": {}}, "forbidden"),
+            ({"op": "status.set", "status": "online"}, "forbidden"),
+            ({"op": "cv.history", "cv": "nowhere"}, "not_found"),
+        )
+        for number, (request, code) in enumerate(refusals, start=1):
             await raw.say(request | {"id": number})
             answer = await raw.until(id=number)
             assert (answer["op"], answer.get("code")) == ("err", code), request

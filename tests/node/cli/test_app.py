@@ -1,0 +1,150 @@
+"""`unidesk`: what is asked wrongly is answered in words and an exit code, never a traceback."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from node.auth import Verifier
+from node.cli.app import run_app
+from node.cli.durations import seconds
+
+HEAVY = ("trio", "rich", "msgspec", "cluster", "wal", "structlog", "h11", "jwt")
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No demo is near, and no option comes from the environment."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("URL", "TOKEN", "CONFIG", "DATA"):
+        monkeypatch.delenv(f"UNIDESK_{name}", raising=False)
+
+
+def write(path: str, text: str) -> str:
+    Path(path).write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ("", 2, "Usage"),
+        ("bogus", 2, "No such command"),
+        ("say", 2, "unidesk demo"),
+        ("agent --capacity 0", 2, "capacity"),
+        ("say --url desk", 2, "ws://host:port"),
+        ("say --url wss://desk --token t", 2, "TLS"),
+        ("say --data nowhere", 2, "no cluster here"),
+        ("say --tag arpu", 2, "name=value"),
+        ("cluster status", 2, "unidesk demo"),
+        ("cluster status --node ws://127.0.0.1:1", 1, "no node answers"),
+        ("rules show --url ws://127.0.0.1:1", 2, "token"),
+        ("rules test nowhere", 2, "no such folder"),
+        ("rules test .", 2, "holds no *.toml"),
+        ("serve --config nowhere.toml", 2, "nowhere.toml"),
+        ("replay nowhere.jsonl", 2, "no such file"),
+        ("wal inspect nowhere", 2, "no such folder"),
+        ("token --role boss --subject x", 2, "boss"),
+        ("token --role visitor --subject x", 2, "unidesk demo"),
+        ("token --role visitor --subject x --ttl soon", 2, "8h"),
+        ("token --role visitor --subject x --skill a=1", 2, "for agents"),
+        ("token --role agent --subject x --skill a=much", 2, "name=level"),
+        ("token --role agent --subject x --key-file k --cluster c", 2, "k:"),
+    ],
+)
+def test_a_command_that_cannot_go_on_says_what_to_mend(
+    arguments: str, code: int, words: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run_app(arguments.split()) == code
+    told = capfd.readouterr()
+
+    # Usage errors are wrapped to the terminal's width.
+    assert words in " ".join((told.out + told.err).split())
+    assert "Traceback" not in told.err
+
+
+def test_a_broken_node_toml_is_named_by_file_and_line(capfd: pytest.CaptureFixture[str]) -> None:
+    write("node.toml", "[cluster]\nid = \n")
+
+    assert run_app(["serve", "--config", "node.toml"]) == 2
+    assert "node.toml:2" in capfd.readouterr().err
+
+
+def test_a_broken_rule_is_named_by_file_line_and_mend(capfd: pytest.CaptureFixture[str]) -> None:
+    write("main.toml", "[rule.vip]\nwhen = 'tags.arpu >'\nroute = \"vip\"\nprioirty = 3\n")
+
+    assert run_app(["rules", "test", "."]) == 2
+    told = capfd.readouterr().err
+    assert "main.toml:2" in told
+    assert "main.toml:4" in told
+    assert "'priority'" in told
+
+
+def test_rules_that_are_well_are_said_to_be(capfd: pytest.CaptureFixture[str]) -> None:
+    write(
+        "main.toml",
+        '[vars]\ntags.arpu = "number"\n[rule.vip]\nwhen = \'tags.arpu > 5000\'\nroute = "vip"\n'
+        'test = [{ in = { tags = { arpu = 6000 } }, queue = "vip" }]\n',
+    )
+
+    assert run_app(["rules", "test", "main.toml", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out) == {
+        "rules": 1,
+        "queues": ["general", "vip"],
+        "tests": 1,
+    }
+
+
+def test_a_token_proves_what_was_asked_for(capfd: pytest.CaptureFixture[str]) -> None:
+    write("cluster.key", "0123456789abcdef0123456789abcdef\n")
+    arguments = "token --role agent --subject ada --name Ada --skill refund=3 --skill zh"
+    arguments += " --capacity 4 --ttl 30m --key-file cluster.key --cluster demo"
+
+    assert run_app(arguments.split()) == 0
+    token = capfd.readouterr().out.strip()
+    principal = Verifier(b"0123456789abcdef0123456789abcdef", "demo").verify(token)
+    assert (principal.role, principal.id, principal.name) == ("agent", "ada", "Ada")
+    assert (principal.skills, principal.capacity) == ({"refund": 3, "zh": 1}, 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("500ms", 0.5), ("5s", 5.0), ("20m", 1200.0), ("8h", 28_800.0), ("2d", 172_800.0), ("3", 3.0)],
+)
+def test_durations_are_read_as_people_write_them(text: str, value: float) -> None:
+    assert seconds(text) == value
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = (
+        "import sys; from node.cli.app import run_app; code = run_app(['--help']);"
+        f"print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr); sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=20
+    )
+
+    assert done.returncode == 0
+    assert done.stderr.strip() == "[]"
+
+
+COMMANDS = (
+    "serve,demo,say,agent,token,replay,cluster status,rules apply,rules show,rules test,wal inspect"
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS.split(","))
+def test_every_command_has_help_with_an_example(
+    command: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run_app([*command.split(), "--help"]) == 0
+    assert f"Example:  unidesk {command}" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("command", COMMANDS.split(","))
+def test_every_command_is_in_the_reference(command: str) -> None:
+    reference = Path(__file__).parents[3] / "docs" / "reference" / "cli.md"
+
+    assert f"### `unidesk {command}" in reference.read_text(encoding="utf-8")

@@ -1,0 +1,61 @@
+"""`node.cli.messages`: both languages say the same things."""
+
+import ast
+import string
+from pathlib import Path
+
+import pytest
+
+import node.cli
+from node.cli.messages import CATALOGUES, EN, ZH, Words, choose_lang
+
+
+def fields(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+
+
+def test_every_text_is_in_every_language() -> None:
+    assert EN.keys() == ZH.keys()
+    assert all(text.strip() for texts in CATALOGUES.values() for text in texts.values())
+
+
+@pytest.mark.parametrize("key", EN)
+def test_a_text_has_the_same_fields_in_every_language(key: str) -> None:
+    assert fields(EN[key]) == fields(ZH[key])
+
+
+def test_every_text_that_is_asked_for_exists_and_every_one_that_exists_is_asked_for() -> None:
+    asked: set[str] = set()
+    for path in Path(node.cli.__file__).parent.glob("*seat.py"):
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and call.args and _asks(call.func):
+                parts = ast.walk(call.args[0])
+                asked |= {str(part.value) for part in parts if isinstance(part, ast.Constant)}
+    # The kind of a speaker is looked up by its name; constants of conditions are no texts.
+    assert (asked & EN.keys()) | {"visitor", "agent"} == EN.keys()
+    assert {one for one in asked if "." in one} <= EN.keys()
+
+
+def _asks(function: ast.expr) -> bool:
+    return isinstance(function, ast.Attribute) and function.attr in ("say", "words")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "environment", "lang"),
+    [
+        ("", {}, "en"),
+        ("", {"LANG": "zh_CN.UTF-8"}, "zh"),
+        ("", {"LANG": "de_DE.UTF-8"}, "en"),
+        ("", {"LC_ALL": "C", "LANG": "zh_CN"}, "en"),
+        ("zh", {"LANG": "en_GB"}, "zh"),
+        ("en", {"LANG": "zh_CN"}, "en"),
+    ],
+)
+def test_the_language_is_the_one_asked_for_or_that_of_the_environment(
+    wanted: str, environment: dict[str, str], lang: str
+) -> None:
+    assert choose_lang(wanted, environment) == lang
+
+
+def test_fields_are_filled_in() -> None:
+    assert Words("zh")("connected", node="n2") == "已连接到 n2。"

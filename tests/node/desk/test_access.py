@@ -1,0 +1,139 @@
+"""Who may do what: a table of roles, and nobody as somebody else."""
+
+from typing import get_args
+
+import pytest
+import trio
+
+from cluster.state.commands import SendMessage
+from node.desk.access import PERMITTED
+from node.protocol import catalogue as ops
+from node.protocol.catalogue import Err, Ev, Role
+from tests.node.desk.office import Client, office, settle
+from tests.node.golden import samples
+
+ULID = samples.CV
+REQUESTS: dict[str, ops.Request] = {
+    "auth": ops.Auth(token="x"),
+    "pong": ops.Pong(),
+    "cv.open": ops.CvOpen(key="k"),
+    "cv.get": ops.CvGet(cv=ULID),
+    "cv.history": ops.CvHistory(cv=ULID),
+    "cv.sub": ops.CvSub(cv=ULID),
+    "cv.unsub": ops.CvUnsub(cv=ULID),
+    "msg.send": ops.MsgSend(cv=ULID, key="k", body="x"),
+    "ack": ops.Ack(cv=ULID, seq=1),
+    "read": ops.Read(cv=ULID, seq=1),
+    "typing": ops.Typing(cv=ULID, on=True),
+    "status.set": ops.StatusSet(status="away"),
+    "offer.accept": ops.OfferAccept(oid=ULID, key="k"),
+    "offer.decline": ops.OfferDecline(oid=ULID),
+    "cv.transfer": ops.CvTransfer(cv=ULID, key="k", to={"queue": "vip"}),
+    "cv.close": ops.CvClose(cv=ULID, key="k"),
+    "rules.apply": ops.RulesApply(files={"main.toml": "x ="}),
+    "rules.get": ops.RulesGet(),
+}
+#                  visitor agent supervisor operator service
+MATRIX = {
+    "auth":          "yes   yes   yes   yes   yes",
+    "pong":          "yes   yes   yes   yes   yes",
+    "cv.open":       "yes   no    no    no    yes",
+    "cv.get":        "yes   yes   yes   yes   yes",
+    "cv.history":    "yes   yes   yes   yes   yes",
+    "cv.sub":        "yes   yes   yes   yes   yes",
+    "cv.unsub":      "yes   yes   yes   yes   yes",
+    "msg.send":      "yes   yes   yes   no    yes",
+    "ack":           "yes   yes   yes   yes   yes",
+    "read":          "yes   yes   yes   yes   yes",
+    "typing":        "yes   yes   yes   yes   yes",
+    "status.set":    "no    yes   no    no    no",
+    "offer.accept":  "no    yes   no    no    no",
+    "offer.decline": "no    yes   no    no    no",
+    "cv.transfer":   "no    yes   yes   no    yes",
+    "cv.close":      "yes   yes   yes   no    yes",
+    "rules.apply":   "no    no    no    yes   no",
+    "rules.get":     "no    no    yes   yes   no",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("column", range(5), ids=get_args(Role))
+async def test_each_role_may_ask_what_the_table_says(column: int) -> None:
+    role: Role = get_args(Role)[column]
+    assert MATRIX.keys() | {"hello"} == PERMITTED.keys()
+    async with office() as desk:
+        client = desk.client()
+        await client.hello(role, "p1")
+        proposed = len(desk.port().submitted)
+        for op, row in MATRIX.items():
+            reply = await _reply(client, REQUESTS[op])
+            refused = reply is not None and reply.code == "forbidden"
+            assert refused == (row.split()[column] == "no"), (op, reply)
+            if refused:
+                assert len(desk.port().submitted) == proposed, f"{op} reached the log"
+            proposed = len(desk.port().submitted)
+
+
+async def _reply(client: Client, request: ops.Request) -> Err | None:
+    """The error a request is answered with, if it is."""
+    number = client.ask(request)
+    await settle()
+    with trio.move_on_after(5):
+        while client.session.busy:
+            await trio.sleep(0.01)
+    errors = [reply for reply in client.heard(Err) if reply.id == number]
+    return errors[0] if errors else None
+
+
+def test_the_log_is_never_told_another_principal_than_the_token_proved() -> None:
+    """Requests have no field for who acts: it cannot be claimed."""
+    for request in get_args(ops.AnyRequest):
+        assert not {"by", "agent", "from_agent", "sender"} & set(request.__struct_fields__)
+    assert "by" in SendMessage.__struct_fields__
+
+
+async def test_a_visitor_cannot_speak_as_an_agent() -> None:
+    async with office() as desk:
+        visitor, agent = await desk.visitor("a1"), await desk.agent("a1")
+        cv = await desk.opened(visitor)
+        fence = await desk.assigned(cv, agent)
+        # The same id, the fence, and names in the body: what counts is the token.
+        body = {"text": "refund granted", "by": {"kind": "agent", "id": "a1"}, "agent": "a1"}
+        await visitor.ok(ops.MsgSend(cv=cv, key="m", type="card", body=body, fence=fence))
+        said = agent.events(cv)[-1].by
+        assert said is not None
+        assert said.kind == "visitor"
+        for forbidden in (
+            ops.StatusSet(status="offline"),
+            ops.OfferAccept(oid=ULID, key="k"),
+            ops.CvTransfer(cv=cv, key="k", to={"queue": "vip"}),
+        ):
+            assert (await visitor.err(forbidden)).code == "forbidden"
+        hidden = ops.MsgSend(cv=cv, key="m2", body="note", vis="agents")
+        assert (await visitor.err(hidden)).code == "forbidden"
+
+
+async def test_an_agent_does_not_speak_for_a_visitor_of_the_same_id() -> None:
+    async with office() as desk:
+        visitor, agent = await desk.visitor("x"), await desk.agent("x")
+        cv = await desk.opened(visitor)
+        assert (await agent.err(ops.MsgSend(cv=cv, key="m", body="me too"))).code in (
+            "not_owner",
+            "forbidden",
+        )
+        assert (await agent.err(ops.CvHistory(cv=cv))).code == "forbidden"
+
+
+async def test_a_stranger_neither_reads_nor_writes() -> None:
+    async with office() as desk:
+        visitor, stranger = await desk.visitor("v1"), await desk.visitor("v2")
+        cv = await desk.opened(visitor)
+        for request in (
+            ops.CvGet(cv=cv),
+            ops.CvHistory(cv=cv),
+            ops.CvSub(cv=cv),
+            ops.MsgSend(cv=cv, key="m", body="x"),
+            ops.CvClose(cv=cv, key="c"),
+        ):
+            assert (await stranger.err(request)).code == "forbidden", request
+        await visitor.ok(ops.MsgSend(cv=cv, key="m", body="private"))
+        assert stranger.heard(Ev) == []

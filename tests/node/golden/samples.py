@@ -1,0 +1,128 @@
+"""One message of every kind, and how it looks on the wire in both encodings.
+
+    python -m tests.node.golden.samples     writes `v1.txt` anew
+
+`v1.txt` is frozen: clients in the field speak it.  A line may be added; one that changes breaks
+them, and needs another version of the protocol.
+"""
+
+from pathlib import Path
+
+from cluster.state.commands import By
+from node.protocol import catalogue as ops
+from node.protocol.codec import JSON, MSGPACK
+
+FILE = Path(__file__).parent / "v1.txt"
+CV = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+OID = "01ARZ3NDEKTSV4RRFFQ69G5FAW"
+MID = "01ARZ3NDEKTSV4RRFFQ69G5FAX"
+SID = "01ARZ3NDEKTSV4RRFFQ69G5FAY"
+AT = 1_760_000_000_000
+N2 = ops.NodeAddress(id="n2", url="ws://127.0.0.1:7102/v1/ws")
+
+REQUESTS: tuple[ops.Request, ...] = (
+    ops.Hello(
+        id=1,
+        ver="1",
+        token="t",
+        client={"name": "widget"},
+        lang="zh",
+        resume=ops.Resume(sid=SID, epoch="demo", cvs=[(CV, 7)]),
+    ),
+    ops.Auth(id=2, token="t"),
+    ops.CvOpen(
+        id=3,
+        key="k1",
+        lang="zh",
+        tags={"arpu": 6200.5, "vip": True},
+        attrs={"intent": "refund"},
+        hint={"queue": "refunds"},
+        text="你好",
+    ),
+    ops.CvGet(id=4, cv=CV),
+    ops.CvHistory(id=5, cv=CV, after=3, limit=50),
+    ops.CvSub(id=6, cv=CV, from_=4),
+    ops.CvUnsub(id=7, cv=CV),
+    ops.MsgSend(id=8, cv=CV, key="k2", body="hello", fence=2, after=9),
+    ops.MsgSend(id=9, cv=CV, key="k3", type="card", body={"title": "Bill"}, vis="agents"),
+    ops.Ack(cv=CV, seq=8),
+    ops.Read(cv=CV, seq=8),
+    ops.Typing(cv=CV, on=True, text="hel"),
+    ops.StatusSet(id=10, status="away", reason="lunch"),
+    ops.OfferAccept(id=11, oid=OID, key="k4"),
+    ops.OfferDecline(id=12, oid=OID, reason="busy"),
+    ops.CvTransfer(id=13, cv=CV, key="k5", to={"queue": "vip"}, note="angry", fence=2),
+    ops.CvClose(id=14, cv=CV, key="k6", reason="solved"),
+    ops.RulesApply(id=15, files={"main.toml": "[fallback]\n"}, rev_expected=3),
+    ops.RulesGet(id=16),
+    ops.Pong(),
+)
+
+ANSWERS: tuple[ops.Reply | ops.Push, ...] = (
+    ops.Ok(id=8, r={"seq": 10, "mid": MID, "ts": AT, "dup": True}),
+    ops.Err(id=9, code="minority", msg="no quorum", retry=True, after=250, data={"nodes": []}),
+    ops.Welcome(
+        sid=SID,
+        epoch="demo",
+        node="n1",
+        you={"id": "v1", "role": "visitor", "name": "王五"},
+        resumed=True,
+        ping_ms=25_000,
+        now=AT,
+        limits={"frame": 65_536},
+        nodes=[N2],
+        state="ok",
+        snap={"status": "online", "load": 1, "capacity": 3, "cvs": []},
+    ),
+    ops.Ev(
+        cv=CV,
+        seq=2,
+        type="msg",
+        by=By("visitor", "v1", "王五"),
+        ts=AT,
+        mid=MID,
+        data={"type": "text", "body": "你好"},
+    ),
+    ops.Ev(cv=CV, seq=3, type="hidden", ts=AT),
+    ops.Caught(cv=CV, seq=3),
+    ops.Gap(cv=CV, have=1, first=5, last=9),
+    ops.Receipt(cv=CV, who="a1", recv=3, read=2, kind="agent"),
+    ops.TypingPush(cv=CV, who="v1", on=True, text="hel", kind="visitor"),
+    ops.OfferPush(
+        oid=OID,
+        cv=CV,
+        queue="vip",
+        prio=80,
+        exp=AT + 20_000,
+        ttl=20_000,
+        why={"rule": "vip_user", "rev": 3},
+        cust={"name": "王五"},
+        preview="你好",
+    ),
+    ops.OfferGonePush(oid=OID, why="timeout"),
+    ops.Inbox(status="online", load=1, capacity=3),
+    ops.RulesPush(rev=4, by="Olga"),
+    ops.ClusterPush(state="degraded", leader="n2", nodes=[N2]),
+    ops.TokenExpiring(exp=AT),
+    ops.Bye(
+        code=4009,
+        reason="no quorum",
+        resume=True,
+        retry={"min_ms": 0, "max_ms": 250},
+        nodes=[N2],
+    ),
+    ops.Ping(),
+)
+
+
+def lines() -> list[str]:
+    """Return the corpus: per sample its JSON, and its msgpack in hexadecimal."""
+    made = []
+    for sample in (*REQUESTS, *ANSWERS):
+        made.append(JSON.encode(sample).decode())
+        made.append(MSGPACK.encode(sample).hex())
+    return made
+
+
+if __name__ == "__main__":
+    FILE.write_text("\n".join(lines()) + "\n")

@@ -1,0 +1,196 @@
+"""`node.toml`: what is right is read, and every mistake is named with its line and its mend."""
+
+from pathlib import Path
+
+import pytest
+
+from cluster.toml_source import SourceErrors
+from node.config import Config, LimitsConfig, LogConfig, TimingConfig, is_loopback, load
+
+GOOD = """\
+[cluster]
+id = "demo"
+key = "sixteen bytes ok"
+
+[node]
+id = "n1"
+data = "data/n1"
+
+[client]
+listen = "127.0.0.1:7101"
+
+[peer]
+listen = "127.0.0.1:7201"
+
+[nodes.n1]
+peer = "127.0.0.1:7201"
+url = "ws://127.0.0.1:7101/v1/ws"
+
+[nodes.n2]
+peer = "127.0.0.1:7202"
+url = "ws://127.0.0.1:7102/v1/ws"
+"""
+
+
+def read(folder: Path, text: str) -> Config:
+    path = folder / "node.toml"
+    path.write_text(text)
+    return load(path)
+
+
+def mistakes(folder: Path, text: str) -> list[str]:
+    with pytest.raises(SourceErrors) as failure:
+        read(folder, text)
+    return [str(error).replace(str(folder) + "/", "") for error in failure.value.errors]
+
+
+def line_of(text: str, part: str) -> int:
+    return next(number for number, line in enumerate(text.splitlines(), 1) if part in line)
+
+
+def test_a_small_file_says_everything_that_is_needed(tmp_path: Path) -> None:
+    config = read(tmp_path, GOOD)
+    assert (config.cluster.id, config.cluster.key) == ("demo", b"sixteen bytes ok")
+    assert (config.node.id, config.node.data) == ("n1", tmp_path / "data/n1")
+    assert config.client.listen == ("127.0.0.1", 7101)
+    assert config.client.url == "ws://127.0.0.1:7101/v1/ws"
+    assert config.peers == {"n2": ("127.0.0.1", 7202)}
+    assert config.peer.tls is None
+    assert config.timing == TimingConfig()
+    assert config.limits == LimitsConfig()
+    assert config.log == LogConfig()
+
+
+def test_everything_that_may_be_said_is_read(tmp_path: Path) -> None:
+    for name in ("cert.pem", "key.pem", "ca.pem"):
+        (tmp_path / name).write_text("pem")
+    (tmp_path / "cluster.key").write_bytes(b"a key of its own file\n")
+    text = GOOD.replace('key = "sixteen bytes ok"', 'key_file = "cluster.key"').replace(
+        'listen = "127.0.0.1:7201"',
+        'listen = "0.0.0.0:7201"\n[peer.tls]\ncert = "cert.pem"\nkey = "key.pem"\nca = "ca.pem"',
+    )
+    text += """
+[timing]
+heartbeat = "20ms"
+election = "0.2s-400ms"
+offer = "1m"
+[limits]
+connections_max = 5
+[log]
+format = "console"
+level = "debug"
+"""
+    config = read(tmp_path, text)
+    assert config.cluster.key == b"a key of its own file"
+    assert config.peer.tls is not None
+    assert config.peer.tls.ca == tmp_path / "ca.pem"
+    assert config.timing == TimingConfig(0.02, 0.2, 0.4, 60_000)
+    assert config.limits.connections_max == 5
+    assert config.log == LogConfig("console", "debug")
+
+
+def test_the_key_is_not_shown_by_accident(tmp_path: Path) -> None:
+    assert "sixteen" not in repr(read(tmp_path, GOOD))
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "at", "says"),
+    [
+        ('id = "demo"\n', "", "[cluster]", "cluster.id: is missing"),
+        ('id = "demo"', "id = 7", "id = 7", "cluster.id: must be text"),
+        ('id = "demo"', 'id = "De mo"', "De mo", "is no name"),
+        ('key = "sixteen bytes ok"\n', "", "[cluster]", "cluster.key: is missing"),
+        ('"sixteen bytes ok"', '"short"', '"short"', "has only 5 bytes"),
+        ('key = "sixteen bytes ok"', 'key_file = "none"', "key_file", "no file"),
+        ('key = "sixteen', 'key_file = "x"\nkey = "sixteen', "key_file", "there is a key already"),
+        ('id = "n1"', 'id = "n3"', '"n3"', '"n3" is not one of [nodes]'),
+        ('data = "data/n1"\n', "", "[node]", "node.data: is missing"),
+        ('listen = "127.0.0.1:7101"', 'listen = "7101"', '"7101"', "is no address"),
+        ('listen = "127.0.0.1:7101"', 'listen = "h:70000"', "70000", "is no address"),
+        ('listen = "127.0.0.1:7201"', 'listen = "10.0.0.1:7201"', "10.0.0.1", "beyond loopback"),
+        ('listen = "127.0.0.1:7201"', 'listen = "host:7201"', "host:", "beyond loopback"),
+        ('listen = "127.0.0.1:7201"', 'listen = "127.0.0.1:7101"', "[peer]", "is the address of"),
+        ('listen = "127.0.0.1:7201"', 'listen = "127.0.0.1:7209"', "7209", "says 7201"),
+        ("127.0.0.1:7202", "127.0.0.1:7201", "[nodes.n2]", "is that of n1 too"),
+        ("7102/v1/ws", "7101/v1/ws", "[nodes.n2]", "is that of n1 too"),
+        ("ws://127.0.0.1:7102", "http://127.0.0.1:7102", "http:", "is no WebSocket address"),
+        ("[nodes.n2]", "[nodes.N2]", "[nodes.N2]", "is no name"),
+        ("[client]\n", "[client]\nlisen = 1\n", "lisen", "did you mean 'listen'?"),
+        ("[client]", "[clint]\n[client]", "[clint]", "did you mean 'client'?"),
+        ("[client]\n", '[log]\nlevel = "loud"\n[client]\n', "loud", '"loud" is not known'),
+        ("[client]\n", '[timing]\nheartbeat = "50"\n[client]\n', "heartbeat", "is no duration"),
+        ("[client]\n", '[timing]\nheartbeat = "9m"\n[client]\n', "heartbeat", "out of range"),
+        ("[client]\n", '[timing]\nelection = "1s"\n[client]\n', "election", "is no range"),
+        ("[client]\n", '[timing]\nelection = "2s-1s"\n[client]\n', "election", "must rise"),
+        ("[client]\n", '[timing]\nheartbeat = "1s"\n[client]\n', "[timing]", "lost heartbeat"),
+        ("[client]\n", "[limits]\nconnections_max = 0\n[client]\n", "connections_max", "1 to"),
+        ("[client]\n", "[limits]\nconnections_max = true\n[client]\n", "connections_max", "whole"),
+    ],
+)
+def test_a_mistake_is_named_with_its_line_and_its_mend(
+    tmp_path: Path, was: str, now: str, at: str, says: str
+) -> None:
+    text = GOOD.replace(was, now, 1) if was in GOOD else GOOD
+    assert text != GOOD
+    found = mistakes(tmp_path, text)
+    place = f"node.toml:{line_of(text, at)}: "
+    matching = [line for line in found if says in line]
+    assert matching, found
+    if at in ("[peer]", "[nodes.n2]"):  # named at the key below
+        assert matching[0].startswith("node.toml:")
+    elif at != "[timing]":
+        assert matching[0].startswith(place), (place, found)
+    assert "; " in matching[0], "no mend"
+
+
+@pytest.mark.parametrize("table", ["cluster", "node", "client", "peer"])
+def test_a_table_that_is_missing_is_named_once(tmp_path: Path, table: str) -> None:
+    begin = GOOD.index(f"[{table}]")
+    end = GOOD.index("\n\n", begin)
+    found = mistakes(tmp_path, GOOD[:begin] + GOOD[end:])
+    assert len([line for line in found if f"add [{table}]" in line]) == 1
+    assert len(found) <= 2
+
+
+def test_all_mistakes_are_named_at_once_in_the_order_of_their_lines(tmp_path: Path) -> None:
+    text = (
+        GOOD.replace('"demo"', '""')
+        .replace('"sixteen bytes ok"', '"short"')
+        .replace('listen = "127.0.0.1:7101"', 'listen = "nowhere"\ncolour = "red"')
+        .replace("127.0.0.1:7202", "127.0.0.1")
+    )
+    found = mistakes(tmp_path, text)
+    assert len(found) == 5
+    lines = [int(line.split(":")[1]) for line in found]
+    assert lines == sorted(lines)
+
+
+def test_what_is_no_toml_is_shown_with_a_caret(tmp_path: Path) -> None:
+    (found,) = mistakes(tmp_path, "[cluster]\nid = demo\n")
+    assert found.startswith("node.toml:2: ")
+    assert "^" in found
+
+
+def test_a_table_that_is_a_value_is_a_mistake(tmp_path: Path) -> None:
+    found = mistakes(tmp_path, "client = 7\n" + GOOD.replace("[client]", "[other]"))
+    assert any("client: must be a table" in line for line in found)
+
+
+def test_a_file_that_cannot_be_read_says_so(tmp_path: Path) -> None:
+    with pytest.raises(SourceErrors, match="no such file"):
+        load(tmp_path / "none.toml")
+    with pytest.raises(SourceErrors, match="cannot be read"):
+        load(tmp_path)
+    (tmp_path / "latin.toml").write_bytes(b'id = "\xff"')
+    with pytest.raises(SourceErrors, match="cannot be read"):
+        load(tmp_path / "latin.toml")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_only_this_machine_reaches_loopback(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3", "desk.example"])
+def test_others_may_reach_the_rest(host: str) -> None:
+    assert not is_loopback(host)
