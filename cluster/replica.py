@@ -16,75 +16,47 @@ import random
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
 import trio
 
+from cluster.applying import Applying
+from cluster.barriers import Barriers
 from cluster.duties import LeaderDuties
 from cluster.ids import Ulids
+from cluster.packing import pack
 from cluster.peer.frames import PeerRefused, encode
 from cluster.peer.handshake import Self
-from cluster.peer.links import Address, Links, PeerTls
-from cluster.port import Answer, ReplicaStatus, Standing, Unavailable
+from cluster.peer.links import Links
+from cluster.port import Answer, ReplicaStatus, Unavailable
 from cluster.proposals import COMMAND_BYTES_MAX, RESEND_S, Proposals
-from cluster.raft.compaction import SNAPSHOT_EVERY_ENTRIES
-from cluster.raft.engine import Committed, Engine, Install, Timing
+from cluster.raft.engine import Engine
 from cluster.raft.messages import PeerError
 from cluster.routing.dispatch import Dispatcher
+from cluster.settings import ReplicaSettings
+from cluster.standing import Judge
 from cluster.state import commands, entry, snapshot
 from cluster.state.commands import BootNode, Command
-from cluster.state.machine import Applied, Machine, Skipped
-from cluster.state.outcome import Refused
+from cluster.state.machine import Applied, Machine
+from cluster.state.outcome import Outcome, Refused
 from cluster.state.state import State
+from cluster.watchers import Watchers
 from wal.disk import Disk, FileDisk
 from wal.errors import StorageError
 from wal.identity import claim
 from wal.log import Log, LogStatistics
-from wal.snapshot import SnapshotMeta, SnapshotStore
+from wal.snapshot import SnapshotStore
 
 INBOX_MAX = 10_000
 """Messages of peers that wait for a turn; the rest is dropped, and Raft sends it again."""
 FORWARDED_MAX = 1_000
-ENTRY_BYTES_MAX = 448 * 1024
-"""What one entry holds before the next begins; the engine refuses above 512 KiB."""
-APPLY_AT_ONCE = 64
-"""Entries applied between two chances for other tasks."""
-BARRIERS_MAX = 10_000
 BARRIER_S = 3.0
 WHISPER_BYTES_MAX = 16 * 1024
 
-_UNSEEN = Unavailable("timeout", "it was applied, but its outcome was not seen here")
-
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class ReplicaSettings:
-    """What a replica is told at start."""
-
-    cluster: str
-    node: str
-    key: bytes
-    data: Path
-    listen: Address
-    peers: dict[str, Address]
-    """Every other voter."""
-    url: str = ""
-    """Where clients reach this node; told to the others."""
-    tls: PeerTls | None = None
-    timing: Timing = field(default_factory=Timing)
-    offer_ttl_ms: int = 20_000
-    snapshot_every_entries: int = SNAPSHOT_EVERY_ENTRIES
-
-    @property
-    def fence_s(self) -> float:
-        """Without a leader for this long the node calls itself fenced."""
-        return 2 * self.timing.election_max_s
 
 
 class Replica:
@@ -104,27 +76,19 @@ class Replica:
         self._settings = settings
         self._disk = disk
         self._wal = wal
-        self._snapshots = snapshots
         self._engine = engine
-        self._machine = machine
-        self._applied_index = applied_index
         self._boot = boot
         self._proposals = Proposals(settings.node, boot)
         self._inbox: deque[tuple[str, Any]] = deque()
         self._forwarded: deque[entry.Batch] = deque()
-        self._barriers: list[Callable[[Unavailable | None], None]] = []
-        self._barriers_at_index: list[tuple[int, Callable[[Unavailable | None], None]]] = []
-        self._wake = trio.Event()
-        self._watchers: list[Callable[[Applied], None]] = []
-        self._standing_watchers: list[Callable[[ReplicaStatus], None]] = []
-        self._install_watchers: list[Callable[[], None]] = []
-        self._whisper_watchers: list[Callable[[str, bytes], None]] = []
-        self._standing: Standing = "starting"
-        self._why = "no leader found yet"
+        self._barriers = Barriers()
+        self._judge = Judge(len(settings.peers) + 1, settings.fence_s)
         self._leadership = ("", -1)
-        self._caught_up = False
         self._catching_up = False
-        self._snapshotting = False
+        self._wake = trio.Event()
+        self._on_standing: Watchers[ReplicaStatus] = Watchers()
+        self._on_whisper: Watchers[str, bytes] = Watchers()
+        self._applying = Applying(engine, snapshots, machine, applied_index, self._on_outcome)
         self._sync_limiter = trio.CapacityLimiter(1)
         self._duties = LeaderDuties(
             self, Dispatcher(Ulids(_wall_ms, secrets.token_bytes).new, settings.offer_ttl_ms)
@@ -181,7 +145,7 @@ class Replica:
 
     @property
     def state(self) -> State:
-        return self._machine.state
+        return self._applying.state
 
     @property
     def is_leader(self) -> bool:
@@ -193,8 +157,8 @@ class Replica:
         if len(data) > COMMAND_BYTES_MAX:
             on_answer(Refused("too_large", f"{len(data)} bytes; at most {COMMAND_BYTES_MAX}"))
             return
-        if self._standing in ("fenced", "failed"):
-            on_answer(Unavailable("minority", self._why))
+        if self._cut_off:
+            on_answer(self._minority)
             return
         if not self._proposals.submit(data, on_answer, time.monotonic()):
             on_answer(Unavailable("overloaded", "too many proposals wait at this node"))
@@ -216,31 +180,29 @@ class Replica:
 
     def watch(self, watcher: Callable[[Applied], None]) -> Callable[[], None]:
         """See `Port.watch`."""
-        self._watchers.append(watcher)
-        return partial(self._watchers.remove, watcher)
+        return self._applying.on_applied.add(watcher)
 
     def watch_standing(self, watcher: Callable[[ReplicaStatus], None]) -> Callable[[], None]:
         """See `Port.watch_standing`."""
-        self._standing_watchers.append(watcher)
-        return partial(self._standing_watchers.remove, watcher)
+        return self._on_standing.add(watcher)
 
     def watch_installs(self, watcher: Callable[[], None]) -> Callable[[], None]:
         """See `Port.watch_installs`."""
-        self._install_watchers.append(watcher)
-        return partial(self._install_watchers.remove, watcher)
+        return self._applying.on_install.add(watcher)
 
     async def barrier(self) -> Unavailable | None:
         """See `Port.barrier`."""
-        if self._standing in ("fenced", "failed") or len(self._barriers) >= BARRIERS_MAX:
-            return Unavailable("minority", self._why)
+        if self._cut_off:
+            return self._minority
         done = trio.Event()
         results: list[Unavailable | None] = []
 
-        def on_result(result: Unavailable | None) -> None:
+        def on_passed(result: Unavailable | None) -> None:
             results.append(result)
             done.set()
 
-        self._barriers.append(on_result)
+        if not self._barriers.add(on_passed):
+            return Unavailable("overloaded", "too many readers wait at this node")
         self._wake.set()
         with trio.move_on_after(BARRIER_S):
             await done.wait()
@@ -256,8 +218,7 @@ class Replica:
 
     def watch_whispers(self, watcher: Callable[[str, bytes], None]) -> Callable[[], None]:
         """See `Port.watch_whispers`."""
-        self._whisper_watchers.append(watcher)
-        return partial(self._whisper_watchers.remove, watcher)
+        return self._on_whisper.add(watcher)
 
     def status(self) -> ReplicaStatus:
         """Return this node's standing in figures."""
@@ -266,13 +227,13 @@ class Replica:
         return ReplicaStatus(
             node=self._settings.node,
             boot=self._boot,
-            standing=self._standing,
-            why=self._why,
+            standing=self._judge.standing,
+            why=self._judge.why,
             role=raft.role,
             leader=self._leader or "",
             term=raft.term,
             commit_index=raft.commit_index,
-            applied_index=self._applied_index,
+            applied_index=self._applying.applied_index,
             last_index=raft.last_index,
             first_index=raft.first_index,
             quorum_heard_s=raft.quorum_contact_age_s,
@@ -314,8 +275,7 @@ class Replica:
                 if len(self._forwarded) < FORWARDED_MAX:
                     self._forwarded.append(_parse_batch(peer, body))
             case "whisper" if isinstance(body, bytes) and len(body) <= WHISPER_BYTES_MAX:
-                for watcher in tuple(self._whisper_watchers):
-                    watcher(peer, body)
+                self._on_whisper.tell(peer, body)
                 return
             case _:
                 raise PeerRefused(f"{peer}: a frame of kind {kind[:32]!r} that is not ours")
@@ -341,12 +301,15 @@ class Replica:
                     await self._wait_for_work()
                     await self._turn(nursery)
             except StorageError as error:
-                self._set_standing("failed", f"the disk failed: {error}")
-                self._proposals.fail_all(Unavailable("minority", self._why))
+                with self._telling_standing():
+                    self._judge.fail(f"the disk failed: {error}")
                 raise
 
+    def _wake_up(self) -> None:
+        self._wake.set()
+
     async def _wait_for_work(self) -> None:
-        if not (self._inbox or self._forwarded or self._proposals.queued or self._barriers):
+        if not (self._inbox or self._forwarded or self._proposals.queued or self._barriers.waiting):
             with trio.move_on_after(self._engine.next_wakeup()):
                 await self._wake.wait()
         self._wake = trio.Event()
@@ -355,17 +318,18 @@ class Replica:
         self._deliver()
         await self._sync()
         self._propose()
-        self._read()
+        self._barriers.ask(self._engine.read_index)
         self._engine.tick()
         self._send(self._engine.take_early())
         await self._sync()
         self._send(self._engine.take_late())
-        await self._apply()
-        self._judge()
-        self._start_snapshot(nursery)
+        await self._applying.apply_committed()
+        self._barriers.passed(self._applying.applied_index)
+        self._look_at_standing()
+        self._applying.start_snapshot(nursery, self._wake_up)
         self._duties.turn(
-            leading=self._engine.is_leader and self._caught_up,
-            now_ms=max(_wall_ms(), self._machine.state.now_ms),
+            leading=self._engine.is_leader and self._judge.caught_up,
+            now_ms=max(_wall_ms(), self._applying.state.now_ms),
             silent_s=self._engine.contact_age_s(),
         )
         self._proposals.expire(time.monotonic())
@@ -412,133 +376,53 @@ class Replica:
         while (batch := self._proposals.take(now_s)) is not None:
             self._forwarded.append(batch)
         while self._forwarded:
-            batches: list[entry.Batch] = []
-            size = 0
-            while self._forwarded and size < ENTRY_BYTES_MAX:
-                encoded = entry.encode(self._forwarded[0])
-                if batches and size + len(encoded) > ENTRY_BYTES_MAX:
-                    break
-                batches.append(self._forwarded.popleft())
-                size += len(encoded)
-            payload = entry.encode(entry.Entry(entry.VERSION, _wall_ms(), tuple(batches)))
-            if self._engine.propose(payload) is None:
-                return
-
-    def _read(self) -> None:
-        """Ask for one read index on behalf of all barriers that wait."""
-        if not self._barriers:
-            return
-        waiting, self._barriers = self._barriers, []
-
-        def on_index(index: int | None) -> None:
-            for done in waiting:
-                if index is None:
-                    done(Unavailable("no_leader", "no leader confirmed the read"))
-                elif self._applied_index >= index:
-                    done(None)
-                else:
-                    self._barriers_at_index.append((index, done))
-
-        self._engine.read_index(on_index)
+            if self._engine.propose(pack(self._forwarded, _wall_ms())) is None:
+                return  # not sent: whoever proposed sends it again
 
     def _send(self, messages: list[tuple[str, dict[str, Any]]]) -> None:
         for peer, message in messages:
             self._links.send(peer, encode("raft", message))
 
-    async def _apply(self) -> None:
-        for count, item in enumerate(self._engine.take_committed(), start=1):
-            match item:
-                case Install():
-                    self._install(item)
-                case Committed(index, _, payload):
-                    self._applied_index = index
-                    if payload is not None:  # a new leader's no-op has none
-                        self._apply_one(index, payload)
-            if count % APPLY_AT_ONCE == 0:
-                await trio.lowlevel.checkpoint()
-        self._pass_barriers()
-
-    def _apply_one(self, index: int, payload: bytes) -> None:
-        applied = self._machine.apply(index, payload)
-        for watcher in tuple(self._watchers):
-            watcher(applied)
-        for node, boot, number, outcome in applied.outcomes:
-            if (node, boot) == (self._settings.node, self._boot):
-                self._proposals.answer(number, _UNSEEN if isinstance(outcome, Skipped) else outcome)
-
-    def _install(self, item: Install) -> None:
-        self._machine.state = snapshot.load(item.payload)
-        self._applied_index = item.meta.index
-        log.info("snapshot installed", index=item.meta.index)
-        for watcher in tuple(self._install_watchers):
-            watcher()
-
-    def _pass_barriers(self) -> None:
-        if not self._barriers_at_index:
-            return
-        index = self._applied_index
-        ready = [done for at, done in self._barriers_at_index if at <= index]
-        self._barriers_at_index = [b for b in self._barriers_at_index if b[0] > index]
-        for done in ready:
-            done(None)
-
-    # -- snapshots
-
-    def _start_snapshot(self, nursery: trio.Nursery) -> None:
-        if self._snapshotting:
-            return
-        meta = self._engine.snapshot_wanted()
-        if meta is None:
-            return
-        assert meta.index == self._applied_index
-        self._snapshotting = True
-        nursery.start_soon(self._save_snapshot, meta, self._machine.state.frozen_copy())
-
-    async def _save_snapshot(self, meta: SnapshotMeta, copy: State) -> None:
-        """Write `copy` in a thread while the loop goes on."""
-        saved = await trio.to_thread.run_sync(
-            lambda: self._snapshots.save(meta, snapshot.dump(copy))
-        )
-        self._engine.snapshot_saved(saved)
-        self._snapshotting = False
-        self._wake.set()
+    def _on_outcome(
+        self, node: str, boot: str, number: int, outcome: Outcome | Unavailable
+    ) -> None:
+        if (node, boot) == (self._settings.node, self._boot):
+            self._proposals.answer(number, outcome)
 
     # -- standing
 
-    def _judge(self) -> None:
-        """Say whether this node may serve; see `Standing`."""
-        silent_s = self._engine.quorum_age_s()
-        if self._leader is not None:
-            if self._caught_up:
-                self._set_standing("serving", "")
-                return
-            self._set_standing("catching_up", "a leader was found; reading what was missed")
-            if not self._catching_up:
-                self._catching_up = True
-                self._barriers.append(self._on_caught_up)
-                self._wake.set()
-            return
-        if silent_s > self._settings.fence_s and self._standing != "starting":
-            self._caught_up = False
-            self._set_standing(
-                "fenced",
-                f"no leader for {silent_s:.1f} s: fewer than a majority of"
-                f" {len(self._settings.peers) + 1} nodes can be reached",
-            )
-            self._proposals.fail_all(Unavailable("minority", self._why))
+    @property
+    def _cut_off(self) -> bool:
+        return self._judge.standing in ("fenced", "failed")
+
+    @property
+    def _minority(self) -> Unavailable:
+        return Unavailable("minority", self._judge.why)
+
+    def _look_at_standing(self) -> None:
+        with self._telling_standing():
+            silent_s = self._engine.quorum_age_s()
+            self._judge.look(led=self._leader is not None, silent_s=silent_s)
+        if self._judge.standing == "catching_up" and not self._catching_up:
+            self._catching_up = self._barriers.add(self._on_caught_up)
+            self._wake.set()
 
     def _on_caught_up(self, result: Unavailable | None) -> None:
         self._catching_up = False
-        self._caught_up = result is None
+        if result is None:
+            self._judge.note_caught_up()
 
-    def _set_standing(self, standing: Standing, why: str) -> None:
-        if standing == self._standing:
-            self._why = why
-            return
-        log.info("standing", was=self._standing, now=standing, why=why)
-        self._standing, self._why = standing, why
-        for watcher in tuple(self._standing_watchers):
-            watcher(self.status())
+    @contextmanager
+    def _telling_standing(self) -> Iterator[None]:
+        """Tell the watchers, and answer who waits, when standing changes within."""
+        before = self._judge.standing
+        yield
+        if self._cut_off:
+            self._proposals.fail_all(self._minority)
+        if self._judge.standing != before:
+            now, why = self._judge.standing, self._judge.why
+            log.info("standing", was=before, now=now, why=why)
+            self._on_standing.tell(self.status())
 
     async def _announce(self) -> None:
         """Tell the cluster that this boot lives, until it has heard."""

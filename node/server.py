@@ -18,7 +18,8 @@ from cluster.peer.links import PeerTls
 from cluster.raft.boot import LogRefused
 from cluster.raft.election import Timing
 from cluster.raft.pysyncobj_core import LibraryRefused
-from cluster.replica import Replica, ReplicaSettings
+from cluster.replica import Replica
+from cluster.settings import ReplicaSettings
 from cluster.state.snapshot import SnapshotRefused
 from node import __version__, logs
 from node.config import Config

@@ -83,7 +83,8 @@ def member_unidesk(args: argparse.Namespace) -> None:
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     from cluster.port import Unavailable
-    from cluster.replica import Replica, ReplicaSettings
+    from cluster.replica import Replica
+    from cluster.settings import ReplicaSettings
     from cluster.state.commands import By, OpenConversation, SendMessage
     from cluster.state.outcome import Refused
 

@@ -8,7 +8,8 @@ import pytest
 import trio
 
 from cluster.port import Answer, Unavailable
-from cluster.replica import Replica, ReplicaSettings
+from cluster.replica import Replica
+from cluster.settings import ReplicaSettings
 from cluster.state.commands import By, Command, OpenConversation, SendMessage
 from cluster.state.outcome import Appended, Done
 from cluster.state.snapshot import digest

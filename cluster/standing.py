@@ -1,0 +1,52 @@
+"""Whether a node may serve, from what it heard of the leader.  No I/O.
+
+    starting ──leader heard──▶ catching_up ──read barrier passed──▶ serving
+                                   ▲                                   │ no leader for `fence_s`
+                                   └────────leader heard──── fenced ◀──┘
+    any ──the disk failed──▶ failed, for good
+
+A node that was never led stays `starting`: it has nobody to send away.
+"""
+
+from cluster.port import Standing
+
+
+class Judge:
+    """Holds the standing and the reason, in words for people."""
+
+    def __init__(self, voters: int, fence_s: float) -> None:
+        self.standing: Standing = "starting"
+        self.why = "no leader found yet"
+        self._voters = voters
+        self._fence_s = fence_s
+        self._caught_up = False
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether all that was acknowledged before a leader was found is applied here."""
+        return self._caught_up
+
+    def note_caught_up(self) -> None:
+        """A read barrier passed."""
+        self._caught_up = True
+
+    def look(self, *, led: bool, silent_s: float) -> None:
+        """Judge anew: whether a leader is heard, and how long no majority was."""
+        if self.standing == "failed":
+            return
+        if led and self._caught_up:
+            self.standing, self.why = "serving", ""
+        elif led:
+            self.standing = "catching_up"
+            self.why = "a leader was found; reading what was missed"
+        elif silent_s > self._fence_s and self.standing != "starting":
+            self._caught_up = False
+            self.standing = "fenced"
+            self.why = (
+                f"no leader for {silent_s:.1f} s: fewer than a majority of {self._voters} nodes"
+                " can be reached"
+            )
+
+    def fail(self, why: str) -> None:
+        """The disk failed: nothing is promised any more."""
+        self.standing, self.why = "failed", why

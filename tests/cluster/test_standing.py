@@ -1,0 +1,64 @@
+"""Standing: who may serve, said in words."""
+
+from cluster.port import Standing
+from cluster.standing import Judge
+
+FENCE_S = 1.0
+
+
+def judge() -> Judge:
+    return Judge(voters=3, fence_s=FENCE_S)
+
+
+def standing(one: Judge) -> Standing:
+    return one.standing
+
+
+def serving() -> Judge:
+    one = judge()
+    one.look(led=True, silent_s=0)
+    one.note_caught_up()
+    one.look(led=True, silent_s=0)
+    assert standing(one) == "serving"
+    return one
+
+
+def test_a_node_that_was_never_led_is_starting_however_long_it_takes() -> None:
+    one = judge()
+    one.look(led=False, silent_s=100)
+    assert standing(one) == "starting"
+    assert one.why
+
+
+def test_a_leader_is_not_enough_to_serve_what_was_missed_comes_first() -> None:
+    one = judge()
+    one.look(led=True, silent_s=0)
+    assert standing(one) == "catching_up"
+    one.note_caught_up()
+    one.look(led=True, silent_s=0)
+    assert (standing(one), one.why) == ("serving", "")
+
+
+def test_a_short_silence_is_an_election_and_a_long_one_fences() -> None:
+    one = serving()
+    one.look(led=False, silent_s=FENCE_S)
+    assert standing(one) == "serving"
+    one.look(led=False, silent_s=FENCE_S + 0.1)
+    assert standing(one) == "fenced"
+    assert "majority of 3" in one.why
+
+
+def test_a_fenced_node_reads_again_what_it_missed_before_it_serves() -> None:
+    one = serving()
+    one.look(led=False, silent_s=2)
+    one.look(led=True, silent_s=0)
+    assert standing(one) == "catching_up"
+    assert not one.caught_up
+
+
+def test_a_failed_disk_is_for_good() -> None:
+    one = serving()
+    one.fail("the disk failed: it is full")
+    one.look(led=True, silent_s=0)
+    assert standing(one) == "failed"
+    assert "full" in one.why
