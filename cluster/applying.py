@@ -12,7 +12,6 @@ from collections.abc import Callable
 import structlog
 import trio
 
-from cluster.port import Unavailable
 from cluster.raft.engine import Committed, Engine, Install
 from cluster.state import snapshot
 from cluster.state.machine import Applied, Machine, Skipped
@@ -25,11 +24,9 @@ from wal.snapshot import SnapshotMeta, SnapshotStore
 APPLY_AT_ONCE = 64
 """Entries applied between two chances for other tasks."""
 
-_UNSEEN = Unavailable("timeout", "it was applied, but its outcome was not seen here")
-
 log = structlog.get_logger()
 
-OnOutcome = Callable[[str, str, int, Outcome | Unavailable], None]
+OnOutcome = Callable[[str, str, int, Outcome | Skipped], None]
 
 
 class Applying:
@@ -75,8 +72,7 @@ class Applying:
         applied = self._machine.apply(index, payload)
         self.on_applied.tell(applied)
         for node, boot, number, outcome in applied.outcomes:
-            seen = _UNSEEN if isinstance(outcome, Skipped) else outcome
-            self._on_outcome(node, boot, number, seen)
+            self._on_outcome(node, boot, number, outcome)
 
     def _install(self, item: Install) -> None:
         self._machine.state = snapshot.load(item.payload)

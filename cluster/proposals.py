@@ -4,10 +4,13 @@
                     │                             │ leader changed, or RESEND_S passed: sent again
                     └──deadline: `no_leader`      └──deadline: `timeout` (outcome unknown)
 
-A proposal is named (node, boot, number); the state machine applies a name once, so sending
-again is safe.  `settled` - the lowest number still waited for - goes with every batch: what
-lies below was answered or given up, and a late copy of it is skipped by every node.  That
-makes a `timeout` final for this name: the client's own key decides what its retry gets.
+A proposal is named (node, boot, number).  The state machine applies a name once, and the names
+of a boot in their order, so sending again is safe.  One that comes before a lower number - a
+link broke, a batch was lost - is skipped as early, and what was sent goes out again.
+
+`settled` - the lowest number still waited for - goes with every batch: what lies below was
+answered or given up, and a late copy of it is skipped by every node.  That makes a `timeout`
+final for this name: the client's own key decides what its retry gets.
 """
 
 from collections import deque
@@ -27,6 +30,8 @@ COMMAND_BYTES_MAX = 192 * 1024
 """Above any client's frame (64 KiB) and any rule set; below what one entry may hold."""
 DEADLINE_S = 5.0
 RESEND_S = 1.0
+OVERTAKEN_S = 0.05
+"""What was sent so lately is not sent again for having been overtaken."""
 
 
 @dataclass(slots=True)
@@ -47,6 +52,7 @@ class Proposals:
         self._next = 1
         self._pending: dict[int, _Pending] = {}
         self._queue: deque[int] = deque()
+        self._overtaken = False
 
     def __len__(self) -> int:
         return len(self._pending)
@@ -91,7 +97,17 @@ class Proposals:
             for number, pending in self._pending.items()
             if number not in waiting and pending.sent_s <= now_s - older_than_s
         ]
-        self._queue.extendleft(reversed(again))
+        if again:
+            self._queue = deque(sorted([*self._queue, *again]))
+
+    def overtaken(self) -> None:
+        """One came before a lower number: the next `resend_overdue` does not wait."""
+        self._overtaken = True
+
+    def resend_overdue(self, now_s: float) -> None:
+        """Queue again what should have had its outcome by now."""
+        self.resend(now_s, older_than_s=OVERTAKEN_S if self._overtaken else RESEND_S)
+        self._overtaken = False
 
     def answer(self, number: int, outcome: Outcome | Unavailable) -> None:
         """Give the outcome of `number` to who asked, if they still wait."""

@@ -32,7 +32,7 @@ from cluster.peer.frames import PeerRefused, encode
 from cluster.peer.handshake import Self
 from cluster.peer.links import Links
 from cluster.port import Answer, ReplicaStatus, Unavailable
-from cluster.proposals import COMMAND_BYTES_MAX, RESEND_S, Proposals
+from cluster.proposals import COMMAND_BYTES_MAX, Proposals
 from cluster.raft.engine import Engine
 from cluster.raft.messages import PeerError
 from cluster.routing.dispatch import Dispatcher
@@ -40,7 +40,7 @@ from cluster.settings import ReplicaSettings
 from cluster.standing import Judge
 from cluster.state import commands, entry, snapshot
 from cluster.state.commands import BootNode, Command
-from cluster.state.machine import Applied, Machine
+from cluster.state.machine import Applied, Machine, Skipped
 from cluster.state.outcome import Outcome, Refused
 from cluster.state.state import State
 from cluster.watchers import Watchers
@@ -55,6 +55,8 @@ INBOX_MAX = 10_000
 FORWARDED_MAX = 1_000
 BARRIER_S = 3.0
 WHISPER_BYTES_MAX = 16 * 1024
+
+_UNSEEN = Unavailable("timeout", "it was applied, but its outcome was not seen here")
 
 log = structlog.get_logger()
 
@@ -359,7 +361,7 @@ class Replica:
             if leader is not None:
                 self._proposals.resend(now_s)
         else:
-            self._resend_overdue(now_s)
+            self._proposals.resend_overdue(now_s)
         if self._engine.is_leader:
             self._propose_here(now_s)
             return
@@ -367,9 +369,6 @@ class Replica:
         if leader is not None and self._links.connected(leader):
             while (batch := self._proposals.take(now_s)) is not None:
                 self._links.send(leader, encode("batch", entry.encode(batch)))
-
-    def _resend_overdue(self, now_s: float) -> None:
-        self._proposals.resend(now_s, older_than_s=RESEND_S)
 
     def _propose_here(self, now_s: float) -> None:
         """At the leader: all that waits, here and from followers, as few entries."""
@@ -383,11 +382,16 @@ class Replica:
         for peer, message in messages:
             self._links.send(peer, encode("raft", message))
 
-    def _on_outcome(
-        self, node: str, boot: str, number: int, outcome: Outcome | Unavailable
-    ) -> None:
-        if (node, boot) == (self._settings.node, self._boot):
-            self._proposals.answer(number, outcome)
+    def _on_outcome(self, node: str, boot: str, number: int, outcome: Outcome | Skipped) -> None:
+        if (node, boot) != (self._settings.node, self._boot):
+            return
+        match outcome:
+            case Skipped(early=True):
+                self._proposals.overtaken()
+            case Skipped():
+                self._proposals.answer(number, _UNSEEN)
+            case _:
+                self._proposals.answer(number, outcome)
 
     # -- standing
 

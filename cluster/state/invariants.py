@@ -1,7 +1,7 @@
 """What must hold of the state after every command.  No I/O.
 
     name       holds                                                        seen here
-    I1         nothing acknowledged is lost, nothing applies twice          in part: `windows`
+    I1         nothing acknowledged is lost, nothing applies twice          in part: `proposers`
     I2         events of a conversation are 1, 2, 3 ... without a gap       yes, in the tail
     I3         at most one owner; owner and agent agree about it            yes
     I4         load is conversations held and offers pending, both ways     yes; capacity where
@@ -62,9 +62,9 @@ def check(state: State) -> None:
         _hold(held, "presence", f"{session.sid} is not its agent's")
     revs = [record.rev for record in state.rule_sets]
     _hold(revs == sorted(set(revs)), "state", f"revisions {revs}")
-    for node, window in state.windows.items():
-        above = min(window.above, default=window.floor + 1)
-        _hold(above > window.floor, "I1", f"{node}: {above} is not above {window.floor}")
+    for node, proposer in state.proposers.items():
+        _hold(proposer.next_number > 0, "I1", f"{node}: {proposer.next_number} comes next")
+        _hold(proposer.boot not in proposer.retired, "I1", f"{node}: {proposer.boot} is retired")
     _check_indexes(state)
 
 

@@ -56,8 +56,6 @@ NODES_MAX = 1_000
 """Nodes that ever took part: servers are replaced, clusters have 3 to 9."""
 RETIRED_BOOTS_MAX = 8
 """Earlier lives of a node that are told apart from new ones."""
-WINDOW_NUMBERS_MAX = 200_000
-"""Proposals of a node applied ahead of one that is missing: ten seconds at 20,000 a second."""
 
 # -- offers
 

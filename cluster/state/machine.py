@@ -4,8 +4,9 @@ Deterministic and total: no clock, no chance, and no bytes that make it raise.  
 entries give the same state and the same outcomes on every node.
 
     entry ──▶ batches ──▶ proposals, each applied once by its name (node, boot, number)
-      │                       │ of a boot that is over, or unknown     Skipped
-      │                       │ applied before, or given up            Skipped
+      │                       │ of a boot that is over, or unknown     Skipped late
+      │                       │ applied before, or given up            Skipped late
+      │                       │ one before it has not come             Skipped early
       │                       ├ no command of this release             Refused bad_request
       │                       ├ a key that was used before             Done dup | key_reused
       │                       └ the lifecycle's function               Done | Refused
@@ -13,7 +14,8 @@ entries give the same state and the same outcomes on every node.
 
 A boot is known from its first command, `BootNode`; until then nothing else of it counts.
 `Skipped` is no outcome: this copy changed nothing, and what another did was said elsewhere.
-Whoever still waits for it says `timeout`, and the client's own key decides what a retry gets.
+Whoever still waits for a late one says `timeout`, and the client's own key decides what a retry
+gets; an early one is sent again.
 """
 
 from collections.abc import Callable
@@ -39,12 +41,16 @@ from cluster.state.commands import BootNode, Command
 from cluster.state.entry import VERSION, Batch, Entry, decode_entry
 from cluster.state.limits import NESTING_MAX, NODES_MAX, NOW_MS_MAX, RETIRED_BOOTS_MAX
 from cluster.state.outcome import Done, Notice, Outcome, Refused
+from cluster.state.proposer import Proposer, Turn
 from cluster.state.state import State
-from cluster.state.window import Window
 
 
 class Skipped(msgspec.Struct, frozen=True):
-    """This copy came too late: the proposal was applied, or given up, before."""
+    """This copy changed nothing: the proposal was applied, or given up, before; or it is `early`:
+    one that its node numbered before it has not come.
+    """
+
+    early: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,43 +96,43 @@ class Machine:
         for proposal in batch.proposals:
             command = _parse_command(proposal.command)
             outcome: Outcome | Skipped
-            if not self._admit(batch, proposal.number, command):
-                outcome = Skipped()
+            turn = self._turn(batch, proposal.number, command)
+            if turn != "now":
+                outcome = Skipped(early=turn == "early")
             elif isinstance(command, Refused):
                 outcome = command
             else:
                 outcome = self._run(command, applied.notices)
             applied.outcomes.append((batch.node, batch.boot, proposal.number, outcome))
 
-    def _admit(self, batch: Batch, number: int, command: Command | Refused) -> bool:
-        """Note the proposal as applied; return False when it was, or is too late."""
-        window = self.state.windows.get(batch.node)
-        if window is None or window.boot != batch.boot:
-            window = self._begin_boot(window, batch, command)
-            if window is None:
-                return False
-        window.settle(batch.settled)
-        return window.admit(number)
+    def _turn(self, batch: Batch, number: int, command: Command | Refused) -> Turn:
+        """Say whether the proposal applies now; it then counts as applied."""
+        proposer = self.state.proposers.get(batch.node)
+        if proposer is None or proposer.boot != batch.boot:
+            proposer = self._begin_boot(proposer, batch, command)
+            if proposer is None:
+                return "late"
+        return proposer.take_turn(number, batch.settled)
 
     def _begin_boot(
-        self, old: Window | None, batch: Batch, command: Command | Refused
-    ) -> Window | None:
-        """Return the window of a boot that announces itself; None for one that is over."""
+        self, old: Proposer | None, batch: Batch, command: Command | Refused
+    ) -> Proposer | None:
+        """Return the proposer of a boot that announces itself; None for one that is over."""
         if not isinstance(command, BootNode):
             return None
         if (command.node, command.boot) != (batch.node, batch.boot):
             return None
         if old is None:
-            if len(self.state.windows) >= NODES_MAX:
+            if len(self.state.proposers) >= NODES_MAX:
                 return None
-            window = Window(batch.boot)
+            proposer = Proposer(batch.boot)
         elif batch.boot in old.retired:
             return None
         else:
             retired = (*old.retired, old.boot)[-RETIRED_BOOTS_MAX:]
-            window = Window(batch.boot, retired=retired)
-        self.state.windows[batch.node] = window
-        return window
+            proposer = Proposer(batch.boot, retired=retired)
+        self.state.proposers[batch.node] = proposer
+        return proposer
 
     def _run(self, command: Command, notices: list[Notice]) -> Outcome:
         """Apply one command that was not applied before."""

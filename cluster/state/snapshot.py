@@ -30,8 +30,8 @@ from cluster.state.model import (
     RuleSetRecord,
     Session,
 )
+from cluster.state.proposer import Proposer
 from cluster.state.state import State
-from cluster.state.window import Window
 
 FORMAT = 1
 CHUNK_BYTES = 256 * 1024
@@ -57,7 +57,7 @@ class _Chunk(msgspec.Struct, frozen=True, array_like=True):
 
 _SECTIONS: dict[str, tuple[Any, Callable[[State], Iterable[Any]]]] = {
     "nodes": (NodeInfo, lambda s: s.nodes.values()),
-    "windows": (tuple[str, Window], lambda s: s.windows.items()),
+    "proposers": (tuple[str, Proposer], lambda s: s.proposers.items()),
     "sessions": (Session, lambda s: s.sessions.values()),
     "agents": (Agent, lambda s: s.agents.values()),
     "conversations": (Conversation, lambda s: s.conversations.values()),
@@ -147,7 +147,7 @@ def _take(state: State, section: str, items: list[Any]) -> None:
     match section:
         case "nodes":
             state.nodes.update((item.node, item) for item in items)
-        case "windows" | "keys":
+        case "proposers" | "keys":
             getattr(state, section).update(items)
         case "sessions":
             state.sessions.update((item.sid, item) for item in items)

@@ -1,6 +1,6 @@
 """The replicated state: dictionaries of immutable values, and indexes over them.  No I/O.
 
-    replicated   nodes, sessions, agents, conversations, offers, keys, rule_sets, audit, windows
+    replicated   nodes, sessions, agents, conversations, offers, keys, rule_sets, audit, proposers
     derived      unrouted, waiting, free, deadlines, lost, closed, key_ages,
                  by_visitor, by_target, by_node
 
@@ -25,8 +25,8 @@ from cluster.state.model import (
     RuleSetRecord,
     Session,
 )
+from cluster.state.proposer import Proposer
 from cluster.state.sorted_set import SortedSet
-from cluster.state.window import Window
 
 
 class State:
@@ -46,7 +46,7 @@ class State:
         self.rule_sets: list[RuleSetRecord] = []
         """Newest last; empty until the first is applied."""
         self.audit: deque[AuditRecord] = deque(maxlen=AUDIT_MAX)
-        self.windows: dict[str, Window] = {}
+        self.proposers: dict[str, Proposer] = {}
         """Per node: its current boot's proposals."""
         self._clear_indexes()
 
@@ -110,7 +110,7 @@ class State:
         copy.keys = dict(self.keys)
         copy.rule_sets = list(self.rule_sets)
         copy.audit = deque(self.audit, maxlen=AUDIT_MAX)
-        copy.windows = {node: window.copy() for node, window in self.windows.items()}
+        copy.proposers = {node: one.copy() for node, one in self.proposers.items()}
         return copy
 
     # -- writing, for the lifecycle modules only

@@ -9,7 +9,9 @@ from cluster.proposals import (
     BATCH_BYTES_MAX,
     BATCH_COMMANDS_MAX,
     DEADLINE_S,
+    OVERTAKEN_S,
     PENDING_MAX,
+    RESEND_S,
     Proposals,
 )
 from cluster.state.outcome import Done
@@ -94,6 +96,29 @@ def test_a_new_leader_gets_everything_again_before_what_is_new() -> None:
     batch = proposals.take(1.0)
     assert batch is not None
     assert [p.number for p in batch.proposals] == [1, 3, 4]
+
+
+def numbers(proposals: Proposals, now_s: float) -> list[int]:
+    batch = proposals.take(now_s)
+    return [p.number for p in batch.proposals] if batch is not None else []
+
+
+def test_what_was_overtaken_goes_out_again_in_order_and_at_once() -> None:
+    proposals = Proposals("n1", "b")
+    for _ in range(2):
+        submit(proposals)
+    proposals.take(0.0)  # lost with its link
+    submit(proposals)
+    assert numbers(proposals, 1.0 - RESEND_S / 2) == [3]
+    submit(proposals)
+    proposals.resend_overdue(0.6)
+    assert numbers(proposals, 0.6) == [4], "nothing is overdue yet"
+    proposals.overtaken()
+    proposals.resend_overdue(0.6 + OVERTAKEN_S)
+    assert numbers(proposals, 0.7) == [1, 2, 3, 4]
+    proposals.overtaken()
+    proposals.resend_overdue(0.7 + OVERTAKEN_S / 2)
+    assert numbers(proposals, 0.73) == [], "it has only just been sent again"
 
 
 class EveryProposalIsAnsweredOnce(RuleBasedStateMachine):

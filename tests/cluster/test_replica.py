@@ -145,6 +145,31 @@ async def test_watchers_see_every_event_once_and_in_order_on_every_node(cluster:
     assert all(events[:last] == list(range(1, last + 1)) for events in seen.values())
 
 
+async def test_what_one_says_stays_in_order_when_a_batch_is_lost_on_its_way(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link that breaks takes what is in it along; what comes after must not overtake it."""
+    speaker = cluster.replicas[next(n for n in NAMES if n != cluster.leader())]
+    await speaker.propose(open_conversation("cv"))
+    send, lost = speaker._links.send, 0
+
+    def losing(peer: str, frame: bytes) -> None:
+        nonlocal lost
+        if lost == 0 and b"the first" in frame:
+            lost += 1
+        else:
+            send(peer, frame)
+
+    monkeypatch.setattr(speaker._links, "send", losing)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(speaker.propose, message("cv", "the first"))
+        await until(lambda: lost == 1)
+        nursery.start_soon(speaker.propose, message("cv", "the second"))
+    events = speaker.state.conversations["cv"].tail
+    bodies = [event.data["body"] for event in events if "body" in event.data]
+    assert bodies == ["text of the first", "text of the second"]
+
+
 async def test_what_was_acknowledged_is_there_after_the_leader_dies(cluster: Cluster) -> None:
     survivor = next(n for n in NAMES if n != cluster.leader())
     replica = cluster.replicas[survivor]

@@ -106,8 +106,12 @@ def double_revision(state: State) -> None:
     state.rule_sets.append(state.rule_sets[-1])
 
 
-def low_window(state: State) -> None:
-    state.windows["n1"].above.add(1)
+def no_number(state: State) -> None:
+    state.proposers["n1"].next_number = 0
+
+
+def retired_boot(state: State) -> None:
+    state.proposers["n1"].retired = (state.proposers["n1"].boot,)
 
 
 def lose_line(state: State) -> None:
@@ -136,7 +140,8 @@ def tail_cut(state: State) -> None:
         ("I4", add_offer),
         ("presence", add_session),
         ("state", double_revision),
-        ("I1", low_window),
+        ("I1", no_number),
+        ("I1", retired_boot),
         ("indexes", lose_line),
         ("indexes", lose_free),
         ("I2", gap),
@@ -173,7 +178,7 @@ def test_a_machine_checks_what_commands_touch_unless_told_not_to() -> None:
         state = sound()
         conversation("cv1", fence=0)(state)
         machine = Machine(state, checked=checked)
-        payload = entry(state.now_ms, (900, message))
+        payload = entry(state.now_ms, (900, message), settled=900)
         if checked:
             with pytest.raises(InvariantViolated, match="without a fence"):
                 machine.apply(state.applied_index + 1, payload)

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from cluster.state import commands as c
 from cluster.state import entry as entries
-from cluster.state import limits, machine, nesting, window
+from cluster.state import limits, machine, nesting
 from cluster.state.entry import VERSION, Batch, Entry, Proposal
 from cluster.state.machine import Machine, Skipped
 from cluster.state.outcome import Done, Refused
+from cluster.state.proposer import Proposer
 from cluster.state.snapshot import digest
 from tests.cluster.state.desk import ANN, BOB, Desk, entry
 
@@ -62,24 +63,23 @@ def test_a_proposal_applies_once_however_often_it_comes() -> None:
 
 def test_a_proposal_that_was_given_up_is_skipped() -> None:
     target = booted()
-    assert codes(target, entry(2_000, (7, OPEN), settled=6)) == ["Done"]
-    assert codes(target, entry(2_000, (5, BOOT), (6, BOOT))) == ["Skipped", "Done"]
+    assert codes(target, entry(2_000, (7, OPEN), settled=7)) == ["Done"]
+    assert codes(target, entry(2_000, (5, BOOT), (6, BOOT))) == ["Skipped", "Skipped"]
 
 
-def test_proposals_out_of_order_apply_once_each() -> None:
+def test_what_was_overtaken_on_its_way_applies_first() -> None:
+    """A link broke: the first message was lost, the second came, then both came again."""
     target = booted()
-    again = c.SetStatus(BOB, "bob", "away")
-    order = [(5, again), (3, again), (2, again), (5, again), (4, again), (3, again)]
-    assert codes(target, entry(2_000, *order)) == [
-        "not_found",
-        "not_found",
-        "not_found",
-        "Skipped",
-        "not_found",
-        "Skipped",
-    ]
-    found = target.state.windows["n1"]
-    assert (found.floor, found.above) == (6, set())
+    assert codes(target, entry(2_000, (2, OPEN))) == ["Done"]
+    first = c.SendMessage("cv1", "m1", ANN, "k1", "text", "first")
+    then = c.SendMessage("cv1", "m2", ANN, "k2", "text", "then")
+    applied = target.apply(50, entry(2_000, (4, then)))
+    assert [outcome for *_, outcome in applied.outcomes] == [Skipped(early=True)]
+    applied = target.apply(51, entry(2_000, (3, first), (4, then), (3, first)))
+    assert [type(outcome) for *_, outcome in applied.outcomes] == [Done, Done, Skipped]
+    assert applied.outcomes[2][3] == Skipped(early=False)
+    assert [event.by.id for event in target.state.conversations["cv1"].tail][-2:] == ["ann"] * 2
+    assert [event.seq for event in target.state.conversations["cv1"].tail] == [1, 2, 3]
 
 
 def test_a_boot_is_known_by_its_announcement() -> None:
@@ -96,12 +96,12 @@ def test_an_earlier_boot_comes_too_late_for_ever() -> None:
     assert codes(target, entry(2_000, (1, c.BootNode("n1", "b2", "")), boot="b2")) == ["Done"]
     assert codes(target, entry(2_000, (2, OPEN))) == ["Skipped"]
     assert codes(target, entry(2_000, (3, BOOT))) == ["Skipped"]
-    assert target.state.windows["n1"].boot == "b2"
+    assert target.state.proposers["n1"].boot == "b2"
     for number in range(3, 20):
         boot = f"b{number}"
         announced = entry(2_000, (1, c.BootNode("n1", boot, "")), boot=boot)
         assert codes(target, announced) == ["Done"]
-    assert len(target.state.windows["n1"].retired) == limits.RETIRED_BOOTS_MAX
+    assert len(target.state.proposers["n1"].retired) == limits.RETIRED_BOOTS_MAX
 
 
 def test_nodes_that_may_announce_themselves_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,28 +111,19 @@ def test_nodes_that_may_announce_themselves_are_bounded(monkeypatch: pytest.Monk
     assert codes(target, other) == ["Skipped"]
 
 
-def test_a_window_does_not_grow_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(window, "WINDOW_NUMBERS_MAX", 10)
-    found = window.Window("b1", floor=1)
-    for number in range(3, 14):
-        assert found.admit(number)
-    assert (found.floor, found.above) == (14, set())
-    assert not found.admit(2), "given up, so it is skipped"
-
-
-@given(
-    st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30))),
-)
-def test_a_window_admits_what_a_plain_set_would(steps: list[tuple[int, int]]) -> None:
-    found = window.Window("b1")
-    seen: set[int] = set()
-    floor = 1
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30))))
+def test_numbers_apply_in_order_and_once_whatever_comes(steps: list[tuple[int, int]]) -> None:
+    proposer = Proposer("b1")
+    applied: list[int] = []
+    settled_most = 1
     for number, settled in steps:
-        floor = max(floor, settled)
-        found.settle(settled)
-        assert found.admit(number) == (number >= floor and number not in seen)
-        seen.add(number)
-        assert min(found.above, default=found.floor + 1) > found.floor
+        settled_most = max(settled_most, settled)
+        turn = proposer.take_turn(number, settled)
+        expected = max(settled_most, applied[-1] + 1 if applied else 1)
+        assert turn == ("now" if number == expected else "late" if number < expected else "early")
+        if turn == "now":
+            applied.append(number)
+    assert applied == sorted(set(applied))
 
 
 def test_cluster_time_never_runs_backwards() -> None:

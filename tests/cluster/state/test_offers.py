@@ -77,6 +77,7 @@ def test_of_two_takers_in_one_moment_the_first_in_the_log_has_it() -> None:
         (101, c.MakeOffer("o2", "cv1", "li", 20_000)),
         (102, c.AcceptOffer("o2", LI, "k")),
         (103, c.AcceptOffer("o1", BOB, "k")),
+        settled=100,
     )
     outcomes = [outcome for *_, outcome in desk.apply(offers).outcomes]
     assert [getattr(outcome, "code", "done") for outcome in outcomes] == [
@@ -211,7 +212,7 @@ def test_accept_and_expiry_of_one_moment_are_ordered_by_the_log(accept_first: bo
     race: list[Command] = [c.AcceptOffer(oid, BOB, "k"), c.ExpireOffer(oid)]
     if not accept_first:
         race.reverse()
-    payload = entry(desk.now_ms + 20_000, (100, race[0]), (101, race[1]))
+    payload = entry(desk.now_ms + 20_000, (100, race[0]), (101, race[1]), settled=100)
     first, second = (outcome for *_, outcome in desk.apply(payload).outcomes)
     assert isinstance(first, Done)
     assert isinstance(second, Refused)

@@ -35,7 +35,7 @@ def test_a_loaded_state_is_the_one_that_was_written() -> None:
     check(loaded)
     for name in INDEXES:
         assert getattr(loaded, name) == getattr(state, name), name
-    for name in ("conversations", "agents", "sessions", "keys", "nodes", "offers", "windows"):
+    for name in ("conversations", "agents", "sessions", "keys", "nodes", "offers", "proposers"):
         assert list(getattr(loaded, name).items()) == list(getattr(state, name).items())
 
 
@@ -121,7 +121,7 @@ def test_a_snapshot_with_a_chunk_missing_or_too_much_is_refused() -> None:
     "frame",
     [
         msgspec.msgpack.encode({"format": 99, "now_ms": 0, "applied_index": 0}),
-        msgspec.msgpack.encode(["windows", []]),
+        msgspec.msgpack.encode(["proposers", []]),
         b"\xc1",
         b"\x83\xa2\xff\xff\x01\x01\x01\x01\x01",
     ],
