@@ -6,8 +6,9 @@ Three processes on loopback, every acknowledged command on a majority of disks. 
 is a visitor's message of 100 bytes, applied by the real state machine; proposers are
 closed loops in the measured process.  Beside it, in the same run:
 
-    stock     PySyncObj as shipped, journal on, appendEntriesUseBatch=False: it never syncs
-    disk      appends of 4 KiB, each followed by one fdatasync, in one thread
+    stock         PySyncObj as shipped, journal on, appendEntriesUseBatch=False: it never syncs
+    stock, msync  the same with the journal flushed after every entry, as it would have to be
+    disk          appends of 4 KiB, each followed by one fdatasync, in one thread
 
 Read the ratios; the machine's own speed drifts.
 """
@@ -87,6 +88,7 @@ def member_unidesk(args: argparse.Namespace) -> None:
     from cluster.settings import ReplicaSettings
     from cluster.state.commands import By, OpenConversation, SendMessage
     from cluster.state.outcome import Refused
+    from node.edge.memory import tune_gc
 
     addresses = {f"n{i}": ("127.0.0.1", port) for i, port in enumerate(args.ports)}
     me = f"n{args.member}"
@@ -107,6 +109,7 @@ def member_unidesk(args: argparse.Namespace) -> None:
             while replica.status().standing != "serving":
                 await trio.sleep(0.02)
             await trio.sleep(1.0)
+            tune_gc()  # as a node does
             leader = replica.status().leader
             chosen = leader if args.at == "leader" else min(set(addresses) - {leader})
             if me == chosen:
@@ -154,6 +157,16 @@ def member_unidesk(args: argparse.Namespace) -> None:
 def member_stock(args: argparse.Namespace) -> None:
     """The library as shipped: its own sockets, thread and journal file."""
     from pysyncobj import FAIL_REASON, SyncObj, SyncObjConf, replicated
+    from pysyncobj.journal import FileJournal
+
+    if args.kind == "stock-msync":
+        add = FileJournal.add
+
+        def add_and_flush(journal: Any, *entry: Any) -> None:
+            add(journal, *entry)
+            journal.flush()
+
+        FileJournal.add = add_and_flush
 
     class Messages(SyncObj):  # type: ignore[misc]  # the library ships no types
         def __init__(self, me: str, others: list[str], folder: str) -> None:
@@ -270,6 +283,9 @@ def run_once(kind: str, args: argparse.Namespace, proposers: int, at: str) -> di
     raise SystemExit(f"{kind}: no result; run one member by hand to see why")
 
 
+MEMBERS = {"unidesk": member_unidesk, "stock": member_stock, "stock-msync": member_stock}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -279,21 +295,22 @@ def main() -> None:
     parser.add_argument("--at", nargs="+", default=["leader", "follower"])
     parser.add_argument("--folder", default=".", help="on the disk to be measured")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--kind", choices=["unidesk", "stock"], help=argparse.SUPPRESS)
+    parser.add_argument("--kind", choices=list(MEMBERS), help=argparse.SUPPRESS)
     parser.add_argument("--member", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--ports", type=int, nargs="+", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.kind:
         args.proposers, args.at = args.proposers[0], args.at[0]
-        return {"unidesk": member_unidesk, "stock": member_stock}[args.kind](args)
+        return MEMBERS[args.kind](args)
     disk = measure_disk(args.folder, 2.0)
     rows = {"disk: fdatasync per 4 KiB": disk}
     for proposers in args.proposers:
         for at in args.at:
             rows[f"unidesk, {proposers} at the {at}"] = run_once("unidesk", args, proposers, at)
-        rows[f"stock PySyncObj (no sync), {proposers} at the leader"] = run_once(
-            "stock", args, proposers, "leader"
-        )
+        for kind, name in (("stock", "no sync"), ("stock-msync", "msync")):
+            rows[f"stock PySyncObj ({name}), {proposers} at the leader"] = run_once(
+                kind, args, proposers, "leader"
+            )
     if args.json:
         print(json.dumps(rows, indent=1))
         return None
