@@ -262,6 +262,11 @@ class Replica:
             return None
         return self._engine.leader
 
+    @property
+    def _reaches_leader(self) -> bool:
+        leader = self._leader
+        return self._engine.is_leader or (leader is not None and self._links.connected(leader))
+
     def wal_statistics(self) -> LogStatistics:
         """Return the log's own figures."""
         return self._wal.statistics()
@@ -311,7 +316,8 @@ class Replica:
         self._wake.set()
 
     async def _wait_for_work(self) -> None:
-        if not (self._inbox or self._forwarded or self._proposals.queued or self._barriers.waiting):
+        can_propose = self._proposals.queued and self._reaches_leader
+        if not (self._inbox or self._forwarded or can_propose or self._barriers.waiting):
             with trio.move_on_after(self._engine.next_wakeup()):
                 await self._wake.wait()
         self._wake = trio.Event()
@@ -366,7 +372,7 @@ class Replica:
             self._propose_here(now_s)
             return
         self._forwarded.clear()  # their senders will find the leader themselves
-        if leader is not None and self._links.connected(leader):
+        if leader is not None and self._reaches_leader:
             while (batch := self._proposals.take(now_s)) is not None:
                 self._links.send(leader, encode("batch", entry.encode(batch)))
 

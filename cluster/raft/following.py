@@ -47,8 +47,8 @@ class Following:
         self._parts = parts
         self._receiver = SnapshotReceiver(store, voters)
         self._on_install = on_install
-        self._answering: tuple[int, int] | None = None
-        """Request and next index for the ack that PySyncObj is about to send."""
+        self._answering: tuple[AppendEntries, int] | None = None
+        """The append that PySyncObj is about to answer, and the next index to say."""
 
     def on_append(self, source: str, message: AppendEntries) -> None:
         if not self._follow(source, message.term):
@@ -56,15 +56,17 @@ class Following:
         core = self._parts.core
         off = self._parts.off
         fitted = guard.fit_append(self._parts.journal, message, core.commit_index, off=off)
-        self._answering = (message.request, fitted.next_index)
+        self._answering = (message, fitted.next_index)
         core.receive(source, _append_entries(fitted.message))
         self._answering = None
 
     def send_ack(self, source: str, message: dict[str, Any]) -> None:
         """Send PySyncObj's answer, saying no more than the append proved."""
         assert self._answering is not None
-        request, next_index = self._answering
-        ack = AppendAck(self._parts.core.term, request, message["success"], next_index)
+        append, next_index = self._answering
+        if append.quiet and message["success"]:
+            return
+        ack = AppendAck(self._parts.core.term, append.request, message["success"], next_index)
         self._parts.promise(source, ack)
 
     def on_chunk(self, source: str, chunk: SnapshotChunk) -> None:

@@ -100,6 +100,7 @@ class Leading:
             prev_term=message["prevLogTerm"],
             commit_index=message["commit_index"],
             entries=entries,
+            quiet=self._parts.core.only_tells and not entries,
         )
         self._parts.outbox.early.append((peer, append))
         if entries:

@@ -57,11 +57,14 @@ class _Message(Struct, frozen=True, tag_field="type", forbid_unknown_fields=True
 
 
 class AppendEntries(_Message, frozen=True, tag="append_entries"):
+    """`quiet`: only says what is committed; whoever holds what comes before need not answer."""
+
     request: Count
     prev_index: Index
     prev_term: Count
     commit_index: Count
     entries: Annotated[tuple[LogEntry, ...], Meta(max_length=ENTRIES_MAX)] = ()
+    quiet: bool = False
 
 
 class AppendAck(_Message, frozen=True, tag="append_ack"):

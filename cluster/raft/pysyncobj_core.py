@@ -219,19 +219,31 @@ def _make_class(library: Any) -> Any:
         """SyncObj that never looks into a command and takes proposals from one list."""
 
         proposed: list[bytes]
+        told_index = 0
+        """The commit index that was sent to all last."""
+        only_tells = False
+        """While a send says nothing but what was committed."""
 
         def _SyncObj__doApplyCommand(self, command: bytes) -> None:  # noqa: N802
             """The state machine is outside."""
 
         def _checkCommandsToApply(self) -> None:  # noqa: N802
-            """Append what was proposed and send it at once, all in one go (cf. 503-574)."""
+            """Append what was proposed and send it with the commit index, all in one go.
+
+            Instead of the library's two sends (503-574, 719): one for what was committed, one
+            for what is new.
+            """
             commands, self.proposed = self.proposed, []
-            if self._SyncObj__raftState != library._RAFT_STATE.LEADER or not commands:
+            if self._SyncObj__raftState != library._RAFT_STATE.LEADER:
                 return  # deposed in this very tick: as if it had been lost on the way
             journal = self._SyncObj__raftLog
             for command in commands:
                 journal.add(command, journal.last_index + 1, self._SyncObj__raftCurrentTerm)
-            self._SyncObj__sendAppendEntries()
+            if commands or self.told_index != self._SyncObj__raftCommitIndex:
+                self.told_index = self._SyncObj__raftCommitIndex
+                self.only_tells = not commands
+                self._SyncObj__sendAppendEntries()
+                self.only_tells = False
 
     return Opaque
 
@@ -256,7 +268,7 @@ class Core:
         self._wire = _Wire(send)
         conf = SyncObjConf(
             autoTick=False,
-            appendEntriesUseBatch=False,
+            appendEntriesUseBatch=True,
             appendEntriesPeriod=heartbeat_s,
             appendEntriesBatchSizeBytes=BATCH_BYTES_MAX,
             commandsWaitLeader=False,
@@ -313,6 +325,11 @@ class Core:
     @property
     def proposals_waiting(self) -> int:
         return len(self._raft.proposed)
+
+    @property
+    def only_tells(self) -> bool:
+        """Whether what is being sent says nothing but what was committed."""
+        return bool(self._raft.only_tells)
 
     @property
     def heartbeat_due_s(self) -> float:

@@ -218,6 +218,25 @@ async def test_a_node_alone_acknowledges_nothing_and_says_why(cluster: Cluster) 
     assert seq(await alone.propose(message("cv", "k3"))) > 1
 
 
+async def test_a_node_that_finds_no_leader_waits_quietly(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("n2", "n3"):
+        await cluster.stop(name)
+    alone, turns = cluster.replicas["n1"], 0
+    turn = alone._turn
+
+    async def counting(nursery: trio.Nursery) -> None:
+        nonlocal turns
+        turns += 1
+        await turn(nursery)
+
+    monkeypatch.setattr(alone, "_turn", counting)
+    with trio.move_on_after(0.5):
+        await alone.propose(open_conversation("cv"))
+    assert turns < 100
+
+
 async def test_a_follower_whose_leader_died_last_fences_itself(cluster: Cluster) -> None:
     leader = cluster.leader()
     alone, other = (name for name in NAMES if name != leader)

@@ -6,7 +6,7 @@ from cluster.raft.engine import Install
 from cluster.raft.leadership import IN_FLIGHT_BYTES_MAX
 from cluster.raft.messages import PAYLOAD_BYTES_MAX
 from cluster.raft.snapshots import WINDOW_CHUNKS
-from tests.cluster.raft.rig import TIMING, Rig, Wire
+from tests.cluster.raft.rig import TIMING, Rig, Wire, run
 
 CHUNK = 1_000
 
@@ -153,3 +153,48 @@ def test_a_snapshot_arrives_over_a_network_that_loses_doubles_and_reorders() -> 
         follower, _ = transfer(seed, loss=0.2, doubling=0.2, reorder=True)
         [install] = [item for item in follower.committed if isinstance(item, Install)]
         assert b"".join(install.payload) == random.Random(1).randbytes(30 * CHUNK)
+
+
+def test_what_was_committed_is_told_at_once_with_what_is_new() -> None:
+    rig = Rig()
+    rig.lead()
+    rig.commit_all()
+    rig.engine.propose(b"first")
+    rig.turn()
+    rig.ack("a")
+    rig.sent.clear()
+    rig.engine.propose(b"second")
+    rig.turn()
+    appends = [m for to, m in rig.sent if to == "a" and m["type"] == "append_entries"]
+    assert [(m["commit_index"], len(m["entries"]), m["quiet"]) for m in appends] == [(3, 1, False)]
+
+
+def test_an_append_that_only_tells_what_was_committed_is_quiet_and_a_heartbeat_is_not() -> None:
+    rig = Rig()
+    rig.lead()
+    rig.commit_all()
+    rig.engine.propose(b"first")
+    rig.turn()
+    rig.ack("a")
+    rig.sent.clear()
+    rig.turn()
+    assert rig.last("append_entries", "a")["quiet"]
+    rig.turn()
+    assert rig.kinds() == ["append_entries"] * 2, "told once"
+    rig.turn(TIMING.heartbeat_s * 1.1)
+    assert not rig.last("append_entries", "a")["quiet"]
+
+
+def test_a_follower_answers_a_quiet_append_only_when_it_misses_what_comes_before() -> None:
+    rig = Rig()
+    assert rig.append("a", 5, (1, 0), run(2, 4, 5)) is not None
+    quiet = {"request": 7, "commit_index": 4, "entries": [], "quiet": True}
+    rig.sent.clear()
+    rig.deliver("a", "append_entries", 5, prev_index=4, prev_term=5, **quiet)
+    rig.turn()
+    assert rig.sent == []
+    assert rig.engine.status().commit_index == 4
+    rig.deliver("a", "append_entries", 5, prev_index=6, prev_term=5, **quiet)
+    rig.turn()
+    answer = rig.last("append_ack", "a")
+    assert (answer["success"], answer["next_index"]) == (False, 5)
