@@ -17,7 +17,7 @@ not there.
 from typing import Any
 
 from cluster.state.change import Change, no
-from cluster.state.checks import check_names
+from cluster.state.checks import check_by, check_names
 from cluster.state.commands import SYSTEM, SetStatus
 from cluster.state.conversations import release
 from cluster.state.model import Agent, OfferEnd
@@ -33,7 +33,10 @@ def set_status(change: Change, command: SetStatus) -> dict[str, Any]:
     if not own and by.kind not in _SETS_OTHERS:
         no("forbidden", f"this {by.kind} does not set the status of {command.agent[:64]!r}")
     agent = change.agent(command.agent)
+    check_by(by)
     check_names(command.reason)
+    if command.status != "offline" and not agent.sessions:
+        no("conflict", f"{agent.agent} is not here")
     idle_since_ms = agent.idle_since_ms
     if command.status == "online" and agent.status != "online":
         idle_since_ms = change.now_ms
@@ -62,6 +65,6 @@ def _send_on(change: Change, agent: Agent, why: OfferEnd, reason: str) -> None:
     """Put back what the agent was offered, and what waits for this agent only."""
     for oid in agent.offers:
         put_back(change, change.state.offers[oid], why)
-    for cv in tuple(change.state.by_target.get(agent.agent, ())):
+    for cv in sorted(change.state.by_target.get(agent.agent, ())):  # an index has no order
         conversation = change.put(change.conversation(cv), target="")
         change.requeue(conversation, reason, agent=agent.agent)

@@ -15,6 +15,7 @@ import msgspec
 
 from cluster.state import limits
 from cluster.state.change import no
+from cluster.state.commands import By
 
 _size = msgspec.msgpack.Encoder().encode
 
@@ -33,6 +34,14 @@ def check_names(*names: str) -> None:
     for name in names:
         if len(name.encode()) > limits.NAME_BYTES_MAX:
             no("too_large", f"a name of more than {limits.NAME_BYTES_MAX} bytes")
+
+
+def check_by(by: By) -> None:
+    """Refuse somebody without an id, or with too long an id or name."""
+    within = len(by.name.encode()) <= limits.NAME_BYTES_MAX
+    if not (within and 0 < len(by.id.encode()) <= limits.ID_BYTES_MAX):  # each message asks
+        check_ids(by.id)
+        check_names(by.name)
 
 
 def check_text(text: Any) -> None:

@@ -109,9 +109,11 @@ class LoseSession(_Command, frozen=True, tag="session.lose"):
 
 
 class CloseSession(_Command, frozen=True, tag="session.close"):
-    """The agent logged out: no grace."""
+    """The agent logged out: no grace.  Refused unless it is still at `node`, `boot`, if given."""
 
     sid: str
+    node: str = ""
+    boot: str = ""
 
 
 class ExpireSession(_Command, frozen=True, tag="session.expire"):
@@ -161,7 +163,10 @@ class ExpireOffer(_Command, frozen=True, tag="offer.expire"):
 
 
 class TransferConversation(_Command, frozen=True, tag="cv.transfer"):
-    """Cold transfer: the owner lets go, the conversation waits with its original age."""
+    """Cold transfer: the owner lets go, the conversation waits with its original age.
+
+    Another queue asks for its own skills; an agent who is named needs none.
+    """
 
     cv: str
     by: By
@@ -186,6 +191,8 @@ class ApplyRules(_Command, frozen=True, tag="rules.apply"):
     queues: dict[str, int]
     """Queue name to its time to accept, in milliseconds, as compiled from `files`."""
     rev_expected: int | None = None
+    skills: dict[str, tuple[str, ...]] = {}
+    """Queue name to the skills it asks of agents, as compiled from `files`."""
 
 
 class PurgeConversations(_Command, frozen=True, tag="cv.purge"):

@@ -64,6 +64,8 @@ def open_conversation(change: Change, command: OpenConversation) -> dict[str, An
         no("forbidden", f"a conversation is opened by a visitor, not by {by.kind}")
     if command.cv in change.state.conversations:
         no("conflict", "a conversation of this id exists")
+    if len(change.state.conversations) >= limits.CONVERSATIONS_MAX:
+        no("at_capacity", f"{limits.CONVERSATIONS_MAX} conversations are kept already")
     conversation = Conversation(
         cv=command.cv,
         visitor=by.id,
@@ -136,6 +138,7 @@ def transfer(change: Change, command: TransferConversation) -> dict[str, Any]:
         or conversation.queue
         or conversation.queue_hint
         or limits.FALLBACK_QUEUE,
+        skills=_skills(change, conversation, command),
         target=command.to_agent,
         passed=(),
     )
@@ -223,6 +226,8 @@ def _destination(
         agent = change.agent(command.to_agent)
         if not agent.sessions or agent.status == "offline":
             no("conflict", f"{agent.agent} is not here; name another agent, or a queue")
+        if len(change.state.by_target.get(agent.agent, ())) >= limits.TARGETED_MAX:
+            no("at_capacity", f"{limits.TARGETED_MAX} conversations wait for {agent.agent} already")
         return {"agent": agent.agent}
     check_ids(command.to_queue)
     rules = change.state.rules
@@ -231,3 +236,21 @@ def _destination(
         some = ", ".join(sorted(rules.queues)[:10])
         no("not_found", f"no queue {command.to_queue[:64]!r}; there are: {some}")
     return {"queue": command.to_queue}
+
+
+def _skills(
+    change: Change, conversation: Conversation, command: TransferConversation
+) -> tuple[str, ...]:
+    """Return what the conversation asks of agents from now on.
+
+    People know better than rules: who is named need not hold what a rule asked for.  What one
+    queue asked for is not what another asks for; nobody there might hold it.
+    """
+    skills = conversation.skills
+    if command.to_agent:
+        held = change.agent(command.to_agent).skills
+        return skills if all(skill in held for skill in skills) else ()
+    if command.to_queue == conversation.queue:
+        return skills
+    rules = change.state.rules
+    return rules.skills.get(command.to_queue, ()) if rules is not None else ()

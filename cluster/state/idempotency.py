@@ -4,6 +4,8 @@
     never seen          -             -            Done(result), remembered; or Refused, forgotten
     seen                < 24 h ago    the same     Done(the first result, dup)
     seen                < 24 h ago    another      Refused key_reused
+    seen                longer ago    -            as before, until it is really forgotten: at
+                                                   the end of an entry, `FORGET_MAX` at a time
 
 A key belongs to a principal.  Refusals are not remembered: a retry may succeed.  What the
 proposer made up - ids, fences, what the sender had seen - does not count as the meaning, since
@@ -16,7 +18,7 @@ from typing import Any
 import msgspec
 
 from cluster.state.change import Change, no
-from cluster.state.checks import check_ids
+from cluster.state.checks import check_by
 from cluster.state.commands import (
     SYSTEM,
     AcceptOffer,
@@ -25,7 +27,7 @@ from cluster.state.commands import (
     SendMessage,
     TransferConversation,
 )
-from cluster.state.limits import KEY_BYTES_MAX, KEY_RETENTION_MS, KEYS_MAX
+from cluster.state.limits import FORGET_MAX, KEY_BYTES_MAX, KEY_RETENTION_MS, KEYS_MAX
 from cluster.state.model import Remembered
 from cluster.state.state import State
 
@@ -45,7 +47,7 @@ def name_of(command: Keyed) -> str:
     by = command.by
     if not 0 < len(command.key.encode()) <= KEY_BYTES_MAX:
         no("bad_request", f"a key has 1 to {KEY_BYTES_MAX} bytes")
-    check_ids(by.id)
+    check_by(by)
     return f"{by.kind} {len(by.id)} {by.id} {command.key}"
 
 
@@ -75,8 +77,10 @@ def remember(change: Change, name: str, digest: int, result: dict[str, Any]) -> 
 
 
 def forget_old(state: State) -> None:
-    """Drop keys past their retention, and the oldest of too many."""
+    """Drop keys past their retention, and the oldest of too many: `FORGET_MAX` at most."""
     ages = state.key_ages
     before_ms = state.now_ms - KEY_RETENTION_MS
-    while ages and (ages[0][0] < before_ms or len(ages) > KEYS_MAX):
+    for _ in range(FORGET_MAX):
+        if not ages or (ages[0][0] >= before_ms and len(ages) <= KEYS_MAX):
+            return
         state.drop_oldest_key()

@@ -8,7 +8,8 @@
                round, and no offer is made above capacity                   an offer is made
     I5         nobody waits while somebody free is eligible                 no: the dispatcher's
     state      fields agree with the lifecycle's state                      yes
-    presence   sessions and agents agree                                    yes
+    presence   sessions and agents agree; nobody waits for who is not here   yes
+    bounds     nothing holds more than its limit                            yes, by `check`
     indexes    they are what a rebuild would make                           yes, by `check`
 
 I1, I6 and I7 concern several nodes: the simulator and the replay check them.  A capacity may
@@ -18,6 +19,7 @@ sees offers as they are made, and can.
 
 from collections.abc import Iterable
 
+from cluster.state import limits
 from cluster.state.limits import EVENTS_TAIL_MAX, PASSED_MAX
 from cluster.state.model import Agent, Conversation, Offer
 from cluster.state.outcome import AgentChanged, Appended, Notice, OfferMade
@@ -52,6 +54,24 @@ def check(state: State) -> None:
     """Raise `InvariantViolated` unless the whole state and its indexes are sound."""
     for conversation in state.conversations.values():
         _check_conversation(state, conversation, len(conversation.tail))
+        _check_tail(conversation)
+    _check_rest(state)
+    _check_bounds(state)
+    _check_indexes(state)
+
+
+def check_loaded(state: State) -> None:
+    """Raise `InvariantViolated` unless the parts of a state that came from outside fit.
+
+    What it takes is short beside loading: old events are not looked at, nor the indexes, which
+    were just made.
+    """
+    for conversation in state.conversations.values():
+        _check_conversation(state, conversation, _TAIL_CHECKED)
+    _check_rest(state)
+
+
+def _check_rest(state: State) -> None:
     for agent in state.agents.values():
         _check_agent(state, agent)
     for offer in state.offers.values():
@@ -65,7 +85,7 @@ def check(state: State) -> None:
     for node, proposer in state.proposers.items():
         _hold(proposer.next_number > 0, "I1", f"{node}: {proposer.next_number} comes next")
         _hold(proposer.boot not in proposer.retired, "I1", f"{node}: {proposer.boot} is retired")
-    _check_indexes(state)
+        _hold(node in state.nodes, "I1", f"{node} proposes, and is not known")
 
 
 def check_touched(state: State, notices: Iterable[Notice]) -> None:
@@ -99,6 +119,10 @@ def _check_conversation(state: State, conversation: Conversation, newest: int) -
     if conversation.state in ("new", "assigned", "closed"):
         _hold(not conversation.target, "state", f"{cv}: {conversation.state} with a target")
         _hold(not conversation.passed, "state", f"{cv}: {conversation.state}, yet passed on")
+    if conversation.state in ("waiting", "offered", "assigned"):
+        _hold(bool(conversation.queue), "state", f"{cv}: {conversation.state} in no queue")
+    if conversation.target:
+        _hold(conversation.target in state.agents, "state", f"{cv}: its target is unknown")
     _hold(len(set(conversation.passed)) <= PASSED_MAX, "state", f"{cv}: passed")
     closed = conversation.state == "closed"
     _hold(closed or not conversation.closed_ms, "state", f"{cv}: closed, and {conversation.state}")
@@ -130,6 +154,10 @@ def _check_agent(state: State, agent: Agent) -> None:
     held = (*agent.conversations, *agent.offers, *agent.sessions)
     _hold(len(set(held)) == len(held), "I4", f"{name} holds something twice")
     _hold(bool(agent.sessions) or not held, "presence", f"{name} is gone, and holds {held}")
+    offline = agent.status == "offline"
+    _hold(bool(agent.sessions) or offline, "presence", f"{name} is gone, and {agent.status}")
+    waited_for = name in state.by_target
+    _hold(not (offline and waited_for), "presence", f"{name} is waited for, and offline")
     free = (agent.idle_since_ms, name) in state.free
     _hold(free == state.is_eligible(agent), "indexes", f"free: {name}")
 
@@ -141,6 +169,25 @@ def _check_offer(state: State, offer: Offer) -> None:
     agent = state.agents.get(offer.agent)
     held = agent is not None and offer.oid in agent.offers
     _hold(held, "I4", f"offer {offer.oid}: not its agent's")
+
+
+def _check_tail(conversation: Conversation) -> None:
+    times = [event.ts for event in conversation.tail]
+    _hold(times == sorted(times), "state", f"{conversation.cv}: time ran backwards")
+
+
+def _check_bounds(state: State) -> None:
+    for what, count, most in (
+        ("nodes", len(state.nodes), limits.NODES_MAX),
+        ("proposers", len(state.proposers), limits.NODES_MAX),
+        ("agents", len(state.agents), limits.AGENTS_MAX),
+        ("conversations", len(state.conversations), limits.CONVERSATIONS_MAX),
+        ("rule sets", len(state.rule_sets), limits.RULE_SETS_KEPT),
+        ("audit", len(state.audit), limits.AUDIT_MAX),
+    ):
+        _hold(count <= most, "bounds", f"{count} {what} of {most}")
+    ages = [at_ms for at_ms, _ in state.key_ages]
+    _hold(ages == sorted(ages), "state", "keys are not in the order of their age")
 
 
 def _check_indexes(state: State) -> None:

@@ -6,12 +6,16 @@ is a change of format, like a new field, and waits for a release that all nodes 
 
 # -- conversations
 
+CONVERSATIONS_MAX = 1_000_000
+"""Conversations kept, closed ones of a week included: some gigabytes; then none is opened."""
 EVENTS_TAIL_MAX = 500
 """Events kept per conversation; the longest of 465 real dialogues has 38 turns (ADR 0005)."""
 CONVERSATION_RETENTION_MS = 7 * 24 * 3600 * 1000
 """How long a closed conversation is kept, so that a resume after a week still finds it."""
 PURGE_MAX = 500
 """Conversations one command may forget: some milliseconds of work."""
+TARGETED_MAX = 500
+"""Conversations that wait for one agent by name: all are put back when that agent leaves."""
 PASSED_MAX = 100
 """Agents remembered as having passed on a conversation; more than a shift that is asked."""
 STALE_EVENTS_MAX = 10
@@ -40,8 +44,10 @@ TAG_VALUE_BYTES_MAX = 4096
 """Flat maps of scalars and lists of scalars: what a rule may look at is bounded here."""
 PRIORITY_MAX = 1_000_000
 """Either side of 0; rules use 0 to 100."""
-NOW_MS_MAX = 2**53 - 1
-"""The largest integer that JSON readers keep; an entry from beyond the year 287396 is none."""
+INTEGER_MAX = 2**53 - 1
+"""The largest integer that JSON readers keep: numbers of proposals, and log indexes."""
+NOW_MS_MAX = INTEGER_MAX
+"""An entry from beyond the year 287396 is none."""
 
 # -- agents and nodes
 
@@ -50,6 +56,8 @@ SESSION_GRACE_MS = 15_000
 CAPACITY_MAX = 1_000
 """Conversations of one agent; a bot, for people it is about 5."""
 SKILLS_MAX = 64
+AGENTS_MAX = 20_000
+"""Agents known.  For one more, the longest known of those who are not here is forgotten."""
 SESSIONS_PER_AGENT_MAX = 32
 """Devices and tabs, those in their grace period included."""
 NODES_MAX = 1_000
@@ -66,6 +74,8 @@ OFFER_TTL_MS = (100, 3_600_000)
 
 KEY_RETENTION_MS = 24 * 3600 * 1000
 """How long an idempotency key is remembered; the protocol promises 24 hours."""
+FORGET_MAX = 20_000
+"""Keys one entry may forget, more than one can bring: some ten milliseconds of work."""
 KEYS_MAX = 1_000_000
 """The oldest keys go first when more than this many are younger: about 300 MB."""
 AUDIT_MAX = 10_000

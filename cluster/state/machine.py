@@ -5,6 +5,7 @@ entries give the same state and the same outcomes on every node.
 
     entry ──▶ batches ──▶ proposals, each applied once by its name (node, boot, number)
       │                       │ of a boot that is over, or unknown     Skipped late
+      │                       │ the announcement of one that may not begin   Refused
       │                       │ applied before, or given up            Skipped late
       │                       │ one before it has not come             Skipped early
       │                       ├ no command of this release             Refused bad_request
@@ -12,7 +13,7 @@ entries give the same state and the same outcomes on every node.
       │                       └ the lifecycle's function               Done | Refused
       └ no entry of this release: only the index moves
 
-A boot is known from its first command, `BootNode`; until then nothing else of it counts.
+A boot begins with its announcement, `BootNode`; what it numbered before comes too late.
 `Skipped` is no outcome: this copy changed nothing, and what another did was said elsewhere.
 Whoever still waits for a late one says `timeout`, and the client's own key decides what a retry
 gets; an early one is sent again.
@@ -38,10 +39,10 @@ from cluster.state import (
 )
 from cluster.state.change import Change, No
 from cluster.state.commands import BootNode, Command
-from cluster.state.entry import VERSION, Batch, Entry, decode_entry
-from cluster.state.limits import NESTING_MAX, NODES_MAX, NOW_MS_MAX, RETIRED_BOOTS_MAX
+from cluster.state.entry import VERSION, Batch, Entry, Proposal, decode_entry
+from cluster.state.limits import INTEGER_MAX, NESTING_MAX, NOW_MS_MAX, RETIRED_BOOTS_MAX
 from cluster.state.outcome import Done, Notice, Outcome, Refused
-from cluster.state.proposer import Proposer, Turn
+from cluster.state.proposer import Proposer
 from cluster.state.state import State
 
 
@@ -94,43 +95,42 @@ class Machine:
 
     def _apply_batch(self, batch: Batch, applied: Applied) -> None:
         for proposal in batch.proposals:
-            command = _parse_command(proposal.command)
-            outcome: Outcome | Skipped
-            turn = self._turn(batch, proposal.number, command)
-            if turn != "now":
-                outcome = Skipped(early=turn == "early")
-            elif isinstance(command, Refused):
-                outcome = command
-            else:
-                outcome = self._run(command, applied.notices)
+            outcome = self._outcome(batch, proposal, applied.notices)
             applied.outcomes.append((batch.node, batch.boot, proposal.number, outcome))
 
-    def _turn(self, batch: Batch, number: int, command: Command | Refused) -> Turn:
-        """Say whether the proposal applies now; it then counts as applied."""
+    def _outcome(
+        self, batch: Batch, proposal: Proposal, notices: list[Notice]
+    ) -> Outcome | Skipped:
+        command = _parse_command(proposal.command)
         proposer = self.state.proposers.get(batch.node)
         if proposer is None or proposer.boot != batch.boot:
-            proposer = self._begin_boot(proposer, batch, command)
-            if proposer is None:
-                return "late"
-        return proposer.take_turn(number, batch.settled)
+            begun = self._begin_boot(proposer, batch, proposal.number, command)
+            if not isinstance(begun, Proposer):
+                return begun
+            proposer = begun
+        turn = proposer.take_turn(proposal.number, batch.settled)
+        if turn != "now":
+            return Skipped(early=turn == "early")
+        return command if isinstance(command, Refused) else self._run(command, notices)
 
     def _begin_boot(
-        self, old: Proposer | None, batch: Batch, command: Command | Refused
-    ) -> Proposer | None:
-        """Return the proposer of a boot that announces itself; None for one that is over."""
+        self, old: Proposer | None, batch: Batch, number: int, command: Command | Refused
+    ) -> Proposer | Refused | Skipped:
+        """Return the proposer of a boot that announces itself, whose turn is `number`."""
         if not isinstance(command, BootNode):
-            return None
+            return Skipped()
         if (command.node, command.boot) != (batch.node, batch.boot):
-            return None
-        if old is None:
-            if len(self.state.proposers) >= NODES_MAX:
-                return None
-            proposer = Proposer(batch.boot)
-        elif batch.boot in old.retired:
-            return None
-        else:
-            retired = (*old.retired, old.boot)[-RETIRED_BOOTS_MAX:]
-            proposer = Proposer(batch.boot, retired=retired)
+            return Skipped()
+        if not max(batch.settled, 1) <= number <= INTEGER_MAX:
+            return Skipped()
+        if old is not None and batch.boot in old.retired:
+            return Skipped()
+        try:
+            sessions.check_boot(self.state, command)
+        except No as refusal:
+            return refusal.refused
+        retired = (*old.retired, old.boot)[-RETIRED_BOOTS_MAX:] if old is not None else ()
+        proposer = Proposer(batch.boot, number, retired)
         self.state.proposers[batch.node] = proposer
         return proposer
 

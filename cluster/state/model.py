@@ -146,6 +146,8 @@ class RuleSetRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     at_ms: int
     files: dict[str, str]
     queues: dict[str, int]
+    skills: dict[str, tuple[str, ...]] = {}
+    """What a queue asks of the agents it is transferred to."""
 
 
 class AuditRecord(msgspec.Struct, frozen=True, array_like=True):

@@ -16,6 +16,8 @@ from typing import Literal
 
 import msgspec
 
+from cluster.state.limits import INTEGER_MAX
+
 Turn = Literal["now", "late", "early"]
 
 
@@ -34,9 +36,13 @@ class Proposer(msgspec.Struct, array_like=True):
     def take_turn(self, number: int, settled: int) -> Turn:
         """Say whether `number` applies `now`; it then counts as applied.
 
-        The proposer waits for nothing below `settled` any more.
+        The proposer waits for nothing below `settled` any more.  One that no node counts up to
+        is not believed: the state must always be one that a snapshot can hold.
         """
-        self.next_number = max(self.next_number, settled)
+        if settled > self.next_number:
+            if settled > INTEGER_MAX:
+                return "late"
+            self.next_number = settled
         if number != self.next_number:
             return "late" if number < self.next_number else "early"
         self.next_number += 1

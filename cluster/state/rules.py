@@ -13,7 +13,7 @@ from typing import Any
 
 from cluster.state import limits
 from cluster.state.change import Change, no
-from cluster.state.checks import check_ids
+from cluster.state.checks import check_by, check_ids, check_skills
 from cluster.state.commands import ApplyRules
 from cluster.state.model import RuleSetRecord
 from cluster.state.outcome import Done, RulesApplied
@@ -42,7 +42,13 @@ def apply_rules(change: Change, command: ApplyRules) -> dict[str, Any] | Done:
     if same:
         return Done({"rev": rev, "digest": digest, "unchanged": True}, dup=True)
     record = RuleSetRecord(
-        rev + 1, digest, command.by, change.now_ms, command.files, command.queues
+        rev + 1,
+        digest,
+        command.by,
+        change.now_ms,
+        command.files,
+        command.queues,
+        command.skills,
     )
     state.rule_sets = [*state.rule_sets, record][-limits.RULE_SETS_KEPT :]
     change.notices.append(RulesApplied(record.rev))
@@ -53,6 +59,7 @@ def apply_rules(change: Change, command: ApplyRules) -> dict[str, Any] | Done:
 def _check(command: ApplyRules) -> None:
     if command.by.kind not in ("operator", "system"):
         no("forbidden", f"a {command.by.kind} may not change the rules")
+    check_by(command.by)
     size = sum(len(name.encode()) + len(text.encode()) for name, text in command.files.items())
     if size > limits.RULES_BYTES_MAX:
         no("too_large", f"rules of more than {limits.RULES_BYTES_MAX} bytes")
@@ -63,3 +70,7 @@ def _check(command: ApplyRules) -> None:
     for queue, accept_ms in command.queues.items():
         if not shortest <= accept_ms <= longest:
             no("bad_request", f"queue {queue}: a time to accept of {accept_ms} ms")
+    for queue, skills in command.skills.items():
+        if queue not in command.queues:
+            no("bad_request", f"skills of a queue that is none: {queue[:64]!r}")
+        check_skills(skills)

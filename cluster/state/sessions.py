@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from cluster.state import limits
 from cluster.state.agents import leave
 from cluster.state.change import Change, no
-from cluster.state.checks import check_ids, check_names, check_skills
+from cluster.state.checks import check_by, check_ids, check_names, check_skills
 from cluster.state.commands import (
     SYSTEM,
     BootNode,
@@ -32,6 +32,7 @@ from cluster.state.commands import (
 )
 from cluster.state.model import Agent, NodeInfo, Session
 from cluster.state.outcome import SessionGone
+from cluster.state.state import State
 
 
 def open_session(change: Change, command: OpenSession) -> dict[str, Any]:
@@ -43,10 +44,13 @@ def open_session(change: Change, command: OpenSession) -> dict[str, Any]:
     if old is not None and old.agent != by.id:
         no("forbidden", "this session is another agent's")
     info = state.nodes.get(command.node)
-    if info is not None and info.boot != command.boot:
+    if info is None:
+        no("conflict", "the node is not known; nobody would notice its end")
+    if info.boot != command.boot:
         no("conflict", "the node has begun anew since")
     agent = state.agents.get(by.id)
     if agent is None:
+        _make_room(change)
         agent = Agent(by.id, by.name, {}, 1, idle_since_ms=change.now_ms)
     sessions = agent.sessions
     if old is None:
@@ -55,7 +59,7 @@ def open_session(change: Change, command: OpenSession) -> dict[str, Any]:
         sessions = (*sessions, command.sid)
     elif (old.node, old.boot) != (command.node, command.boot):
         change.notices.append(SessionGone(old.sid, old.node, old.boot))
-    if info is not None and info.lost_ms:
+    if info.lost_ms:
         # It speaks, so it was given up too early; else its next loss would go unnoticed.
         state.nodes[info.node] = replace(info, lost_ms=0)
     session = Session(command.sid, by.id, command.node, command.boot, change.now_ms)
@@ -80,8 +84,11 @@ def lose_session(change: Change, command: LoseSession) -> dict[str, Any]:
 
 
 def close_session(change: Change, command: CloseSession) -> dict[str, Any]:
-    """End a session at once."""
-    _end(change, _known(change, command.sid))
+    """End a session at once, if it is still where the logout was seen."""
+    session = _known(change, command.sid)
+    if command.node and (session.node, session.boot) != (command.node, command.boot):
+        no("conflict", "the session has moved to another node")
+    _end(change, session)
     return {}
 
 
@@ -97,14 +104,19 @@ def expire_session(change: Change, command: ExpireSession) -> dict[str, Any]:
 def boot_node(change: Change, command: BootNode) -> dict[str, Any]:
     """Note a node's new life; the sessions of its earlier ones are lost from now on."""
     state = change.state
-    check_ids(command.node, command.boot)
-    check_names(command.url)
-    if command.node not in state.nodes and len(state.nodes) >= limits.NODES_MAX:
-        no("conflict", f"{limits.NODES_MAX} nodes are known already")
+    check_boot(state, command)
     _lose_at(change, command.node, except_boot=command.boot)
     state.nodes[command.node] = NodeInfo(command.node, command.boot, command.url)
     change.note(SYSTEM, "node.boot", node=command.node, boot=command.boot)
     return {}
+
+
+def check_boot(state: State, command: BootNode) -> None:
+    """Refuse the announcement of a boot that must not begin."""
+    check_ids(command.node, command.boot)
+    check_names(command.url)
+    if command.node not in state.nodes and len(state.nodes) >= limits.NODES_MAX:
+        no("conflict", f"{limits.NODES_MAX} nodes are known already")
 
 
 def lose_node(change: Change, command: LoseNode) -> dict[str, Any]:
@@ -122,11 +134,22 @@ def lose_node(change: Change, command: LoseNode) -> dict[str, Any]:
 def _check_opening(command: OpenSession) -> None:
     if command.by.kind != "agent":
         no("forbidden", "only agents have replicated sessions")
-    check_ids(command.sid, command.by.id, command.node, command.boot)
-    check_names(command.by.name)
+    check_ids(command.sid, command.node, command.boot)
+    check_by(command.by)
     check_skills(command.skills)
     if not 1 <= command.capacity <= limits.CAPACITY_MAX:
         no("bad_request", f"a capacity of {command.capacity}; 1 to {limits.CAPACITY_MAX}")
+
+
+def _make_room(change: Change) -> None:
+    """Forget the longest known of the agents who are not here, where there are too many."""
+    agents = change.state.agents
+    if len(agents) < limits.AGENTS_MAX:
+        return
+    gone = next((name for name, agent in agents.items() if not agent.sessions), None)
+    if gone is None:
+        no("at_capacity", f"{limits.AGENTS_MAX} agents are here already")
+    change.state.drop_agent(gone)
 
 
 def _known(change: Change, sid: str) -> Session:
@@ -137,7 +160,7 @@ def _known(change: Change, sid: str) -> Session:
 
 
 def _lose_at(change: Change, node: str, *, except_boot: str = "") -> None:
-    for sid in tuple(change.state.by_node.get(node, ())):
+    for sid in sorted(change.state.by_node.get(node, ())):  # an index has no order
         session = change.state.sessions[sid]
         if session.boot != except_boot:
             _lose(change, session)

@@ -8,7 +8,8 @@
 
 Sections are written in a fixed order and items in the order of their dictionaries, so a state
 that was loaded behaves like the one that was written.  The trailer tells a whole snapshot from
-one that was cut between two frames; damage within is the concern of whoever stores it.
+one that was cut between two frames, and parts that do not fit are refused.  Damage that fits is
+the concern of whoever stores it: a checksum's.
 
 A thread may write a `frozen_copy` while the loop goes on: between two chunks, and between two
 items, others get their turn.
@@ -20,6 +21,8 @@ from typing import Any
 
 import msgspec
 
+from cluster.state.invariants import InvariantViolated, check_loaded
+from cluster.state.limits import INTEGER_MAX, NOW_MS_MAX
 from cluster.state.model import (
     Agent,
     AuditRecord,
@@ -96,8 +99,10 @@ def load(chunks: Iterable[bytes]) -> State:
     """Return the state that `dump` wrote, however its bytes are cut.  Raises `SnapshotRefused`."""
     try:
         return _load(_frames(chunks))
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, RecursionError) as error:
         raise SnapshotRefused(f"not a snapshot of this release: {error!r}") from None
+    except InvariantViolated as violated:
+        raise SnapshotRefused(f"its parts do not fit: {violated}") from None
 
 
 def digest(state: State) -> str:
@@ -116,6 +121,8 @@ def _load(frames: Iterator[bytes]) -> State:
     header = msgspec.msgpack.decode(first, type=_Header)
     if header.format != FORMAT:
         raise SnapshotRefused(f"format {header.format}; this release reads {FORMAT}")
+    if not (0 <= header.now_ms <= NOW_MS_MAX and 0 <= header.applied_index <= INTEGER_MAX):
+        raise SnapshotRefused(f"a header from nowhere: {header}")
     state.now_ms, state.applied_index = header.now_ms, header.applied_index
     decoders = {name: msgspec.msgpack.Decoder(kind) for name, (kind, _) in _SECTIONS.items()}
     whole = False
@@ -132,15 +139,14 @@ def _load(frames: Iterator[bytes]) -> State:
     if not whole:
         raise SnapshotRefused("it has no end: cut between two frames")
     state.rebuild_indexes()
+    check_loaded(state)
     return state
 
 
 def _check_counts(state: State, counts: list[tuple[str, int]]) -> None:
-    for section, count in counts:
-        _, items_of = _SECTIONS[section]
-        found = sum(1 for _ in items_of(state))
-        if found != count:
-            raise SnapshotRefused(f"{section}: {found} items, not {count}")
+    found = [(name, sum(1 for _ in items_of(state))) for name, (_, items_of) in _SECTIONS.items()]
+    if found != counts:
+        raise SnapshotRefused(f"it holds {dict(found)} items, and should {dict(counts)}")
 
 
 def _take(state: State, section: str, items: list[Any]) -> None:
@@ -157,7 +163,7 @@ def _take(state: State, section: str, items: list[Any]) -> None:
             state.conversations.update((item.cv, item) for item in items)
         case "offers":
             state.offers.update((item.oid, item) for item in items)
-        case "rule_sets" | "audit":
+        case _:  # lists: rule sets, audit
             getattr(state, section).extend(items)
 
 

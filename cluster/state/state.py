@@ -137,6 +137,10 @@ class State:
         if self.is_eligible(new):
             self.free.add((new.idle_since_ms, new.agent))
 
+    def drop_agent(self, agent: str) -> None:
+        """Forget an agent who has no session, and therefore nothing else."""
+        del self.agents[agent]
+
     def put_offer(self, offer: Offer) -> None:
         """Add an offer; put its conversation and its agent as well."""
         self.offers[offer.oid] = offer

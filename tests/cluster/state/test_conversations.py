@@ -260,6 +260,40 @@ def test_a_supervisor_transfers_what_is_on_offer_and_what_is_new() -> None:
     assert desk.line("general") == ["cv3"]
 
 
+def test_another_queue_asks_for_its_own_skills_and_not_for_those_of_the_last() -> None:
+    """Else nobody of the new queue is ever offered it: it would wait for ever."""
+    desk = Desk()
+    desk.online(BOB)
+    skills: dict[str, tuple[str, ...]] = {"vip": ("refund",)}
+    desk.done(c.ApplyRules(OPS, {"a": "1"}, {"vip": 20_000, "bills": 20_000}, None, skills))
+    desk.waiting("cv1", skills=("dutch",))
+    desk.done(c.TransferConversation("cv1", SUE, "k1", to_queue="vip"))
+    assert desk.conversation().skills == ("refund",)
+    desk.done(c.TransferConversation("cv1", SUE, "k2", to_queue="bills"))
+    assert desk.conversation().skills == ()
+    desk.offered("cv1")
+
+
+def test_the_same_queue_again_asks_for_the_same_skills() -> None:
+    desk = Desk()
+    desk.waiting("cv1", skills=("dutch",))
+    desk.done(c.TransferConversation("cv1", SUE, "k", to_queue="general"))
+    assert desk.conversation().skills == ("dutch",)
+
+
+@pytest.mark.parametrize(("asked", "kept"), [(("refund",), ("refund",)), (("dutch",), ())])
+def test_who_is_named_is_offered_it_whatever_skills_a_rule_asked_for(
+    asked: tuple[str, ...], kept: tuple[str, ...]
+) -> None:
+    """People know better than rules, and nobody else may be offered it."""
+    desk = Desk()
+    desk.online(BOB)
+    desk.waiting("cv1", skills=asked)
+    desk.done(c.TransferConversation("cv1", SUE, "k", to_agent="bob"))
+    assert desk.conversation().skills == kept
+    desk.offered("cv1", BOB)
+
+
 # -- close and purge
 
 

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from cluster.state import commands as c
+from cluster.state import limits
 from cluster.state.invariants import InvariantViolated, check, check_touched
 from cluster.state.machine import Machine
 from cluster.state.model import Agent, Conversation, Offer, Session
@@ -75,6 +76,8 @@ def touched(state: State) -> list[Appended | AgentChanged | OfferMade]:
         ("state", conversation("cv4", passed=("li",))),
         ("state", conversation("cv3", passed=tuple(map(str, range(101))))),
         ("state", conversation("cv3", closed_ms=5)),
+        ("state", conversation("cv3", queue="")),
+        ("state", conversation("cv3", target="nobody")),
         ("presence", agent("bob", sessions=())),
         ("presence", agent("li", sessions=("sid-li", "sid-bob"))),
         ("presence", agent("li", sessions=("sid-li", "s9"))),
@@ -127,6 +130,34 @@ def gap(state: State) -> None:
     state.put_conversation(replace(found, tail=found.tail[:1] + found.tail[2:]))
 
 
+def gone_and_online(state: State) -> None:
+    state.put_agent(Agent("kim", "Kim", {}, 1, status="online"))
+
+
+def waits_for_nobody(state: State) -> None:
+    conversation("cv3", target="bob")(state)
+    agent("bob", status="offline")(state)
+
+
+def proposes_unknown(state: State) -> None:
+    del state.nodes["n1"]
+
+
+def time_runs_backwards(state: State) -> None:
+    found = state.conversations["cv1"]
+    late = replace(found.tail[0], ts=state.now_ms + 1)
+    state.put_conversation(replace(found, tail=(late, *found.tail[1:])))
+
+
+def keys_of_no_order(state: State) -> None:
+    state.key_ages.rotate()
+
+
+def too_many_rules(state: State) -> None:
+    record = state.rule_sets[0]
+    state.rule_sets = [replace(record, rev=rev) for rev in range(1, limits.RULE_SETS_KEPT + 2)]
+
+
 def tail_cut(state: State) -> None:
     found = state.conversations["cv1"]
     state.put_conversation(replace(found, tail=found.tail[1:]))
@@ -146,6 +177,12 @@ def tail_cut(state: State) -> None:
         ("indexes", lose_free),
         ("I2", gap),
         ("I2", tail_cut),
+        ("presence", gone_and_online),
+        ("presence", waits_for_nobody),
+        ("I1", proposes_unknown),
+        ("state", time_runs_backwards),
+        ("state", keys_of_no_order),
+        ("bounds", too_many_rules),
     ],
 )
 def test_damage_is_seen_by_the_full_check(name: str, damage: Callable[[State], None]) -> None:

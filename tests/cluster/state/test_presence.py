@@ -262,3 +262,37 @@ def test_nodes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert desk.refused(c.BootNode("n2", "x1", "")).code == "conflict"
     assert desk.refused(c.BootNode("n1", "", "")).code == "bad_request"
     desk.done(c.BootNode("n1", "b1", ""))
+
+
+# -- what arrives when the world has moved on
+
+
+def test_the_logout_seen_by_the_old_node_does_not_end_a_session_that_moved() -> None:
+    """A client closes its old socket only once the new one is up, at another node."""
+    desk = Desk()
+    desk.online()
+    desk.assigned()
+    desk.done(c.BootNode("n2", "x1", ""))
+    desk.done(session("sid-bob", node="n2", boot="x1"))
+    assert desk.refused(c.CloseSession("sid-bob", "n1", "b1")).code == "conflict"
+    assert desk.conversation().owner == "bob"
+    desk.done(c.CloseSession("sid-bob", "n2", "x1"))
+    assert desk.agent().status == "offline"
+
+
+def test_a_session_is_at_a_node_that_can_be_lost() -> None:
+    """One at a node that never announced itself would be live for ever."""
+    desk = Desk()
+    assert desk.refused(session(node="ghost")).code == "conflict"
+    assert not desk.state.sessions
+
+
+@pytest.mark.parametrize("by", [BOB, SUE])
+def test_nobody_is_online_without_being_here(by: By) -> None:
+    """A status that arrives after the session's end must not greet the agent next morning."""
+    desk = Desk()
+    desk.online()
+    desk.done(c.CloseSession("sid-bob"))
+    assert desk.refused(c.SetStatus(by, "bob", "online")).code == "conflict"
+    desk.done(c.SetStatus(by, "bob", "offline"))
+    assert desk.done(session())["status"] == "offline"

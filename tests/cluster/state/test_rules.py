@@ -63,6 +63,10 @@ def test_only_operators_apply_rules_and_within_bounds() -> None:
     assert desk.refused(many).code == "too_large"
     assert desk.refused(c.ApplyRules(OPS, {}, {"q": 1})).code == "bad_request"
     assert desk.refused(c.ApplyRules(OPS, {}, {"": 20_000})).code == "bad_request"
+    skills = {"q": tuple(map(str, range(limits.SKILLS_MAX + 1)))}
+    assert desk.refused(c.ApplyRules(OPS, {}, {"q": 20_000}, None, skills)).code == "too_large"
+    unknown = c.ApplyRules(OPS, {}, {"q": 20_000}, None, {"p": ("s",)})
+    assert desk.refused(unknown).code == "bad_request"
 
 
 def test_the_newest_revisions_are_kept() -> None:
