@@ -60,7 +60,7 @@ class Applying:
         for count, item in enumerate(self._engine.take_committed(), start=1):
             match item:
                 case Install():
-                    self._install(item)
+                    await self._install(item)
                 case Committed(index, _, payload):
                     self.applied_index = index
                     if payload is not None:  # a new leader's no-op has none
@@ -74,8 +74,8 @@ class Applying:
         for node, boot, number, outcome in applied.outcomes:
             self._on_outcome(node, boot, number, outcome)
 
-    def _install(self, item: Install) -> None:
-        self._machine.state = snapshot.load(item.payload)
+    async def _install(self, item: Install) -> None:
+        self._machine.state = await trio.to_thread.run_sync(snapshot.load, item.payload)
         self.applied_index = item.meta.index
         log.info("snapshot installed", index=item.meta.index)
         self.on_install.tell()

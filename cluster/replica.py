@@ -25,6 +25,7 @@ import trio
 
 from cluster.applying import Applying
 from cluster.barriers import Barriers
+from cluster.clock import ClusterClock
 from cluster.duties import LeaderDuties
 from cluster.ids import Ulids
 from cluster.packing import pack
@@ -80,6 +81,7 @@ class Replica:
         self._wal = wal
         self._engine = engine
         self._boot = boot
+        self._clock = ClusterClock(_wall_ms, time.monotonic)
         self._proposals = Proposals(settings.node, boot)
         self._inbox: deque[tuple[str, Any]] = deque()
         self._forwarded: deque[entry.Batch] = deque()
@@ -333,11 +335,12 @@ class Replica:
         self._send(self._engine.take_late())
         await self._applying.apply_committed()
         self._barriers.passed(self._applying.applied_index)
+        self._clock.note(self._applying.state.now_ms)
         self._look_at_standing()
         self._applying.start_snapshot(nursery, self._wake_up)
         self._duties.turn(
             leading=self._engine.is_leader and self._judge.caught_up,
-            now_ms=max(_wall_ms(), self._applying.state.now_ms),
+            now_ms=self._clock.now_ms(),
             silent_s=self._engine.contact_age_s(),
         )
         self._proposals.expire(time.monotonic())
@@ -381,7 +384,7 @@ class Replica:
         while (batch := self._proposals.take(now_s)) is not None:
             self._forwarded.append(batch)
         while self._forwarded:
-            if self._engine.propose(pack(self._forwarded, _wall_ms())) is None:
+            if self._engine.propose(pack(self._forwarded, self._clock.now_ms())) is None:
                 return  # not sent: whoever proposed sends it again
 
     def _send(self, messages: list[tuple[str, dict[str, Any]]]) -> None:
@@ -447,9 +450,12 @@ class Replica:
 
 def _parse_batch(peer: str, body: bytes) -> entry.Batch:
     try:
-        return entry.decode_batch(body)
+        batch = entry.decode_batch(body)
     except ValueError as error:
         raise PeerRefused(f"{peer}: a batch that is none: {error}") from None
+    if batch.node != peer:
+        raise PeerRefused(f"{peer}: a batch in the name of {batch.node[:64]!r}")
+    return batch
 
 
 def _wall_ms() -> int:

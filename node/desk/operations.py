@@ -260,6 +260,7 @@ class Operations:
             by=principal.by,
             files=request.files,
             queues={name: queue.accept_ms for name, queue in rules.queues.items()},
+            skills={name: queue.skills for name, queue in rules.queues.items()},
             rev_expected=request.rev_expected,
         )
 

@@ -62,7 +62,7 @@ class Presence:
         del self._holders[session.sid]
         port = self._context.port
         self._ending[session.sid] = (
-            CloseSession(session.sid)
+            CloseSession(session.sid, port.node_id, port.boot)
             if code in LOGOUT_CODES
             else LoseSession(session.sid, port.node_id, port.boot)
         )

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 import trio
 
+from cluster.peer.frames import PeerRefused
 from cluster.port import Answer, Unavailable
-from cluster.replica import Replica
+from cluster.replica import WHISPER_BYTES_MAX, Replica
 from cluster.settings import ReplicaSettings
 from cluster.state.commands import By, Command, OpenConversation, SendMessage
+from cluster.state.entry import Batch, encode
 from cluster.state.outcome import Appended, Done
 from cluster.state.snapshot import digest
 
@@ -248,6 +250,24 @@ async def test_a_follower_whose_leader_died_last_fences_itself(cluster: Cluster)
     refused = await replica.propose(open_conversation("cv"))
     assert isinstance(refused, Unavailable)
     assert refused.code == "minority"
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "why"),
+    [
+        ("batch", b"\xc1", "a batch that is none"),
+        ("batch", encode(Batch("n3", "b", 1, ())), "in the name of 'n3'"),
+        ("batch", "text", "not ours"),
+        ("raft", b"bytes", "not ours"),
+        ("whisper", bytes(WHISPER_BYTES_MAX + 1), "not ours"),
+        ("gossip", {}, "not ours"),
+    ],
+)
+async def test_a_peer_that_says_what_no_node_says_is_hung_up_on(
+    cluster: Cluster, kind: str, body: object, why: str
+) -> None:
+    with pytest.raises(PeerRefused, match=why):
+        cluster.replicas["n1"]._on_frame("n2", kind, body)
 
 
 async def test_whispers_reach_the_other_nodes(cluster: Cluster) -> None:
