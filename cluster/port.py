@@ -52,6 +52,8 @@ class ReplicaStatus(msgspec.Struct, frozen=True):
     snapshot_index: int
     pending: int
     """Proposals made here that wait for their outcome."""
+    violations: int = 0
+    """Commands since the start after which an invariant of the state did not hold: bugs."""
 
 
 Answer = Outcome | Unavailable

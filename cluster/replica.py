@@ -41,6 +41,7 @@ from cluster.settings import ReplicaSettings
 from cluster.standing import Judge
 from cluster.state import commands, entry, snapshot
 from cluster.state.commands import BootNode, Command
+from cluster.state.invariants import InvariantViolated
 from cluster.state.machine import Applied, Machine, Skipped
 from cluster.state.outcome import Outcome, Refused
 from cluster.state.state import State
@@ -72,7 +73,7 @@ class Replica:
         wal: Log,
         snapshots: SnapshotStore,
         engine: Engine,
-        machine: Machine,
+        state: State,
         applied_index: int,
     ) -> None:
         boot = secrets.token_hex(8)
@@ -92,6 +93,8 @@ class Replica:
         self._wake = trio.Event()
         self._on_standing: Watchers[ReplicaStatus] = Watchers()
         self._on_whisper: Watchers[str, bytes] = Watchers()
+        self._violations = 0
+        machine = Machine(state, on_violation=self._on_violation)
         self._applying = Applying(engine, snapshots, machine, applied_index, self._on_outcome)
         self._sync_limiter = trio.CapacityLimiter(1)
         self._duties = LeaderDuties(
@@ -113,11 +116,11 @@ class Replica:
         identity = claim(disk, settings.cluster, settings.node)
         wal, recovered = Log.open(disk, identity=identity)
         snapshots = SnapshotStore(disk, identity)
-        machine = Machine()
+        state = State()
         applied_index = 1
         if snapshots.latest() is not None:
             meta, payload = snapshots.open_latest()
-            machine.state = snapshot.load(payload)
+            state = snapshot.load(payload)
             applied_index = meta.index
         engine = Engine(
             settings.node,
@@ -130,7 +133,7 @@ class Replica:
             timing=settings.timing,
             snapshot_every_entries=settings.snapshot_every_entries,
         )
-        return cls(settings, disk, wal, snapshots, engine, machine, applied_index)
+        return cls(settings, disk, wal, snapshots, engine, state, applied_index)
 
     def close(self) -> None:
         """Let go of the data folder; the replica must not run any more."""
@@ -255,6 +258,7 @@ class Replica:
             },
             snapshot_index=raft.snapshot_index,
             pending=len(self._proposals),
+            violations=self._violations,
         )
 
     @property
@@ -401,6 +405,10 @@ class Replica:
                 self._proposals.answer(number, _UNSEEN)
             case _:
                 self._proposals.answer(number, outcome)
+
+    def _on_violation(self, violated: InvariantViolated) -> None:
+        self._violations += 1
+        log.error("invariant violated", name=violated.name, detail=violated.detail)
 
     # -- standing
 

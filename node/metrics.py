@@ -135,6 +135,9 @@ def _replica(status: ReplicaStatus) -> Iterator[Metric]:
     yield _gauge("raft_snapshot_index", "Log index of the newest snapshot", status.snapshot_index)
     yield _gauge("raft_quorum_heard_seconds", "Since a quorum was heard", status.quorum_heard_s)
     yield _gauge("proposals_pending", "Proposals of this node without an outcome", status.pending)
+    yield _counter(
+        "invariant_violations", "Commands that broke an invariant of the state", status.violations
+    )
     for name, (field, text) in _PEER_GAUGES.items():
         yield _gauges(name, text, "peer", _of_peers(status, field))
     for name, (field, text) in _PEER_COUNTERS.items():

@@ -40,6 +40,7 @@ from cluster.state import (
 from cluster.state.change import Change, No
 from cluster.state.commands import BootNode, Command
 from cluster.state.entry import VERSION, Batch, Entry, Proposal, decode_entry
+from cluster.state.invariants import InvariantViolated
 from cluster.state.limits import INTEGER_MAX, NESTING_MAX, NOW_MS_MAX, RETIRED_BOOTS_MAX
 from cluster.state.outcome import Done, Notice, Outcome, Refused
 from cluster.state.proposer import Proposer
@@ -68,14 +69,22 @@ class Applied:
 class Machine:
     """The state and how entries change it.
 
-    `checked`: hold what every command touched against the invariants, and raise
-    `InvariantViolated` - a bug of ours - rather than go on with a state that is none.
+    `checked`: hold what every command touched against the invariants.  A violation is a bug of
+    ours, the same on every node; it goes to `on_violation`, which raises it unless another is
+    given.  A node in production reports it and goes on: to stop would stop all nodes at once.
     """
 
-    def __init__(self, state: State | None = None, *, checked: bool = __debug__) -> None:
+    def __init__(
+        self,
+        state: State | None = None,
+        *,
+        checked: bool = __debug__,
+        on_violation: Callable[[InvariantViolated], None] | None = None,
+    ) -> None:
         self.state = state if state is not None else State()
         """Replaced as a whole when a snapshot is installed."""
         self._checked = checked
+        self._on_violation = on_violation or _raise
 
     def apply(self, index: int, payload: bytes) -> Applied:
         """Apply the entry at `index`, above the one before.  Never raises for `payload`."""
@@ -146,9 +155,16 @@ class Machine:
             assert not change.notices, "a refusal changes nothing"
             return refusal.refused
         if self._checked:
-            invariants.check_touched(self.state, change.notices)
+            try:
+                invariants.check_touched(self.state, change.notices)
+            except InvariantViolated as violated:
+                self._on_violation(violated)
         notices += change.notices
         return outcome
+
+
+def _raise(violated: InvariantViolated) -> None:
+    raise violated
 
 
 def _run_keyed(change: Change, command: idempotency.Keyed) -> Done:

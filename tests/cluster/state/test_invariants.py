@@ -10,7 +10,7 @@ from cluster.state import limits
 from cluster.state.invariants import InvariantViolated, check, check_touched
 from cluster.state.machine import Machine
 from cluster.state.model import Agent, Conversation, Offer, Session
-from cluster.state.outcome import AgentChanged, Appended, ConversationPurged, OfferMade
+from cluster.state.outcome import AgentChanged, Appended, ConversationPurged, Done, OfferMade
 from cluster.state.sorted_set import SortedSet
 from cluster.state.state import State
 from tests.cluster.state.desk import ANN, BOB, LI, OPS, Desk, entry
@@ -221,6 +221,19 @@ def test_a_machine_checks_what_commands_touch_unless_told_not_to() -> None:
                 machine.apply(state.applied_index + 1, payload)
         else:
             assert machine.apply(state.applied_index + 1, payload).outcomes
+
+
+def test_a_machine_that_may_not_stop_reports_a_violation_and_goes_on() -> None:
+    state = sound()
+    conversation("cv1", fence=0)(state)
+    found: list[InvariantViolated] = []
+    machine = Machine(state, on_violation=found.append)
+    message = c.SendMessage("cv1", "m", ANN, "unused", "text", "hi")
+    payload = entry(state.now_ms, (900, message), settled=900)
+    applied = machine.apply(state.applied_index + 1, payload)
+    assert [type(outcome) for *_, outcome in applied.outcomes] == [Done]
+    assert len(applied.notices) == 1
+    assert len(found) == 1
 
 
 def test_the_values_of_the_model_say_what_they_are_for() -> None:
