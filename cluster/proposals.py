@@ -31,7 +31,7 @@ COMMAND_BYTES_MAX = 192 * 1024
 DEADLINE_S = 5.0
 RESEND_S = 1.0
 OVERTAKEN_S = 0.05
-"""What was sent so lately is not sent again for having been overtaken."""
+"""What was sent so lately is not sent again for having been overtaken; how often one looks."""
 
 
 @dataclass(slots=True)
@@ -53,6 +53,7 @@ class Proposals:
         self._pending: dict[int, _Pending] = {}
         self._queue: deque[int] = deque()
         self._overtaken = False
+        self._looked_s = float("-inf")
 
     def __len__(self) -> int:
         return len(self._pending)
@@ -105,7 +106,10 @@ class Proposals:
         self._overtaken = True
 
     def resend_overdue(self, now_s: float) -> None:
-        """Queue again what should have had its outcome by now."""
+        """Queue again what should have had its outcome by now; not each turn, it looks at all."""
+        if now_s < self._looked_s + OVERTAKEN_S:
+            return
+        self._looked_s = now_s
         self.resend(now_s, older_than_s=OVERTAKEN_S if self._overtaken else RESEND_S)
         self._overtaken = False
 
