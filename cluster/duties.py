@@ -17,11 +17,14 @@ import structlog
 from cluster.port import Answer
 from cluster.routing.dispatch import Dispatcher
 from cluster.state.commands import Command, LoseNode
-from cluster.state.outcome import Done
+from cluster.state.outcome import Refused
 from cluster.state.state import State
 
 NODE_LOST_S = 5.0
 """Beyond the fence: by then a node that is cut off has closed its sockets itself."""
+
+LOSE_PAUSE_MS = 1_000
+"""Before the loss of the same node is proposed again."""
 
 log = structlog.get_logger()
 
@@ -42,7 +45,9 @@ class LeaderDuties:
         self._proposer = proposer
         self._dispatcher = dispatcher
         self._leading = False
-        self._losing: set[tuple[str, str]] = set()
+        self._losing: dict[str, int] = {}
+        """Node to when its loss was proposed, in milliseconds of cluster time."""
+        self._rules_problem = ""
 
     def turn(self, *, leading: bool, now_ms: int, silent_s: Mapping[str, float]) -> None:
         """Propose what is due at `now_ms`; `silent_s` is how long each peer said nothing."""
@@ -54,23 +59,32 @@ class LeaderDuties:
             return
         for command in self._dispatcher.plan(self._proposer.state, now_ms):
             self._proposer.submit(command, partial(self._on_dispatched, command))
+        self._tell_rules_problem()
         for node, silence_s in silent_s.items():
             if silence_s > NODE_LOST_S:
-                self._lose(node, silence_s)
+                self._lose(node, silence_s, now_ms)
 
     def _on_dispatched(self, command: Command, answer: Answer) -> None:
         if self._leading:
-            self._dispatcher.settled(command)
+            self._dispatcher.settled(command, refused=isinstance(answer, Refused))
 
-    def _lose(self, node: str, silence_s: float) -> None:
+    def _tell_rules_problem(self) -> None:
+        problem = self._dispatcher.rules_problem
+        if problem and problem != self._rules_problem:
+            log.error("rules cannot be read; the ones before them decide", problem=problem)
+        self._rules_problem = problem
+
+    def _lose(self, node: str, silence_s: float, now_ms: int) -> None:
         info = self._proposer.state.nodes.get(node)
-        if info is None or info.lost_ms or (node, info.boot) in self._losing:
+        if info is None or info.lost_ms:
             return
-        self._losing.add((node, info.boot))
+        proposed_ms = self._losing.get(node)
+        if proposed_ms is not None and now_ms - proposed_ms < LOSE_PAUSE_MS:
+            return
+        self._losing[node] = now_ms
         log.warning("node lost", peer=node, boot=info.boot, silent_s=round(silence_s, 1))
-        command = LoseNode(node, info.boot)
-        self._proposer.submit(command, partial(self._on_lost, (node, info.boot)))
+        self._proposer.submit(LoseNode(node, info.boot), _ignore)
 
-    def _on_lost(self, who: tuple[str, str], answer: Answer) -> None:
-        if not isinstance(answer, Done):
-            self._losing.discard(who)
+
+def _ignore(answer: Answer) -> None:
+    """The state says whether the node is lost; if it is not, the next turns propose it again."""

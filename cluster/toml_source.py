@@ -4,7 +4,7 @@
                   'priority'?
 
 `tomllib` parses; the places come from a second, line-wise look for table headers and keys, and
-the nearest line above is named where that look is not sure.
+the nearest line above is named where that look is not sure.  Lines and columns count from 1.
 """
 
 import difflib
@@ -16,23 +16,32 @@ from typing import Any
 
 Path = tuple[str | int, ...]
 
-_HEADER = re.compile(r"^\s*\[\[?\s*(?P<name>[^\[\]]+?)\s*\]\]?\s*(#.*)?$")
-_KEY = re.compile(
-    r"""^\s*(?P<name>(?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"))*)\s*="""
-)
+DEPTH_MAX = 20
+"""Tables and lists inside one another; nothing here needs more than five."""
+SHOWN_MAX = 100
+"""Characters of a line or a word that an error message repeats."""
+
+_HEADER = re.compile(r"\[\[?(?P<name>[^\[\]]*)\]\]?\s*(?:#.*)?")
+_KEY = re.compile(r"""(?P<name>(?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"))*)\s*=""")
 _PART = re.compile(r"""[\w-]+|"[^"]*"|'[^']*'""")
+_DEEP_KEY = re.compile(
+    rf"""(?<![\w-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){{{DEPTH_MAX}}}""", re.ASCII
+)
+"""`tomllib` takes seconds over a key of thousands of parts."""
 _AT = re.compile(r"\(at line (\d+), column (\d+)\)")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A line of a file; lines count from 1."""
+    """A line of a file, and a column of it where one is known; both count from 1."""
 
     file: str
     line: int
+    column: int = 0
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
+        column = f":{self.column}" if self.column else ""
+        return f"{self.file}:{self.line}{column}"
 
 
 class SourceError(Exception):
@@ -57,19 +66,42 @@ class Document:
     """A parsed file that knows its lines."""
 
     def __init__(self, file: str, text: str) -> None:
-        """Parse `text`.  Raises `SourceError` with line, column and caret."""
+        """Parse `text`.  Raises `SourceError` with line and caret."""
         self.file = file
+        self._text = text.removeprefix("\ufeff")
+        if deep := _DEEP_KEY.search(self._text):
+            raise _too_deep(file, self._text.count("\n", 0, deep.start()) + 1)
         try:
-            self.data: dict[str, Any] = tomllib.loads(text)
+            self.data: dict[str, Any] = tomllib.loads(self._text)
         except tomllib.TOMLDecodeError as error:
-            raise _syntax_error(file, text, str(error)) from None
-        self._lines = _index(text)
+            raise _syntax_error(file, self._text, str(error)) from None
+        except ValueError as error:  # a number of thousands of digits
+            raise SourceError(Place(file, 1), shown(str(error)), "write a smaller one") from None
+        except RecursionError:
+            raise _too_deep(file) from None
+        if not _is_shallow(self.data):
+            raise _too_deep(file)
+        self._lines = _index(self._text)
 
     def place(self, path: Path = ()) -> Place:
         """Return where the key at `path` stands, or the nearest table above it."""
         while path and path not in self._lines:
             path = path[:-1]
         return Place(self.file, self._lines.get(path, 1))
+
+    def place_in(self, path: Path, value: str, offset: int) -> Place:
+        """Return where character `offset` of the string at `path` stands.
+
+        That is the place of its key where the file writes the string with escapes.
+        """
+        key = self.place(path)
+        lines = self._text.splitlines(keepends=True)
+        start = sum(map(len, lines[: key.line - 1]))
+        found = self._text.find(value, start)
+        if found < 0 or self._text.count("\n", start, found) > 1:
+            return key
+        before = self._text[: found + offset]
+        return Place(self.file, before.count("\n") + 1, len(before) - before.rfind("\n"))
 
     def error(self, path: Path, problem: str, mend: str = "") -> SourceError:
         """Return a `SourceError` at `path`."""
@@ -79,10 +111,15 @@ class Document:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `did you mean ...?`, or what there is to choose from."""
     choices = sorted(known)
-    near = difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(word[:SHOWN_MAX], choices, n=1, cutoff=0.6)
     if near:
         return f"did you mean {near[0]!r}?"
     return f"known are: {', '.join(choices)}" if choices else "nothing is known here"
+
+
+def shown(text: str) -> str:
+    """Return `text`, cut to what an error message repeats."""
+    return text if len(text) <= SHOWN_MAX else text[: SHOWN_MAX - 3] + "..."
 
 
 def _index(text: str) -> dict[Path, int]:
@@ -95,7 +132,8 @@ def _index(text: str) -> dict[Path, int]:
             if multiline in line:
                 multiline = ""
             continue
-        if header := _HEADER.match(line):
+        line = line.strip()
+        if header := _HEADER.fullmatch(line):
             table = _split(header["name"])
             for end in range(1, len(table) + 1):
                 lines.setdefault(table[:end], number)
@@ -117,14 +155,42 @@ def _split(name: str) -> Path:
     return tuple(part.strip("\"'") for part in _PART.findall(name))
 
 
+def _is_shallow(data: Any) -> bool:
+    """Whether nothing is nested deeper than `DEPTH_MAX`; level by level, so never deep itself."""
+    level = [data]
+    for _ in range(DEPTH_MAX):
+        inner: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                inner.extend(value.values())
+            elif isinstance(value, list):
+                inner.extend(value)
+        if not inner:
+            return True
+        level = inner
+    return False
+
+
+def _too_deep(file: str, line: int = 1) -> SourceError:
+    problem = f"tables or lists nested deeper than {DEPTH_MAX}"
+    return SourceError(Place(file, line), problem, "write it flatter")
+
+
 def _syntax_error(file: str, text: str, message: str) -> SourceError:
     found = _AT.search(message)
-    what = _AT.sub("", message).strip()
+    what = shown(_AT.sub("", message).strip())
     lines = text.splitlines() or [""]
-    line, column = (int(found[1]), int(found[2])) if found else (len(lines), 1)
+    line, column = (int(found[1]), int(found[2])) if found else (len(lines), len(lines[-1]) + 1)
     line = min(line, len(lines))
-    shown = lines[line - 1]
-    caret = " " * (min(column, len(shown) + 1) - 1) + "^"
+    whole = lines[line - 1]
+    column = min(column, len(whole) + 1)
     return SourceError(
-        Place(file, line), f"{what}\n    {shown}\n    {caret}", "mend the TOML there"
+        Place(file, line), f"{what}\n{caret_under(whole, column)}", "mend the TOML there"
     )
+
+
+def caret_under(line: str, column: int) -> str:
+    """Return `line` and below it a caret under `column`; of a long line, the part around it."""
+    start = max(0, column - 1 - SHOWN_MAX // 2)
+    part = line[start : start + SHOWN_MAX].replace("\t", " ")
+    return f"    {part}\n    {' ' * (column - 1 - start)}^"

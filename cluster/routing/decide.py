@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cluster.routing.expression import MAPS, PLAIN, Contact
-from cluster.routing.ruleset import Rule, RuleSet
+from cluster.routing.rules import Rule, RuleSet
 from cluster.state.model import Conversation
 
 TRACE_MAX = 100
