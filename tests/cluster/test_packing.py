@@ -30,6 +30,12 @@ def test_every_batch_is_packed_once_and_in_order(sizes: list[int]) -> None:
     assert packed == list(range(len(sizes)))
 
 
+def test_what_does_not_fit_waits_for_the_next_entry() -> None:
+    batches = deque([batch(1, 300_000), batch(2, 300_000)])
+    pack(batches, 0)
+    assert len(batches) == 1
+
+
 def test_as_much_as_fits_goes_into_one_entry() -> None:
     batches = deque(batch(number, 1_000) for number in range(100))
     pack(batches, 0)

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import trio
 
+from cluster.peer import links
 from cluster.peer.frames import LENGTH, FrameReader, encode
-from cluster.peer.handshake import Self
+from cluster.peer.handshake import HELLO_BYTES_MAX, Self
 from cluster.peer.links import Address, Links
 
 
@@ -21,6 +22,7 @@ class Node:
             peers,
             on_frame=lambda *frame: self.frames.append(frame),
             on_lost=self.lost.append,
+            tls=kw.get("tls"),
         )
 
 
@@ -120,3 +122,83 @@ async def test_garbage_on_the_port_is_refused_and_the_node_lives_on(
     assert not one.frames
     stream = await trio.open_tcp_stream(*addresses["n1"])
     await stream.aclose()
+
+
+class Deaf:
+    """Lets a peer in as a node does, then reads nothing."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self.streams: list[trio.SocketStream] = []
+
+    async def accept(self, stream: trio.SocketStream) -> None:
+        stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, 4096)
+        await self._node.links._examine(stream, FrameReader(frame_bytes_max=HELLO_BYTES_MAX))
+        self.streams.append(stream)
+        await trio.sleep_forever()
+
+    async def run(self, address: Address, *, task_status: trio.TaskStatus[Any]) -> None:
+        listeners = await trio.open_tcp_listeners(address[1], host=address[0])
+        await trio.serve_listeners(self.accept, listeners, task_status=task_status)
+
+
+async def test_a_peer_that_takes_nothing_is_hung_up_on_and_what_waits_is_bounded(
+    addresses: dict[str, Address], nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links, "SEND_S", 0.3)
+    monkeypatch.setattr(links, "QUEUE_BYTES_MAX", 4_000_000)
+    one = Node("n1", addresses["n1"], {"n2": addresses["n2"]})
+    deaf = Deaf(Node("n2", addresses["n2"], {"n1": addresses["n1"]}))
+    await nursery.start(deaf.run, addresses["n2"])
+    await nursery.start(one.links.run)
+    await until(lambda: one.links.connected("n2"))
+    frame = encode("raft", {"data": bytes(500_000)})
+    for _ in range(40):
+        one.links.send("n2", frame)
+    now = one.links.statistics()["n2"]
+    assert now.queued_bytes <= 4_000_000
+    assert now.dropped_total > 0
+    await until(lambda: one.links.statistics()["n2"].connects_total > 1)
+    assert "TooSlow" in one.links._links["n2"].refused
+
+
+async def test_a_peer_that_dies_while_much_waits_ends_the_link(
+    addresses: dict[str, Address], nursery: trio.Nursery
+) -> None:
+    one = Node("n1", addresses["n1"], {"n2": addresses["n2"]})
+    deaf = Deaf(Node("n2", addresses["n2"], {"n1": addresses["n1"]}))
+    await nursery.start(deaf.run, addresses["n2"])
+    await nursery.start(one.links.run)
+    await until(lambda: one.links.connected("n2"))
+    for _ in range(40):
+        one.links.send("n2", encode("raft", {"data": bytes(500_000)}))
+    before = one.links.statistics()["n2"].connects_total
+    await deaf.streams[0].aclose()
+    await until(lambda: one.links.statistics()["n2"].connects_total > before)
+
+
+async def test_more_connections_than_a_cluster_has_are_closed_at_once(
+    addresses: dict[str, Address], nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links, "ACCEPTED_MAX", 2)
+    one = Node("n1", addresses["n1"], {"n2": addresses["n2"]})
+    await nursery.start(one.links.run)
+    held = [await trio.open_tcp_stream(*addresses["n1"]) for _ in range(2)]
+    await trio.sleep(0.05)
+    surplus = await trio.open_tcp_stream(*addresses["n1"])
+    with trio.fail_after(5):
+        assert await surplus.receive_some() == b""
+    for stream in (*held, surplus):
+        await stream.aclose()
+
+
+async def test_who_connects_and_says_nothing_is_hung_up_on(
+    addresses: dict[str, Address], nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links, "HANDSHAKE_S", 0.1)
+    one = Node("n1", addresses["n1"], {"n2": addresses["n2"]})
+    await nursery.start(one.links.run)
+    silent = await trio.open_tcp_stream(*addresses["n1"])
+    with trio.fail_after(5):
+        assert await silent.receive_some() == b""
+    await silent.aclose()
