@@ -51,7 +51,8 @@ class SourceError(Exception):
         self.place = place
         self.problem = problem
         self.mend = mend
-        super().__init__(f"{place}: {problem}" + (f"; {mend}" if mend else ""))
+        before_mend = "\n    " if "\n" in problem else "; "  # below a caret it gets its own line
+        super().__init__(f"{place}: {problem}" + (before_mend + mend if mend else ""))
 
 
 class SourceErrors(Exception):

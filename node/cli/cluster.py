@@ -21,13 +21,13 @@ def _group() -> None:
 
 @app.command()
 def status(
-    node: Annotated[
+    url: Annotated[
         list[str] | None,
         typer.Option(
-            "--node",
+            "--url",
             metavar="URL",
             envvar="UNIDESK_URL",
-            help="A node: ws://host:port. Repeatable.",
+            help="A node: ws://host:port/v1/ws. Repeatable.",
         ),
     ] = None,
     config: ConfigFile = None,
@@ -39,12 +39,12 @@ def status(
 
     Exit code 1 when no node answers, or none leads.
 
-    Example:  unidesk cluster status --node ws://127.0.0.1:7101 --watch
+    Example:  unidesk cluster status --url ws://127.0.0.1:7101 --watch
     """
     from node.cli.connecting import Where, find_cluster
     from node.cli.running import run
 
-    urls = find_cluster(Where(urls=node, config=config, data=data)).urls
+    urls = find_cluster(Where(urls=url, config=config, data=data)).urls
 
     async def body() -> int:
         if watch and not as_json:

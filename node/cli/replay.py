@@ -46,8 +46,7 @@ def replay(
     when anything acknowledged is lost, doubled, out of order or changed, when a conversation has
     two owners or an agent too many conversations, or when one is not spoken to its end.
 
-    Example:  unidesk replay dialogues.jsonl --conversations 465 --concurrency 50
-              --kill-leader-every 5s
+    Example:  unidesk replay dialogues.jsonl --concurrency 50 --kill-leader-every 5s
     """
     from node.cli.durations import seconds
     from node.cli.output import print_json

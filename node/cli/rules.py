@@ -98,8 +98,7 @@ def show(
     if as_json:
         print_json(reply)
         return
-    by = reply.get("by")
-    who = by.get("id") if isinstance(by, dict) else by
+    who = " ".join(word for word in reply.get("by") or () if word)  # kind, id, name
     print(f"# revision {reply.get('rev')}" + (f", by {who}" if who else ""))
     for name, text in sorted(reply.get("files", {}).items()):
         print(f"# {name}\n{text.rstrip()}")

@@ -30,8 +30,7 @@ def token(
 ) -> None:
     """Print a token for a principal.
 
-    Example:  unidesk token --role agent --subject ada --skill refund=3 --capacity 3 --ttl 8h
-              --config node.toml
+    Example:  unidesk token --role agent --subject ada --skill refund=3 --ttl 8h
     """
     from typing import cast, get_args
 

@@ -52,7 +52,10 @@ def _show(found: "Inspection") -> None:
     out = console()
     out.print(f"{found.path}: {found.verdict}")
     if found.identity is not None:
-        out.print(f"  of {found.identity}")
+        whose = found.identity
+        out.print(
+            f"  node {whose.node_id} of cluster {whose.cluster_id}, incarnation {whose.incarnation}"
+        )
     if found.log is not None:
         log = found.log
         out.print(

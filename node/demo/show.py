@@ -6,6 +6,8 @@ nursery ┬ watch     each node's status, twice a second; restarts who was kille
 """
 
 import itertools
+import shutil
+import sys
 import time
 from pathlib import Path
 
@@ -34,8 +36,10 @@ async def run_demo(folder: Path, *, seconds: float | None, live: bool) -> None:
     again = (folder / "cluster.json").exists()
     cluster = LocalCluster(folder, cluster_id="demo", first_port=FIRST_PORT, sections=SECTIONS)
     _print_line(f"starting three nodes in {folder} ({'data kept from before' if again else 'new'})")
+    started = False
     try:
         async with cluster:
+            started = True
             board.hints = hints(cluster, folder)
             if not live:
                 _print_line("\n".join(board.hints))
@@ -44,22 +48,37 @@ async def run_demo(folder: Path, *, seconds: float | None, live: bool) -> None:
                 await _live(cluster, board, live=live)
             _print_line("stopping …")
     finally:
-        _print_line(f"stopped; the data stays in {folder}")
+        if started:
+            _print_line(f"stopped; the data stays in {folder}")
 
 
 def hints(cluster: LocalCluster, folder: Path) -> list[str]:
     """Return what a newcomer may try next."""
+    me = _invoked_as()
     data = "" if str(folder) == "unidesk-demo" else f" --data {folder}"
     probe = f"http://{cluster.address(cluster.names[0]).authority}/readyz?verbose"
     return [
         "Try, in other terminals:",
-        f"  unidesk say{data}              be a visitor",
-        f"  unidesk agent{data}            be the agent who answers",
-        f"  unidesk cluster status{data}   who leads, who lags",
+        f"  {me} say{data}              be a visitor",
+        f"  {me} agent{data}            be the agent who answers",
+        f"  {me} cluster status{data}   who leads, who lags",
         f"  curl '{probe}'",
         "  kill -9 PID            of the leader; the conversations go on at another node",
         "Ctrl-C stops all of it; the next start goes on where this one ends.",
     ]
+
+
+def _invoked_as() -> str:
+    """Return how the reader started this command, so that the hints can be copied."""
+    command = Path(sys.argv[0])
+    if command.name == "__main__.py":
+        return "python -m node"
+    if shutil.which(command.name) == str(command.absolute()):
+        return command.name
+    try:
+        return str(command.absolute().relative_to(Path.cwd()))
+    except ValueError:
+        return str(command)
 
 
 async def _live(cluster: LocalCluster, board: Board, *, live: bool) -> None:

@@ -84,8 +84,12 @@ class Folder:
                 _write_key(path / "cluster.key")
                 layout = Layout(cluster_id, _pick_ports(nodes, first_port))
                 _write(path / "cluster.json", json.dumps(msgspec.to_builtins(layout), indent=2))
+            except (FileExistsError, NotADirectoryError):
+                raise LocalFailure(f"{path}: this is a file; give a folder") from None
             except OSError as error:
-                raise LocalFailure(f"{path}: {error.strerror or error}") from None
+                raise LocalFailure(
+                    f"{path}: {error.strerror or error}; give another folder"
+                ) from None
         folder = cls.find(path)
         if len(folder.layout.nodes) != nodes:
             raise LocalFailure(

@@ -97,9 +97,10 @@ def test_errors_are_told_in_the_order_of_their_places() -> None:
 def test_a_syntax_error_points_with_a_caret() -> None:
     error = syntax_error("a = 1\nbad here\n")
     assert (error.place.file, error.place.line) == ("main.toml", 2)
-    _, line, caret = str(error).split(";")[0].splitlines()
+    _, line, caret, mend = str(error).splitlines()
     assert line == "    bad here"
     assert caret == "        ^"
+    assert mend == "    mend the TOML there"
 
 
 @pytest.mark.parametrize("text", ["a = [", "[", "a = '''", "=", "a = 1\r\r\n[", "\x00"])

@@ -39,7 +39,7 @@ def write(path: str, text: str) -> str:
         ("say --data nowhere", 2, "no cluster here"),
         ("say --tag arpu", 2, "name=value"),
         ("cluster status", 2, "unidesk demo"),
-        ("cluster status --node ws://127.0.0.1:1", 1, "no node answers"),
+        ("cluster status --url ws://127.0.0.1:1", 1, "no node answers"),
         ("rules show --url ws://127.0.0.1:1", 2, "token"),
         ("rules test nowhere", 2, "no such folder"),
         ("rules test .", 2, "holds no *.toml"),

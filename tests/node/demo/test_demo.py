@@ -93,7 +93,7 @@ def test_a_demo_lives_restarts_who_is_killed_stops_and_finds_its_data_again(
     with start(folder) as demo:
         try:
             seen = read_until(demo, r"leads in term \d+ \(pid (\d+)\)", timeout_s=30)
-            assert "unidesk say" in seen
+            assert "python -m node say" in seen
             assert "new" in seen
             read_until(demo, r"assigned.*\w", timeout_s=30)
             found = re.search(r"pid (\d+)", seen)
