@@ -7,6 +7,7 @@
     at S       begins behind S + 1             refused: entries between are gone
     any        term below its last entry's     refused: the hard state is lost
     any        ends before its commit index    refused: committed entries are gone
+    at S       committed another entry at S    refused: one of them is not of this history
 
 A crash between "snapshot durable" and "log cut" leaves a log that overlaps its snapshot.
 PySyncObj throws such a log away, with what it acknowledged behind the snapshot (hole 2);
@@ -56,12 +57,19 @@ def restore(
             f"the log begins at {entries[0].index} but the snapshot ends at {index}:"
             " entries are gone; move the data directory away and let this node join anew"
         )
-    if not entries or entries[0].index == index + 1:
+    here = _term_at(entries, index)
+    if here not in (None, term) and recovered.commit_index >= index:
+        raise LogRefused(
+            f"the snapshot ends with (index {index}, term {term}) but the log committed term"
+            f" {here} there; move the data directory away and let this node join anew"
+        )
+    if entries and entries[0].index == index + 1:
         base_index, base_term, kept, reset = index, term, entries, False
-    elif entries[-1].index >= index and _at(entries, index).term == term and "align" not in off:
+    elif here == term and "align" not in off:
         base_index, base_term, kept, reset = entries[0].index, entries[0].term, entries[1:], False
     else:
-        base_index, base_term, kept, reset = index, term, [], True
+        base_index, base_term, kept = index, term, []
+        reset = bool(entries) or recovered.ledger.next_index not in (0, index + 1)
     journal = RaftJournal(
         log,
         base_index=base_index,
@@ -84,8 +92,11 @@ def check_voters(snapshot: SnapshotMeta, voters: Iterable[str]) -> None:
         )
 
 
-def _at(entries: list[Entry], index: int) -> Entry:
-    return entries[index - entries[0].index]
+def _term_at(entries: list[Entry], index: int) -> int | None:
+    """Return the term of the entry at `index`, None when it is not there."""
+    if not entries or not entries[0].index <= index <= entries[-1].index:
+        return None
+    return entries[index - entries[0].index].term
 
 
 def _check_entries(entries: list[Entry]) -> None:

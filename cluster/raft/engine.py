@@ -63,6 +63,8 @@ __all__ = ["Committed", "Engine", "Install", "PeerError", "RaftStatus", "Timing"
 
 PROPOSALS_MAX = 1_024
 """Entries that may wait for one tick."""
+PROPOSED_BYTES_MAX = 32 * 1024 * 1024
+"""Bytes that may wait for one tick: they become one frame, which holds 256 MiB at most."""
 WAKEUP_S_MIN = 0.001
 
 
@@ -138,8 +140,8 @@ class Engine:
     def deliver(self, source: str, message: object) -> None:
         """Take one message of a peer, as msgpack made it.
 
-        Raises `PeerError` when the peer is no voter or what it says cannot be; log, term and
-        vote are then as they were.
+        Raises `PeerError` when the peer is no voter or what it says cannot be; the log is then
+        as it was, and so are term and vote, unless a leader's bad chunk began its term here.
         """
         try:
             if source not in self._heard_s:
@@ -156,7 +158,8 @@ class Engine:
     def propose(self, payload: bytes) -> tuple[int, int] | None:
         """Return the (term, index) that the entry will have; None when it cannot be taken.
 
-        None: this node does not lead, is handing over, or PROPOSALS_MAX wait for the tick.
+        None: this node does not lead, is handing over, or too much waits for the tick
+        (PROPOSALS_MAX, PROPOSED_BYTES_MAX).
         The entry is committed if `take_committed` hands out that index with that term, and
         lost if with another; a deposed leader learns neither before it follows again.
         """
@@ -166,6 +169,8 @@ class Engine:
         if not core.is_leader or self._leading.handing_over:
             return None
         if core.proposals_waiting >= PROPOSALS_MAX:
+            return None
+        if core.proposed_bytes + len(payload) > PROPOSED_BYTES_MAX:
             return None
         return core.term, core.propose(COMMAND + payload)
 
@@ -219,14 +224,9 @@ class Engine:
         parts = self._parts
         if parts.core.is_leader:
             self._leading.read_index(on_index)
-        else:
-            self.request_read_index(on_index)
-
-    def request_read_index(self, on_index: OnIndex) -> None:
-        """Ask the leader, at a follower; the contract of `read_index`."""
-        parts = self._parts
+            return
         leader = parts.core.leader
-        if leader is None or leader == parts.node_id:
+        if leader is None:
             on_index(None)
             return
         deadline_s = parts.clock() + parts.timing.election_max_s
@@ -367,7 +367,7 @@ class Engine:
 
     def _install(self, meta: SnapshotMeta) -> None:
         """Go on from a snapshot of the leader, which is durable."""
-        self._collect()
+        assert self._taken_index == self._parts.core.applied_index
         self._parts.journal.rebase(meta.index, meta.term)
         self._parts.core.jump_to(meta.index)
         self._compaction.installed(meta)

@@ -5,6 +5,7 @@ store's.
     append_entries              what the log does not hold yet         append_ack: what was proven
     snapshot_chunk              who leads, in which term               snapshot_ack: offset expected
     the last chunk, installed   the log begins behind the snapshot     append_ack
+    the last chunk, too early   who leads, in which term               snapshot_ack: once more
     a snapshot held already     who leads                              append_ack
     of a term that is over      nothing                                newer_term
 
@@ -21,7 +22,6 @@ from cluster.raft import guard
 from cluster.raft.messages import (
     AppendAck,
     AppendEntries,
-    NewerTerm,
     PeerError,
     ReadAck,
     ReadProbe,
@@ -72,15 +72,20 @@ class Following:
     def on_chunk(self, source: str, chunk: SnapshotChunk) -> None:
         if not self._follow(source, chunk.term):
             return
-        parts = self._parts
+        parts, core = self._parts, self._parts.core
         commit_index = chunk.index if "snapshot_commit" in parts.off else 0
-        parts.core.receive(
+        core.receive(
             source,
             {"type": "append_entries", "term": chunk.term, "commit_index": commit_index},
         )
         if self._has(chunk.index, chunk.index_term):
             self._receiver.drop()
             self._ack_snapshot(source, chunk)
+            return
+        if chunk.done and parts.journal.dirty:
+            # A snapshot is durable at once, so the term it came in must be durable before it.
+            offset = self._receiver.received(source, chunk)
+            parts.promise(source, SnapshotAck(core.term, chunk.request, chunk.index, offset))
             return
         offset, complete = self._receiver.accept(source, chunk)
         if complete is not None:
@@ -92,12 +97,12 @@ class Following:
                 self._on_install(meta)
                 self._ack_snapshot(source, chunk)
                 return
-        parts.promise(source, SnapshotAck(parts.core.term, chunk.request, chunk.index, offset))
+        parts.promise(source, SnapshotAck(core.term, chunk.request, chunk.index, offset))
 
     def on_read_probe(self, source: str, message: ReadProbe) -> None:
         parts = self._parts
         if message.term < parts.core.term:
-            self._object(source)
+            self._parts.object(source)
         elif message.term == parts.core.term and parts.core.leader == source:
             parts.elections.leader_heard(source, parts.clock())
             parts.promise(source, ReadAck(message.term, message.request))
@@ -106,16 +111,12 @@ class Following:
         """Whether `source` leads a term that is not over; the election timer starts anew."""
         core = self._parts.core
         if term < core.term:
-            self._object(source)
+            self._parts.object(source)
             return False
         if term == core.term and core.leader not in (None, source):
             raise PeerError(f"term {term} is led by {core.leader} already")
         self._parts.elections.leader_heard(source, self._parts.clock())
         return True
-
-    def _object(self, source: str) -> None:
-        if "newer_term" not in self._parts.off:
-            self._parts.promise(source, NewerTerm(self._parts.core.term))
 
     def _has(self, index: int, term: int) -> bool:
         if "old_snapshot" in self._parts.off:

@@ -7,7 +7,6 @@
     5     resends from every "reset" that arrives        `Answers`: one per request, above what
                                                          the peer proved before
     6     counts acks of an earlier leadership           `Answers`: term and request must fit
-    8     answers one candidate, then forgets            `vote_again`: same candidate, same vote
     8     counts votes, not voters                       `Votes`
     15    is deaf to a candidate's log when it is late   `is_up_to_date`, for the pre-vote
     20    takes a snapshot that is older than its state  `holds`
@@ -29,16 +28,16 @@ from cluster.raft.messages import AppendAck, AppendEntries, PeerError
 RULES = frozenset(
     {
         "align",  # hole 2, in boot.py
-        "late_answers",  # holes 1 and 8, in engine.py
-        "snapshot_commit",  # hole 4, in engine.py
+        "late_answers",  # holes 1 and 8, in parts.py
+        "snapshot_commit",  # hole 4, in following.py
         "matching_prefix",  # hole 5
         "resets",  # hole 5
         "ack_term",  # hole 6
         "one_vote_per_voter",  # hole 8
-        "read_quorum",  # hole 14, in reads.py
+        "read_quorum",  # hole 14, in leading.py
         "pre_vote",  # hole 15, in election.py
         "lease",  # hole 15, in election.py
-        "newer_term",  # hole 15, in engine.py
+        "newer_term",  # hole 15, in parts.py
         "old_snapshot",  # hole 20
     }
 )

@@ -177,13 +177,15 @@ class Leading:
         )
         self._heard(source, follower, ack.request)
         if admitted is None:
-            self._alive(source)
+            core.alive(source)
             return
         sender = follower.sender
         if ack.success and sender is not None and ack.next_index > sender.meta.index:
             follower.sender = None
-        core.receive(source, _next_node_idx(admitted.next_index, success=admitted.success))
-        if not admitted.success:
+        if admitted.success:
+            core.acknowledged(source, admitted.next_index)
+        else:
+            core.rejected(source, admitted.next_index)
             core.hurry()
 
     def on_snapshot_ack(self, source: str, ack: SnapshotAck) -> None:
@@ -223,7 +225,7 @@ class Leading:
         answers = follower.answers
         answers.answered_request = max(answers.answered_request, request)
         self._heard(source, follower, request)
-        self._alive(source)
+        self._parts.core.alive(source)
         return follower
 
     def _heard(self, source: str, follower: Follower, request: int) -> None:
@@ -233,11 +235,6 @@ class Leading:
             follower.paused = False
             self._parts.core.resume(source)
             self._parts.core.hurry()
-
-    def _alive(self, source: str) -> None:
-        """Let PySyncObj's check-quorum know, and nothing else."""
-        message = _next_node_idx(0, success=False)
-        self._parts.core.receive(source, {**message, "reset": False})
 
     # -- reads
 
@@ -307,13 +304,3 @@ class Leading:
             if follower.paused or follower.lagging:
                 self._parts.core.resume(peer)
         leadership.reads.fail_all()
-
-
-def _next_node_idx(next_index: int, *, success: bool) -> dict[str, Any]:
-    """PySyncObj's answer to an append."""
-    return {
-        "type": "next_node_idx",
-        "next_node_idx": next_index,
-        "success": success,
-        "reset": not success,
-    }

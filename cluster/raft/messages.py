@@ -28,6 +28,8 @@ BATCH_BYTES_MAX = 1024 * 1024
 ENTRIES_MAX = 4_096
 CHUNK_BYTES_MAX = 256 * 1024
 COUNT_MAX = 2**62
+REASON_CHARS_MAX = 200
+"""Of what msgspec says about a message: it may quote the peer's own words."""
 
 NO_OP = b"\x01"
 """PySyncObj's no-op, which a new leader appends."""
@@ -178,12 +180,13 @@ def parse(wire: object) -> Message:
     kind = wire.get("type") if isinstance(wire, dict) else None
     known = _KINDS.get(kind) if isinstance(kind, str) else None
     if known is None:
-        raise PeerError(f"a message of unknown kind - at `$.type`: {str(kind)[:40]!r}")
+        said = repr(kind[:40]) if isinstance(kind, str) else type(kind).__name__
+        raise PeerError(f"a message of unknown kind - at `$.type`: {said}")
     try:
         # One struct at a time: for a union msgspec would put its tables together each time.
         message: Message = msgspec.convert(wire, known, builtin_types=(bytes,))
     except msgspec.ValidationError as error:
-        raise PeerError(str(error)) from None
+        raise PeerError(str(error)[:REASON_CHARS_MAX]) from None
     if isinstance(message, AppendEntries):
         _check_entries(message)
     elif isinstance(message, SnapshotChunk) and message.index_term > message.term:

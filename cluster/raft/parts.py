@@ -6,7 +6,7 @@ from typing import Literal
 
 from cluster.raft.election import Elections, Timing
 from cluster.raft.journal import RaftJournal
-from cluster.raft.messages import Message
+from cluster.raft.messages import Message, NewerTerm
 from cluster.raft.pysyncobj_core import Core
 
 Role = Literal["follower", "candidate", "leader"]
@@ -42,6 +42,11 @@ class Parts:
         """Send after the sync."""
         early = "late_answers" in self.off
         (self.outbox.early if early else self.outbox.late).append((peer, message))
+
+    def object(self, peer: str) -> None:
+        """Tell `peer` that the term it spoke in is over."""
+        if "newer_term" not in self.off:
+            self.promise(peer, NewerTerm(self.core.term))
 
     def promise_all(self, message: Message) -> None:
         for peer in self.others:

@@ -13,79 +13,31 @@ What is left is the core of Raft: voting, log matching, the commit rule, step-do
 
 The library keeps its clock, random numbers and factories in module globals and offers no
 other way in.  So each `Core` runs a copy of the module `pysyncobj.syncobj` of its own, from
-the very source bytes that `verify_library` hashed; its globals are set there and nowhere
+the very source bytes that `cluster.raft.library` hashed; its globals are set there and nowhere
 else.  Any number of engines can live in one process (one thread each), each with its own
 clock, and whoever else imports PySyncObj finds it untouched.
-
-`verify_library` refuses any other version, and any other bytes: every name used below is
-private to the library and means what it means in 0.3.17 only.
 
 Source: pysyncobj 0.3.17, syncobj.py; line numbers in DESIGN.md.
 """
 
-import functools
-import hashlib
 import logging
-import types
 import zlib
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any, Protocol
 
-import pysyncobj
 from pysyncobj.config import SERIALIZER_STATE, SyncObjConf
 from pysyncobj.node import Node
 from pysyncobj.transport import Transport
-from pysyncobj.version import VERSION
 
 from cluster.raft.journal import RaftJournal
+from cluster.raft.library import FIELDS_PINNED, LibraryRefused, run_module, verify_library
 from cluster.raft.messages import BATCH_BYTES_MAX
 
-VERSION_PINNED = "0.3.17"
-SOURCES_PINNED = {
-    "config.py": "fbbc7ff9f18e4d15a7fd563376e42f5bd192956879d4b810b056d5248b955698",
-    "fast_queue.py": "8477fe5fdf36d9766df933310d3d66ee953d1afc195b1e6482b3a1498fc517bd",
-    "journal.py": "9cf1eaf6acc704581a4cf7d3de330a404403913107adc91c929778b7e3f35edf",
-    "node.py": "e4a3f027cd8291f558334bb9c977e952f6b6989e7e1fa1588d3005ef0b990e2c",
-    "pickle.py": "e9327780738065cec5d600484b936c91e7c13875206cb584d5ff7f5d0dc9c474",
-    "serializer.py": "4d39fde2f15000ad8f507ec229ebd4f6a86371b6f84d4dc1439a9cccd52857ee",
-    "syncobj.py": "e8bdf06797085d734df86e24ab4802fe87893dff77268565ec036f7ad4a1cfe4",
-    "transport.py": "0c9d89f9c4781ec9772df8011d7975a1a4a1a5f541357e12eae85a813e92b50b",
-}
-METHODS_PINNED = (
-    "_SyncObj__doApplyCommand",
-    "_SyncObj__onMessageReceived",
-    "_SyncObj__sendAppendEntries",
-    "_checkCommandsToApply",
-    "_onTick",
-)
-FIELDS_PINNED = (
-    "_SyncObj__newAppendEntriesTime",
-    "_SyncObj__raftCommitIndex",
-    "_SyncObj__raftElectionDeadline",
-    "_SyncObj__raftLastApplied",
-    "_SyncObj__raftLeader",
-    "_SyncObj__raftMatchIndex",
-    "_SyncObj__raftState",
-)
-GLOBALS_PINNED = (
-    "PIPE_NOTIFIER_ENABLED",
-    "Serializer",
-    "createJournal",
-    "createPoller",
-    "globalDnsResolver",
-    "logger",
-    "monotonicTime",
-    "pickle",
-    "random",
-)
+__all__ = ["Chance", "Core", "LibraryRefused"]
+
 NEVER_S = 1e12
 """Longer than any process lives; the library's own timers are set to it."""
 ROLES = ("follower", "candidate", "leader")
-
-
-class LibraryRefused(Exception):
-    """The installed PySyncObj is not the one that this guard was written against."""
 
 
 class Chance(Protocol):
@@ -93,48 +45,6 @@ class Chance(Protocol):
 
     def random(self) -> float: ...
     def getrandbits(self, k: int, /) -> int: ...
-
-
-@functools.cache
-def verify_library(folder: Path | None = None) -> types.CodeType:
-    """Return the checked code of `pysyncobj.syncobj`.  Raises `LibraryRefused`."""
-    folder = folder or Path(pysyncobj.__file__).parent
-    if VERSION != VERSION_PINNED:
-        raise _refusal(folder, f"is version {VERSION}, not {VERSION_PINNED}")
-    source = b""
-    for name, pinned in SOURCES_PINNED.items():
-        try:
-            data = (folder / name).read_bytes()
-        except OSError as error:
-            raise _refusal(folder, f"has no readable {name} ({error.strerror})") from None
-        if hashlib.sha256(data).hexdigest() != pinned:
-            raise _refusal(folder, f"{name} differs from the released {VERSION_PINNED}")
-        if name == "syncobj.py":
-            source = data
-    code = compile(source, str(folder / "syncobj.py"), "exec", dont_inherit=True)
-    module = _run(code)
-    for name in GLOBALS_PINNED:
-        if not hasattr(module, name):
-            raise _refusal(folder, f"syncobj.py has no {name}")
-    for name in METHODS_PINNED:
-        if not hasattr(module.SyncObj, name):
-            raise _refusal(folder, f"SyncObj has no {name}")
-    return code
-
-
-def _refusal(folder: Path, what: str) -> LibraryRefused:
-    return LibraryRefused(
-        f"pysyncobj at {folder} {what}: its holes are closed for {VERSION_PINNED} alone;"
-        " install the locked requirements (requirements.txt) again"
-    )
-
-
-def _run(code: types.CodeType) -> Any:
-    """Return a fresh copy of the module, in no one's `sys.modules`."""
-    module = types.ModuleType("pysyncobj.syncobj")
-    module.__package__ = "pysyncobj"
-    exec(code, module.__dict__)  # noqa: S102 - the library's own source, hashed above
-    return module
 
 
 class _PeerNode(Node):  # type: ignore[misc]  # the library is untyped
@@ -201,7 +111,7 @@ def _silent() -> logging.Logger:
 
 def _make_library(clock: Callable[[], float], rng: Chance) -> Any:
     """Return a copy of the module with its globals set for one engine."""
-    module = _run(verify_library())
+    module = run_module(verify_library())
     module.PIPE_NOTIFIER_ENABLED = False
     module.Serializer = lambda *_: _NoSerializer()
     module.createJournal = lambda journal: journal
@@ -219,6 +129,7 @@ def _make_class(library: Any) -> Any:
         """SyncObj that never looks into a command and takes proposals from one list."""
 
         proposed: list[bytes]
+        proposed_bytes = 0
         told_index = 0
         """The commit index that was sent to all last."""
         only_tells = False
@@ -233,7 +144,7 @@ def _make_class(library: Any) -> Any:
             Instead of the library's two sends (503-574, 719): one for what was committed, one
             for what is new.
             """
-            commands, self.proposed = self.proposed, []
+            commands, self.proposed, self.proposed_bytes = self.proposed, [], 0
             if self._SyncObj__raftState != library._RAFT_STATE.LEADER:
                 return  # deposed in this very tick: as if it had been lost on the way
             journal = self._SyncObj__raftLog
@@ -327,6 +238,11 @@ class Core:
         return len(self._raft.proposed)
 
     @property
+    def proposed_bytes(self) -> int:
+        """How much the proposals that wait for the tick hold."""
+        return int(self._raft.proposed_bytes)
+
+    @property
     def only_tells(self) -> bool:
         """Whether what is being sent says nothing but what was committed."""
         return bool(self._raft.only_tells)
@@ -346,6 +262,26 @@ class Core:
         """Take one message, already checked, in the library's own form."""
         self._wire._onMessageReceived(_PeerNode(source), message)
 
+    def acknowledged(self, peer: str, next_index: int) -> None:
+        """`peer` holds everything below `next_index`; what was sent behind that stays sent.
+
+        The library would send all of it again (1082): with ten appends under way, each ten
+        times.  One that was lost is asked for by the next append or heartbeat behind it.
+        """
+        sent = self._raft._SyncObj__raftNextIndex
+        node = _PeerNode(peer)
+        next_sent = sent[node]
+        self.receive(peer, _next_node_idx(next_index, success=True))
+        sent[node] = max(sent[node], next_sent)
+
+    def rejected(self, peer: str, next_index: int) -> None:
+        """`peer` misses something: send it from `next_index` on."""
+        self.receive(peer, _next_node_idx(next_index, success=False))
+
+    def alive(self, peer: str) -> None:
+        """`peer` answered, for the check of the quorum; nothing else is known."""
+        self.receive(peer, {**_next_node_idx(0, success=False), "reset": False})
+
     def tick(self) -> None:
         """Advance the commit index, check the quorum, append proposals, send heartbeats."""
         self._raft.doTick(0)
@@ -358,6 +294,7 @@ class Core:
         """Append `command` at the next tick; return the index it will have."""
         assert self.is_leader
         self._raft.proposed.append(command)
+        self._raft.proposed_bytes += len(command)
         return self._journal.last_index + len(self._raft.proposed)
 
     def step_to(self, source: str, term: int) -> None:
@@ -384,3 +321,13 @@ class Core:
     def resume(self, peer: str) -> None:
         """Send to `peer` again."""
         self._wire._onNodeConnected(_PeerNode(peer))
+
+
+def _next_node_idx(next_index: int, *, success: bool) -> dict[str, Any]:
+    """The library's answer to an append."""
+    return {
+        "type": "next_node_idx",
+        "next_node_idx": next_index,
+        "success": success,
+        "reset": not success,
+    }

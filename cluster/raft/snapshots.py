@@ -113,6 +113,10 @@ class _Transfer:
     index: int
     index_term: int
 
+    @classmethod
+    def of(cls, source: str, chunk: SnapshotChunk) -> "_Transfer":
+        return cls(source, chunk.term, chunk.index, chunk.index_term)
+
 
 class SnapshotReceiver:
     """The follower's side; one transfer at a time."""
@@ -128,7 +132,7 @@ class SnapshotReceiver:
 
         Raises `PeerError` when it begins no snapshot of this cluster, or grows too large.
         """
-        transfer = _Transfer(source, chunk.term, chunk.index, chunk.index_term)
+        transfer = _Transfer.of(source, chunk)
         if transfer != self._transfer or self._incoming is None:
             self.drop()
             self._transfer = transfer
@@ -147,6 +151,13 @@ class SnapshotReceiver:
             return incoming.received, None
         self._incoming = self._transfer = None
         return incoming.received, incoming
+
+    def received(self, source: str, chunk: SnapshotChunk) -> int:
+        """Return the offset expected next of the transfer that `chunk` is of."""
+        incoming = self._incoming
+        if incoming is None or self._transfer != _Transfer.of(source, chunk):
+            return 0
+        return incoming.received
 
     def drop(self) -> None:
         """Forget what has come so far."""

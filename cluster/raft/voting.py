@@ -116,7 +116,7 @@ class Voting:
     def on_vote_request(self, source: str, message: VoteRequest) -> None:
         core, journal = self._parts.core, self._parts.journal
         if message.term < core.term:
-            self.on_old_term(source)
+            self._parts.object(source)
             return
         if self._has_leader() and not message.transfer:
             return
@@ -145,8 +145,3 @@ class Voting:
     def on_newer_term(self, source: str, message: NewerTerm) -> None:
         if message.term > self._parts.core.term:
             self._parts.core.step_to(source, message.term)
-
-    def on_old_term(self, source: str) -> None:
-        """Tell `source` that its term is over."""
-        if "newer_term" not in self._parts.off:
-            self._parts.promise(source, NewerTerm(self._parts.core.term))

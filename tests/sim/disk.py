@@ -122,8 +122,8 @@ class SimDisk(Disk):
         for file in {id(file): file for file in self._files.values()}.values():
             file.forget(self._rng)
 
-    def fail_sync_once(self) -> None:
-        self._sync_fails = True
+    def fail_sync_once(self, fails: bool = True) -> None:
+        self._sync_fails = fails
 
     def full_after(self, bytes_left: int | None) -> None:
         self._bytes_left = bytes_left

@@ -1,6 +1,6 @@
 """What goes wrong in a simulated cluster: one fault after the other, until it heals.
 
-crash one · crash the leader · crash all · crash inside a disk operation
+crash one · crash the leader · crash all · crash inside a disk operation · a sync that fails
 cut a group off, both ways or one · cut one link · stall a link · mend
 lossy, doubling, reordering, slow weather · a slow disk · a stopped process
 leadership handed over · links reported lost that are not
@@ -34,6 +34,7 @@ class Faults:
             (self._crash_leader, 4),
             (self._crash_all, 1),
             (self._crash_in_disk, 4),
+            (self._fail_sync, 2),
             (self._cut_group, 4),
             (self._cut_link, 3),
             (self._stall_link, 2),
@@ -86,6 +87,10 @@ class Faults:
 
     def _crash_in_disk(self) -> None:
         self._disk_crash[self._world.rng.choice(self._world.names)] = 0.05
+
+    def _fail_sync(self) -> None:
+        world = self._world
+        world.disks[world.rng.choice(world.names)].fail_sync_once()
 
     def _cut_group(self) -> None:
         world = self._world

@@ -23,7 +23,6 @@ class Weather:
 
 
 CALM = Weather()
-MESSAGES_MAX = 20_000
 
 
 @dataclass(slots=True)

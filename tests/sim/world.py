@@ -23,6 +23,7 @@ from tests.sim.disk import SimCrash, SimDisk
 from tests.sim.faults import Faults
 from tests.sim.network import Network, carry
 from tests.sim.node import Message, Setup, SimNode
+from wal.errors import StorageFailed
 
 HEAL_S = 15.0
 """Bound for leader, progress and catching up after the last fault."""
@@ -125,6 +126,7 @@ class World:
         self.network.heal()
         for disk in self.disks.values():
             disk.on_call = None
+            disk.fail_sync_once(False)
         for name in self.names:
             if name not in self.up:
                 self.start(name)
@@ -152,6 +154,10 @@ class World:
             self.up[name] = SimNode(name, self._setup, self.disks[name], rng)
         except SimCrash:
             self.crash(name, power=True)
+            return
+        except StorageFailed:
+            self.counts["failed syncs"] += 1
+            self.crash(name, power=False)
             return
         self.wake(name)
 
@@ -235,6 +241,9 @@ class World:
         except SimCrash:
             self.counts["crashes in the disk"] += 1
             self.crash(name, power=self.rng.random() < 0.7)
+        except StorageFailed:
+            self.counts["failed syncs"] += 1
+            self.crash(name, power=False)  # the process ends; what the disk has is what counts
 
     # -- messages
 

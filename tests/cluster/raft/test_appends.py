@@ -3,6 +3,7 @@
 import pytest
 
 from cluster.raft.engine import Committed, Install, PeerError
+from cluster.raft.messages import ENTRIES_MAX, parse
 from tests.cluster.raft.rig import Rig, meta_at, run
 from wal.snapfile import encode_snapshot
 
@@ -217,6 +218,7 @@ def test_without_the_rule_the_state_goes_back() -> None:
 def test_a_snapshot_replaces_a_log_that_does_not_reach_it_and_survives_a_power_cut() -> None:
     rig = Rig()
     rig.append("a", 1, (1, 0), run(2, 5, 1), commit=3)
+    rig.append("a", 2, (5, 1))
     chunk(rig, 40, 2, 2, snapshot_bytes(40, 2))
     rig.turn()
     [*entries, install] = rig.committed
@@ -229,3 +231,73 @@ def test_a_snapshot_replaces_a_log_that_does_not_reach_it_and_survives_a_power_c
     answer = rig.append("a", 2, (40, 2), [(41, 2)])
     assert answer is not None
     assert answer["next_index"] == 42
+
+
+def test_a_chunk_of_another_snapshot_starts_anew() -> None:
+    rig = Rig()
+    rig.append("a", 3, (1, 0))
+    first, second = snapshot_bytes(40, 2, b"x" * 1_000), snapshot_bytes(50, 2, b"y" * 1_000)
+    chunk(rig, 40, 2, 3, first[:600], done=False)
+    chunk(rig, 50, 2, 3, second[600:700], offset=600, done=False)
+    rig.turn()
+    answer = rig.last("snapshot_ack")
+    assert (answer["index"], answer["offset"]) == (50, 0)
+    chunk(rig, 50, 2, 3, second)
+    rig.turn()
+    [install] = rig.committed
+    assert isinstance(install, Install)
+    assert b"".join(install.payload) == b"y" * 1_000
+
+
+def test_a_snapshot_of_other_voters_or_of_another_index_is_refused_before_it_is_kept() -> None:
+    rig = Rig()
+    rig.append("a", 3, (1, 0))
+    others = b"".join(encode_snapshot(meta_at(40, 2, "abcde"), "rig", [b"state"]))
+    with pytest.raises(PeerError, match="of voters a, b, c, d, e"):
+        chunk(rig, 40, 2, 3, others)
+    with pytest.raises(PeerError, match="of index 40, announced 50"):
+        chunk(rig, 50, 2, 3, snapshot_bytes(40, 2))
+    with pytest.raises(PeerError, match="of index 40, announced 40"):
+        chunk(rig, 40, 1, 3, snapshot_bytes(40, 2))
+    rig.turn()
+    assert rig.committed == []
+
+
+def test_a_snapshot_that_was_damaged_on_its_way_is_asked_for_again() -> None:
+    rig = Rig()
+    rig.append("a", 3, (1, 0))
+    data = snapshot_bytes(40, 2, b"x" * 1_000)
+    chunk(rig, 40, 2, 3, data[:-20] + bytes(20))
+    rig.turn()
+    assert rig.committed == []
+    assert rig.last("snapshot_ack")["offset"] == 0
+    chunk(rig, 40, 2, 3, data)
+    rig.turn()
+    assert any(isinstance(item, Install) for item in rig.committed)
+
+
+def test_a_snapshot_that_grows_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wal.snapshot.SNAPSHOT_BYTES_MAX", 700)
+    rig = Rig()
+    rig.append("a", 3, (1, 0))
+    data = snapshot_bytes(40, 2, b"x" * 1_000)
+    chunk(rig, 40, 2, 3, data[:600], done=False)
+    with pytest.raises(PeerError, match="a snapshot may have"):
+        chunk(rig, 40, 2, 3, data[600:], offset=600)
+
+
+def test_a_follower_far_behind_gets_messages_that_it_may_take() -> None:
+    rig = Rig()
+    rig.lead()
+    for _ in range(6):
+        for _ in range(1_000):
+            rig.engine.propose(b"x")
+        rig.turn()
+        rig.ack("c")
+    rig.sent.clear()
+    rig.ack_reset("a")
+    rig.turn()
+    appends = [m for to, m in rig.sent if to == "a" and m["type"] == "append_entries"]
+    counts = [len(parse(message).entries) for message in appends if message["entries"]]  # type: ignore[union-attr]
+    assert max(counts) == ENTRIES_MAX
+    assert sum(counts) == 6_001

@@ -1,9 +1,13 @@
 """Holes 8 and 15, lost leaders and hand-overs: who may become leader, and when."""
 
+import random
+
 import pytest
 
+from cluster.raft.election import HASTY_MAX
 from cluster.raft.engine import PeerError
 from tests.cluster.raft.rig import TIMING, Rig, run
+from tests.sim.disk import SimDisk
 
 
 def follow(rig: Rig, leader: str = "a", term: int = 1) -> None:
@@ -61,6 +65,112 @@ def test_one_voter_is_counted_once() -> None:
         rig.deliver("a", "vote", 1)
         rig.deliver("a", "vote", 1)
         assert rig.engine.is_leader is wins
+
+
+def test_a_late_vote_of_an_old_term_does_not_let_one_voter_count_twice() -> None:
+    rig = Rig(voters="abcde")
+    for _ in range(2):  # the first candidacy fails
+        rig.turn(1.0)
+        for voter in "ac":
+            asked = rig.engine.term + 1
+            rig.deliver(voter, "pre_vote", asked, granted=True, current_term=asked - 1)
+        rig.turn()
+    assert rig.engine.term == 2
+    for term in (2, 1, 2):
+        rig.deliver("a", "vote", term)
+    assert not rig.engine.is_leader
+    rig.deliver("c", "vote", 2)
+    assert rig.engine.is_leader
+
+
+def test_a_candidate_gets_a_vote_in_every_term_that_it_stands_in() -> None:
+    rig = Rig()
+    for term in (1, 2, 5):
+        rig.deliver("a", "vote_request", term, last_index=1, last_term=0)
+        rig.turn()
+        assert rig.last("vote", "a")["term"] == term
+
+
+def test_who_gave_a_vote_waits_before_it_stands_itself() -> None:
+    rig = Rig()
+    for term in range(1, 8):
+        rig.turn(TIMING.election_min_s * 0.9)
+        rig.deliver("a", "vote_request", term, last_index=1, last_term=0)
+        rig.turn()
+    assert "pre_vote_request" not in rig.kinds()
+
+
+def test_a_pre_vote_for_a_term_that_has_begun_is_refused_and_its_asker_told() -> None:
+    rig = Rig()
+    rig.deliver("a", "vote_request", 5, last_index=1, last_term=0)
+    rig.deliver("c", "pre_vote_request", 5, last_index=9, last_term=4)
+    rig.turn()
+    assert rig.last("pre_vote", "c") == {
+        "type": "pre_vote",
+        "term": 5,
+        "granted": False,
+        "current_term": 5,
+    }
+
+
+def test_who_learns_of_a_newer_term_from_a_pre_vote_follows_into_it() -> None:
+    rig = Rig()
+    rig.turn(1.0)
+    rig.deliver("a", "pre_vote", 1, granted=False, current_term=9)
+    assert rig.engine.term == 9
+    rig.turn(1.0)
+    assert rig.last("pre_vote_request")["term"] == 10
+
+
+def test_pre_votes_that_come_after_a_leader_was_heard_start_nothing() -> None:
+    rig = Rig()
+    follow(rig)
+    rig.turn(1.0)
+    assert rig.last("pre_vote_request")["term"] == 2
+    rig.append("a", 1, (3, 1))
+    rig.deliver("c", "pre_vote", 2, granted=True, current_term=1)
+    rig.turn()
+    assert rig.engine.term == 1
+
+
+def test_a_leader_that_slept_and_was_deposed_waits_before_it_stands_again() -> None:
+    rig = Rig()
+    term = rig.lead()
+    rig.sent.clear()
+    rig.now_s += 60
+    rig.deliver("c", "newer_term", term + 1)
+    rig.turn()
+    rig.turn(TIMING.election_min_s * 0.9)
+    assert rig.kinds() == []
+
+
+@pytest.mark.parametrize("longer", ["survivor", "restarted"])
+def test_of_three_nodes_one_dead_one_restarted_a_leader_comes_soon(longer: str) -> None:
+    survivor, restarted = Rig(), rig_of("c")
+    for rig in (survivor, restarted):
+        rig.append("a", 1, (1, 0), run(2, 5, 1))
+    (survivor if longer == "survivor" else restarted).append("a", 1, (5, 1), [(6, 1)])
+    restarted.reboot()
+    restarted.now_s = survivor.now_s
+    rigs = {"b": survivor, "c": restarted}
+    begun_s = survivor.now_s
+    while not any(rig.engine.is_leader for rig in rigs.values()):
+        for name, rig in rigs.items():
+            for to, message in rig.turn(0.01):
+                if to in rigs:
+                    rigs[to].engine.deliver(name, message)
+        assert survivor.now_s - begun_s < 3 * TIMING.election_max_s
+    assert rigs["b" if longer == "survivor" else "c"].engine.is_leader
+
+
+def rig_of(name: str) -> Rig:
+    """Return the engine of another node, on a disk of its own."""
+    rig = Rig()
+    rig.me = name
+    rig.others = [voter for voter in rig.voters if voter != name]
+    rig.disk = SimDisk(random.Random(2))
+    rig.boot()
+    return rig
 
 
 def test_who_hears_a_leader_grants_no_pre_vote_and_ignores_vote_requests() -> None:
@@ -144,6 +254,22 @@ def test_a_leader_without_a_majority_steps_down_within_an_election_timeout() -> 
     assert rig.engine.leader is None
 
 
+@pytest.mark.parametrize("answer", ["read_ack", "reset"])
+def test_whatever_a_follower_answers_shows_that_it_lives(answer: str) -> None:
+    rig = Rig()
+    rig.lead()
+    rig.commit_all()
+    rig.ack("a", success=False, next_index=2)  # the one that is served
+    for _ in range(100):
+        if answer == "read_ack":
+            rig.deliver("a", "read_ack", rig.engine.term, request=1)
+        else:
+            old = {"request": 1, "success": False, "next_index": 2}
+            rig.deliver("a", "append_ack", rig.engine.term, **old)
+        rig.turn(0.02)
+    assert rig.engine.is_leader
+
+
 def test_a_leader_that_is_answered_stays() -> None:
     rig = Rig()
     rig.lead()
@@ -179,6 +305,33 @@ def test_a_broken_link_to_the_leader_voids_its_lease() -> None:
     rig.deliver("c", "pre_vote_request", 2, last_index=9, last_term=1)
     rig.turn()
     assert rig.last("pre_vote", "c")["granted"]
+
+
+def test_what_a_lost_leader_sent_before_does_not_restore_its_lease() -> None:
+    rig = Rig()
+    follow(rig)
+    rig.engine.peer_lost("a")
+    rig.turn()
+    rig.append("a", 1, (3, 1))  # was in the socket
+    rig.deliver("c", "pre_vote_request", 2, last_index=9, last_term=1)
+    rig.turn()
+    assert rig.last("pre_vote", "c")["granted"]
+    rig.turn(TIMING.heartbeat_s)
+    rig.append("a", 1, (3, 1))  # a new link: it lives
+    rig.deliver("c", "pre_vote_request", 2, last_index=9, last_term=1)
+    rig.turn()
+    assert not rig.last("pre_vote", "c")["granted"]
+
+
+def test_who_lost_the_leader_hurries_a_few_times_only() -> None:
+    rig = Rig()
+    follow(rig)
+    rig.engine.peer_lost("a")
+    wait(rig, 2 * TIMING.heartbeat_s * HASTY_MAX, 0.005)
+    rig.sent.clear()
+    wait(rig, 6.0)
+    asked = rig.kinds().count("pre_vote_request") / len(rig.others)
+    assert asked <= 6.0 / TIMING.election_min_s
 
 
 def test_a_broken_link_to_someone_else_changes_nothing() -> None:
@@ -218,6 +371,33 @@ def test_a_hand_over_that_fails_ends() -> None:
         rig.turn(0.01)
     assert rig.engine.is_leader
     assert rig.engine.propose(b"y") is not None
+
+
+def test_a_hand_over_that_took_too_long_does_not_happen_later() -> None:
+    rig = Rig()
+    rig.lead()
+    rig.commit_all("a")
+    rig.engine.propose(b"x")
+    rig.turn()
+    assert rig.engine.transfer_leadership("a")
+    for _ in range(20):
+        rig.turn(0.02)
+        rig.ack("c")
+    rig.ack("a")
+    rig.turn()
+    assert rig.engine.status().match_index["a"] == rig.engine.status().last_index
+    assert "timeout_now" not in rig.kinds()
+
+
+def test_leadership_is_not_handed_to_who_is_silent() -> None:
+    rig = Rig()
+    rig.lead()
+    rig.commit_all("a")
+    for _ in range(20):
+        rig.turn(0.02)
+        rig.ack("c")
+    assert rig.engine.transfer_leadership("c")
+    assert not rig.engine.transfer_leadership("a")
 
 
 def test_who_is_handed_over_to_campaigns_at_once_past_the_lease() -> None:

@@ -2,11 +2,14 @@
 
 import random
 
-from cluster.raft.engine import Install
+import pytest
+
+from cluster.raft.compaction import RETRY_S, TRAILING_BYTES_MAX
+from cluster.raft.engine import Install, PeerError
 from cluster.raft.leadership import IN_FLIGHT_BYTES_MAX
-from cluster.raft.messages import PAYLOAD_BYTES_MAX
-from cluster.raft.snapshots import WINDOW_CHUNKS
-from tests.cluster.raft.rig import TIMING, Rig, Wire, run
+from cluster.raft.messages import PAYLOAD_BYTES_MAX, SnapshotAck
+from cluster.raft.snapshots import WINDOW_CHUNKS, SnapshotSender
+from tests.cluster.raft.rig import TIMING, Rig, Wire, meta_at, run
 
 CHUNK = 1_000
 
@@ -54,6 +57,21 @@ def test_a_follower_without_answers_still_gets_heartbeats_and_goes_on_when_it_an
         rig.turn(TIMING.heartbeat_s * 1.1)
     rig.turn()
     assert rig.engine.status().paused == ()
+
+
+def test_who_leads_again_sends_to_all_whoever_was_full_or_late_before() -> None:
+    rig = Rig()
+    term = rig.lead()
+    for _ in range(20):
+        rig.engine.propose(bytes(PAYLOAD_BYTES_MAX))
+        rig.turn()
+        rig.ack("c")
+    assert rig.engine.status().paused == ("a",)
+    rig.deliver("c", "newer_term", term + 1)
+    rig.turn(TIMING.election_max_s)
+    rig.sent.clear()
+    rig.lead(votes="c")
+    assert rig.last("append_entries", "a")["term"] == term + 2
 
 
 def leader_with_snapshot(size: int) -> Rig:
@@ -104,6 +122,130 @@ def test_while_a_snapshot_is_on_its_way_no_other_is_wanted() -> None:
         rig.turn(0.1)
         rig.ack("c")
     assert rig.engine.snapshot_wanted() is not None  # the transfer has stalled
+
+
+def test_a_snapshot_that_was_replaced_while_it_was_sent_is_given_up_for_the_newest() -> None:
+    rig = leader_with_snapshot(100 * CHUNK)
+    first = chunks(rig)[0]["index"]
+    for _ in range(3):
+        for number in range(40):
+            rig.engine.propose(b"%d" % number)
+            rig.turn(0.2)
+            rig.ack("c")
+            rig.ack("a", success=False, next_index=2)
+        rig.turn()
+        meta = rig.engine.snapshot_wanted()
+        assert meta is not None
+        rig.engine.snapshot_saved(rig.store.save(meta, [b"state"]))
+        rig.turn()
+    rig.sent.clear()
+    rig.turn(TIMING.heartbeat_s * 1.1)
+    rig.turn(TIMING.heartbeat_s * 1.1)
+    sent = chunks(rig)
+    assert sent
+    assert sent[-1]["index"] > first
+
+
+def test_a_snapshot_whose_file_is_gone_is_followed_by_the_newest() -> None:
+    rig = leader_with_snapshot(100 * CHUNK)
+    index = chunks(rig)[0]["index"]
+    for newer in range(1, 4):  # saved, but the log is not cut yet
+        rig.store.save(meta_at(index + newer, 1), [b"state"])
+    last = chunks(rig)[-1]
+    answer = {"request": last["request"], "index": index, "offset": WINDOW_CHUNKS * CHUNK}
+    rig.deliver("a", "snapshot_ack", rig.engine.term, **answer)
+    rig.sent.clear()
+    rig.turn(TIMING.heartbeat_s * 1.1)
+    assert {message["index"] for message in chunks(rig)} == {index + 3}
+
+
+def test_a_transfer_that_has_ended_holds_no_snapshot_back() -> None:
+    rig = leader_with_snapshot(CHUNK // 2)
+    [whole] = chunks(rig)
+    answer = {"request": whole["request"], "success": True, "next_index": whole["index"] + 1}
+    rig.deliver("a", "append_ack", rig.engine.term, **answer)
+    for number in range(40):
+        rig.engine.propose(b"%d" % number)
+        rig.turn()
+        rig.ack("c")
+    rig.turn()
+    assert rig.engine.snapshot_wanted() is not None
+
+
+def test_a_snapshot_that_could_not_be_saved_is_wanted_again_in_a_while() -> None:
+    rig = Rig(snapshot_every_entries=20)
+    rig.append("a", 1, (1, 0), run(2, 50, 1), commit=50)
+    assert rig.engine.snapshot_wanted() is not None
+    rig.engine.snapshot_failed()
+    assert rig.engine.snapshot_wanted() is None
+    rig.now_s += RETRY_S
+    assert rig.engine.snapshot_wanted() is not None
+
+
+def test_large_entries_behind_a_snapshot_do_not_stay() -> None:
+    rig = Rig(snapshot_every_entries=40)
+    rig.lead()
+    for _ in range(50):
+        rig.engine.propose(bytes(PAYLOAD_BYTES_MAX))
+        rig.turn()
+        rig.ack("c")
+    rig.turn()
+    meta = rig.engine.snapshot_wanted()
+    assert meta is not None
+    rig.engine.snapshot_saved(rig.store.save(meta, [b"state"]))
+    rig.turn()
+    kept = meta.index - rig.engine.status().first_index + 1
+    assert 0 < kept <= TRAILING_BYTES_MAX // PAYLOAD_BYTES_MAX
+
+
+def test_bytes_ask_for_a_snapshot_as_entries_do_and_are_counted_once() -> None:
+    rig = Rig(snapshot_every_bytes=1_000)
+    rig.lead()
+    wanted = []
+    for _ in range(40):
+        rig.engine.propose(bytes(99))
+        rig.turn()
+        rig.ack("c")
+        rig.turn()
+        meta = rig.engine.snapshot_wanted()
+        if meta is not None:
+            wanted.append(meta.index)
+            rig.engine.snapshot_saved(rig.store.save(meta, [b"state"]))
+    assert len(wanted) == 4
+
+
+# -- a transfer, seen from the leader
+
+
+def sender(size: int) -> SnapshotSender:
+    rig = Rig()
+    meta = rig.store.save(meta_at(40, 2), [random.Random(1).randbytes(size)])
+    return SnapshotSender(rig.store, meta, 0.0, chunk_bytes=CHUNK)
+
+
+def snapshot_ack(request: int, offset: int, *, index: int = 40) -> SnapshotAck:
+    return SnapshotAck(2, request, index, offset)
+
+
+def test_an_answer_about_another_snapshot_or_an_older_one_changes_nothing() -> None:
+    sending = sender(20 * CHUNK)
+    for request in range(1, WINDOW_CHUNKS + 1):
+        assert sending.next_chunk(term=2, request=request) is not None
+    assert sending.next_chunk(term=2, request=9) is None
+    sending.acked(snapshot_ack(2, CHUNK, index=39), request_last=4, now_s=0.0)
+    assert sending.next_chunk(term=2, request=9) is None
+    sending.acked(snapshot_ack(3, 2 * CHUNK), request_last=4, now_s=0.0)
+    sending.acked(snapshot_ack(2, CHUNK), request_last=4, now_s=0.0)  # overtaken on the way
+    chunk = sending.next_chunk(term=2, request=5)
+    assert chunk is not None
+    assert chunk.offset == 4 * CHUNK
+
+
+def test_an_answer_that_claims_what_was_never_sent_is_refused() -> None:
+    sending = sender(20 * CHUNK)
+    sending.next_chunk(term=2, request=1)
+    with pytest.raises(PeerError, match="offset 1001 was never sent"):
+        sending.acked(snapshot_ack(1, CHUNK + 1), request_last=1, now_s=0.0)
 
 
 def transfer(seed: int, *, loss: float, doubling: float, reorder: bool) -> tuple[Rig, int]:

@@ -17,10 +17,11 @@ from pysyncobj.journal import FileJournal
 from pysyncobj.node import Node
 from pysyncobj.transport import Transport
 
-from cluster.raft import pysyncobj_core
+from cluster.raft import library
 from cluster.raft.engine import Committed
+from cluster.raft.library import LibraryRefused, verify_library
 from cluster.raft.messages import COMMAND
-from cluster.raft.pysyncobj_core import LibraryRefused, verify_library
+from cluster.raft.pysyncobj_core import _NoPickle
 from tests.cluster.raft.rig import Rig
 from tests.sim.world import World
 
@@ -35,15 +36,15 @@ pytestmark = pytest.mark.filterwarnings(
 
 def test_the_installed_library_is_the_one_the_guard_was_written_for() -> None:
     verify_library()
-    assert importlib.metadata.version("pysyncobj") == pysyncobj_core.VERSION_PINNED
+    assert importlib.metadata.version("pysyncobj") == library.VERSION_PINNED
 
 
 def test_a_changed_source_is_refused_with_place_and_mend(tmp_path: Path) -> None:
     folder = Path(pysyncobj.__file__).parent
-    for name in pysyncobj_core.SOURCES_PINNED:
+    for name in library.SOURCES_PINNED:
         shutil.copy(folder / name, tmp_path / name)
     verify_library(tmp_path)
-    for name in pysyncobj_core.SOURCES_PINNED:
+    for name in library.SOURCES_PINNED:
         other = tmp_path / name[:-3]
         shutil.copytree(tmp_path, other, ignore=lambda *_: [])
         (other / name).write_text((folder / name).read_text() + "\n")
@@ -55,9 +56,29 @@ def test_a_changed_source_is_refused_with_place_and_mend(tmp_path: Path) -> None
 
 
 def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(pysyncobj_core, "VERSION", "0.3.18")
+    monkeypatch.setattr(library, "VERSION", "0.3.18")
     with pytest.raises(LibraryRefused, match=r"is version 0\.3\.18, not 0\.3\.17"):
         verify_library(tmp_path / "other")
+
+
+@pytest.mark.parametrize("pinned", ["GLOBALS_PINNED", "METHODS_PINNED"])
+def test_a_library_without_a_pinned_name_is_refused(
+    monkeypatch: pytest.MonkeyPatch, pinned: str
+) -> None:
+    monkeypatch.setattr(library, pinned, ("no_such_name",))
+    verify_library.cache_clear()
+    with pytest.raises(LibraryRefused, match="has no no_such_name"):
+        verify_library()
+    monkeypatch.undo()
+    verify_library()
+
+
+def test_what_is_cut_out_of_the_library_raises_when_reached() -> None:
+    for reach in (lambda: _NoPickle().loads(b""), lambda: _NoPickle().dumps(1)):
+        with pytest.raises(AssertionError, match="pickle"):
+            reach()
+    with pytest.raises(AssertionError, match="PySyncObj sends apply_command"):
+        Rig().engine._on_core_send("a", {"type": "apply_command"})
 
 
 def test_who_else_imports_the_library_finds_it_untouched() -> None:

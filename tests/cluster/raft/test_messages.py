@@ -44,6 +44,7 @@ APPEND: dict[str, Any] = {
         ({"entries": [[COMMAND, 5, 1]]}, r"entries\[index 5\]\.term"),
         ({"entries": [[COMMAND, 5, 3]] * 4097}, r"\$\.entries"),
         ({"prev_term": 4}, "prev_term 4 is above term 3"),
+        ({"prev_term": 3, "entries": [[COMMAND, 5, 2]]}, r"entries\[index 5\]\.term: 2 after 3"),
     ],
 )
 def test_a_message_that_does_not_fit_is_refused_by_the_name_of_its_field(
@@ -52,6 +53,14 @@ def test_a_message_that_does_not_fit_is_refused_by_the_name_of_its_field(
     parse(APPEND)
     with pytest.raises(PeerError, match=names):
         parse({**APPEND, **change})
+
+
+def test_a_chunk_of_a_snapshot_from_a_later_term_is_refused() -> None:
+    chunk = {"type": "snapshot_chunk", "term": 3, "request": 1, "index": 9, "offset": 0}
+    rest = {"data": b"", "done": False}
+    parse({**chunk, **rest, "index_term": 3})
+    with pytest.raises(PeerError, match="index_term 4 is above term 3"):
+        parse({**chunk, **rest, "index_term": 4})
 
 
 @pytest.mark.parametrize(
@@ -97,6 +106,25 @@ def test_the_largest_entries_reach_a_follower_whole() -> None:
     assert [command for command, _, _ in entries if command != NO_OP] == [
         COMMAND + payload for payload in payloads
     ]
+
+
+def test_what_is_refused_is_named_briefly_however_large_or_deep_it_is() -> None:
+    deep: list[object] = []
+    for _ in range(1_000):
+        deep = [deep]
+    hostile: list[object] = [
+        {"type": deep},
+        {"type": "x" * 100_000},
+        {"type": "vote", "term": deep},
+        {"type": "vote", "term": 1, "y" * 100_000: 2},
+        {"type": "vote", "term": 1, 5: 2},
+        {"type": "vote", "term": 1, b"term": 2},
+        deep,
+    ]
+    for value in hostile:
+        with pytest.raises(PeerError) as refusal:
+            parse(value)
+        assert len(str(refusal.value)) <= 200
 
 
 def test_who_is_no_voter_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from cluster.raft.engine import PeerError
 from tests.cluster.raft.rig import TIMING, Rig, run
 
 
@@ -33,6 +34,48 @@ def test_a_read_waits_for_a_majority_that_answers_after_the_question() -> None:
     probe_ack(rig, "c")
     rig.turn()
     assert answers == [2]
+
+
+@pytest.mark.parametrize("voters", ["ab", "abc", "abcd", "abcde", "abcdefg"])
+def test_a_read_needs_more_than_half_of_any_number_of_voters(voters: str) -> None:
+    rig = Rig(voters=voters)
+    needed = len(voters) // 2  # besides the leader
+    rig.lead(votes=rig.others[:needed])
+    for voter in rig.others[:needed]:
+        rig.ack(voter)
+    rig.turn()
+    answers: list[int | None] = []
+    rig.engine.read_index(answers.append)
+    rig.turn(0.01)
+    for voter in rig.others[:needed]:
+        assert answers == []
+        assert rig.engine.status().quorum_contact_age_s > 0.009
+        probe_ack(rig, voter)
+        rig.turn()
+    assert answers == [2]
+    assert rig.engine.status().quorum_contact_age_s < 0.001
+
+
+def test_a_probe_is_answered_to_the_leader_of_this_term_only() -> None:
+    rig = Rig()
+    rig.append("a", 2, (1, 0), run(2, 4, 2))
+    rig.sent.clear()
+    rig.deliver("c", "read_probe", 2, request=1)
+    rig.deliver("a", "read_probe", 3, request=1)
+    rig.turn()
+    assert rig.sent == []
+    rig.deliver("a", "read_probe", 1, request=1)
+    rig.turn()
+    assert rig.kinds() == ["newer_term"]
+    rig.deliver("a", "read_probe", 2, request=9)
+    rig.turn()
+    assert rig.last("read_ack", "a") == {"type": "read_ack", "term": 2, "request": 9}
+
+
+def test_an_answer_to_what_was_never_asked_is_refused() -> None:
+    rig = leader()
+    with pytest.raises(PeerError, match="request 1000 was never made"):
+        rig.deliver("a", "read_ack", rig.engine.term, request=1_000)
 
 
 def test_an_append_acknowledged_after_the_question_answers_it_too() -> None:
@@ -110,7 +153,10 @@ def test_a_question_that_nobody_answers_ends() -> None:
     rig = Rig()
     rig.append("a", 1, (1, 0), run(2, 9, 1))
     answers: list[int | None] = []
+    rig.turn()
+    waits_s = rig.engine.next_wakeup()
     rig.engine.read_index(answers.append)
+    assert rig.engine.next_wakeup() < waits_s
     rig.turn(TIMING.election_max_s + 0.01)
     assert answers == [None]
 
