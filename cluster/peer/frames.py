@@ -63,7 +63,7 @@ def _parse(payload: bytes) -> tuple[str, Any]:
     try:
         value = msgpack.unpackb(
             payload,
-            strict_map_key=False,
+            strict_map_key=True,  # a list as a key would raise TypeError
             max_array_len=ITEMS_MAX,
             max_map_len=ITEMS_MAX,
             max_ext_len=0,

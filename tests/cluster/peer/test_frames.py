@@ -4,7 +4,7 @@ from typing import Any
 
 import msgpack
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cluster.peer.frames import FRAME_BYTES_MAX, LENGTH, FrameReader, PeerRefused, encode
@@ -36,6 +36,7 @@ def test_a_length_beyond_the_limit_is_refused_before_its_bytes_arrive() -> None:
 
 
 @given(st.binary(max_size=64))
+@example(b"\x81\x90\x00")  # a map whose key is a list
 def test_bytes_that_are_no_frame_are_refused_or_waited_for(payload: bytes) -> None:
     try:
         frames = FrameReader().feed(LENGTH.pack(len(payload)) + payload)
