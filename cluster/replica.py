@@ -459,7 +459,7 @@ class Replica:
 def _parse_batch(peer: str, body: bytes) -> entry.Batch:
     try:
         batch = entry.decode_batch(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PeerRefused(f"{peer}: a batch that is none: {error}") from None
     if batch.node != peer:
         raise PeerRefused(f"{peer}: a batch in the name of {batch.node[:64]!r}")

@@ -256,6 +256,7 @@ async def test_a_follower_whose_leader_died_last_fences_itself(cluster: Cluster)
     ("kind", "body", "why"),
     [
         ("batch", b"\xc1", "a batch that is none"),
+        ("batch", b"\x94\xa2n2\xa1b\x01\x91\x92\x01" + b"\x91" * 20_000 + b"\xc0", "none"),
         ("batch", encode(Batch("n3", "b", 1, ())), "in the name of 'n3'"),
         ("batch", "text", "not ours"),
         ("raft", b"bytes", "not ours"),
