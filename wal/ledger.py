@@ -48,7 +48,8 @@ class Ledger:
     __slots__ = ("_fresh", "_terms", "commit_index", "first_index", "hard_state", "next_index")
 
     def __init__(self) -> None:
-        self.hard_state = HardState(0, None)
+        self.hard_state = HardState(0, None, abstains=True)
+        """Of a log that begins: whatever its node promised before, it has forgotten."""
         self.commit_index = 0
         self.first_index = 0
         """Index of the first entry; equal to `next_index` when there is none."""

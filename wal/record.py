@@ -29,6 +29,7 @@ The payload's records follow each other without padding; the first byte is the k
     5 Compact    kind u8, below_index u64
     6 Reset      kind u8
     7 Base       kind u8, first_index u64, next_index u64, last_term u64
+    8 HardState  as kind 2, of a node that abstains
 
 This module only names damage.  Whether damaged bytes may be cut off is for `wal.recovery`.
 
@@ -57,6 +58,8 @@ _FLAG_HEAD = 1
 _NO_VOTE = 0xFFFF
 
 _KIND_ENTRY = 1
+_KIND_VOTES = 2
+_KIND_ABSTAINS = 8
 _ENTRY = struct.Struct("<BIQQ")
 _HARD_STATE = struct.Struct("<BQH")
 _INDEX = struct.Struct("<BQ")
@@ -81,6 +84,8 @@ class HardState:
 
     term: int
     vote: str | None
+    abstains: bool = False
+    """Whether promises of this node may be forgotten: it must not vote or be counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,12 +240,13 @@ def encode_records(records: Iterable[Record]) -> bytes:
 
 def _encode_small(record: Record) -> bytes:
     match record:
-        case HardState(term, None):
-            return _HARD_STATE.pack(2, term, _NO_VOTE)
-        case HardState(term, str(vote)):
+        case HardState(term, vote, abstains):
+            kind = _KIND_ABSTAINS if abstains else _KIND_VOTES
+            if vote is None:
+                return _HARD_STATE.pack(kind, term, _NO_VOTE)
             name = vote.encode()
             assert len(name) <= VOTE_BYTES_MAX
-            return _HARD_STATE.pack(2, term, len(name)) + name
+            return _HARD_STATE.pack(kind, term, len(name)) + name
         case Commit(index):
             return _INDEX.pack(3, index)
         case Truncate(index):
@@ -284,11 +290,13 @@ def decode_records(payload: bytes) -> list[Record]:
 
 
 def _decode_hard_state(payload: bytes, offset: int) -> tuple[Record, int]:
-    _, term, length = _HARD_STATE.unpack_from(payload, offset)
+    kind, term, length = _HARD_STATE.unpack_from(payload, offset)
+    abstains = kind == _KIND_ABSTAINS
     start = offset + _HARD_STATE.size
     if length == _NO_VOTE:
-        return HardState(term, None), start
-    return HardState(term, payload[start : start + length].decode()), start + length
+        return HardState(term, None, abstains), start
+    vote = payload[start : start + length].decode()
+    return HardState(term, vote, abstains), start + length
 
 
 def _decode_index(make: Callable[[int], Record]) -> Callable[[bytes, int], tuple[Record, int]]:
@@ -309,10 +317,11 @@ def _decode_base(payload: bytes, offset: int) -> tuple[Record, int]:
 
 
 _DECODERS: dict[int, Callable[[bytes, int], tuple[Record, int]]] = {
-    2: _decode_hard_state,
+    _KIND_VOTES: _decode_hard_state,
     3: _decode_index(Commit),
     4: _decode_index(Truncate),
     5: _decode_index(Compact),
     6: _decode_reset,
     7: _decode_base,
+    _KIND_ABSTAINS: _decode_hard_state,
 }

@@ -62,6 +62,8 @@ class Elections:
     pre_votes_total: int = 0
     _asked_term: int = 0
     """The term that pre-votes are being asked for; 0 when none are."""
+    lives: dict[str, int] = field(default_factory=dict)
+    """Who answered this round that its log is empty, and its life; 0 for one that votes."""
     _granted: set[str] = field(default_factory=set)
     _hasty: int = 0
     _lost: str = ""
@@ -106,18 +108,28 @@ class Elections:
         self._hurry(now_s)
         self._asked_term = term
         self._granted = set()
+        self.lives = {}
         self.pre_votes_total += 1
         return False
 
-    def pre_vote(self, voter: str, message: PreVote) -> bool:
-        """Count an answer; return True once, when a majority would vote for this node."""
-        if not message.granted or message.term != self._asked_term:
+    def pre_vote(self, voter: str, message: PreVote, *, begins: bool = False) -> bool:
+        """Count an answer; return True once, when a majority would vote for this node.
+
+        `begins`: True only when all others are empty, as in a cluster that has not begun.
+        """
+        if (message.term, message.round) != (self._asked_term, self.pre_votes_total):
             return False
-        self._granted.add(voter)
-        if 2 * (len(self._granted & self.others) + 1) <= len(self.others) + 1:
-            return False
-        self._asked_term = 0
-        return True
+        if message.empty:
+            self.lives[voter] = message.life
+        if message.granted:
+            self._granted.add(voter)
+        if begins:
+            won = self.lives.keys() >= self.others
+        else:
+            won = 2 * (len(self._granted & self.others) + 1) > len(self.others) + 1
+        if won:
+            self._asked_term = 0
+        return won
 
     def campaigns(self, now_s: float) -> None:
         """This node stands: wait for votes."""

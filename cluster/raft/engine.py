@@ -111,7 +111,8 @@ class Engine:
             send=self._on_core_send,
         )
         elections = Elections(timing, rng, frozenset(others), off)
-        self._parts = Parts(node_id, others, timing, clock, journal, core, elections, off)
+        life = rng.getrandbits(48) | 1
+        self._parts = Parts(node_id, others, timing, clock, journal, core, elections, off, life)
         self._snapshots = snapshots
         self._leading = Leading(self._parts, snapshots, chunk_bytes)
         self._following = Following(self._parts, snapshots, self._voters, self._install)
@@ -316,6 +317,7 @@ class Engine:
             paused=tuple(peer for peer, follower in followers.items() if follower.paused),
             pre_votes_total=parts.elections.pre_votes_total,
             peer_errors_total=self._peer_errors,
+            abstains=parts.abstains,
             reads_waiting=len(self._forwarded) + (len(leadership.reads) if leadership else 0),
         )
 

@@ -59,6 +59,16 @@ class Following:
         self._answering = (message, fitted.next_index)
         core.receive(source, _append_entries(fitted.message))
         self._answering = None
+        self._take_voucher(message)
+
+    def _take_voucher(self, message: AppendEntries) -> None:
+        """Take part again if the leader says so and the log holds what that hangs on."""
+        parts = self._parts
+        if not message.vouched or message.vouched != parts.forgetful_life:
+            return
+        if parts.journal.term_at(message.prev_index) == message.prev_term:
+            parts.core.vote_for_leader()
+            parts.journal.trust()
 
     def send_ack(self, source: str, message: dict[str, Any]) -> None:
         """Send PySyncObj's answer, saying no more than the append proved."""
@@ -66,8 +76,7 @@ class Following:
         append, next_index = self._answering
         if append.quiet and message["success"]:
             return
-        ack = AppendAck(self._parts.core.term, append.request, message["success"], next_index)
-        self._parts.promise(source, ack)
+        self._acknowledge(source, append.request, next_index, success=message["success"])
 
     def on_chunk(self, source: str, chunk: SnapshotChunk) -> None:
         if not self._follow(source, chunk.term):
@@ -80,12 +89,11 @@ class Following:
         )
         if self._has(chunk.index, chunk.index_term):
             self._receiver.drop()
-            self._ack_snapshot(source, chunk)
+            self._acknowledge(source, chunk.request, chunk.index + 1, success=True)
             return
         if chunk.done and parts.journal.dirty:
             # A snapshot is durable at once, so the term it came in must be durable before it.
-            offset = self._receiver.received(source, chunk)
-            parts.promise(source, SnapshotAck(core.term, chunk.request, chunk.index, offset))
+            self._ask_on(source, chunk, self._receiver.received(source, chunk))
             return
         offset, complete = self._receiver.accept(source, chunk)
         if complete is not None:
@@ -95,9 +103,9 @@ class Following:
                 offset = 0  # damaged on the way: from the start
             else:
                 self._on_install(meta)
-                self._ack_snapshot(source, chunk)
+                self._acknowledge(source, chunk.request, chunk.index + 1, success=True)
                 return
-        parts.promise(source, SnapshotAck(core.term, chunk.request, chunk.index, offset))
+        self._ask_on(source, chunk, offset)
 
     def on_read_probe(self, source: str, message: ReadProbe) -> None:
         parts = self._parts
@@ -105,7 +113,7 @@ class Following:
             self._parts.object(source)
         elif message.term == parts.core.term and parts.core.leader == source:
             parts.elections.leader_heard(source, parts.clock())
-            parts.promise(source, ReadAck(message.term, message.request))
+            parts.promise(source, ReadAck(message.term, message.request, parts.forgetful_life))
 
     def _follow(self, source: str, term: int) -> bool:
         """Whether `source` leads a term that is not over; the election timer starts anew."""
@@ -124,11 +132,16 @@ class Following:
         commit_index = self._parts.core.commit_index
         return guard.holds(self._parts.journal, index, term, commit_index)
 
-    def _ack_snapshot(self, source: str, chunk: SnapshotChunk) -> None:
-        ack = AppendAck(
-            self._parts.core.term, chunk.request, success=True, next_index=chunk.index + 1
-        )
-        self._parts.promise(source, ack)
+    def _acknowledge(self, source: str, request: int, next_index: int, *, success: bool) -> None:
+        parts = self._parts
+        ack = AppendAck(parts.core.term, request, success, next_index, parts.forgetful_life)
+        parts.promise(source, ack)
+
+    def _ask_on(self, source: str, chunk: SnapshotChunk, offset: int) -> None:
+        """Say where the transfer of a snapshot is to go on."""
+        parts = self._parts
+        ack = SnapshotAck(parts.core.term, chunk.request, chunk.index, offset, parts.forgetful_life)
+        parts.promise(source, ack)
 
 
 def _append_entries(message: AppendEntries) -> dict[str, Any]:

@@ -54,6 +54,16 @@ class RaftJournal(Journal):  # type: ignore[misc]  # the library is untyped
         return self._log.dirty
 
     @property
+    def abstains(self) -> bool:
+        """Whether this node may have forgotten promises; see `cluster.raft.abstaining`."""
+        return self._hard_state.abstains
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is no entry and no snapshot, as in a cluster that has not begun."""
+        return self.last_index == 1
+
+    @property
     def base_index(self) -> int:
         return self._entries[0][1]
 
@@ -96,6 +106,12 @@ class RaftJournal(Journal):  # type: ignore[misc]  # the library is untyped
         self._entries = [(NO_OP, index, term)]
         self._commit_index = self._commit_recorded = index
         self._log.append(Reset())
+
+    def trust(self) -> None:
+        """Whatever promises were forgotten, none can do harm any more: take part again."""
+        hard_state = self._hard_state
+        self._record(HardState(hard_state.term, hard_state.vote))
+        self._hard_state = HardState(hard_state.term, hard_state.vote)
 
     # -- PySyncObj's interface
 
@@ -150,7 +166,7 @@ class RaftJournal(Journal):  # type: ignore[misc]  # the library is untyped
 
     def setCurrentTerm(self, term: int, votedForNodeId: str | None) -> None:  # noqa: N802, N803
         assert term >= self._hard_state.term
-        hard_state = HardState(term, votedForNodeId)
+        hard_state = HardState(term, votedForNodeId, self._hard_state.abstains)
         if hard_state != self._hard_state:
             self._hard_state = hard_state
             self._record(hard_state)

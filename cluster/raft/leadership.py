@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from cluster.raft.abstaining import Memory
 from cluster.raft.guard import Answers
 from cluster.raft.reads import Reads
 from cluster.raft.snapshots import SnapshotSender
@@ -34,6 +35,9 @@ class Follower:
     heard_s: float
     """When it last answered; at first, when the term began."""
     answers: Answers = field(default_factory=Answers)
+    memory: Memory = field(default_factory=Memory)
+    proven_index: int = 1
+    """The highest index that it proved to hold, counted for the commit or not."""
     sender: SnapshotSender | None = None
     paused: bool = False
     lagging: bool = False
@@ -83,12 +87,21 @@ class Leadership:
     def confirmed_request(self) -> int:
         """Return the highest request that a majority, this node included, has answered."""
         answered = sorted(
-            (follower.answers.answered_request for follower in self.followers.values()),
+            (
+                0 if follower.memory.life else follower.answers.answered_request
+                for follower in self.followers.values()
+            ),
             reverse=True,
         )
         return (self.request, *answered)[(len(answered) + 1) // 2]
 
     def quorum_heard_s(self, now_s: float) -> float:
         """Return when a majority, this node included, was last known to follow."""
-        heard = sorted((follower.heard_s for follower in self.followers.values()), reverse=True)
+        heard = sorted(
+            (
+                float("-inf") if follower.memory.life else follower.heard_s
+                for follower in self.followers.values()
+            ),
+            reverse=True,
+        )
         return (now_s, *heard)[(len(heard) + 1) // 2]

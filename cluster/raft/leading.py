@@ -18,6 +18,7 @@ from typing import Any
 from cluster.raft.leadership import Follower, Leadership
 from cluster.raft.messages import (
     COUNT_MAX,
+    NO_OP,
     AppendAck,
     AppendEntries,
     LogEntry,
@@ -101,6 +102,7 @@ class Leading:
             commit_index=message["commit_index"],
             entries=entries,
             quiet=self._parts.core.only_tells and not entries,
+            vouched=follower.memory.vouched(message["prevLogIdx"], message["commit_index"]),
         )
         self._parts.outbox.early.append((peer, append))
         if entries:
@@ -115,7 +117,7 @@ class Leading:
         core, journal = self._parts.core, self._parts.journal
         if now_s >= follower.heartbeat_due_s:
             follower.heartbeat_due_s = now_s + self._parts.timing.heartbeat_s
-            prev_index = max(core.match_index(peer), journal.base_index)
+            prev_index = max(follower.proven_index, journal.base_index)
             prev_term = journal.term_at(prev_index)
             assert prev_term is not None
             append = AppendEntries(
@@ -124,6 +126,7 @@ class Leading:
                 prev_index=prev_index,
                 prev_term=prev_term,
                 commit_index=core.commit_index,
+                vouched=follower.memory.vouched(prev_index, core.commit_index),
             )
             self._parts.outbox.early.append((peer, append))
 
@@ -168,32 +171,43 @@ class Leading:
             return
         core = self._parts.core
         follower = leadership.followers[source]
+        if not self._is_of_this_life(leadership, source, follower, ack):
+            return
         admitted = follower.answers.admit(
             ack,
             request_last=leadership.request,
-            match_index=core.match_index(source),
+            match_index=follower.proven_index,
             last_index=self._parts.journal.last_index,
             off=self._parts.off,
         )
         self._heard(source, follower, ack.request)
+        counts = not follower.memory.life
         if admitted is None:
-            core.alive(source)
+            if counts:
+                core.alive(source)
             return
+        if not admitted.success:
+            if counts:
+                core.rejected(source, admitted.next_index)
+            else:
+                core.send_from(source, admitted.next_index)
+            core.hurry()
+            return
+        follower.proven_index = max(follower.proven_index, admitted.next_index - 1)
         sender = follower.sender
-        if ack.success and sender is not None and ack.next_index > sender.meta.index:
+        if sender is not None and follower.proven_index >= sender.meta.index:
             follower.sender = None
-        if admitted.success:
+        if counts:
             core.acknowledged(source, admitted.next_index)
         else:
-            core.rejected(source, admitted.next_index)
-            core.hurry()
+            core.sent_to(source, admitted.next_index)
 
     def on_snapshot_ack(self, source: str, ack: SnapshotAck) -> None:
         leadership = self._addressed(ack.term)
         if leadership is None:
             return
-        follower = self._answered(leadership, source, ack.request)
-        if follower.sender is None:
+        follower = self._answered(leadership, source, ack)
+        if follower is None or follower.sender is None:
             return
         now_s = self._parts.clock()
         follower.sender.acked(ack, request_last=leadership.request, now_s=now_s)
@@ -202,7 +216,7 @@ class Leading:
     def on_read_ack(self, source: str, ack: ReadAck) -> None:
         leadership = self._addressed(ack.term)
         if leadership is not None:
-            self._answered(leadership, source, ack.request)
+            self._answered(leadership, source, ack)
 
     def on_read_request(self, source: str, message: ReadRequest) -> None:
         def on_index(index: int | None) -> None:
@@ -218,15 +232,41 @@ class Leading:
             return None
         return leadership
 
-    def _answered(self, leadership: Leadership, source: str, request: int) -> Follower:
-        if request > leadership.request:
-            raise PeerError(f"request {request} was never made")
+    def _answered(
+        self, leadership: Leadership, source: str, ack: SnapshotAck | ReadAck
+    ) -> Follower | None:
+        """Note an answer; return whose, None when it is of an earlier life."""
         follower = leadership.followers[source]
+        if not self._is_of_this_life(leadership, source, follower, ack):
+            return None
         answers = follower.answers
-        answers.answered_request = max(answers.answered_request, request)
-        self._heard(source, follower, request)
-        self._parts.core.alive(source)
+        answers.answered_request = max(answers.answered_request, ack.request)
+        self._heard(source, follower, ack.request)
+        if not follower.memory.life:
+            self._parts.core.alive(source)
         return follower
+
+    def _is_of_this_life(
+        self,
+        leadership: Leadership,
+        source: str,
+        follower: Follower,
+        ack: AppendAck | SnapshotAck | ReadAck,
+    ) -> bool:
+        """Whether to go by an answer; notes when a follower forgot what it had promised."""
+        if ack.request > leadership.request and "ack_term" not in self._parts.off:
+            raise PeerError(f"request {ack.request} was never made")
+        memory, core = follower.memory, self._parts.core
+        if memory.is_stale(ack.request, ack.life):
+            return False
+        if ack.life and ack.life != memory.life:
+            core.forget(source)
+            follower.proven_index = 1
+            proof_index = core.propose(NO_OP)
+            memory.changed(ack.life, request_last=leadership.request, proof_index=proof_index)
+        elif ack.life != memory.life:
+            memory.changed(0, request_last=leadership.request, proof_index=0)
+        return True
 
     def _heard(self, source: str, follower: Follower, request: int) -> None:
         """Note an answer; send on to a follower that was full until now."""

@@ -32,6 +32,7 @@ METHODS_PINNED = (
     "_SyncObj__doApplyCommand",
     "_SyncObj__onMessageReceived",
     "_SyncObj__sendAppendEntries",
+    "_SyncObj__setCurrentTerm",
     "_checkCommandsToApply",
     "_onTick",
 )

@@ -59,7 +59,11 @@ class _Message(Struct, frozen=True, tag_field="type", forbid_unknown_fields=True
 
 
 class AppendEntries(_Message, frozen=True, tag="append_entries"):
-    """`quiet`: only says what is committed; whoever holds what comes before need not answer."""
+    """`quiet`: only says what is committed; whoever holds what comes before need not answer.
+
+    `vouched` is the life of a follower that need not abstain any more, once what comes before
+    matches.
+    """
 
     request: Count
     prev_index: Index
@@ -67,14 +71,20 @@ class AppendEntries(_Message, frozen=True, tag="append_entries"):
     commit_index: Count
     entries: Annotated[tuple[LogEntry, ...], Meta(max_length=ENTRIES_MAX)] = ()
     quiet: bool = False
+    vouched: Count = 0
 
 
 class AppendAck(_Message, frozen=True, tag="append_ack"):
-    """`success`: the log matches below `next_index`; otherwise: send from there on."""
+    """`success`: the log matches below `next_index`; otherwise: send from there on.
+
+    `life`, here and in the other answers to a leader, is that of a follower that abstains,
+    else 0: the answer says what it holds and is counted for nothing.
+    """
 
     request: Count
     success: bool
     next_index: NextIndex
+    life: Count = 0
 
 
 class SnapshotChunk(_Message, frozen=True, tag="snapshot_chunk"):
@@ -94,6 +104,7 @@ class SnapshotAck(_Message, frozen=True, tag="snapshot_ack"):
     request: Count
     index: Index
     offset: Count
+    life: Count = 0
 
 
 class ReadProbe(_Message, frozen=True, tag="read_probe"):
@@ -102,6 +113,7 @@ class ReadProbe(_Message, frozen=True, tag="read_probe"):
 
 class ReadAck(_Message, frozen=True, tag="read_ack"):
     request: Count
+    life: Count = 0
 
 
 class ReadRequest(_Message, frozen=True, tag="read_request"):
@@ -114,25 +126,36 @@ class ReadAnswer(_Message, frozen=True, tag="read_answer"):
 
 
 class PreVoteRequest(_Message, frozen=True, tag="pre_vote_request"):
-    """`term` is the one the sender would campaign in."""
+    """`term` is the one the sender would campaign in, `round` counts how often it asked."""
 
     last_index: Index
     last_term: Count
+    round: Count = 0
 
 
 class PreVote(_Message, frozen=True, tag="pre_vote"):
-    """`term` is the asked one, `current_term` the voter's own."""
+    """`term` and `round` are the asked ones, `current_term` is the voter's own.
+
+    `empty`: the voter's log is; `life` as in an answer to a leader.
+    """
 
     granted: bool
     current_term: Count
+    round: Count = 0
+    empty: bool = False
+    life: Count = 0
 
 
 class VoteRequest(_Message, frozen=True, tag="vote_request"):
-    """`transfer`: the leader itself asked for this election, so its lease does not count."""
+    """`transfer`: the leader itself asked for this election, so its lease does not count.
+
+    `begins` is the voter's life, when all voters' logs are empty and the cluster begins.
+    """
 
     last_index: Index
     last_term: Count
     transfer: bool = False
+    begins: Count = 0
 
 
 class Vote(_Message, frozen=True, tag="vote"):

@@ -36,7 +36,19 @@ class Parts:
     core: Core
     elections: Elections
     off: Set[str]
+    life: int
+    """Of this process, drawn at its start; see `cluster.raft.abstaining`."""
     outbox: Outbox = field(default_factory=Outbox)
+
+    @property
+    def abstains(self) -> bool:
+        """Whether this node may have forgotten promises, and decides nothing."""
+        return self.journal.abstains and "abstain" not in self.off
+
+    @property
+    def forgetful_life(self) -> int:
+        """For an answer: this life while the node abstains, else 0."""
+        return self.life if self.abstains else 0
 
     def promise(self, peer: str, message: Message) -> None:
         """Send after the sync."""

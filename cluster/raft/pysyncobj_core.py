@@ -278,6 +278,20 @@ class Core:
         """`peer` misses something: send it from `next_index` on."""
         self.receive(peer, _next_node_idx(next_index, success=False))
 
+    def send_from(self, peer: str, next_index: int) -> None:
+        """Send `peer` what begins at `next_index`; it proved and confirmed nothing."""
+        self._raft._SyncObj__raftNextIndex[_PeerNode(peer)] = next_index
+
+    def sent_to(self, peer: str, next_index: int) -> None:
+        """What is below `next_index` need not be sent to `peer`; it proved nothing."""
+        sent = self._raft._SyncObj__raftNextIndex
+        node = _PeerNode(peer)
+        sent[node] = max(sent[node], next_index)
+
+    def forget(self, peer: str) -> None:
+        """`peer` holds nothing any more that it proved to hold."""
+        self._raft._SyncObj__raftMatchIndex[_PeerNode(peer)] = 0
+
     def alive(self, peer: str) -> None:
         """`peer` answered, for the check of the quorum; nothing else is known."""
         self.receive(peer, {**_next_node_idx(0, success=False), "reset": False})
@@ -302,6 +316,12 @@ class Core:
         assert term > self.term
         message = {"type": "request_vote", "term": term, "last_log_term": -1, "last_log_index": -1}
         self.receive(source, message)
+
+    def vote_for_leader(self) -> None:
+        """Whoever leads this term has this node's vote, whatever it was before."""
+        leader = self.leader
+        assert leader is not None
+        self._raft._SyncObj__setCurrentTerm(self.term, leader)
 
     def jump_to(self, index: int) -> None:
         """A snapshot holds everything up to `index`: apply goes on behind it."""

@@ -47,6 +47,8 @@ class RaftStatus:
     """At the leader, per other voter: what it proved to hold."""
     paused: tuple[str, ...]
     """At the leader: who has too much unanswered and gets heartbeats only."""
+    abstains: bool
+    """This node may have forgotten promises: it follows, and decides nothing yet."""
     pre_votes_total: int
     peer_errors_total: int
     reads_waiting: int

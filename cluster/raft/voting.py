@@ -4,6 +4,9 @@
     a pre-vote         the term is newer, the log up to date, and no leader was heard lately
     a vote             PySyncObj's rules say so, and no leader was heard lately (or it hands over)
     the same vote      it was given to this very candidate in this term
+    a first vote       all voters are empty, and the candidate heard so from this very life
+
+A node that abstains (`cluster.raft.abstaining`) gives the last kind only.
 
 Source: Raft thesis (Ongaro 2014), sections 3.4, 3.6.1, 4.2.3, 9.6; DESIGN.md, holes 8, 15.
 """
@@ -31,6 +34,8 @@ class Voting:
         self._lost: set[str] = set()
         self._handed_term = 0
         """The term for which the leader asked this node to campaign."""
+        self._begun_term = 0
+        """The term for which this node campaigns among voters that are all empty."""
 
     def peer_lost(self, peer: str) -> None:
         """See `Engine.peer_lost`."""
@@ -53,29 +58,37 @@ class Voting:
         if not elections.due(now_s):
             return
         journal = self._parts.journal
-        if elections.stand(core.term + 1, now_s):
+        if self._parts.abstains and not journal.empty:
+            elections.rearm(now_s)
+        elif elections.stand(core.term + 1, now_s):
+            self._begin()
             core.campaign()
         else:
-            self._parts.promise_all(
-                PreVoteRequest(core.term + 1, journal.last_index, journal.last_term)
+            request = PreVoteRequest(
+                core.term + 1, journal.last_index, journal.last_term, elections.pre_votes_total
             )
+            self._parts.promise_all(request)
 
     # -- this node as candidate
 
     def send_vote_request(self, peer: str, message: dict[str, Any]) -> None:
         """Send PySyncObj's vote request."""
         term = message["term"]
+        begins = term == self._begun_term
         request = VoteRequest(
             term,
             message["last_log_index"],
             message["last_log_term"],
             transfer=term == self._handed_term,
+            begins=self._parts.elections.lives.get(peer, 0) if begins else 0,
         )
         self._parts.promise(peer, request)
 
     def on_timeout_now(self, source: str, message: TimeoutNow) -> None:
         core = self._parts.core
-        if core.leader == source and message.term == core.term and not core.is_leader:
+        if self._parts.abstains or core.is_leader:
+            return
+        if core.leader == source and message.term == core.term:
             self._handed_term = core.term + 1
             self._campaign()
 
@@ -85,8 +98,11 @@ class Voting:
             return
         if message.current_term > core.term:
             core.step_to(source, message.current_term)
-        elif message.term == core.term + 1 and self._parts.elections.pre_vote(source, message):
-            self._campaign()
+        elif message.term == core.term + 1:
+            begins = self._parts.abstains
+            if self._parts.elections.pre_vote(source, message, begins=begins):
+                self._begin()
+                self._campaign()
 
     def on_vote(self, source: str, message: Vote) -> None:
         core = self._parts.core
@@ -95,6 +111,12 @@ class Voting:
         if self._votes.is_first(source, message.term) or "one_vote_per_voter" in self._parts.off:
             core.receive(source, {"type": "response_vote", "term": message.term})
 
+    def _begin(self) -> None:
+        """All voters are empty: there is nothing that this node can have forgotten."""
+        if self._parts.abstains:
+            self._begun_term = self._parts.core.term + 1
+            self._parts.journal.trust()
+
     def _campaign(self) -> None:
         self._parts.core.campaign()
         self._parts.elections.campaigns(self._parts.clock())
@@ -102,16 +124,18 @@ class Voting:
     # -- this node as voter
 
     def on_pre_vote_request(self, source: str, message: PreVoteRequest) -> None:
-        core, journal = self._parts.core, self._parts.journal
+        core, journal, life = self._parts.core, self._parts.journal, self._parts.forgetful_life
         theirs = (message.last_term, message.last_index, source)
         mine = (journal.last_term, journal.last_index, self._parts.node_id)
         granted = (
-            message.term > core.term
+            not life
+            and message.term > core.term
             and guard.is_up_to_date(journal, message.last_index, message.last_term)
             and not self._has_leader()
             and self._parts.elections.yields_to(message.term, theirs, mine, self._parts.clock())
         )
-        self._parts.promise(source, PreVote(message.term, granted, core.term))
+        answer = PreVote(message.term, granted, core.term, message.round, journal.empty, life)
+        self._parts.promise(source, answer)
 
     def on_vote_request(self, source: str, message: VoteRequest) -> None:
         core, journal = self._parts.core, self._parts.journal
@@ -122,6 +146,9 @@ class Voting:
             return
         if message.term == core.term and journal.getVotedForNodeId() == source:
             self._parts.promise(source, Vote(core.term))
+            return
+        life = self._parts.forgetful_life
+        if life and not (journal.empty and message.begins == life):
             return
         core.receive(
             source,
@@ -134,6 +161,8 @@ class Voting:
         )
         if journal.getVotedForNodeId() == source:
             self._parts.elections.rearm(self._parts.clock())
+            if life:
+                journal.trust()
 
     def _has_leader(self) -> bool:
         """Whether this node leads, or heard a leader within the shortest election timeout."""

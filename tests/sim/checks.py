@@ -4,7 +4,7 @@ one leader      at most one per term, ever                        Raft thesis 3.
 one vote        a node votes for one candidate per term           3.4
 one history     all nodes apply the same entry at an index        3.2
 no repetition   a node applies each index once, in order
-no return       a node's term never falls, not over a crash
+no return       a node's term never falls, not over a crash; but with its disk
 no loss         what was acknowledged is in the end state of all
 no stale read   a read sees every write acknowledged before it began, and every earlier read
 """
@@ -43,6 +43,11 @@ class Checks:
         """`node` starts from a snapshot at `applied_index`."""
         check(term >= self.terms.get(node, 0), f"{node} came back in term {term}")
         self.applied[node] = applied_index
+
+    def forgot(self, node: str) -> None:
+        """`node` lost its disk: its terms and votes of before bind it no more."""
+        self.terms.pop(node, None)
+        self.votes = {vote: to for vote, to in self.votes.items() if vote[0] != node}
 
     def seen(self, node: str, term: int, leads: bool) -> None:
         """`node` ended a turn."""

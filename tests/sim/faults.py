@@ -1,6 +1,7 @@
 """What goes wrong in a simulated cluster: one fault after the other, until it heals.
 
 crash one · crash the leader · crash all · crash inside a disk operation · a sync that fails
+a disk that is lost
 cut a group off, both ways or one · cut one link · stall a link · mend
 lossy, doubling, reordering, slow weather · a slow disk · a stopped process
 leadership handed over · links reported lost that are not
@@ -34,6 +35,7 @@ class Faults:
             (self._crash_leader, 4),
             (self._crash_all, 1),
             (self._crash_in_disk, 4),
+            (self._lose_disk, 2),
             (self._fail_sync, 2),
             (self._cut_group, 4),
             (self._cut_link, 3),
@@ -87,6 +89,14 @@ class Faults:
 
     def _crash_in_disk(self) -> None:
         self._disk_crash[self._world.rng.choice(self._world.names)] = 0.05
+
+    def _lose_disk(self) -> None:
+        """A node comes back with an empty disk; most of the nodes always remember."""
+        world = self._world
+        forgetful = {name for name in world.names if world.forgets(name)}
+        whole = [name for name in world.names if name not in forgetful]
+        if len(whole) - 1 > len(world.names) // 2:
+            world.lose_disk(world.rng.choice(whole))
 
     def _fail_sync(self) -> None:
         world = self._world

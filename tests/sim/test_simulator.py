@@ -57,6 +57,7 @@ def test_the_seeds_together_see_every_kind_of_message_and_fault() -> None:
         "crashes",
         "crashes in the disk",
         "failed syncs",
+        "lost disks",
         "snapshots",
         "reads",
     ):
@@ -121,7 +122,8 @@ def test_the_same_seed_gives_the_same_run_in_any_process(nodes: str) -> None:
 @pytest.mark.parametrize(
     ("rule", "seeds"),
     [
-        ("align", range(200, 210)),
+        ("abstain", range(5_004, 5_010)),
+        ("align", range(200, 215)),
         ("late_answers", range(202, 212)),
         ("matching_prefix", range(200, 210)),
         ("old_snapshot", range(201, 211)),

@@ -57,6 +57,8 @@ class World:
         self.faulty = True
         self._seed = seed
         self._lives: Counter[str] = Counter()
+        self._forgetful: dict[str, bool] = {}
+        """Whether a node abstained when that was last seen."""
         self._setup = Setup(
             self.names,
             lambda: self.now_s,
@@ -138,7 +140,8 @@ class World:
             return False
         applied = {node.applied_index for node in self.up.values()}
         leaders = [node for node in self.up.values() if node.engine.is_leader]
-        return len(applied) == 1 and len(leaders) == 1
+        whole = not any(self.forgets(name) for name in self.names)
+        return len(applied) == 1 and len(leaders) == 1 and whole
 
     def _state(self) -> str:
         return "; ".join(str(node.engine.status()) for node in self.up.values())
@@ -172,6 +175,21 @@ class World:
                 self.up[other].engine.peer_lost(name)
         delay_s = self.rng.choice((0.05, 0.5, 2.0)) if self.faulty else 0.05
         self.at(delay_s, f"start {name}", partial(self._start_if_down, name))
+
+    def forgets(self, name: str) -> bool:
+        """Whether a node may have forgotten promises, or will find that when it starts."""
+        node = self.up.get(name)
+        if node is not None:
+            self._forgetful[name] = node.engine.status().abstains
+        return self._forgetful.get(name, True)
+
+    def lose_disk(self, name: str) -> None:
+        """End a node; it starts again on nothing."""
+        self.counts["lost disks"] += 1
+        self.crash(name, power=True)
+        self.disks[name] = SimDisk(self.rng)
+        self.checks.forgot(name)
+        self._forgetful[name] = True
 
     def stop(self, name: str) -> None:
         """End a node's life, for good unless somebody starts it."""

@@ -15,7 +15,7 @@ IDENTITY = Identity("shop", "a", 7)
 u64 = st.integers(0, 2**64 - 1)
 record_values: st.SearchStrategy[Record] = st.one_of(
     st.builds(Entry, u64, u64, st.binary(max_size=40)),
-    st.builds(HardState, u64, st.none() | st.text(max_size=20)),
+    st.builds(HardState, u64, st.none() | st.text(max_size=20), st.booleans()),
     st.builds(Commit, u64),
     st.builds(Truncate, u64),
     st.builds(Compact, u64),

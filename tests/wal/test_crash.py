@@ -32,7 +32,7 @@ State = tuple[list[Entry], HardState, int]
 def states() -> list[State]:
     """What the log holds after each batch, by a plain list."""
     held: list[Entry] = []
-    hard, commit = HardState(0, None), 0
+    hard, commit = HardState(0, None, abstains=True), 0
     after: list[State] = [([], hard, commit)]
     for batch in BATCHES:
         for record in batch:

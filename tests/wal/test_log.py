@@ -20,7 +20,11 @@ def reopened(disk: SimDisk) -> list[Entry]:
 def test_a_new_log_is_empty_and_says_that_it_is_new() -> None:
     disk = sim_disk()
     _, found = open_log(disk)
-    assert (found.entries, found.hard_state, found.commit_index) == ([], HardState(0, None), 0)
+    assert (found.entries, found.hard_state, found.commit_index) == (
+        [],
+        HardState(0, None, abstains=True),
+        0,
+    )
     assert found.fresh
     disk.crash(power=True)
     _, found = open_log(disk)

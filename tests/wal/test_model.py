@@ -21,7 +21,7 @@ class Model:
     def __init__(self) -> None:
         self.held: list[Entry] = []
         self.next: int | None = None
-        self.hard = HardState(0, None)
+        self.hard = HardState(0, None, abstains=True)
         self.commit = 0
 
     def copy(self) -> "Model":
@@ -58,10 +58,10 @@ class LogAgainstList(RuleBasedStateMachine):
             model.next = index + 1
             self.log.append(entry)
 
-    @rule(vote=st.sampled_from([None, "a", "b"]), later=st.integers(0, 2))
-    def vote(self, vote: str | None, later: int) -> None:
+    @rule(vote=st.sampled_from([None, "a", "b"]), later=st.integers(0, 2), abstains=st.booleans())
+    def vote(self, vote: str | None, later: int, abstains: bool) -> None:
         self.term += later
-        self.now.hard = HardState(self.term, vote)
+        self.now.hard = HardState(self.term, vote, abstains)
         self.log.append(self.now.hard)
 
     @rule(data=st.data())

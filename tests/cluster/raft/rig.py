@@ -7,8 +7,10 @@ from typing import Any
 from cluster.raft.engine import Committed, Engine, Install, Timing
 from cluster.raft.messages import COMMAND
 from tests.sim.disk import SimDisk
-from wal.identity import claim
+from wal.identity import Identity, claim
 from wal.log import Log
+from wal.record import HardState
+from wal.recovery import Recovered
 from wal.snapshot import SnapshotMeta, SnapshotStore
 
 TIMING = Timing(heartbeat_s=0.05, election_min_s=0.3, election_max_s=0.6)
@@ -22,6 +24,7 @@ class Rig:
         *,
         off: Iterable[str] = (),
         disk: SimDisk | None = None,
+        forgetful: bool = False,
         **options: Any,
     ) -> None:
         self.now_s = 100.0
@@ -30,16 +33,22 @@ class Rig:
         self.voters = tuple(voters)
         self.off = frozenset(off)
         self.options = options
+        self.forgetful = forgetful
+        """Start as on an empty disk, and not as a member of a cluster that began."""
         self.disk = disk or SimDisk(random.Random(1))
         self.sent: list[tuple[str, Wire]] = []
         self.committed: list[Committed | Install] = []
+        self.boots = -1
         self.boot()
 
     def boot(self) -> None:
+        self.boots += 1
         identity = claim(self.disk, "rig", self.me, now_ms=1)
-        self.log, self.recovered = Log.open(
-            self.disk, identity=identity, draw_salt=lambda: 7, clock=lambda: 0.0
-        )
+        self.log, self.recovered = self._open(identity)
+        if self.recovered.fresh and not self.forgetful:
+            self.log.append(HardState(0, None))
+            self.log.sync()
+            self.log, self.recovered = self._open(identity)
         self.store = SnapshotStore(self.disk, identity)
         self.engine = Engine(
             self.me,
@@ -48,11 +57,14 @@ class Rig:
             recovered=self.recovered,
             snapshots=self.store,
             clock=lambda: self.now_s,
-            rng=random.Random(5),
+            rng=random.Random(5 + self.boots),
             timing=TIMING,
             off=self.off,
             **self.options,
         )
+
+    def _open(self, identity: Identity) -> tuple[Log, Recovered]:
+        return Log.open(self.disk, identity=identity, draw_salt=lambda: 7, clock=lambda: 0.0)
 
     def reboot(self, *, power: bool = True) -> None:
         """Die now and start again on what is left."""
@@ -118,13 +130,20 @@ class Rig:
         self.turn(1.0)
         asked: int = self.last("pre_vote_request")["term"]
         for voter in votes:
-            self.deliver(voter, "pre_vote", asked, granted=True, current_term=asked - 1)
+            self.grant(voter)
         self.turn()
         for voter in votes:
             self.deliver(voter, "vote", asked)
         assert self.engine.is_leader
         self.turn()
         return asked
+
+    def grant(self, voter: str, *, granted: bool = True, **fields: Any) -> None:
+        """Answer the last request for a pre-vote."""
+        request = self.last("pre_vote_request")
+        term = request["term"]
+        answer = {"granted": granted, "current_term": term - 1, "round": request["round"]}
+        self.deliver(voter, "pre_vote", term, **(answer | fields))
 
     def ack(self, source: str, *, next_index: int | None = None, **fields: Any) -> None:
         """Answer the last append to `source`: it holds everything."""

@@ -44,8 +44,8 @@ def test_a_majority_of_pre_votes_and_of_votes_is_needed(voters: str) -> None:
     for count, voter in enumerate(rig.others[:needed], start=1):
         rig.turn()
         assert "vote_request" not in rig.kinds()
-        rig.deliver(voter, "pre_vote", 1, granted=True, current_term=0)
-        rig.deliver(voter, "pre_vote", 1, granted=True, current_term=0)  # twice is once
+        rig.grant(voter)
+        rig.grant(voter)  # twice is once
         assert count <= needed
     rig.turn()
     assert rig.engine.term == 1
@@ -60,7 +60,7 @@ def test_one_voter_is_counted_once() -> None:
         rig = Rig(voters="abcde", off=off)
         rig.turn(1.0)
         for voter in "ac":
-            rig.deliver(voter, "pre_vote", 1, granted=True, current_term=0)
+            rig.grant(voter)
         rig.turn()
         rig.deliver("a", "vote", 1)
         rig.deliver("a", "vote", 1)
@@ -72,8 +72,7 @@ def test_a_late_vote_of_an_old_term_does_not_let_one_voter_count_twice() -> None
     for _ in range(2):  # the first candidacy fails
         rig.turn(1.0)
         for voter in "ac":
-            asked = rig.engine.term + 1
-            rig.deliver(voter, "pre_vote", asked, granted=True, current_term=asked - 1)
+            rig.grant(voter)
         rig.turn()
     assert rig.engine.term == 2
     for term in (2, 1, 2):
@@ -103,20 +102,23 @@ def test_who_gave_a_vote_waits_before_it_stands_itself() -> None:
 def test_a_pre_vote_for_a_term_that_has_begun_is_refused_and_its_asker_told() -> None:
     rig = Rig()
     rig.deliver("a", "vote_request", 5, last_index=1, last_term=0)
-    rig.deliver("c", "pre_vote_request", 5, last_index=9, last_term=4)
+    rig.deliver("c", "pre_vote_request", 5, last_index=9, last_term=4, round=3)
     rig.turn()
     assert rig.last("pre_vote", "c") == {
         "type": "pre_vote",
         "term": 5,
         "granted": False,
         "current_term": 5,
+        "round": 3,
+        "empty": True,
+        "life": 0,
     }
 
 
 def test_who_learns_of_a_newer_term_from_a_pre_vote_follows_into_it() -> None:
     rig = Rig()
     rig.turn(1.0)
-    rig.deliver("a", "pre_vote", 1, granted=False, current_term=9)
+    rig.grant("a", granted=False, current_term=9)
     assert rig.engine.term == 9
     rig.turn(1.0)
     assert rig.last("pre_vote_request")["term"] == 10
@@ -128,7 +130,7 @@ def test_pre_votes_that_come_after_a_leader_was_heard_start_nothing() -> None:
     rig.turn(1.0)
     assert rig.last("pre_vote_request")["term"] == 2
     rig.append("a", 1, (3, 1))
-    rig.deliver("c", "pre_vote", 2, granted=True, current_term=1)
+    rig.grant("c")
     rig.turn()
     assert rig.engine.term == 1
 
@@ -185,6 +187,9 @@ def test_who_hears_a_leader_grants_no_pre_vote_and_ignores_vote_requests() -> No
         "term": 2,
         "granted": False,
         "current_term": 1,
+        "round": 0,
+        "empty": False,
+        "life": 0,
     }
     assert rig.engine.term == 1
     rig.turn(0.02)

@@ -14,6 +14,7 @@ from wal.snapfile import encode_snapshot
 small = st.integers(0, 9)
 term = st.integers(0, 5)
 flag = st.booleans()
+life = st.sampled_from([0, 0, 0, 7, 9])
 
 
 def message(kind: str, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
@@ -58,15 +59,15 @@ messages = st.one_of(
     appends(),
     appends(),
     chunks(),
-    message("append_ack", request=small, success=flag, next_index=small),
-    message("snapshot_ack", request=small, index=small, offset=small),
+    message("append_ack", request=small, success=flag, next_index=small, life=life),
+    message("snapshot_ack", request=small, index=small, offset=small, life=life),
     message("read_probe", request=small),
-    message("read_ack", request=small),
+    message("read_ack", request=small, life=life),
     message("read_request", number=small),
     message("read_answer", number=small, index=small),
-    message("pre_vote_request", last_index=small, last_term=term),
-    message("pre_vote", granted=flag, current_term=term),
-    message("vote_request", last_index=small, last_term=term, transfer=flag),
+    message("pre_vote_request", last_index=small, last_term=term, round=small),
+    message("pre_vote", granted=flag, current_term=term, round=small, empty=flag, life=life),
+    message("vote_request", last_index=small, last_term=term, transfer=flag, begins=life),
     message("vote"),
     message("newer_term"),
     message("timeout_now"),

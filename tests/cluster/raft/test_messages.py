@@ -181,7 +181,7 @@ def test_every_message_survives_the_wire(data: st.DataObject) -> None:
     }
     wire: dict[str, object] = {"type": kind.__struct_config__.tag}
     for name, annotation in kind.__annotations__.items() | {"term": None}.items():
-        of_bool = name in ("success", "done", "granted", "transfer", "quiet")
+        of_bool = name in ("success", "done", "granted", "transfer", "quiet", "empty")
         default = st.booleans() if of_bool else st.integers(2, 2**62)
         wire[name] = data.draw(known.get(name, default), label=f"{name}: {annotation}")
     message = parse(wire)

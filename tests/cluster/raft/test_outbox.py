@@ -35,7 +35,7 @@ def test_a_vote_waits_for_the_sync_and_so_does_its_repetition() -> None:
 def test_a_request_for_votes_waits_until_the_own_vote_is_durable() -> None:
     rig = Rig()
     rig.turn(1.0)
-    rig.deliver("a", "pre_vote", 1, granted=True, current_term=0)
+    rig.grant("a")
     rig.engine.tick()
     assert early_and_late(rig) == ([], ["vote_request", "vote_request"])
 

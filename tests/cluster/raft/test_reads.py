@@ -69,7 +69,12 @@ def test_a_probe_is_answered_to_the_leader_of_this_term_only() -> None:
     assert rig.kinds() == ["newer_term"]
     rig.deliver("a", "read_probe", 2, request=9)
     rig.turn()
-    assert rig.last("read_ack", "a") == {"type": "read_ack", "term": 2, "request": 9}
+    assert rig.last("read_ack", "a") == {
+        "type": "read_ack",
+        "term": 2,
+        "request": 9,
+        "life": 0,
+    }
 
 
 def test_an_answer_to_what_was_never_asked_is_refused() -> None:
