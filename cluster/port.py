@@ -54,6 +54,8 @@ class ReplicaStatus(msgspec.Struct, frozen=True):
     """Proposals made here that wait for their outcome."""
     violations: int = 0
     """Commands since the start after which an invariant of the state did not hold: bugs."""
+    abstains: bool = False
+    """It came back without its data, serves, and is not counted until a leader vouches for it."""
 
 
 Answer = Outcome | Unavailable

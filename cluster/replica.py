@@ -28,6 +28,7 @@ from cluster.barriers import Barriers
 from cluster.clock import ClusterClock
 from cluster.duties import LeaderDuties
 from cluster.ids import Ulids
+from cluster.opening import open_data
 from cluster.packing import pack
 from cluster.peer.frames import PeerRefused, encode
 from cluster.peer.handshake import Self
@@ -39,7 +40,7 @@ from cluster.raft.messages import PeerError
 from cluster.routing.dispatch import Dispatcher
 from cluster.settings import ReplicaSettings
 from cluster.standing import Judge
-from cluster.state import commands, entry, snapshot
+from cluster.state import commands, entry
 from cluster.state.commands import BootNode, Command
 from cluster.state.invariants import InvariantViolated
 from cluster.state.machine import Applied, Machine, Skipped
@@ -48,8 +49,8 @@ from cluster.state.state import State
 from cluster.watchers import Watchers
 from wal.disk import Disk, FileDisk
 from wal.errors import StorageError
-from wal.identity import claim
 from wal.log import Log, LogStatistics
+from wal.recovery import Recovered
 from wal.snapshot import SnapshotStore
 
 INBOX_MAX = 10_000
@@ -58,6 +59,7 @@ FORWARDED_MAX = 1_000
 BARRIER_S = 3.0
 WHISPER_BYTES_MAX = 16 * 1024
 
+_ABSTAINS = "it lost its data: it is filled by the others, and decides nothing until they say so"
 _UNSEEN = Unavailable("timeout", "it was applied, but its outcome was not seen here")
 
 log = structlog.get_logger()
@@ -111,29 +113,38 @@ class Replica:
 
     @classmethod
     def open(cls, settings: ReplicaSettings, disk: Disk | None = None) -> "Replica":
-        """Return the replica as its disk remembers it.  Blocks; raises `StorageError`."""
+        """Return the replica as its disk remembers it.  Blocks; raises `StorageError`.
+
+        Damaged data is set aside, and the replica then abstains; see `cluster.opening`.
+        """
         disk = disk or FileDisk(settings.data)
-        identity = claim(disk, settings.cluster, settings.node)
-        wal, recovered = Log.open(disk, identity=identity)
-        snapshots = SnapshotStore(disk, identity)
-        state = State()
-        applied_index = 1
-        if snapshots.latest() is not None:
-            meta, payload = snapshots.open_latest()
-            state = snapshot.load(payload)
-            applied_index = meta.index
-        engine = Engine(
-            settings.node,
-            (settings.node, *settings.peers),
-            log=wal,
-            recovered=recovered,
-            snapshots=snapshots,
-            clock=time.monotonic,
-            rng=random.Random(secrets.randbits(64)),  # noqa: S311 - election jitter, no secret
-            timing=settings.timing,
-            snapshot_every_entries=settings.snapshot_every_entries,
+        voters = (settings.node, *settings.peers)
+
+        def make_engine(wal: Log, recovered: Recovered, snapshots: SnapshotStore) -> Engine:
+            return Engine(
+                settings.node,
+                voters,
+                log=wal,
+                recovered=recovered,
+                snapshots=snapshots,
+                clock=time.monotonic,
+                rng=random.Random(secrets.randbits(64)),  # noqa: S311 - jitter, no secret
+                timing=settings.timing,
+                snapshot_every_entries=settings.snapshot_every_entries,
+            )
+
+        opened = open_data(disk, settings.cluster, settings.node, voters, make_engine)
+        if opened.damage:
+            log.error("damaged data set aside", folder=str(settings.data), why=opened.damage)
+        return cls(
+            settings,
+            disk,
+            opened.wal,
+            opened.snapshots,
+            opened.engine,
+            opened.state,
+            opened.applied_index,
         )
-        return cls(settings, disk, wal, snapshots, engine, state, applied_index)
 
     def close(self) -> None:
         """Let go of the data folder; the replica must not run any more."""
@@ -235,7 +246,7 @@ class Replica:
             node=self._settings.node,
             boot=self._boot,
             standing=self._judge.standing,
-            why=self._judge.why,
+            why=self._judge.why or (_ABSTAINS if raft.abstains else ""),
             role=raft.role,
             leader=self._leader or "",
             term=raft.term,
@@ -259,6 +270,7 @@ class Replica:
             snapshot_index=raft.snapshot_index,
             pending=len(self._proposals),
             violations=self._violations,
+            abstains=raft.abstains,
         )
 
     @property

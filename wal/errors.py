@@ -5,7 +5,7 @@ and the mend.
 
     class             what the caller does
     ----------------  ------------------------------------------------------------------
-    CorruptLog        sets the folder aside; the node abstains until peers re-replicate it
+    CorruptLog        sets the data aside (`wal.aside`); the node abstains until peers vouch for it
     CorruptSnapshot   the same, for a snapshot
     StorageFailed     stops at once: what is on the disk is unknown until it is read again
     ForeignLog        stops; a person put the wrong folder or the wrong program here
@@ -25,7 +25,7 @@ class CorruptLog(StorageError):
     def __init__(self, path: str, offset: int, reason: str) -> None:
         super().__init__(
             f"{path}: corrupt at byte {offset}: {reason}."
-            " Set the folder aside and let the other nodes send its data again"
+            " Move the folder away and let the other nodes send its data again"
         )
         self.path, self.offset, self.reason = path, offset, reason
 
@@ -36,7 +36,7 @@ class CorruptSnapshot(StorageError):
     def __init__(self, path: str, offset: int, reason: str) -> None:
         super().__init__(
             f"{path}: corrupt at byte {offset}: {reason}."
-            " Set the folder aside and fetch a snapshot from another node"
+            " Move the folder away and let the other nodes send its data again"
         )
         self.path, self.offset, self.reason = path, offset, reason
 

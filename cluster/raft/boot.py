@@ -28,6 +28,10 @@ from wal.snapshot import SnapshotMeta
 
 
 class LogRefused(StorageError):
+    """The log cannot be started on; setting it aside would not mend that."""
+
+
+class HistoryBroken(LogRefused):
     """Log and snapshot do not make one history; starting would forget something."""
 
 
@@ -48,18 +52,18 @@ def restore(
     _check_hard_state(recovered, entries, term)
     last_index = max(index, entries[-1].index if entries else 0)
     if recovered.commit_index > last_index:
-        raise LogRefused(
+        raise HistoryBroken(
             f"the log ends at {last_index} but {recovered.commit_index} was committed:"
             " entries are gone; move the data directory away and let this node join anew"
         )
     if entries and entries[0].index > index + 1:
-        raise LogRefused(
+        raise HistoryBroken(
             f"the log begins at {entries[0].index} but the snapshot ends at {index}:"
             " entries are gone; move the data directory away and let this node join anew"
         )
     here = _term_at(entries, index)
     if here not in (None, term) and recovered.commit_index >= index:
-        raise LogRefused(
+        raise HistoryBroken(
             f"the snapshot ends with (index {index}, term {term}) but the log committed term"
             f" {here} there; move the data directory away and let this node join anew"
         )
@@ -103,7 +107,7 @@ def _check_entries(entries: list[Entry]) -> None:
     before: Entry | None = None
     for entry in entries:
         if before is not None and (entry.index != before.index + 1 or entry.term < before.term):
-            raise LogRefused(
+            raise HistoryBroken(
                 f"the log goes from (index {before.index}, term {before.term})"
                 f" to (index {entry.index}, term {entry.term})"
             )
@@ -117,7 +121,7 @@ def _check_entries(entries: list[Entry]) -> None:
 def _check_hard_state(recovered: Recovered, entries: list[Entry], snapshot_term: int) -> None:
     term = max(snapshot_term, entries[-1].term if entries else 0)
     if recovered.hard_state.term < term:
-        raise LogRefused(
+        raise HistoryBroken(
             f"the log speaks of term {term} but the node remembers term"
             f" {recovered.hard_state.term} only: its vote is lost; move the data directory"
             " away and let this node join anew"

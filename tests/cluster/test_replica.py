@@ -1,90 +1,20 @@
 """Three replicas in one loop: real sockets, real files, the production loop."""
 
 import secrets
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 
 import pytest
 import trio
 
 from cluster.peer.frames import PeerRefused
 from cluster.port import Answer, Unavailable
-from cluster.replica import WHISPER_BYTES_MAX, Replica
-from cluster.settings import ReplicaSettings
+from cluster.replica import WHISPER_BYTES_MAX
 from cluster.state.commands import By, Command, OpenConversation, SendMessage
 from cluster.state.entry import Batch, encode
 from cluster.state.outcome import Appended, Done
 from cluster.state.snapshot import digest
+from tests.cluster.three import NAMES, Cluster, until
 
 VISITOR = By("visitor", "ann")
-NAMES = ("n1", "n2", "n3")
-
-
-class Cluster:
-    """Three nodes that can be stopped as if killed, and started again on their folders."""
-
-    def __init__(self, folder: Path, ports: list[int], nursery: trio.Nursery) -> None:
-        self._folder = folder
-        self._addresses = {n: ("127.0.0.1", p) for n, p in zip(NAMES, ports, strict=True)}
-        self._nursery = nursery
-        self.replicas: dict[str, Replica] = {}
-        self._lives: dict[str, trio.CancelScope] = {}
-
-    async def start(self, name: str) -> Replica:
-        settings = ReplicaSettings(
-            cluster="test",
-            node=name,
-            key=b"k" * 32,
-            data=self._folder / name,
-            listen=self._addresses[name],
-            peers={n: a for n, a in self._addresses.items() if n != name},
-            snapshot_every_entries=10,
-        )
-        replica = Replica.open(settings)
-        self.replicas[name] = replica
-        self._lives[name] = await self._nursery.start(self._live, replica)
-        return replica
-
-    async def _live(
-        self, replica: Replica, *, task_status: trio.TaskStatus[trio.CancelScope]
-    ) -> None:
-        with trio.CancelScope() as scope:
-            async with trio.open_nursery() as nursery:
-                await nursery.start(replica.run)
-                task_status.started(scope)
-        replica.close()
-
-    async def stop(self, name: str) -> None:
-        self._lives.pop(name).cancel()
-        del self.replicas[name]
-        await trio.sleep(0.05)
-
-    async def serving(self) -> None:
-        await until(lambda: all(r.status().standing == "serving" for r in self.replicas.values()))
-
-    def leader(self) -> str:
-        return next(n for n, r in self.replicas.items() if r.status().role == "leader")
-
-
-async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    with trio.fail_after(seconds):
-        while not condition():
-            await trio.sleep(0.01)
-
-
-@pytest.fixture
-async def cluster(tmp_path: Path, nursery: trio.Nursery) -> AsyncIterator[Cluster]:
-    listeners = [(await trio.open_tcp_listeners(0, host="127.0.0.1"))[0] for _ in NAMES]
-    ports = [listener.socket.getsockname()[1] for listener in listeners]
-    for listener in listeners:
-        await listener.aclose()
-    cluster = Cluster(tmp_path, ports, nursery)
-    for name in NAMES:
-        await cluster.start(name)
-    await cluster.serving()
-    yield cluster
-    for name in list(cluster.replicas):
-        await cluster.stop(name)
 
 
 def open_conversation(cv: str) -> Command:

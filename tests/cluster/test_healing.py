@@ -1,0 +1,136 @@
+"""A node that lost its data, or part of it, is filled by the others, by itself."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import trio
+
+from cluster.opening import Opened, open_data
+from cluster.raft.boot import LogRefused
+from cluster.raft.engine import Engine
+from cluster.replica import Replica
+from cluster.state.commands import By, OpenConversation, SendMessage
+from cluster.state.outcome import Done
+from cluster.state.snapshot import digest
+from tests.cluster.three import NAMES, Cluster, until
+from wal.disk import FileDisk
+from wal.errors import CorruptLog, CorruptSnapshot, ForeignLog
+from wal.log import Log
+from wal.recovery import Recovered
+from wal.snapshot import SnapshotStore
+
+VISITOR = By("visitor", "ann")
+
+
+async def talk(replica: Replica, first: int, last: int) -> None:
+    if first == 1:
+        assert isinstance(await replica.propose(OpenConversation("cv", VISITOR, key="o")), Done)
+    for number in range(first, last + 1):
+        said = SendMessage("cv", f"m{number}", VISITOR, f"k{number}", "text", f"text {number}")
+        assert isinstance(await replica.propose(said), Done)
+
+
+def flip(path: Path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 0x10
+    path.write_bytes(data)
+
+
+def flip_in_log(folder: Path) -> None:
+    """Damage the oldest frame behind the head of the newest segment."""
+    flip(max(folder.glob("*.wal")), 700)
+
+
+def flip_in_snapshot(folder: Path) -> None:
+    newest = max(folder.glob("*.snap"))
+    flip(newest, newest.stat().st_size // 2)
+
+
+@pytest.mark.parametrize("damage", [shutil.rmtree, flip_in_log, flip_in_snapshot])
+@pytest.mark.parametrize("victim", ["leader", "follower"])
+async def test_a_node_whose_data_is_damaged_or_gone_is_filled_again(
+    cluster: Cluster, damage: object, victim: str, tmp_path: Path
+) -> None:
+    leader = cluster.leader()
+    name = leader if victim == "leader" else next(n for n in cluster.replicas if n != leader)
+    await talk(cluster.replicas[name], 1, 15)
+    await cluster.stop(name)
+    await until(lambda: any(r.is_leader for r in cluster.replicas.values()))
+    damage(tmp_path / name)  # type: ignore[operator]
+    other = next(iter(cluster.replicas.values()))
+    await talk(other, 16, 20)
+    replica = await cluster.start(name)
+    await until(lambda: replica.status().standing == "serving" and not replica.status().abstains)
+    await talk(replica, 21, 22)
+    await until(lambda: len({digest(r.state) for r in cluster.replicas.values()}) == 1)
+    if damage is not shutil.rmtree:
+        assert (tmp_path / name / "aside.json.damaged").exists()
+
+
+async def test_a_node_without_memory_elects_nobody(cluster: Cluster, tmp_path: Path) -> None:
+    leader = cluster.leader()
+    wiped, other = (name for name in cluster.replicas if name != leader)
+    await talk(cluster.replicas[leader], 1, 3)
+    for name in (wiped, other, leader):
+        await cluster.stop(name)
+    shutil.rmtree(tmp_path / wiped)
+    await cluster.start(wiped)
+    await cluster.start(other)
+    for _ in range(100):
+        assert not any(replica.is_leader for replica in cluster.replicas.values())
+        await trio.sleep(0.02)
+    assert cluster.replicas[wiped].status().abstains
+    await cluster.start(leader)
+    await cluster.serving()
+    await until(lambda: not cluster.replicas[wiped].status().abstains)
+    assert len({digest(r.state) for r in cluster.replicas.values()}) == 1
+
+
+# -- what is not mended
+
+
+@pytest.fixture
+async def folder(cluster: Cluster, tmp_path: Path) -> Path:
+    """A stopped node's folder."""
+    await talk(cluster.replicas["n1"], 1, 15)
+    await cluster.stop("n1")
+    return tmp_path / "n1"
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def start(folder: Path, *, node: str = "n1", voters: int = 3) -> Opened:
+    disk = FileDisk(folder)
+
+    def make_engine(wal: Log, recovered: Recovered, snapshots: SnapshotStore) -> Engine:
+        raise LogRefused("not of this version")
+
+    try:
+        return open_data(disk, "test", node, NAMES[:voters], make_engine)
+    finally:
+        disk.close()
+
+
+@pytest.mark.parametrize("damage", [flip_in_log, flip_in_snapshot])
+async def test_with_two_voters_damage_is_refused_and_nothing_is_touched(
+    folder: Path, damage: object
+) -> None:
+    damage(folder)  # type: ignore[operator]
+    before = content(folder)
+    with pytest.raises((CorruptLog, CorruptSnapshot), match="Move the folder away"):
+        start(folder, voters=2)
+    assert content(folder) == before
+
+
+async def test_what_is_another_nodes_or_of_another_version_is_never_set_aside(
+    folder: Path,
+) -> None:
+    before = content(folder)
+    with pytest.raises(ForeignLog):
+        start(folder, node="n9")
+    with pytest.raises(LogRefused):
+        start(folder)
+    assert content(folder) == before

@@ -1,0 +1,63 @@
+"""Three replicas in one loop: real sockets, real files, the production loop."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import trio
+
+from cluster.replica import Replica
+from cluster.settings import ReplicaSettings
+
+NAMES = ("n1", "n2", "n3")
+
+
+class Cluster:
+    """Three nodes that can be stopped as if killed, and started again on their folders."""
+
+    def __init__(self, folder: Path, ports: list[int], nursery: trio.Nursery) -> None:
+        self._folder = folder
+        self._addresses = {n: ("127.0.0.1", p) for n, p in zip(NAMES, ports, strict=True)}
+        self._nursery = nursery
+        self.replicas: dict[str, Replica] = {}
+        self._lives: dict[str, trio.CancelScope] = {}
+
+    async def start(self, name: str) -> Replica:
+        settings = ReplicaSettings(
+            cluster="test",
+            node=name,
+            key=b"k" * 32,
+            data=self._folder / name,
+            listen=self._addresses[name],
+            peers={n: a for n, a in self._addresses.items() if n != name},
+            snapshot_every_entries=10,
+        )
+        replica = Replica.open(settings)
+        self.replicas[name] = replica
+        self._lives[name] = await self._nursery.start(self._live, replica)
+        return replica
+
+    async def _live(
+        self, replica: Replica, *, task_status: trio.TaskStatus[trio.CancelScope]
+    ) -> None:
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(replica.run)
+                task_status.started(scope)
+        replica.close()
+
+    async def stop(self, name: str) -> None:
+        self._lives.pop(name).cancel()
+        del self.replicas[name]
+        await trio.sleep(0.05)
+
+    async def serving(self) -> None:
+        await until(lambda: all(r.status().standing == "serving" for r in self.replicas.values()))
+
+    def leader(self) -> str:
+        return next(n for n, r in self.replicas.items() if r.status().role == "leader")
+
+
+async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    with trio.fail_after(seconds):
+        while not condition():
+            await trio.sleep(0.01)
