@@ -36,6 +36,7 @@ from cluster.peer.links import Links
 from cluster.port import Answer, ReplicaStatus, Unavailable
 from cluster.proposals import COMMAND_BYTES_MAX, Proposals
 from cluster.raft.engine import Engine
+from cluster.raft.members import Members
 from cluster.raft.messages import PeerError
 from cluster.routing.dispatch import Dispatcher
 from cluster.settings import ReplicaSettings
@@ -118,12 +119,12 @@ class Replica:
         Damaged data is set aside, and the replica then abstains; see `cluster.opening`.
         """
         disk = disk or FileDisk(settings.data)
-        voters = (settings.node, *settings.peers)
+        voters = {settings.node: settings.listen, **settings.peers}
 
         def make_engine(wal: Log, recovered: Recovered, snapshots: SnapshotStore) -> Engine:
             return Engine(
                 settings.node,
-                voters,
+                Members.of({name: f"{host}:{port}" for name, (host, port) in voters.items()}),
                 log=wal,
                 recovered=recovered,
                 snapshots=snapshots,
@@ -344,6 +345,7 @@ class Replica:
         self._deliver()
         await self._sync()
         self._propose()
+        self._engine.record_members()
         self._barriers.ask(self._engine.read_index)
         self._engine.tick()
         self._send(self._engine.take_early())

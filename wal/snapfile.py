@@ -6,7 +6,7 @@
          8     2  version
         10     2  zeros
         12     4  length of the meta data
-        16     n  meta data    JSON: cluster id, index, term, the entry before, voters
+        16     n  meta data    JSON: cluster id, index, term, the entry before, members
       16+n        blocks       length u32, crc u32, data; 1..BLOCK_BYTES_MAX each
                   end block    length 0, crc u32, total u64
 
@@ -50,7 +50,8 @@ class SnapshotMeta:
     term: int
     prev_index: int
     prev_term: int
-    voters: tuple[str, ...]
+    members: str
+    """Who takes part, as the engine wrote it down; opaque here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class _Meta(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     term: int
     prev_index: int
     prev_term: int
-    voters: tuple[str, ...]
+    members: str
 
 
 def snapshot_name(index: int) -> str:
@@ -90,7 +91,7 @@ def encode_snapshot(
 ) -> Iterator[bytes]:
     """Yield the file's bytes.  Raises `SnapshotRefused` above SNAPSHOT_BYTES_MAX."""
     described = _Meta(
-        cluster_id, meta.index, meta.term, meta.prev_index, meta.prev_term, meta.voters
+        cluster_id, meta.index, meta.term, meta.prev_index, meta.prev_term, meta.members
     )
     text = msgspec.json.encode(described)
     assert len(text) <= META_BYTES_MAX
@@ -127,7 +128,7 @@ def read_prefix(path: str, read: ReadAt) -> Prefix:
         found = msgspec.json.decode(text, type=_Meta)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CorruptSnapshot(path, _HEAD.size, f"meta data: {error}") from None
-    meta = SnapshotMeta(found.index, found.term, found.prev_index, found.prev_term, found.voters)
+    meta = SnapshotMeta(found.index, found.term, found.prev_index, found.prev_term, found.members)
     return Prefix(meta, found.cluster_id, _HEAD.size + length, seed)
 
 

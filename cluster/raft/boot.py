@@ -16,9 +16,10 @@ here the entries behind it stay.
 Source: Raft thesis (Ongaro 2014), section 5.1; DESIGN.md, holes 2, 7, 9, 10.
 """
 
-from collections.abc import Iterable, Set
+from collections.abc import Set
 
 from cluster.raft.journal import RaftJournal
+from cluster.raft.members import Members
 from cluster.raft.messages import PeerError, check_command
 from wal.errors import StorageError
 from wal.log import Log
@@ -39,15 +40,18 @@ def restore(
     log: Log,
     recovered: Recovered,
     snapshot: SnapshotMeta | None,
-    voters: Iterable[str],
+    configured: Members,
     *,
     off: Set[str] = frozenset(),
 ) -> RaftJournal:
-    """Return the journal to start on; the log may be dirty after.  Raises `LogRefused`."""
+    """Return the journal to start on; the log may be dirty after.  Raises `LogRefused`.
+
+    `configured` are the members where neither the snapshot nor the log names any: those of a
+    cluster that begins (hole 7).
+    """
     entries = recovered.entries
     _check_entries(entries)
-    if snapshot is not None:
-        check_voters(snapshot, voters)
+    members = configured if snapshot is None else members_of(snapshot)
     index, term = (1, 0) if snapshot is None else (snapshot.index, snapshot.term)
     _check_hard_state(recovered, entries, term)
     last_index = max(index, entries[-1].index if entries else 0)
@@ -81,19 +85,25 @@ def restore(
         entries=[(entry.payload, entry.index, entry.term) for entry in kept],
         hard_state=recovered.hard_state,
         commit_index=max(recovered.commit_index, index),
+        members=members,
     )
     if reset:
-        journal.rebase(index, term)
+        journal.rebase(index, term, members)
     return journal
 
 
-def check_voters(snapshot: SnapshotMeta, voters: Iterable[str]) -> None:
-    """Raise `LogRefused` when the snapshot is of a cluster with other voters (hole 7)."""
-    if sorted(snapshot.voters) != sorted(voters):
+def members_of(snapshot: SnapshotMeta) -> Members:
+    """Return the members as of a snapshot.
+
+    Raises `LogRefused` when that is not readable: it was written by another version.
+    """
+    try:
+        return Members.decode(snapshot.members)
+    except ValueError as error:
         raise LogRefused(
-            f"the snapshot is of voters {', '.join(sorted(snapshot.voters))}; configured are"
-            f" {', '.join(sorted(voters))}: voters cannot be changed yet"
-        )
+            f"the members in the snapshot at {snapshot.index} cannot be read: {error}; start"
+            " the version of the program that wrote it"
+        ) from None
 
 
 def _term_at(entries: list[Entry], index: int) -> int | None:

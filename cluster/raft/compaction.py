@@ -53,7 +53,7 @@ class Compaction:
         """A command of `size` bytes was handed to the state machine."""
         self._bytes += size
 
-    def wanted(self, index: int, voters: tuple[str, ...], now_s: float) -> SnapshotMeta | None:
+    def wanted(self, index: int, now_s: float) -> SnapshotMeta | None:
         """Return, once, what to take a snapshot of: the state at `index`."""
         if self._wanted is not None or now_s < self._not_before_s or index <= self.snapshot_index:
             return None
@@ -64,7 +64,8 @@ class Compaction:
         term, prev_term = journal.term_at(index), journal.term_at(index - 1)
         assert term is not None
         assert prev_term is not None
-        self._wanted = SnapshotMeta(index, term, index - 1, prev_term, voters)
+        members = journal.members_at(index).encode().decode()
+        self._wanted = SnapshotMeta(index, term, index - 1, prev_term, members)
         self._bytes_wanted = self._bytes
         return self._wanted
 

@@ -25,10 +25,11 @@ also be called while a sync is under way in a thread.  Times are seconds of `clo
 Source: Raft thesis (Ongaro 2014), figure 3.1, sections 3.10, 6.4, 10.2.1; DESIGN.md.
 """
 
-from collections.abc import Callable, Iterable, Set
+import contextlib
+from collections.abc import Callable, Set
 from typing import Any, cast
 
-from cluster.raft.boot import restore
+from cluster.raft.boot import members_of, restore
 from cluster.raft.compaction import (
     SNAPSHOT_EVERY_BYTES,
     SNAPSHOT_EVERY_ENTRIES,
@@ -40,6 +41,7 @@ from cluster.raft.election import Elections, Timing
 from cluster.raft.following import Following
 from cluster.raft.guard import RULES
 from cluster.raft.leading import Leading
+from cluster.raft.members import Members, MembersRefused
 from cluster.raft.messages import (
     CHUNK_BYTES_MAX,
     COMMAND,
@@ -74,7 +76,7 @@ class Engine:
     def __init__(
         self,
         node_id: str,
-        voters: Iterable[str],
+        members: Members,
         *,
         log: Log,
         recovered: Recovered,
@@ -89,17 +91,16 @@ class Engine:
     ) -> None:
         """Start where log and snapshot end; the log may be dirty after.
 
-        `voters` includes this node.  `off` names rules of the guard to leave out, for tests.
+        `members` count until the log or a snapshot names others.  `off` names rules of the
+        guard to leave out, for tests.
         Raises `LogRefused` when log and snapshot do not fit, `LibraryRefused` when PySyncObj
         is not the one this was written for.
         """
-        self._voters = tuple(sorted(voters))
-        assert node_id in self._voters
         assert off <= RULES
         timing = timing or Timing()
-        others = tuple(voter for voter in self._voters if voter != node_id)
         newest = snapshots.latest()
-        journal = restore(log, recovered, newest, self._voters, off=off)
+        journal = restore(log, recovered, newest, members, off=off)
+        others = tuple(voter for voter in journal.members.voters if voter != node_id)
         core = Core(
             node_id,
             others,
@@ -109,13 +110,14 @@ class Engine:
             heartbeat_s=timing.heartbeat_s,
             quorum_timeout_s=timing.election_max_s,
             send=self._on_core_send,
+            on_appended=self._follow_members,
         )
         elections = Elections(timing, rng, frozenset(others), off)
         life = rng.getrandbits(48) | 1
         self._parts = Parts(node_id, others, timing, clock, journal, core, elections, off, life)
         self._snapshots = snapshots
         self._leading = Leading(self._parts, snapshots, chunk_bytes)
-        self._following = Following(self._parts, snapshots, self._voters, self._install)
+        self._following = Following(self._parts, snapshots, self._install)
         self._voting = Voting(self._parts)
         self._forwarded = ForwardedReads(rng.getrandbits(48))
         snapshot_index = 1 if newest is None else newest.index
@@ -125,7 +127,8 @@ class Engine:
         self._taken_index = snapshot_index
         self._committed: list[Committed | Install] = []
         now_s = clock()
-        self._heard_s = dict.fromkeys(others, now_s)
+        self._members: Members | None = None
+        self._heard_s: dict[str, float] = {}
         self._quorum_s = now_s
         self._peer_errors = 0
         self._led = False
@@ -135,26 +138,30 @@ class Engine:
         elections.deadline_s = now_s
         if others:
             elections.rearm(now_s)
+        self._follow_members()
 
     # -- the turn
 
     def deliver(self, source: str, message: object) -> None:
         """Take one message of a peer, as msgpack made it.
 
-        Raises `PeerError` when the peer is no voter or what it says cannot be; the log is then
-        as it was, and so are term and vote, unless a leader's bad chunk began its term here.
+        The peer need not be a member as far as this node knows: whoever is behind in the log
+        may not know its leader yet (thesis 4.2.2).
+
+        Raises `PeerError` when what it says cannot be; the log is then as it was, and so are
+        term and vote, unless a leader's bad chunk began its term here.
         """
         try:
-            if source not in self._heard_s:
-                raise PeerError(f"{source} is no voter of this cluster")
             parsed = parse(message)
-            self._heard_s[source] = self._parts.clock()
+            if source in self._heard_s:
+                self._heard_s[source] = self._parts.clock()
             self._handlers[type(parsed)](source, parsed)
         except PeerError:
             self._peer_errors += 1
             raise
         finally:
             self._note_role()
+            self._follow_members()
 
     def propose(self, payload: bytes) -> tuple[int, int] | None:
         """Return the (term, index) that the entry will have; None when it cannot be taken.
@@ -182,6 +189,7 @@ class Engine:
         self._voting.tick(now_s)
         self._parts.core.tick()
         self._note_role()
+        self._follow_members()
         self._leading.tick(now_s)
         self._forwarded.expire(now_s)
         self._collect()
@@ -253,6 +261,27 @@ class Engine:
         """
         return self._leading.hand_over(target)
 
+    # -- members
+
+    @property
+    def members(self) -> Members:
+        """Who takes part, by the newest entry of this node's log that says so."""
+        return self._parts.journal.members
+
+    def propose_members(self, members: Members) -> int:
+        """Begin to change the members; return the index of the entry.
+
+        They count from the next tick on, committed or not; see `cluster.raft.members`.  Raises
+        `MembersRefused` when this node does not lead or another change is under way.
+        """
+        return self._leading.propose_members(members)
+
+    def record_members(self) -> None:
+        """Let the log name the members that only configuration knows, if this node leads."""
+        if self._parts.journal.members_index == 1 and self._parts.core.is_leader:
+            with contextlib.suppress(MembersRefused):
+                self.propose_members(self.members)
+
     # -- snapshots of this node's own state
 
     def snapshot_wanted(self) -> SnapshotMeta | None:
@@ -265,7 +294,7 @@ class Engine:
         now_s = self._parts.clock()
         if self._committed or self._leading.is_sending_snapshot(now_s):
             return None
-        return self._compaction.wanted(self._taken_index, self._voters, now_s)
+        return self._compaction.wanted(self._taken_index, now_s)
 
     def snapshot_saved(self, meta: SnapshotMeta) -> None:
         """The snapshot is durable: the next tick cuts the log."""
@@ -302,7 +331,8 @@ class Engine:
         followers = leadership.followers if leadership else {}
         return RaftStatus(
             node_id=parts.node_id,
-            voters=self._voters,
+            members={name: one.role for name, one in self.members.by_id.items()},
+            is_unknown=self._voting.is_unknown,
             role=cast("Role", parts.core.role),
             leader=parts.core.leader,
             term=parts.core.term,
@@ -355,6 +385,28 @@ class Engine:
             self._parts.elections.rearm(self._parts.clock())
         self._led = leads
 
+    def _follow_members(self) -> None:
+        """After anything that may have changed who takes part.
+
+        A leader does so before it sends what it appended: who is removed must not get that
+        entry.  It would not stand for election any more, and with a longer log than the others
+        not vote for them either.
+        """
+        parts = self._parts
+        members = parts.journal.members
+        if members is self._members:
+            return
+        self._members = members
+        parts.others = tuple(voter for voter in members.voters if voter != parts.node_id)
+        learners = [name for name in members.learners if name != parts.node_id]
+        parts.core.set_peers(parts.others, learners)
+        parts.elections.others = frozenset(parts.others)
+        self._leading.set_peers()
+        now_s = parts.clock()
+        self._heard_s = {
+            peer: self._heard_s.get(peer, now_s) for peer in (*parts.others, *learners)
+        }
+
     def _collect(self) -> None:
         """Take what PySyncObj released for the state machine."""
         journal = self._parts.journal
@@ -370,7 +422,7 @@ class Engine:
     def _install(self, meta: SnapshotMeta) -> None:
         """Go on from a snapshot of the leader, which is durable."""
         assert self._taken_index == self._parts.core.applied_index
-        self._parts.journal.rebase(meta.index, meta.term)
+        self._parts.journal.rebase(meta.index, meta.term, members_of(meta))
         self._parts.core.jump_to(meta.index)
         self._compaction.installed(meta)
         self._taken_index = meta.index

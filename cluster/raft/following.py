@@ -41,11 +41,10 @@ class Following:
         self,
         parts: Parts,
         store: SnapshotStore,
-        voters: tuple[str, ...],
         on_install: Callable[[SnapshotMeta], None],
     ) -> None:
         self._parts = parts
-        self._receiver = SnapshotReceiver(store, voters)
+        self._receiver = SnapshotReceiver(store)
         self._on_install = on_install
         self._answering: tuple[AppendEntries, int] | None = None
         """The append that PySyncObj is about to answer, and the next index to say."""

@@ -19,7 +19,8 @@ from typing import overload
 
 from pysyncobj.journal import Journal
 
-from cluster.raft.messages import BATCH_BYTES_MAX, ENTRIES_MAX, NO_OP
+from cluster.raft.members import Members
+from cluster.raft.messages import BATCH_BYTES_MAX, ENTRIES_MAX, MEMBERS, NO_OP
 from wal.log import Log
 from wal.record import Commit, Compact, Entry, HardState, Reset, Truncate
 
@@ -39,12 +40,18 @@ class RaftJournal(Journal):  # type: ignore[misc]  # the library is untyped
         entries: Sequence[Item],
         hard_state: HardState,
         commit_index: int,
+        members: Members,
     ) -> None:
+        """`members` is what counts at the base; what the entries say comes on top."""
         self._log = log
         self._entries: list[Item] = [(NO_OP, base_index, base_term), *entries]
         self._hard_state = hard_state
         self._commit_index = commit_index
         self._commit_recorded = commit_index
+        self._members = [(base_index, members)]
+        """From which index on who takes part; the first counts from before the base."""
+        for command, index, _ in entries:
+            self._note_members(command, index)
 
     # -- what the guard and the engine ask
 
@@ -62,6 +69,20 @@ class RaftJournal(Journal):  # type: ignore[misc]  # the library is untyped
     def empty(self) -> bool:
         """Whether there is no entry and no snapshot, as in a cluster that has not begun."""
         return self.last_index == 1
+
+    @property
+    def members(self) -> Members:
+        """Who takes part, by the newest entry that says so, committed or not."""
+        return self._members[-1][1]
+
+    @property
+    def members_index(self) -> int:
+        """The index of that entry; the base's when it is in no entry above."""
+        return self._members[-1][0]
+
+    def members_at(self, index: int) -> Members:
+        """Return who took part as of `index`, which is not below the base."""
+        return next(members for since, members in reversed(self._members) if since <= index)
 
     @property
     def base_index(self) -> int:
@@ -98,12 +119,17 @@ class RaftJournal(Journal):  # type: ignore[misc]  # the library is untyped
         if position <= 0:
             return
         assert position < len(self._entries)
+        self._members = [
+            (base_index, self.members_at(base_index)),
+            *(item for item in self._members if item[0] > base_index),
+        ]
         del self._entries[:position]
         self._record(Compact(base_index))
 
-    def rebase(self, index: int, term: int) -> None:
+    def rebase(self, index: int, term: int, members: Members) -> None:
         """Drop everything; the snapshot at `index`, which must be durable, is all there is."""
         self._entries = [(NO_OP, index, term)]
+        self._members = [(index, members)]
         self._commit_index = self._commit_recorded = index
         self._log.append(Reset())
 
@@ -119,6 +145,7 @@ class RaftJournal(Journal):  # type: ignore[misc]  # the library is untyped
         assert idx == self.last_index + 1
         assert term >= self.last_term
         self._entries.append((command, idx, term))
+        self._note_members(command, idx)
         self._record(Entry(idx, term, command))
 
     def deleteEntriesFrom(self, entryFrom: int) -> None:  # noqa: N802, N803 - its names
@@ -127,6 +154,8 @@ class RaftJournal(Journal):  # type: ignore[misc]  # the library is untyped
             return
         assert index > self._commit_index
         del self._entries[entryFrom:]
+        while self._members[-1][0] >= index:
+            self._members.pop()
         self._record(Truncate(index))
 
     @overload
@@ -185,6 +214,10 @@ class RaftJournal(Journal):  # type: ignore[misc]  # the library is untyped
 
     def _destroy(self) -> None:
         """Nothing to close: the log is its opener's."""
+
+    def _note_members(self, command: bytes, index: int) -> None:
+        if command[:1] == MEMBERS:
+            self._members.append((index, Members.decode(command[1:])))
 
     def _record(self, record: Entry | HardState | Truncate | Compact) -> None:
         self._log.append(record)

@@ -33,7 +33,8 @@ class Follower:
     """One peer, seen by the leader."""
 
     heard_s: float
-    """When it last answered; at first, when the term began."""
+    """When it last answered; at first, when the term began or it became a member."""
+    votes: bool = True
     answers: Answers = field(default_factory=Answers)
     memory: Memory = field(default_factory=Memory)
     proven_index: int = 1
@@ -70,14 +71,27 @@ class Follower:
 class Leadership:
     """One term of one leader."""
 
-    def __init__(self, term: int, peers: Iterable[str], now_s: float) -> None:
+    def __init__(
+        self, term: int, voters: Iterable[str], learners: Iterable[str], now_s: float
+    ) -> None:
         self.term = term
         self.request = 0
         """The number of the last message to any follower."""
-        self.followers = {peer: Follower(now_s) for peer in sorted(peers)}
+        self.followers: dict[str, Follower] = {}
+        self.set_peers(voters, learners, now_s)
         self.reads = Reads()
         self.handing_to: str | None = None
         self.hand_over_until_s = 0.0
+        self.members_index = 0
+        """Of the last change of the members that was proposed in this term."""
+
+    def set_peers(self, voters: Iterable[str], learners: Iterable[str], now_s: float) -> None:
+        """Follow a change of the members."""
+        votes = {**dict.fromkeys(learners, False), **dict.fromkeys(voters, True)}
+        before = self.followers
+        self.followers = {peer: before.get(peer) or Follower(now_s) for peer in sorted(votes)}
+        for peer, follower in self.followers.items():
+            follower.votes = votes[peer]
 
     def next_request(self) -> int:
         """Return the number for the next message."""
@@ -90,6 +104,7 @@ class Leadership:
             (
                 0 if follower.memory.life else follower.answers.answered_request
                 for follower in self.followers.values()
+                if follower.votes
             ),
             reverse=True,
         )
@@ -101,6 +116,7 @@ class Leadership:
             (
                 float("-inf") if follower.memory.life else follower.heard_s
                 for follower in self.followers.values()
+                if follower.votes
             ),
             reverse=True,
         )

@@ -13,11 +13,14 @@ reading chunks from the snapshot store.
 Source: Raft thesis (Ongaro 2014), sections 3.10, 5.2, 6.4; DESIGN.md, holes 4, 5, 6, 14.
 """
 
+import contextlib
 from typing import Any
 
 from cluster.raft.leadership import Follower, Leadership
+from cluster.raft.members import Members, MembersRefused
 from cluster.raft.messages import (
     COUNT_MAX,
+    MEMBERS,
     NO_OP,
     AppendAck,
     AppendEntries,
@@ -35,6 +38,9 @@ from cluster.raft.reads import OnIndex
 from cluster.raft.snapshots import SnapshotSender
 from wal.errors import FileGone
 from wal.snapshot import SnapshotStore
+
+READY_LAG_MAX = 64
+"""Entries that a node may be behind when it begins to vote: less than one election takes."""
 
 
 class Leading:
@@ -55,8 +61,15 @@ class Leading:
         if self._leadership is None or self._leadership.term != core.term:
             self.resign()
             now_s = self._parts.clock()
-            self._leadership = Leadership(core.term, self._parts.others, now_s)
+            learners = self._parts.journal.members.learners
+            self._leadership = Leadership(core.term, self._parts.others, learners, now_s)
         return self._leadership
+
+    def set_peers(self) -> None:
+        """The members are others from now on."""
+        if self._leadership is not None:
+            learners = self._parts.journal.members.learners
+            self._leadership.set_peers(self._parts.others, learners, self._parts.clock())
 
     def tick(self, now_s: float) -> None:
         """After PySyncObj's own tick: what it does not know of."""
@@ -78,6 +91,7 @@ class Leading:
             index=self._own_commit_index(),
         )
         self._hand_over(leadership, now_s)
+        self._advance_members(leadership)
 
     # -- out
 
@@ -166,7 +180,7 @@ class Leading:
     # -- in
 
     def on_append_ack(self, source: str, ack: AppendAck) -> None:
-        leadership = self._addressed(ack.term)
+        leadership = self._addressed(source, ack.term)
         if leadership is None:
             return
         core = self._parts.core
@@ -203,7 +217,7 @@ class Leading:
             core.sent_to(source, admitted.next_index)
 
     def on_snapshot_ack(self, source: str, ack: SnapshotAck) -> None:
-        leadership = self._addressed(ack.term)
+        leadership = self._addressed(source, ack.term)
         if leadership is None:
             return
         follower = self._answered(leadership, source, ack)
@@ -214,7 +228,7 @@ class Leading:
         self._send_snapshot(leadership, source, follower, now_s)
 
     def on_read_ack(self, source: str, ack: ReadAck) -> None:
-        leadership = self._addressed(ack.term)
+        leadership = self._addressed(source, ack.term)
         if leadership is not None:
             self._answered(leadership, source, ack)
 
@@ -225,10 +239,12 @@ class Leading:
 
         self.read_index(on_index)
 
-    def _addressed(self, term: int) -> Leadership | None:
-        """Return the leadership that an answer of `term` is for, None when it is over."""
+    def _addressed(self, source: str, term: int) -> Leadership | None:
+        """Return the leadership that an answer is for, None when it is over, or to nobody's."""
         leadership = self.current
-        if leadership is None or (term != leadership.term and "ack_term" not in self._parts.off):
+        if leadership is None or source not in leadership.followers:
+            return None
+        if term != leadership.term and "ack_term" not in self._parts.off:
             return None
         return leadership
 
@@ -298,6 +314,58 @@ class Leading:
             leadership.reads.probed(request)
             self._parts.promise_all(ReadProbe(leadership.term, request))
 
+    # -- members
+
+    def propose_members(self, members: Members) -> int:
+        """Append `members` at the next tick; return their index.  Raises `MembersRefused`."""
+        leadership, journal = self.current, self._parts.journal
+        if leadership is None or self.handing_over:
+            raise MembersRefused("this node does not lead")
+        if self._own_commit_index() is None:
+            raise MembersRefused("the leader has just begun; try again")
+        if max(leadership.members_index, journal.members_index) > self._parts.core.commit_index:
+            raise MembersRefused("another change of the members is under way; try again")
+        if self._parts.node_id not in members.voters:
+            raise MembersRefused("who leads cannot leave: hand leadership over first")
+        assert members.is_neighbour(journal.members)
+        able = [name for name in members.voters if self._is_able(leadership, name)]
+        if 2 * len(able) <= len(members.voters):
+            raise MembersRefused(
+                f"of the voters {', '.join(members.voters)} only {', '.join(able)} could commit:"
+                " mend the others first"
+            )
+        leadership.members_index = self._parts.core.propose(MEMBERS + members.encode())
+        return leadership.members_index
+
+    def is_ready(self, node: str) -> bool:
+        """Whether a learner holds what this leader holds, and could vote."""
+        leadership = self.current
+        if leadership is None or not self._is_able(leadership, node):
+            return False
+        proven_index = leadership.followers[node].proven_index
+        return self._parts.journal.last_index - proven_index <= READY_LAG_MAX
+
+    def _is_able(self, leadership: Leadership, node: str) -> bool:
+        """Whether what `node` says could be counted now."""
+        if node == self._parts.node_id:
+            return True
+        follower = leadership.followers.get(node)
+        if follower is None or follower.memory.life:
+            return False
+        return self._parts.clock() - follower.heard_s < self._parts.timing.election_min_s
+
+    def _advance_members(self, leadership: Leadership) -> None:
+        """Make the step that is due; see `Members.next_step`."""
+        parts = self._parts
+        members = parts.journal.members
+        if members.must_leave(parts.node_id) and leadership.handing_to is None:
+            self.hand_over(None)
+            return
+        step = members.next_step(parts.node_id, self.is_ready)
+        if step is not None:
+            with contextlib.suppress(MembersRefused):  # then at one of the next ticks
+                self.propose_members(step)
+
     # -- the end of a term
 
     def hand_over(self, target: str | None) -> bool:
@@ -312,6 +380,7 @@ class Leading:
             if self._parts.core.match_index(peer) >= self._parts.core.commit_index
             and now_s - follower.heard_s < self._parts.timing.election_min_s
             and target in (None, peer)
+            and follower.votes
         ]
         if not ready:
             return False

@@ -37,14 +37,17 @@ METHODS_PINNED = (
     "_onTick",
 )
 FIELDS_PINNED = (
+    "_SyncObj__lastResponseTime",
     "_SyncObj__newAppendEntriesTime",
     "_SyncObj__raftCommitIndex",
+    "_SyncObj__otherNodes",
     "_SyncObj__raftElectionDeadline",
     "_SyncObj__raftLastApplied",
     "_SyncObj__raftLeader",
     "_SyncObj__raftMatchIndex",
     "_SyncObj__raftNextIndex",
     "_SyncObj__raftState",
+    "_SyncObj__readonlyNodes",
 )
 GLOBALS_PINNED = (
     "PIPE_NOTIFIER_ENABLED",

@@ -6,9 +6,9 @@
     any node -> leader   read_request      read_answer (back)
 
 A peer is foreign: its message has exactly the stated fields, types and ranges, or it is
-refused with `PeerError`.  An entry is a no-op or one opaque command; the membership,
-version and pickled command types that PySyncObj knows have no name here and so cannot
-arrive.  `term` is the sender's term; `request` numbers what a leader sends within its
+refused with `PeerError`.  An entry is a no-op, one opaque command or the members; the
+membership, version and pickled command types that PySyncObj knows have no name here and so
+cannot arrive.  `term` is the sender's term; `request` numbers what a leader sends within its
 term and comes back in the answer, so that an answer proves *when* it was given.
 
 Indices count from 1; index 1 is empty and everybody's, so the first real entry is 2.
@@ -20,6 +20,8 @@ from typing import Annotated, Any, get_args
 
 import msgspec
 from msgspec import Meta, Struct
+
+from cluster.raft.members import Members
 
 PAYLOAD_BYTES_MAX = 512 * 1024
 """Half of `BATCH_BYTES_MAX`: PySyncObj's own way of splitting a larger entry is broken."""
@@ -35,6 +37,8 @@ NO_OP = b"\x01"
 """PySyncObj's no-op, which a new leader appends."""
 COMMAND = b"\x40"
 """Not a type PySyncObj knows: it replicates such an entry and never looks into it."""
+MEMBERS = b"\x41"
+"""Another: who takes part from here on (`cluster.raft.members`)."""
 
 
 class PeerError(Exception):
@@ -47,7 +51,7 @@ Index = Annotated[int, Meta(ge=1, le=COUNT_MAX)]
 
 
 class LogEntry(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """`command` starts with its type: `NO_OP` or `COMMAND`."""
+    """`command` starts with its type: `NO_OP`, `COMMAND` or `MEMBERS`."""
 
     command: Annotated[bytes, Meta(min_length=1, max_length=PAYLOAD_BYTES_MAX + 1)]
     index: NextIndex
@@ -126,17 +130,22 @@ class ReadAnswer(_Message, frozen=True, tag="read_answer"):
 
 
 class PreVoteRequest(_Message, frozen=True, tag="pre_vote_request"):
-    """`term` is the one the sender would campaign in, `round` counts how often it asked."""
+    """`term` is the one the sender would campaign in, `round` counts how often it asked.
+
+    `voters` is a checksum of theirs: only those who agree on it begin a cluster.
+    """
 
     last_index: Index
     last_term: Count
     round: Count = 0
+    voters: Count = 0
 
 
 class PreVote(_Message, frozen=True, tag="pre_vote"):
     """`term` and `round` are the asked ones, `current_term` is the voter's own.
 
-    `empty`: the voter's log is; `life` as in an answer to a leader.
+    `empty`: the voter's log is; `life` as in an answer to a leader; `knows`: the asker is a
+    member as far as the voter knows.
     """
 
     granted: bool
@@ -144,6 +153,7 @@ class PreVote(_Message, frozen=True, tag="pre_vote"):
     round: Count = 0
     empty: bool = False
     life: Count = 0
+    knows: bool = True
 
 
 class VoteRequest(_Message, frozen=True, tag="vote_request"):
@@ -232,6 +242,13 @@ def _check_entries(message: AppendEntries) -> None:
 
 
 def check_command(command: bytes, index: int) -> None:
-    """Raise `PeerError` when `command` is neither a no-op nor an opaque command."""
-    if command != NO_OP and not command.startswith(COMMAND):
+    """Raise `PeerError` when `command` is not a no-op, an opaque command or members."""
+    if command == NO_OP or command.startswith(COMMAND):
+        return
+    if not command.startswith(MEMBERS):
         raise PeerError(f"entries[index {index}].command: type {command[:1].hex()} is not allowed")
+    try:
+        Members.decode(command[1:])
+    except ValueError as error:
+        said = str(error)[:REASON_CHARS_MAX]
+        raise PeerError(f"entries[index {index}].command: no members: {said}") from None

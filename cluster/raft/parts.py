@@ -29,7 +29,7 @@ class Parts:
 
     node_id: str
     others: tuple[str, ...]
-    """The other voters, sorted."""
+    """The other voters, sorted; changes with the members."""
     timing: Timing
     clock: Callable[[], float]
     journal: RaftJournal
@@ -39,6 +39,11 @@ class Parts:
     life: int
     """Of this process, drawn at its start; see `cluster.raft.abstaining`."""
     outbox: Outbox = field(default_factory=Outbox)
+
+    @property
+    def votes(self) -> bool:
+        """Whether this node is a voter as far as it knows."""
+        return self.node_id in self.journal.members.voters
 
     @property
     def abstains(self) -> bool:

@@ -7,7 +7,7 @@
     run pickled commands                  nothing: entries are opaque, pickle is cut out
     store log, term, vote                 calls `RaftJournal`, which buffers records
     dump, fork, load, send snapshots      says that a peer needs one; the engine does the rest
-    change its members                    off: the voters are fixed
+    change its members                    off: `set_peers`, by entries of our own
 
 What is left is the core of Raft: voting, log matching, the commit rule, step-down.
 
@@ -134,6 +134,8 @@ def _make_class(library: Any) -> Any:
         """The commit index that was sent to all last."""
         only_tells = False
         """While a send says nothing but what was committed."""
+        on_appended: Callable[[], None]
+        """Called between appending proposals and sending them: they may change the members."""
 
         def _SyncObj__doApplyCommand(self, command: bytes) -> None:  # noqa: N802
             """The state machine is outside."""
@@ -150,6 +152,7 @@ def _make_class(library: Any) -> Any:
             journal = self._SyncObj__raftLog
             for command in commands:
                 journal.add(command, journal.last_index + 1, self._SyncObj__raftCurrentTerm)
+            self.on_appended()
             if commands or self.told_index != self._SyncObj__raftCommitIndex:
                 self.told_index = self._SyncObj__raftCommitIndex
                 self.only_tells = not commands
@@ -173,10 +176,12 @@ class Core:
         heartbeat_s: float,
         quorum_timeout_s: float,
         send: Callable[[str, dict[str, Any]], None],
+        on_appended: Callable[[], None] = lambda: None,
     ) -> None:
         library = _make_library(clock, rng)
         self._journal = journal
         self._wire = _Wire(send)
+        self._clock = clock
         conf = SyncObjConf(
             autoTick=False,
             appendEntriesUseBatch=True,
@@ -198,11 +203,36 @@ class Core:
             _PeerNode(node_id), nodes, conf, nodeClass=_PeerNode, transport=self._wire
         )
         self._raft.proposed = []
+        self._raft.on_appended = on_appended
         for name in FIELDS_PINNED:
             assert hasattr(self._raft, name), name
         self.jump_to(journal.base_index)
         for node in nodes:  # "connected" means: may be sent to; loss is the network's business
             self._wire._onNodeConnected(node)
+
+    def set_peers(self, voters: Iterable[str], learners: Iterable[str]) -> None:
+        """Let these be the other members from now on; learners are sent to, not counted.
+
+        The library knows such nodes as "read-only" ones.
+        """
+        raft = self._raft
+        voting = {_PeerNode(peer) for peer in sorted(voters)}
+        learning = {_PeerNode(peer) for peer in sorted(learners)}
+        before = raft._SyncObj__otherNodes | raft._SyncObj__readonlyNodes
+        raft._SyncObj__otherNodes, raft._SyncObj__readonlyNodes = voting, learning
+        for node in before - voting - learning:
+            for known in (
+                raft._SyncObj__raftNextIndex,
+                raft._SyncObj__raftMatchIndex,
+                raft._SyncObj__lastResponseTime,
+            ):
+                known.pop(node, None)
+            self.pause(node.id)
+        for node in (voting | learning) - before:
+            raft._SyncObj__raftNextIndex[node] = self._journal.last_index + 1
+            raft._SyncObj__raftMatchIndex[node] = 0
+            raft._SyncObj__lastResponseTime[node] = self._clock()
+            self.resume(node.id)
 
     # -- views
 

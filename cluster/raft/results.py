@@ -9,7 +9,7 @@ from wal.snapshot import SnapshotMeta
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """One committed entry; `payload` is None for the no-op that begins a leader's term."""
+    """One committed entry; `payload` is None for entries of the engine's own."""
 
     index: int
     term: int
@@ -30,7 +30,10 @@ class RaftStatus:
     """A node's Raft in figures; ages are seconds, since start when nothing was heard."""
 
     node_id: str
-    voters: tuple[str, ...]
+    members: dict[str, str]
+    """Role of each, by id."""
+    is_unknown: bool
+    """A majority of the voters does not know this node as a member: not yet, or not any more."""
     role: Role
     leader: str | None
     term: int

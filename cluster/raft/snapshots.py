@@ -21,6 +21,7 @@ Source: Raft thesis (Ongaro 2014), section 5.2 (InstallSnapshot with offset and 
 
 from dataclasses import dataclass
 
+from cluster.raft.members import Members
 from cluster.raft.messages import CHUNK_BYTES_MAX, PeerError, SnapshotAck, SnapshotChunk
 from wal.errors import CorruptSnapshot, ForeignLog, SnapshotRefused
 from wal.snapfile import read_prefix
@@ -121,9 +122,8 @@ class _Transfer:
 class SnapshotReceiver:
     """The follower's side; one transfer at a time."""
 
-    def __init__(self, store: SnapshotStore, voters: tuple[str, ...]) -> None:
+    def __init__(self, store: SnapshotStore) -> None:
         self._store = store
-        self._voters = voters
         self._transfer: _Transfer | None = None
         self._incoming: Incoming | None = None
 
@@ -177,5 +177,7 @@ class SnapshotReceiver:
             raise PeerError(str(error)) from None
         if (meta.index, meta.term) != (chunk.index, chunk.index_term):
             raise PeerError(f"snapshot_chunk: of index {meta.index}, announced {chunk.index}")
-        if sorted(meta.voters) != sorted(self._voters):
-            raise PeerError(f"snapshot_chunk: of voters {', '.join(meta.voters)}")
+        try:
+            Members.decode(meta.members)
+        except ValueError as error:
+            raise PeerError(f"snapshot_chunk: members: {error}") from None

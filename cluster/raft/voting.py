@@ -11,9 +11,11 @@ A node that abstains (`cluster.raft.abstaining`) gives the last kind only.
 Source: Raft thesis (Ongaro 2014), sections 3.4, 3.6.1, 4.2.3, 9.6; DESIGN.md, holes 8, 15.
 """
 
+import zlib
 from typing import Any
 
 from cluster.raft import guard
+from cluster.raft.members import Members
 from cluster.raft.messages import (
     NewerTerm,
     PreVote,
@@ -32,6 +34,8 @@ class Voting:
         self._parts = parts
         self._votes = guard.Votes()
         self._lost: set[str] = set()
+        self._unknown: frozenset[str] = frozenset()
+        """Voters to whom this node is no member."""
         self._handed_term = 0
         """The term for which the leader asked this node to campaign."""
         self._begun_term = 0
@@ -40,6 +44,12 @@ class Voting:
     def peer_lost(self, peer: str) -> None:
         """See `Engine.peer_lost`."""
         self._lost.add(peer)
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether a majority of the voters does not know this node as a member."""
+        others = self._parts.others
+        return 2 * len(self._unknown & frozenset(others)) > len(others)
 
     @property
     def urgent(self) -> bool:
@@ -58,14 +68,18 @@ class Voting:
         if not elections.due(now_s):
             return
         journal = self._parts.journal
-        if self._parts.abstains and not journal.empty:
+        if not self._parts.votes or (self._parts.abstains and not journal.empty):
             elections.rearm(now_s)
         elif elections.stand(core.term + 1, now_s):
             self._begin()
             core.campaign()
         else:
             request = PreVoteRequest(
-                core.term + 1, journal.last_index, journal.last_term, elections.pre_votes_total
+                core.term + 1,
+                journal.last_index,
+                journal.last_term,
+                elections.pre_votes_total,
+                _checksum(journal.members),
             )
             self._parts.promise_all(request)
 
@@ -86,7 +100,7 @@ class Voting:
 
     def on_timeout_now(self, source: str, message: TimeoutNow) -> None:
         core = self._parts.core
-        if self._parts.abstains or core.is_leader:
+        if self._parts.abstains or not self._parts.votes or core.is_leader:
             return
         if core.leader == source and message.term == core.term:
             self._handed_term = core.term + 1
@@ -96,6 +110,7 @@ class Voting:
         core = self._parts.core
         if core.is_leader:
             return
+        self._unknown = self._unknown - {source} if message.knows else self._unknown | {source}
         if message.current_term > core.term:
             core.step_to(source, message.current_term)
         elif message.term == core.term + 1:
@@ -106,7 +121,7 @@ class Voting:
 
     def on_vote(self, source: str, message: Vote) -> None:
         core = self._parts.core
-        if message.term != core.term:
+        if message.term != core.term or source not in self._parts.others:
             return
         if self._votes.is_first(source, message.term) or "one_vote_per_voter" in self._parts.off:
             core.receive(source, {"type": "response_vote", "term": message.term})
@@ -134,7 +149,15 @@ class Voting:
             and not self._has_leader()
             and self._parts.elections.yields_to(message.term, theirs, mine, self._parts.clock())
         )
-        answer = PreVote(message.term, granted, core.term, message.round, journal.empty, life)
+        answer = PreVote(
+            message.term,
+            granted,
+            core.term,
+            message.round,
+            empty=journal.empty and message.voters == _checksum(journal.members),
+            life=life,
+            knows=source in journal.members.by_id,
+        )
         self._parts.promise(source, answer)
 
     def on_vote_request(self, source: str, message: VoteRequest) -> None:
@@ -174,3 +197,8 @@ class Voting:
     def on_newer_term(self, source: str, message: NewerTerm) -> None:
         if message.term > self._parts.core.term:
             self._parts.core.step_to(source, message.term)
+
+
+def _checksum(members: Members) -> int:
+    """Return what two nodes compare to see whether they were told the same voters."""
+    return zlib.crc32("\0".join(members.voters).encode())

@@ -91,7 +91,8 @@ class Checks:
 
     def ended(self, machines: Mapping[str, Machine]) -> None:
         """All nodes have caught up after the last fault."""
-        check(len(set(self.applied.values())) == 1, f"nodes end apart: {self.applied}")
+        applied = {node: self.applied[node] for node in machines}
+        check(len(set(applied.values())) == 1, f"nodes end apart: {applied}")
         first = next(iter(machines.values()))
         for node, machine in machines.items():
             check(machine == first, f"the state of {node} differs")

@@ -4,11 +4,13 @@ crash one · crash the leader · crash all · crash inside a disk operation · a
 a disk that is lost
 cut a group off, both ways or one · cut one link · stall a link · mend
 lossy, doubling, reordering, slow weather · a slow disk · a stopped process
-leadership handed over · links reported lost that are not
+leadership handed over · links reported lost that are not · members added, removed, replaced
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from cluster.raft.members import Members, MembersRefused
 from tests.sim.disk import SimCrash
 from tests.sim.network import Weather
 
@@ -44,6 +46,7 @@ class Faults:
             (self._slow_disks, 2),
             (self._stop_process, 2),
             (self._hand_over, 3),
+            (self._change_members, 4),
             (self._false_alarm, 2),
             (self._mend, 8),
         )
@@ -91,12 +94,40 @@ class Faults:
         self._disk_crash[self._world.rng.choice(self._world.names)] = 0.05
 
     def _lose_disk(self) -> None:
-        """A node comes back with an empty disk; most of the nodes always remember."""
+        """A node comes back with an empty disk; most of the voters always remember."""
         world = self._world
-        forgetful = {name for name in world.names if world.forgets(name)}
-        whole = [name for name in world.names if name not in forgetful]
-        if len(whole) - 1 > len(world.names) // 2:
-            world.lose_disk(world.rng.choice(whole))
+        name = world.rng.choice(world.names)
+        forgetful = {other for other in world.names if world.forgets(other)} | {name}
+        for members in world.views():
+            leaving = set(members.in_role("leaving"))
+            for voters in (set(members.voters), set(members.voters) - leaving):
+                if name in voters and len(voters - forgetful) <= len(voters) // 2 + 1:
+                    return
+        world.lose_disk(name)
+
+    def _change_members(self) -> None:
+        """Ask a leader for a change, wise or not."""
+        world = self._world
+        for leader in sorted(name for name, node in world.up.items() if node.engine.is_leader):
+            engine = world.up[leader].engine
+            changes: tuple[Callable[[Members, str, str], Members], ...] = (
+                lambda members, one, _: members.add(one, ""),
+                lambda members, one, _: members.add(one, "", votes=False),
+                lambda members, one, _: members.promote(one),
+                lambda members, one, _: members.remove(one),
+                lambda members, one, _: members.keep(one),
+                lambda members, one, other: members.replace(one, other, ""),
+            )
+            for _ in range(5):
+                one, other = world.rng.choice(world.names), world.rng.choice(world.names)
+                try:
+                    engine.propose_members(world.rng.choice(changes)(engine.members, one, other))
+                except MembersRefused:
+                    world.counts["changes refused"] += 1
+                    continue
+                world.counts["changes of members"] += 1
+                world.wake(leader)
+                break
 
     def _fail_sync(self) -> None:
         world = self._world

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cluster.raft.engine import Committed, Engine, Install, Timing
+from cluster.raft.members import Members
 from tests.sim.checks import Checks
 from tests.sim.disk import SimDisk
 from tests.sim.machine import Machine
@@ -79,7 +80,7 @@ class SimNode:
             self.applied_index = meta.index
         self.engine = Engine(
             self.name,
-            setup.voters,
+            Members.of(setup.voters),
             log=self.log,
             recovered=recovered,
             snapshots=self.store,
@@ -115,6 +116,7 @@ class SimNode:
             self.engine.deliver(source, message)
         send(self.engine.take_early())
         self.log.sync()
+        self.engine.record_members()
         self.engine.tick()
         send(self.engine.take_early())
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from cluster.raft.members import Members
 from tests.sim.checks import Checks, check
 from tests.sim.clients import Client
 from tests.sim.disk import SimCrash, SimDisk
@@ -28,6 +29,7 @@ from wal.errors import StorageFailed
 HEAL_S = 15.0
 """Bound for leader, progress and catching up after the last fault."""
 START_S = 1_000.0
+SPARES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,9 @@ class World:
         self.now_s = START_S
         self.rng = random.Random(f"world {seed}")
         self.network = Network(random.Random(f"network {seed}"))
-        self.names = tuple(f"n{number}" for number in range(1, nodes + 1))
+        spares = SPARES if nodes >= 3 else 0
+        self.names = tuple(f"n{number}" for number in range(1, nodes + spares + 1))
+        """The first `nodes` begin the cluster; the others may be asked to join."""
         self.checks = Checks()
         self.counts: Counter[str] = Counter()
         self.faulty = True
@@ -59,8 +63,9 @@ class World:
         self._lives: Counter[str] = Counter()
         self._forgetful: dict[str, bool] = {}
         """Whether a node abstained when that was last seen."""
+        self._views: dict[str, list[Members]] = {}
         self._setup = Setup(
-            self.names,
+            self.names[:nodes],
             lambda: self.now_s,
             self.checks,
             snapshot_every_entries=self.rng.choice((20, 60, 1_000)),
@@ -115,7 +120,8 @@ class World:
         while self.now_s < deadline_s and not self._settled():
             self.step()
         check(self._settled(), f"not settled {HEAL_S} s after the last fault: {self._state()}")
-        self.checks.ended({name: node.machine for name, node in self.up.items()})
+        [leader] = [node for node in self.up.values() if node.engine.is_leader]
+        self.checks.ended({name: self.up[name].machine for name in leader.engine.members.by_id})
         self.counts["reads"] = self.checks.reads_total
         self.counts["acked"] = len(self.checks.acked)
         self.counts["terms"] = len(self.checks.leaders)
@@ -138,10 +144,14 @@ class World:
     def _settled(self) -> bool:
         if len(self.up) < len(self.names) or not all(client.done for client in self.clients):
             return False
-        applied = {node.applied_index for node in self.up.values()}
         leaders = [node for node in self.up.values() if node.engine.is_leader]
-        whole = not any(self.forgets(name) for name in self.names)
-        return len(applied) == 1 and len(leaders) == 1 and whole
+        if len(leaders) != 1:
+            return False
+        members = leaders[0].engine.members
+        applied = {self.up[name].applied_index for name in members.by_id}
+        whole = not any(self.forgets(name) for name in members.by_id)
+        done = not members.in_role("joining") and not members.in_role("leaving")
+        return len(applied) == 1 and whole and done
 
     def _state(self) -> str:
         return "; ".join(str(node.engine.status()) for node in self.up.values())
@@ -175,6 +185,17 @@ class World:
                 self.up[other].engine.peer_lost(name)
         delay_s = self.rng.choice((0.05, 0.5, 2.0)) if self.faulty else 0.05
         self.at(delay_s, f"start {name}", partial(self._start_if_down, name))
+
+    def views(self) -> list[Members]:
+        """Return who takes part as every node sees it, or saw it not long ago.
+
+        What is not committed yet may fall back to that.
+        """
+        for name, node in self.up.items():
+            views = self._views.setdefault(name, [])
+            if not views or views[-1] is not node.engine.members:
+                self._views[name] = [*views[-2:], node.engine.members]
+        return [members for views in self._views.values() for members in views]
 
     def forgets(self, name: str) -> bool:
         """Whether a node may have forgotten promises, or will find that when it starts."""
@@ -256,6 +277,7 @@ class World:
     def _guarded(self, name: str, act: Callable[[SimNode], None]) -> None:
         try:
             act(self.up[name])
+            self.views()
         except SimCrash:
             self.counts["crashes in the disk"] += 1
             self.crash(name, power=self.rng.random() < 0.7)

@@ -23,7 +23,7 @@ def damaged(seed: int = 1) -> SimDisk:
     for first in range(1, 60, 10):
         log.append(*entries(first, first + 9))
         log.sync()
-    SnapshotStore(disk, identity).save(SnapshotMeta(9, 1, 8, 1, ("a",)), [b"state"])
+    SnapshotStore(disk, identity).save(SnapshotMeta(9, 1, 8, 1, "a"), [b"state"])
     return disk
 
 

@@ -118,7 +118,7 @@ def test_the_log_after_a_crash_at_every_call_holds_what_was_synced() -> None:
 
 
 def meta(index: int) -> SnapshotMeta:
-    return SnapshotMeta(index, 2, index - 1, 2, ("a", "b", "c"))
+    return SnapshotMeta(index, 2, index - 1, 2, "a b c")
 
 
 def state(index: int) -> list[bytes]:

@@ -17,7 +17,7 @@ from wal.segment import HEAD_BYTES
 from wal.snapfile import snapshot_name
 from wal.snapshot import SnapshotMeta, SnapshotStore
 
-META = SnapshotMeta(4, 1, 3, 1, ("a", "b"))
+META = SnapshotMeta(4, 1, 3, 1, "a b")
 
 
 def folder() -> SimDisk:

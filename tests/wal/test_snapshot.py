@@ -15,7 +15,7 @@ from wal.snapshot import SnapshotMeta, SnapshotStore
 
 
 def meta(index: int) -> SnapshotMeta:
-    return SnapshotMeta(index, 3, index - 1, 2, ("a", "b", "c"))
+    return SnapshotMeta(index, 3, index - 1, 2, "a b c")
 
 
 def store_with(*indexes: int) -> tuple[SimDisk, SnapshotStore]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from cluster.raft.engine import Committed, Engine, Install, Timing
+from cluster.raft.members import Members
 from cluster.raft.messages import COMMAND
 from tests.sim.disk import SimDisk
 from wal.identity import Identity, claim
@@ -30,7 +31,7 @@ class Rig:
         self.now_s = 100.0
         self.me = "b"
         self.others = [voter for voter in voters if voter != self.me]
-        self.voters = tuple(voters)
+        self.members = Members.of(voters)
         self.off = frozenset(off)
         self.options = options
         self.forgetful = forgetful
@@ -52,7 +53,7 @@ class Rig:
         self.store = SnapshotStore(self.disk, identity)
         self.engine = Engine(
             self.me,
-            self.voters,
+            self.members,
             log=self.log,
             recovered=self.recovered,
             snapshots=self.store,
@@ -181,4 +182,4 @@ def run(first: int, last: int, term: int) -> list[tuple[int, int]]:
 
 
 def meta_at(index: int, term: int, voters: Iterable[str] = "abc") -> SnapshotMeta:
-    return SnapshotMeta(index, term, index - 1, term, tuple(voters))
+    return SnapshotMeta(index, term, index - 1, term, Members.of(voters).encode().decode())

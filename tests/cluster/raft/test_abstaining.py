@@ -1,5 +1,6 @@
 """A node without memory decides nothing until its leader vouches for it."""
 
+import zlib
 from typing import Any
 
 import pytest
@@ -231,7 +232,11 @@ def test_it_does_not_when_one_is_not_or_said_so_long_ago(fields: dict[str, objec
 
 def test_an_empty_node_votes_for_who_asks_this_very_life() -> None:
     rig = Rig(forgetful=True)
-    rig.deliver("a", "pre_vote_request", 1, last_index=1, last_term=0, round=1)
+    request = {"last_index": 1, "last_term": 0, "round": 1}
+    rig.deliver("a", "pre_vote_request", 1, voters=1, **request)
+    rig.turn()
+    assert not rig.last("pre_vote", "a")["empty"]  # told other voters than this node
+    rig.deliver("a", "pre_vote_request", 1, voters=zlib.crc32(b"a\0b\0c"), **request)
     rig.turn()
     answer = rig.last("pre_vote", "a")
     assert (answer["granted"], answer["empty"]) == (False, True)

@@ -7,6 +7,7 @@ import pytest
 from cluster.raft.boot import LogRefused, restore
 from cluster.raft.engine import Committed
 from cluster.raft.journal import RaftJournal
+from cluster.raft.members import Members
 from cluster.raft.messages import BATCH_BYTES_MAX, COMMAND, ENTRIES_MAX, NO_OP
 from tests.cluster.raft.rig import Rig, meta_at, run
 from wal.record import Commit, Entry, HardState
@@ -29,8 +30,8 @@ def entries(first: int, last: int, term: int) -> list[Entry]:
 def test_a_log_and_a_snapshot_that_committed_different_entries_do_not_start() -> None:
     rig, recovered = recovered_after(*entries(2, 40, 1), Commit(35))
     with pytest.raises(LogRefused, match=r"ends with \(index 30, term 2\) .* term 1 there"):
-        restore(rig.log, recovered, meta_at(30, 2), rig.voters)
-    assert restore(rig.log, recovered, meta_at(38, 2), rig.voters).last_index == 38
+        restore(rig.log, recovered, meta_at(30, 2), rig.members)
+    assert restore(rig.log, recovered, meta_at(38, 2), rig.members).last_index == 38
 
 
 @pytest.mark.parametrize("end", [29, 30, 31])
@@ -51,14 +52,14 @@ def test_a_log_whose_entries_jump_or_fall_does_not_start() -> None:
     for bad in (Entry(6, 3, NO_OP), Entry(5, 2, NO_OP)):
         changed = [*recovered.entries[:3], bad]
         with pytest.raises(LogRefused, match=r"from \(index 4, term 3\)"):
-            restore(rig.log, with_entries(recovered, changed), None, rig.voters)
+            restore(rig.log, with_entries(recovered, changed), None, rig.members)
 
 
 def test_a_log_with_commands_that_no_node_writes_does_not_start() -> None:
     rig, recovered = recovered_after(*entries(2, 4, 3))
     changed = [*recovered.entries, Entry(5, 3, b"\x02pickled membership")]
     with pytest.raises(LogRefused, match=r"no node writes: entries\[index 5\]"):
-        restore(rig.log, with_entries(recovered, changed), None, rig.voters)
+        restore(rig.log, with_entries(recovered, changed), None, rig.members)
 
 
 def with_entries(recovered: Recovered, changed: list[Entry]) -> Recovered:
@@ -101,6 +102,7 @@ def journal(size: int, count: int) -> RaftJournal:
         entries=[(command, index, 1) for index in range(2, count + 2)],
         hard_state=HardState(1, None),
         commit_index=5,
+        members=Members.of("abc"),
     )
 
 

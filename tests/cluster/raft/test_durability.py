@@ -1,6 +1,7 @@
 """Holes 1 to 3 and 8 to 11: what a node may say before its disk knows, and what it starts on."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -204,7 +205,7 @@ def test_a_node_that_lost_its_hard_state_does_not_start() -> None:
     rig = Rig()
     recovered = recovered_of([Entry(2, 7, NO_OP)], HardState(3, "a"), 1)
     with pytest.raises(LogRefused, match="its vote is lost"):
-        restore(rig.log, recovered, None, rig.voters)
+        restore(rig.log, recovered, None, rig.members)
 
 
 # -- hole 9
@@ -214,7 +215,7 @@ def test_a_commit_index_beyond_the_log_does_not_start() -> None:
     rig = Rig()
     recovered = recovered_of([Entry(2, 1, NO_OP)], HardState(1, None), 100)
     with pytest.raises(LogRefused, match="the log ends at 2 but 100 was committed"):
-        restore(rig.log, recovered, None, rig.voters)
+        restore(rig.log, recovered, None, rig.members)
 
 
 def test_what_is_appended_after_a_start_is_not_committed_by_it() -> None:
@@ -244,10 +245,10 @@ def test_a_log_that_begins_behind_its_snapshot_does_not_start() -> None:
     rig = Rig()
     recovered = recovered_of([Entry(31, 1, NO_OP)], HardState(1, None), 31)
     with pytest.raises(LogRefused, match="entries are gone"):
-        restore(rig.log, recovered, None, rig.voters)
+        restore(rig.log, recovered, None, rig.members)
     with pytest.raises(LogRefused, match="entries are gone"):
-        restore(rig.log, recovered, meta_at(29, 1), rig.voters)
-    assert restore(rig.log, recovered, meta_at(30, 1), rig.voters).last_index == 31
+        restore(rig.log, recovered, meta_at(29, 1), rig.members)
+    assert restore(rig.log, recovered, meta_at(30, 1), rig.members).last_index == 31
 
 
 def test_a_damaged_log_does_not_start() -> None:
@@ -273,11 +274,19 @@ def test_a_full_disk_acknowledges_nothing() -> None:
 # -- hole 7
 
 
-def test_a_snapshot_of_other_voters_does_not_start() -> None:
+def test_the_members_of_a_snapshot_count_and_not_the_configured_ones() -> None:
     rig = Rig()
     rig.append("a", 1, (1, 0), run(2, 50, 1), commit=30)
     rig.store.save(meta_at(30, 1, "abcde"), [b"state"])
-    with pytest.raises(LogRefused, match="of voters a, b, c, d, e; configured are a, b, c"):
+    rig.reboot()
+    assert "".join(rig.engine.members.voters) == "abcde"
+
+
+def test_members_that_cannot_be_read_are_refused() -> None:
+    rig = Rig()
+    rig.append("a", 1, (1, 0), run(2, 50, 1), commit=30)
+    rig.store.save(replace(meta_at(30, 1), members="?"), [b"state"])
+    with pytest.raises(LogRefused, match="members in the snapshot at 30 cannot be read"):
         rig.reboot()
 
 

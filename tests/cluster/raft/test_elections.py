@@ -110,8 +110,9 @@ def test_a_pre_vote_for_a_term_that_has_begun_is_refused_and_its_asker_told() ->
         "granted": False,
         "current_term": 5,
         "round": 3,
-        "empty": True,
+        "empty": False,
         "life": 0,
+        "knows": True,
     }
 
 
@@ -169,7 +170,7 @@ def rig_of(name: str) -> Rig:
     """Return the engine of another node, on a disk of its own."""
     rig = Rig()
     rig.me = name
-    rig.others = [voter for voter in rig.voters if voter != name]
+    rig.others = [voter for voter in rig.members.voters if voter != name]
     rig.disk = SimDisk(random.Random(2))
     rig.boot()
     return rig
@@ -190,6 +191,7 @@ def test_who_hears_a_leader_grants_no_pre_vote_and_ignores_vote_requests() -> No
         "round": 0,
         "empty": False,
         "life": 0,
+        "knows": True,
     }
     assert rig.engine.term == 1
     rig.turn(0.02)

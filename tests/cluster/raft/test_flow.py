@@ -278,7 +278,7 @@ def transfer(seed: int, *, loss: float, doubling: float, reorder: bool) -> tuple
 def rename(rig: Rig, name: str) -> None:
     """Start anew as another node, on a disk of its own."""
     rig.me = name
-    rig.others = [voter for voter in rig.voters if voter != name]
+    rig.others = [voter for voter in rig.members.voters if voter != name]
     rig.disk = type(rig.disk)(random.Random(9))
     rig.boot()
 
