@@ -342,8 +342,9 @@ class Leading:
         leadership = self.current
         if leadership is None or not self._is_able(leadership, node):
             return False
-        proven_index = leadership.followers[node].proven_index
-        return self._parts.journal.last_index - proven_index <= READY_LAG_MAX
+        journal, proven_index = self._parts.journal, leadership.followers[node].proven_index
+        knows = proven_index >= journal.members_index
+        return knows and journal.last_index - proven_index <= READY_LAG_MAX
 
     def _is_able(self, leadership: Leadership, node: str) -> bool:
         """Whether what `node` says could be counted now."""

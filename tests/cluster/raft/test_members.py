@@ -1,0 +1,355 @@
+"""Who takes part: what may be asked, what a leader does of itself, and what the log says."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cluster.raft.members import MEMBERS_MAX, VOTERS_MAX, Member, Members, MembersRefused
+from cluster.raft.messages import MEMBERS, PeerError
+from tests.cluster.raft.rig import TIMING, Rig, meta_at, run
+from wal.snapfile import encode_snapshot
+
+ABC = Members.of("abc")
+
+
+def roles(members: Members) -> dict[str, str]:
+    return {name: member.role for name, member in members.by_id.items()}
+
+
+def ready(_node: str) -> bool:
+    return True
+
+
+# -- what may be asked
+
+
+def test_members_survive_their_encoding_in_order() -> None:
+    members = Members.of({"b": "host:2", "a": "host:1"}).add("n", "host:3").remove("a")
+    assert Members.decode(members.encode()) == members
+    assert list(members.by_id) == ["a", "b", "n"]
+    assert members.by_id["n"] == Member("joining", "host:3")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b'{"a":["king",""]}',
+        b'{"":["voter",""]}',
+        b'{"a":["learner",""]}',
+        b"\xff",
+    ],
+)
+def test_what_is_no_list_of_members_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        Members.decode(data)
+
+
+@pytest.mark.parametrize(
+    ("ask", "why"),
+    [
+        (lambda m: m.add("a", ""), "a is a member already, voter"),
+        (lambda m: m.remove("x"), "x is no member; there are a, b, c"),
+        (lambda m: m.promote("a"), "a votes already"),
+        (lambda m: m.keep("a"), "a is not about to leave: it is voter"),
+        (lambda m: m.remove("a").remove("b").remove("c"), "c is the last voter"),
+        (lambda m: m.add("x", "", votes=False).replace("x", "y", ""), "x does not vote"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_the_reason(ask: Any, why: str) -> None:
+    with pytest.raises(MembersRefused, match=why):
+        ask(ABC)
+
+
+def test_there_is_a_most_of_voters_and_of_members() -> None:
+    members = ABC
+    for number in range(VOTERS_MAX - 3):
+        members = members.add(f"n{number}", "")
+    with pytest.raises(MembersRefused, match="voters are the most; add it as a learner"):
+        members.add("x", "")
+    while len(members.by_id) < MEMBERS_MAX:
+        members = members.add(f"m{len(members.by_id)}", "", votes=False)
+    with pytest.raises(MembersRefused, match="members, and that is the most"):
+        members.add("x", "", votes=False)
+
+
+# -- what a leader does of itself
+
+
+def test_who_is_replaced_leaves_when_the_new_one_votes() -> None:
+    members = ABC.replace("b", "n", "host:1")
+    assert roles(members) == {"a": "voter", "b": "leaving", "c": "voter", "n": "joining"}
+    assert members.next_step("a", lambda _: False) is None
+    joined = members.next_step("a", ready)
+    assert joined is not None
+    assert roles(joined) == {"a": "voter", "b": "leaving", "c": "voter", "n": "voter"}
+    left = joined.next_step("a", ready)
+    assert left is not None
+    assert roles(left) == {"a": "voter", "c": "voter", "n": "voter"}
+    assert left.next_step("a", ready) is None
+
+
+def test_a_leader_does_not_remove_itself() -> None:
+    members = ABC.remove("a")
+    assert members.next_step("a", ready) is None
+    assert members.must_leave("a")
+    assert not members.must_leave("b")
+    assert not members.add("n", "").must_leave("a")
+
+
+def test_a_learner_stays_one_until_asked() -> None:
+    members = ABC.add("n", "", votes=False)
+    assert members.next_step("a", ready) is None
+    assert roles(members.promote("n"))["n"] == "joining"
+    assert members.remove("n") == ABC
+    assert ABC.remove("b").keep("b") == ABC
+
+
+names = st.sampled_from("abcnmxyz")
+asks = st.one_of(
+    st.tuples(st.sampled_from(["promote", "remove", "keep"]), names),
+    st.tuples(st.just("add"), names, st.just("")),
+    st.tuples(st.just("replace"), names, names, st.just("")),
+    st.tuples(st.just("next_step"), names, st.just(ready)),
+)
+
+
+@given(st.lists(asks, max_size=30))
+def test_each_change_is_a_neighbour_of_the_one_before_and_leaves_a_voter(script: list[Any]) -> None:
+    members = ABC
+    for name, *arguments in script:
+        try:
+            changed = getattr(members, name)(*arguments)
+        except MembersRefused:
+            continue
+        if changed is not None:
+            assert changed.is_neighbour(members)
+            assert changed.voters
+            assert Members.decode(changed.encode()) == changed
+            members = changed
+
+
+# -- in the log
+
+
+def members_entry(index: int, term: int, members: Members) -> list[Any]:
+    return [MEMBERS + members.encode(), index, term]
+
+
+def append_members(rig: Rig, index: int, term: int, members: Members, *, request: int = 2) -> None:
+    fields: Any = {"prev_index": index - 1, "prev_term": term, "commit_index": 1}
+    entries = [members_entry(index, term, members)]
+    rig.deliver("a", "append_entries", term, request=request, entries=entries, **fields)
+    rig.turn()
+
+
+def test_a_follower_goes_by_the_newest_members_committed_or_not() -> None:
+    rig = Rig()
+    rig.append("a", 3, (1, 0), run(2, 4, 3))
+    five = ABC.add("d", "")
+    append_members(rig, 5, 3, five)
+    assert rig.engine.members == five
+    rig.append("c", 4, (4, 3), [(5, 4)])
+    assert rig.engine.members == ABC
+
+
+def test_the_newest_members_in_the_log_count_after_a_start_and_behind_a_snapshot() -> None:
+    rig = Rig(snapshot_every_entries=2)
+    rig.append("a", 3, (1, 0), run(2, 4, 3))
+    four = ABC.add("d", "host:4")
+    append_members(rig, 5, 3, four)
+    rig.reboot()
+    assert rig.engine.members == four
+    rig.append("a", 3, (5, 3), run(6, 9, 3), commit=9)
+    meta = rig.engine.snapshot_wanted()
+    assert meta is not None
+    assert Members.decode(meta.members) == four
+    rig.store.save(meta, [b"state"])
+    rig.engine.snapshot_saved(meta)
+    rig.turn()
+    rig.reboot()
+    assert rig.engine.members == four
+
+
+def test_the_members_of_a_snapshot_from_the_leader_count() -> None:
+    rig = Rig()
+    rig.append("a", 3, (1, 0))
+    rig.turn()
+    data = b"".join(encode_snapshot(meta_at(40, 2, "abcde"), "rig", [b"state"]))
+    fields: Any = {"request": 1, "index": 40, "index_term": 2, "offset": 0}
+    rig.deliver("a", "snapshot_chunk", 3, data=data, done=True, **fields)
+    assert "".join(rig.engine.members.voters) == "abcde"
+
+
+def test_members_that_are_none_are_refused_from_a_peer() -> None:
+    rig = Rig()
+    fields: Any = {"request": 1, "prev_index": 1, "prev_term": 0, "commit_index": 1}
+    with pytest.raises(PeerError, match=r"entries\[index 2\].command: no members"):
+        rig.deliver("a", "append_entries", 1, entries=[[MEMBERS + b"{}", 2, 1]], **fields)
+
+
+def test_votes_are_counted_among_the_newest_voters() -> None:
+    rig = Rig()
+    rig.append("a", 3, (1, 0), run(2, 4, 3))
+    append_members(rig, 5, 3, Members.of("abcde"))
+    rig.turn(1.0)
+    rig.grant("x")
+    rig.grant("a")
+    rig.turn()
+    assert "vote_request" not in rig.kinds()
+    rig.grant("d")
+    rig.turn()
+    assert rig.engine.term == 4
+    rig.deliver("x", "vote", 4)
+    rig.deliver("a", "vote", 4)
+    assert not rig.engine.is_leader
+    rig.deliver("e", "vote", 4)
+    assert rig.engine.is_leader
+
+
+def test_a_learner_does_not_stand_and_is_not_handed_leadership() -> None:
+    rig = Rig()
+    rig.append("a", 3, (1, 0), run(2, 4, 3))
+    append_members(rig, 5, 3, Members.of("ac").add("b", "", votes=False))
+    rig.deliver("a", "timeout_now", 3)
+    for _ in range(5):
+        rig.turn(TIMING.election_max_s)
+    assert not {"vote_request", "pre_vote_request"} & set(rig.kinds())
+
+
+def test_whoever_most_voters_do_not_know_learns_that() -> None:
+    rig = Rig()
+    rig.turn(1.0)
+    rig.grant("a", granted=False, knows=False)
+    assert not rig.engine.status().is_unknown
+    rig.grant("c", granted=False, knows=False)
+    assert rig.engine.status().is_unknown
+    rig.grant("c", granted=False)
+    assert not rig.engine.status().is_unknown
+
+
+def test_a_voter_says_whether_it_knows_the_asker() -> None:
+    rig = Rig()
+    for asker in "ax":
+        rig.deliver(asker, "pre_vote_request", 1, last_index=1, last_term=0)
+        rig.turn()
+        assert rig.last("pre_vote", asker)["knows"] is (asker == "a")
+
+
+# -- at the leader
+
+
+def leader() -> Rig:
+    rig = Rig()
+    rig.lead()
+    rig.commit_all("a")
+    rig.turn(0.06)
+    rig.ack("a")
+    rig.ack("c")
+    return rig
+
+
+def sent_to(rig: Rig, peer: str) -> list[Any]:
+    return [m for to, m in rig.sent if to == peer and m["type"] == "append_entries"]
+
+
+def test_a_learner_is_sent_everything_and_counted_for_nothing() -> None:
+    rig = leader()
+    index = rig.engine.propose_members(ABC.add("d", "", votes=False))
+    rig.turn()
+    assert sent_to(rig, "d")
+    rig.ack("d", next_index=index + 1)
+    rig.turn()
+    assert rig.engine.status().commit_index < index
+    rig.commit_all("a")
+    assert rig.engine.status().commit_index == index
+    assert rig.engine.status().match_index["d"] == index
+
+
+def test_who_joins_votes_when_it_has_caught_up() -> None:
+    rig = leader()
+    index = rig.engine.propose_members(ABC.add("d", ""))
+    rig.turn()
+    rig.commit_all("a")
+    assert roles(rig.engine.members)["d"] == "joining"
+    rig.turn(0.06)
+    rig.ack("a")
+    rig.ack("d", next_index=index + 1, life=7)  # it holds everything and remembers nothing
+    rig.turn()
+    assert roles(rig.engine.members)["d"] == "joining"
+    rig.commit_all("a")
+    rig.turn(0.06)
+    rig.ack("a")
+    rig.ack("d")
+    rig.turn()
+    rig.turn()
+    assert roles(rig.engine.members)["d"] == "voter"
+
+
+def test_who_is_removed_does_not_get_the_entry_that_removes_it() -> None:
+    rig = leader()
+    rig.engine.propose_members(ABC.remove("c"))
+    rig.turn()
+    rig.commit_all("a")
+    for _ in range(4):
+        rig.turn(0.06)
+        rig.ack("a")
+    assert "".join(rig.engine.members.voters) == "ab"
+    newest = rig.engine.status().last_index
+    assert all(entry[1] < newest for message in sent_to(rig, "c") for entry in message["entries"])
+    rig.deliver("c", "append_ack", 1, request=1, success=True, next_index=2)
+    assert "c" not in rig.engine.status().match_index
+
+
+def test_a_leader_that_is_to_leave_hands_over() -> None:
+    rig = leader()
+    rig.engine.propose_members(ABC.remove("b"))
+    rig.turn()
+    for _ in range(3):
+        rig.turn(0.06)
+        rig.ack("a")
+        rig.ack("c")
+    assert "timeout_now" in rig.kinds()
+
+
+@pytest.mark.parametrize("case", ["follower", "new leader", "under way", "itself", "no quorum"])
+def test_a_change_at_the_wrong_time_is_refused(case: str) -> None:
+    rig = Rig()
+    members = ABC.add("d", "")
+    if case == "follower":
+        why = "does not lead"
+    elif case == "new leader":
+        rig.lead()
+        why = "has just begun"
+    else:
+        rig = leader()
+        why = "under way"
+        if case == "under way":
+            rig.engine.propose_members(members)
+            members = ABC.add("e", "")
+        elif case == "itself":
+            members, why = Members.of("ac"), "who leads cannot leave"
+        else:
+            rig.now_s += TIMING.election_min_s + 0.01
+            why = "of the voters a, b, c only b could commit"
+    with pytest.raises(MembersRefused, match=why):
+        rig.engine.propose_members(members)
+
+
+def test_the_log_names_the_members_as_soon_as_there_is_a_leader() -> None:
+    rig = Rig()
+    rig.engine.record_members()
+    rig.lead()
+    rig.engine.record_members()
+    rig.commit_all("a")
+    for _ in range(2):
+        rig.engine.record_members()
+        rig.turn()
+    assert rig.log_terms()[-1][0] == 3
+    rig.reboot()
+    rig.engine.record_members()
+    assert rig.engine.members == ABC
