@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from cluster.raft.members import Members
 from cluster.state.commands import Command
 from cluster.state.machine import Applied
 from cluster.state.outcome import Outcome
@@ -59,6 +60,14 @@ class ReplicaStatus(msgspec.Struct, frozen=True):
 
 
 Answer = Outcome | Unavailable
+
+
+class NotLeading(Exception):
+    """Only the leader can do that; `leader` is its id as far as known, else empty."""
+
+    def __init__(self, leader: str) -> None:
+        super().__init__(f"{leader} leads" if leader else "nobody leads now")
+        self.leader = leader
 
 
 class Port(Protocol):
@@ -108,6 +117,22 @@ class Port(Protocol):
 
     async def barrier(self) -> Unavailable | None:
         """Return None once all that was acknowledged before the call is in `state`."""
+        ...
+
+    def members(self) -> Members:
+        """Return who takes part, as this node's log says."""
+        ...
+
+    def guests(self) -> dict[str, str]:
+        """Return who has the cluster's key, calls, and is no member: id to `host:port`."""
+        ...
+
+    async def change_members(self, change: Callable[[Members], Members]) -> Unavailable | None:
+        """Let `change` make the next members; None when they are committed.
+
+        `change` is called at once.  Raises what it raises; `NotLeading` at a node that does not
+        lead, `MembersRefused` when this is not the time.  `Unavailable`: the outcome is unknown.
+        """
         ...
 
     def whisper(self, payload: bytes) -> None:

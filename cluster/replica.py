@@ -17,7 +17,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import structlog
@@ -32,12 +32,13 @@ from cluster.opening import open_data
 from cluster.packing import pack
 from cluster.peer.frames import PeerRefused, encode
 from cluster.peer.handshake import Self
-from cluster.peer.links import Links
-from cluster.port import Answer, ReplicaStatus, Unavailable
+from cluster.peer.links import Address, Links, parse_address
+from cluster.port import Answer, NotLeading, ReplicaStatus, Unavailable
 from cluster.proposals import COMMAND_BYTES_MAX, Proposals
 from cluster.raft.engine import Engine
 from cluster.raft.members import Members
 from cluster.raft.messages import PeerError
+from cluster.raft.results import RaftStatus
 from cluster.routing.dispatch import Dispatcher
 from cluster.settings import ReplicaSettings
 from cluster.standing import Judge
@@ -58,6 +59,7 @@ INBOX_MAX = 10_000
 """Messages of peers that wait for a turn; the rest is dropped, and Raft sends it again."""
 FORWARDED_MAX = 1_000
 BARRIER_S = 3.0
+MEMBERS_POLL_S = 0.02
 WHISPER_BYTES_MAX = 16 * 1024
 
 _ABSTAINS = "it lost its data: it is filled by the others, and decides nothing until they say so"
@@ -90,7 +92,8 @@ class Replica:
         self._inbox: deque[tuple[str, Any]] = deque()
         self._forwarded: deque[entry.Batch] = deque()
         self._barriers = Barriers()
-        self._judge = Judge(len(settings.peers) + 1, settings.fence_s)
+        self._members = engine.members
+        self._judge = Judge(len(engine.members.voters), settings.fence_s)
         self._leadership = ("", -1)
         self._catching_up = False
         self._wake = trio.Event()
@@ -104,9 +107,9 @@ class Replica:
             self, Dispatcher(Ulids(_wall_ms, secrets.token_bytes).new, settings.offer_ttl_ms)
         )
         self._links = Links(
-            Self(settings.cluster, settings.node, boot, settings.key),
+            Self(settings.cluster, settings.node, boot, settings.key, settings.reached_at),
             settings.listen,
-            settings.peers,
+            self._addresses(),
             on_frame=self._on_frame,
             on_lost=self._on_lost,
             tls=settings.tls,
@@ -119,12 +122,13 @@ class Replica:
         Damaged data is set aside, and the replica then abstains; see `cluster.opening`.
         """
         disk = disk or FileDisk(settings.data)
-        voters = {settings.node: settings.listen, **settings.peers}
+        addresses = {name: f"{host}:{port}" for name, (host, port) in settings.peers.items()}
+        configured = Members.of({settings.node: settings.reached_at, **addresses})
 
         def make_engine(wal: Log, recovered: Recovered, snapshots: SnapshotStore) -> Engine:
             return Engine(
                 settings.node,
-                Members.of({name: f"{host}:{port}" for name, (host, port) in voters.items()}),
+                configured,
                 log=wal,
                 recovered=recovered,
                 snapshots=snapshots,
@@ -134,7 +138,7 @@ class Replica:
                 snapshot_every_entries=settings.snapshot_every_entries,
             )
 
-        opened = open_data(disk, settings.cluster, settings.node, voters, make_engine)
+        opened = open_data(disk, settings.cluster, settings.node, configured.voters, make_engine)
         if opened.damage:
             log.error("damaged data set aside", folder=str(settings.data), why=opened.damage)
         return cls(
@@ -232,7 +236,7 @@ class Replica:
         """See `Port.whisper`."""
         assert len(payload) <= WHISPER_BYTES_MAX
         frame = encode("whisper", payload)
-        for peer in self._settings.peers:
+        for peer in self._members.by_id:
             self._links.send(peer, frame)
 
     def watch_whispers(self, watcher: Callable[[str, bytes], None]) -> Callable[[], None]:
@@ -247,7 +251,7 @@ class Replica:
             node=self._settings.node,
             boot=self._boot,
             standing=self._judge.standing,
-            why=self._judge.why or (_ABSTAINS if raft.abstains else ""),
+            why=_why(self._judge.why, raft),
             role=raft.role,
             leader=self._leader or "",
             term=raft.term,
@@ -343,6 +347,7 @@ class Replica:
 
     async def _turn(self, nursery: trio.Nursery) -> None:
         self._deliver()
+        self._follow_members()
         await self._sync()
         self._propose()
         self._engine.record_members()
@@ -359,7 +364,7 @@ class Replica:
         self._duties.turn(
             leading=self._engine.is_leader and self._judge.caught_up,
             now_ms=self._clock.now_ms(),
-            silent_s=self._engine.contact_age_s(),
+            silent_s=self._silent_s(),
         )
         self._proposals.expire(time.monotonic())
         await trio.lowlevel.checkpoint()
@@ -424,6 +429,64 @@ class Replica:
         self._violations += 1
         log.error("invariant violated", name=violated.name, detail=violated.detail)
 
+    # -- members
+
+    def members(self) -> Members:
+        """See `Port.members`."""
+        return self._engine.members
+
+    @property
+    def reached_at(self) -> str:
+        """`host:port` for the other nodes."""
+        return self._settings.reached_at
+
+    def guests(self) -> dict[str, str]:
+        """See `Port.guests`."""
+        return self._links.guests
+
+    async def change_members(self, change: Callable[[Members], Members]) -> Unavailable | None:
+        """See `Port.change_members`."""
+        if not self._engine.is_leader:
+            raise NotLeading(self._leader or "")
+        wanted = change(self._engine.members)
+        index, term = self._engine.propose_members(wanted), self._engine.term
+        self._wake.set()
+        with trio.move_on_after(BARRIER_S):
+            while self._engine.term == term:
+                if self._applying.applied_index >= index:
+                    return None
+                await trio.sleep(MEMBERS_POLL_S)
+        return Unavailable("timeout", "it may still happen; look at the members again")
+
+    def _follow_members(self) -> None:
+        """Link up with who takes part, and with nobody else."""
+        if self._engine.members is self._members:
+            return
+        self._members = self._engine.members
+        self._judge.voters = len(self._members.voters)
+        roles = {name: member.role for name, member in self._members.by_id.items()}
+        log.info("members", roles=roles)
+        self._links.set_peers(self._addresses())
+
+    def _silent_s(self) -> dict[str, float]:
+        """Return for how long other nodes said nothing; who is no member is silent for ever."""
+        gone = self._applying.state.nodes.keys() - self._members.by_id.keys()
+        return self._engine.contact_age_s() | dict.fromkeys(sorted(gone), float("inf"))
+
+    def _addresses(self) -> dict[str, Address]:
+        """Return where the other members are; what this node was told itself goes first."""
+        addresses: dict[str, Address] = {}
+        for name, member in self._members.by_id.items():
+            told = self._settings.peers.get(name)
+            if name == self._settings.node:
+                continue
+            if told is not None:
+                addresses[name] = told
+            elif member.address:
+                with suppress(PeerRefused):  # no such port: nobody is there
+                    addresses[name] = parse_address(member.address)
+        return addresses
+
     # -- standing
 
     @property
@@ -468,6 +531,16 @@ class Replica:
             if not isinstance(answer, Unavailable):
                 return
             await trio.sleep(0.2)
+
+
+def _why(judged: str, raft: RaftStatus) -> str:
+    """Return in words what there is to say about a node's standing."""
+    if raft.is_unknown:
+        return (
+            "it is no member of this cluster (any more);"
+            f" `unidesk cluster members add {raft.node_id}` lets it join"
+        )
+    return judged or (_ABSTAINS if raft.abstains else "")
 
 
 def _parse_batch(peer: str, body: bytes) -> entry.Batch:

@@ -18,13 +18,21 @@ class ReplicaSettings:
     data: Path
     listen: Address
     peers: dict[str, Address]
-    """Every other voter."""
+    """Every other voter of a cluster that begins; once the log names the members, they count."""
+    address: Address | None = None
+    """Where the other nodes reach this one; None when that is `listen`."""
     url: str = ""
     """Where clients reach this node; told to the others."""
     tls: PeerTls | None = None
     timing: Timing = field(default_factory=Timing)
     offer_ttl_ms: int = 20_000
     snapshot_every_entries: int = SNAPSHOT_EVERY_ENTRIES
+
+    @property
+    def reached_at(self) -> str:
+        """`host:port` for the other nodes."""
+        host, port = self.address or self.listen
+        return f"{host}:{port}"
 
     @property
     def fence_s(self) -> float:

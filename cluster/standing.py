@@ -17,7 +17,7 @@ class Judge:
     def __init__(self, voters: int, fence_s: float) -> None:
         self.standing: Standing = "starting"
         self.why = "no leader found yet"
-        self._voters = voters
+        self.voters = voters
         self._fence_s = fence_s
         self._caught_up = False
 
@@ -43,7 +43,7 @@ class Judge:
             self._caught_up = False
             self.standing = "fenced"
             self.why = (
-                f"no leader for {silent_s:.1f} s: fewer than a majority of {self._voters} nodes"
+                f"no leader for {silent_s:.1f} s: fewer than a majority of {self.voters} voters"
                 " can be reached"
             )
 

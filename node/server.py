@@ -95,6 +95,7 @@ async def _open(config: Config) -> Replica:
         data=config.node.data,
         listen=config.peer.listen,
         peers=config.peers,
+        address=config.nodes[config.node.id].peer,
         url=config.client.url,
         tls=PeerTls(str(tls.cert), str(tls.key), str(tls.ca)) if tls else None,
         timing=Timing(

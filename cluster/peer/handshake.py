@@ -1,7 +1,7 @@
 """How two nodes prove to each other that they belong together.  No I/O.
 
     dialer                                   acceptor
-      hello {magic, version, cluster, node, to, boot, nonce} ──▶
+      hello {magic, version, cluster, node, to, boot, address, nonce} ──▶
       ◀── challenge {cluster, node, boot, nonce, proof}     or  refused "reason"
       proof {proof} ──▶
       ◀── accepted {}                                       or  refused "reason"
@@ -9,6 +9,9 @@
 Each proof is an HMAC-SHA256 over both nonces, both names and the cluster id with the
 cluster key, so neither the key nor a replayable token crosses the wire, and a node of
 another cluster, or of another protocol version, is told so in words before anything else.
+
+Whoever has the cluster key may come in, a member or not: a node that is behind may not know
+its own leader yet, and one that waits to be added has to be heard.
 """
 
 import hashlib
@@ -22,6 +25,7 @@ MAGIC = "unidesk-peer"
 VERSION = 1
 NONCE_BYTES = 16
 HELLO_BYTES_MAX = 4096
+TEXT_CHARS_MAX = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,8 @@ class Self:
     node: str
     boot: str
     key: bytes
+    address: str
+    """`host:port` where the others reach it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,8 @@ class Peer:
 
     node: str
     boot: str
+    address: str = ""
+    """Where it says that it is reached; the dialer knows already."""
 
 
 def hello(me: Self, to: str, nonce: bytes) -> dict[str, Any]:
@@ -51,6 +59,7 @@ def hello(me: Self, to: str, nonce: bytes) -> dict[str, Any]:
         "node": me.node,
         "to": to,
         "boot": me.boot,
+        "address": me.address,
         "nonce": nonce,
     }
 
@@ -58,9 +67,8 @@ def hello(me: Self, to: str, nonce: bytes) -> dict[str, Any]:
 class Acceptor:
     """The accepting side of one handshake."""
 
-    def __init__(self, me: Self, known: frozenset[str], nonce: bytes) -> None:
+    def __init__(self, me: Self, nonce: bytes) -> None:
         self._me = me
-        self._known = known
         self._nonce = nonce
         self._peer: Peer | None = None
         self._their_nonce = b""
@@ -84,11 +92,9 @@ class Acceptor:
                 f"looking for node {str(body.get('to'))[:64]!r}; this is {self._me.node!r}:"
                 " check the addresses in [nodes]"
             )
-        self._peer = Peer(_text(body, "node"), _text(body, "boot"))
+        self._peer = Peer(_text(body, "node"), _text(body, "boot"), _text(body, "address"))
         if self._peer.node == self._me.node:
             raise PeerRefused(f"a second node {self._me.node!r}: is the data folder a copy?")
-        if self._peer.node not in self._known:
-            raise PeerRefused(f"node {self._peer.node!r} is not in this node's [nodes]")
         self._their_nonce = _nonce(body)
         return {
             "cluster": self._me.cluster,
@@ -139,8 +145,8 @@ def _same(body: Any, proof: bytes) -> bool:
 
 def _text(body: dict[Any, Any], field: str) -> str:
     value = body.get(field)
-    if not isinstance(value, str) or not 0 < len(value) <= 128:
-        raise PeerRefused(f"hello without a {field}")
+    if not isinstance(value, str) or not 0 < len(value) <= TEXT_CHARS_MAX:
+        raise PeerRefused(f"hello without: {field}")
     return value
 
 

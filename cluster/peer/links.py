@@ -1,6 +1,7 @@
 """Links to the other nodes over trio TCP.  Talks to sockets; decides nothing.
 
 Every node dials every other one: a link carries frames one way, from dialer to acceptor.
+Who dials in and is no member is a guest: it is dialled back for as long as it stays.
 A frame for a peer that is away or slow is dropped once `QUEUE_BYTES_MAX` wait: Raft and
 the proposals above it send again whatever matters.
 
@@ -10,7 +11,8 @@ Mutual TLS when a certificate is given; a node refuses to listen beyond loopback
 import os
 import ssl
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +31,7 @@ SEND_S = 5.0
 REDIAL_S = (0.02, 0.5)
 """First and longest pause between two attempts to reach a peer."""
 ACCEPTED_MAX = 64
+GUESTS_MAX = 16
 USER_TIMEOUT_MS = 5_000
 
 log = structlog.get_logger()
@@ -61,6 +64,8 @@ class _Link:
         self.connected = False
         self.refused = "not tried yet"
         self.wake = trio.Event()
+        self.life = trio.CancelScope()
+        """Of its dialling; cancelled when the peer is no member any more."""
         self.fd = -1
         """Where a frame may be written at once; -1 while the link is down or encrypted."""
         self.pumping = False
@@ -121,17 +126,51 @@ class Links:
         self._me = me
         self._listen = listen
         self._links = {peer: _Link(peer, address) for peer, address in peers.items()}
+        self._guests: dict[str, int] = {}
+        """Who dialled in and is no member, with the number of its connections."""
+        self._nursery: trio.Nursery | None = None
         self._on_frame = on_frame
         self._on_lost = on_lost
         self._tls = tls
         self._accepted = 0
 
     def send(self, peer: str, frame: bytes) -> None:
-        """Queue `frame` for `peer`; never waits, may drop."""
-        self._links[peer].push(frame)
+        """Queue `frame` for `peer`; never waits, may drop, as for a peer that is unknown."""
+        link = self._links.get(peer)
+        if link is not None:
+            link.push(frame)
 
     def connected(self, peer: str) -> bool:
-        return self._links[peer].connected
+        link = self._links.get(peer)
+        return link is not None and link.connected
+
+    @property
+    def guests(self) -> dict[str, str]:
+        """Return who dialled in and is no member, with its address."""
+        addresses = {peer: self._links[peer].address for peer in self._guests}
+        return {peer: f"{host}:{port}" for peer, (host, port) in addresses.items()}
+
+    def set_peers(self, peers: Mapping[str, Address]) -> None:
+        """Let these be the members; links to others end, but those to guests."""
+        for peer, link in list(self._links.items()):
+            if peer not in peers and peer not in self._guests:
+                self._drop(link)
+        for peer, address in peers.items():
+            self._guests.pop(peer, None)
+            known = self._links.get(peer)
+            if known is not None and known.address != address:
+                self._drop(known)
+            if peer not in self._links:
+                self._add(_Link(peer, address))
+
+    def _add(self, link: _Link) -> None:
+        self._links[link.peer] = link
+        if self._nursery is not None:
+            self._nursery.start_soon(self._keep_dialled, link)
+
+    def _drop(self, link: _Link) -> None:
+        del self._links[link.peer]
+        link.life.cancel()
 
     def statistics(self) -> dict[str, LinkStatistics]:
         return {
@@ -153,6 +192,7 @@ class Links:
         """
         listeners = await trio.open_tcp_listeners(self._listen[1], host=self._listen[0])
         async with trio.open_nursery() as nursery:
+            self._nursery = nursery
             for link in self._links.values():
                 nursery.start_soon(self._keep_dialled, link)
             serve = trio.serve_listeners
@@ -164,6 +204,10 @@ class Links:
     # -- outgoing
 
     async def _keep_dialled(self, link: _Link) -> None:
+        with link.life:
+            await self._dial_again_and_again(link)
+
+    async def _dial_again_and_again(self, link: _Link) -> None:
         pause = REDIAL_S[0]
         while True:
             before = link.connects
@@ -272,15 +316,34 @@ class Links:
                 except PeerRefused as error:
                     await stream.send_all(encode("refused", str(error)))
                     raise
-            reader = FrameReader()
-            while data := await stream.receive_some(READ_BYTES):
-                for kind, body in reader.feed(bytes(data)):
-                    self._on_frame(peer.node, kind, body)
+            with self._welcome(peer):
+                reader = FrameReader()
+                while data := await stream.receive_some(READ_BYTES):
+                    for kind, body in reader.feed(bytes(data)):
+                        self._on_frame(peer.node, kind, body)
+
+    @contextmanager
+    def _welcome(self, peer: handshake.Peer) -> Iterator[None]:
+        """Dial a guest back while it stays."""
+        node = peer.node
+        if node not in self._links:
+            if len(self._guests) >= GUESTS_MAX:
+                raise PeerRefused(f"{node} is no member, and {GUESTS_MAX} such nodes are here")
+            self._add(_Link(node, parse_address(peer.address)))
+            self._guests[node] = 0
+        if node in self._guests:
+            self._guests[node] += 1
+        try:
+            yield
+        finally:
+            if node in self._guests:
+                self._guests[node] -= 1
+                if not self._guests[node]:
+                    del self._guests[node]
+                    self._drop(self._links[node])
 
     async def _examine(self, stream: trio.abc.Stream, reader: FrameReader) -> handshake.Peer:
-        acceptor = handshake.Acceptor(
-            self._me, frozenset(self._links), os.urandom(handshake.NONCE_BYTES)
-        )
+        acceptor = handshake.Acceptor(self._me, os.urandom(handshake.NONCE_BYTES))
         challenge = acceptor.on_hello(*await _receive_one(stream, reader))
         await stream.send_all(encode("challenge", challenge))
         peer = acceptor.on_proof(*await _receive_one(stream, reader))
@@ -324,6 +387,14 @@ async def _receive_one(stream: trio.abc.Stream, reader: FrameReader) -> tuple[st
             raise PeerRefused("spoke out of turn during the handshake")
         if frames:
             return frames[0]
+
+
+def parse_address(text: str) -> Address:
+    """Return `host:port` in two parts.  Raises `PeerRefused`."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise PeerRefused(f"{text[:64]!r} is no host:port")
+    return host, int(port)
 
 
 def _tune(stream: trio.abc.Stream) -> None:

@@ -46,6 +46,8 @@ PERMITTED: dict[str, frozenset[Role]] = {
     "cv.close": _VISITOR | _AGENT | _SUPERVISOR | _SERVICE,
     "rules.apply": _OPERATOR,
     "rules.get": _OPERATOR | _SUPERVISOR,
+    "members.get": _OPERATOR,
+    "members.change": _OPERATOR,
 }
 """Which roles may ask for an operation at all."""
 

@@ -26,6 +26,7 @@ from node.desk.context import Context
 from node.desk.ephemeral import Ephemeral
 from node.desk.hub import Hub
 from node.desk.lookup import Answered, Effect, Later, Lookup, check_cv
+from node.desk.membership import Membership
 from node.desk.opening import Opening
 from node.desk.plain import (
     NotAllowed,
@@ -58,6 +59,7 @@ class Operations:
         self._opening = opening
         self._ephemeral = ephemeral
         self._lookup = Lookup(context)
+        self._membership = Membership(context)
         self._compiling = trio.CapacityLimiter(1)
 
     def perform(self, session: Session, principal: Principal, request: ops.Request) -> Effect:
@@ -264,6 +266,18 @@ class Operations:
             rev_expected=request.rev_expected,
         )
 
+    # -- operations: members
+
+    def _members_get(
+        self, session: Session, principal: Principal, request: ops.MembersGet
+    ) -> Effect:
+        return self._membership.get()
+
+    def _members_change(
+        self, session: Session, principal: Principal, request: ops.MembersChange
+    ) -> Effect:
+        return self._membership.change(request)
+
 
 _HANDLERS: dict[type[ops.Request], Callable[..., Effect]] = {
     ops.Auth: Operations._auth,
@@ -284,6 +298,8 @@ _HANDLERS: dict[type[ops.Request], Callable[..., Effect]] = {
     ops.CvClose: Operations._cv_close,
     ops.RulesGet: Operations._rules_get,
     ops.RulesApply: Operations._rules_apply,
+    ops.MembersGet: Operations._members_get,
+    ops.MembersChange: Operations._members_change,
 }
 
 

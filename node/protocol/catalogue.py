@@ -197,6 +197,29 @@ class RulesGet(Request, tag="rules.get"):
     """The rules in force.  r: rev, files, by, at"""
 
 
+class MembersGet(Request, tag="members.get"):
+    """Who takes part in the cluster, as this node knows.  r: members, waiting
+
+    Each member has id, role, address, url and leads; `waiting` are nodes that have the cluster's
+    key, call, and were not added yet: id, address.
+    """
+
+
+class MembersChange(Request, tag="members.change"):
+    """Change who takes part, one step.  r: as of members.get; `not_leader`: ask the leader
+
+    `add`: a new voter, once it has caught up.  `add_learner`, `promote`: a node that serves and
+    does not vote, and its promotion.  `remove`: a voter leaves after those who join; `keep` takes
+    that back.  `replace`: `by` joins, then `node` leaves.  `address` is `host:port` for the other
+    nodes; needed only when the new node does not call by itself.
+    """
+
+    change: Literal["add", "add_learner", "promote", "remove", "keep", "replace"]
+    node: str
+    by: str = ""
+    address: str = ""
+
+
 class Pong(Request, tag="pong"):
     """Answers the push `ping`."""
 
@@ -220,6 +243,8 @@ AnyRequest = (
     | CvClose
     | RulesApply
     | RulesGet
+    | MembersGet
+    | MembersChange
     | Pong
 )
 

@@ -19,6 +19,7 @@ ErrorCode = Literal[
     "at_capacity",
     "conflict",
     "key_reused",
+    "not_leader",
     "too_large",
     "rate_limited",
     "no_leader",

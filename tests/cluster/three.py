@@ -17,18 +17,28 @@ class Cluster:
     def __init__(self, folder: Path, ports: list[int], nursery: trio.Nursery) -> None:
         self._folder = folder
         self._addresses = {n: ("127.0.0.1", p) for n, p in zip(NAMES, ports, strict=True)}
+        self._strangers: dict[str, tuple[str, int]] = {}
         self._nursery = nursery
         self.replicas: dict[str, Replica] = {}
         self._lives: dict[str, trio.CancelScope] = {}
 
+    async def add(self, name: str) -> Replica:
+        """Start a node that the others were not told of."""
+        listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
+        host, port, *_ = listener.socket.getsockname()
+        await listener.aclose()
+        self._strangers[name] = (host, port)
+        return await self.start(name)
+
     async def start(self, name: str) -> Replica:
+        told = self._addresses | {n: a for n, a in self._strangers.items() if n == name}
         settings = ReplicaSettings(
             cluster="test",
             node=name,
             key=b"k" * 32,
             data=self._folder / name,
-            listen=self._addresses[name],
-            peers={n: a for n, a in self._addresses.items() if n != name},
+            listen=told[name],
+            peers={n: a for n, a in told.items() if n != name},
             snapshot_every_entries=10,
         )
         replica = Replica.open(settings)

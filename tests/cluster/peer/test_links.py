@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from cluster.peer import links
-from cluster.peer.frames import LENGTH, FrameReader, encode
+from cluster.peer.frames import LENGTH, FrameReader, PeerRefused, encode
 from cluster.peer.handshake import HELLO_BYTES_MAX, Self
 from cluster.peer.links import Address, Links
 
@@ -17,7 +17,13 @@ class Node:
         self.frames: list[tuple[str, str, Any]] = []
         self.lost: list[str] = []
         self.links = Links(
-            Self(kw.get("cluster", "acme"), name, f"boot-{name}", kw.get("key", b"k" * 32)),
+            Self(
+                kw.get("cluster", "acme"),
+                name,
+                f"boot-{name}",
+                kw.get("key", b"k" * 32),
+                f"{listen[0]}:{listen[1]}",
+            ),
             listen,
             peers,
             on_frame=lambda *frame: self.frames.append(frame),
@@ -202,3 +208,62 @@ async def test_who_connects_and_says_nothing_is_hung_up_on(
     with trio.fail_after(5):
         assert await silent.receive_some() == b""
     await silent.aclose()
+
+
+# -- members that change
+
+
+async def test_a_guest_is_dialled_back_while_it_stays(
+    addresses: dict[str, Address], nursery: trio.Nursery
+) -> None:
+    one = Node("n1", addresses["n1"], {})
+    await nursery.start(one.links.run)
+    async with trio.open_nursery() as life:
+        guest = Node("n2", addresses["n2"], {"n1": addresses["n1"]})
+        await life.start(guest.links.run)
+        await until(lambda: one.links.connected("n2"))
+        assert one.links.guests == {"n2": f"{addresses['n2'][0]}:{addresses['n2'][1]}"}
+        one.links.send("n2", encode("raft", {}))
+        await until(lambda: guest.frames)
+        one.links.set_peers({})  # a change of members does not concern it
+        await trio.sleep(0.05)
+        assert one.links.connected("n2")
+        life.cancel_scope.cancel()
+    await until(lambda: not one.links.guests)
+    assert "n2" not in one.links.statistics()
+    one.links.send("n2", encode("raft", {}))  # unknown: dropped
+    assert not one.links.connected("n2")
+
+
+async def test_only_so_many_guests_come_in(
+    addresses: dict[str, Address], nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links, "GUESTS_MAX", 0)
+    one = Node("n1", addresses["n1"], {})
+    two = Node("n2", addresses["n2"], {"n1": addresses["n1"]})
+    await nursery.start(one.links.run)
+    await nursery.start(two.links.run)
+    await trio.sleep(0.1)
+    assert not one.links.guests
+
+
+async def test_links_follow_the_members(
+    addresses: dict[str, Address], nursery: trio.Nursery
+) -> None:
+    one = Node("n1", addresses["n1"], {})
+    two = Node("n2", addresses["n2"], {})
+    await nursery.start(one.links.run)
+    await nursery.start(two.links.run)
+    one.links.set_peers({"n2": await free_address()})
+    one.links.set_peers({"n2": addresses["n2"]})  # it moved
+    await until(lambda: one.links.connected("n2"))
+    assert not one.links.guests
+    one.links.set_peers({})
+    await until(lambda: not two.links.guests)
+    assert one.links.statistics() == {}
+
+
+@pytest.mark.parametrize("text", ["", "n1", "n1:", ":7201", "n1:0", "n1:65536", "n1:x"])
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(PeerRefused, match="no host:port"):
+        links.parse_address(text)

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import msgspec
 import trio
 
-from cluster.port import Answer, ReplicaStatus, Standing, Unavailable
+from cluster.port import Answer, NotLeading, ReplicaStatus, Standing, Unavailable
+from cluster.raft.members import Members
 from cluster.state import commands, entry, snapshot
 from cluster.state.commands import Command
 from cluster.state.machine import Applied, Machine
@@ -28,8 +29,11 @@ class Cluster:
     now_ms: int = START_MS
     entries: list[bytes] = field(default_factory=list)
     ports: dict[str, "DeskPort"] = field(default_factory=dict)
+    members: Members = field(init=False)
+    guests: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.members = Members.of({node_id: f"{node_id}:7201" for node_id in self.node_ids})
         for node_id in self.node_ids:
             self.ports[node_id] = DeskPort(self, node_id)
         for port in self.ports.values():
@@ -219,6 +223,18 @@ class DeskPort:
         if self.unavailable is not None:
             return self.unavailable
         self.catch_up()
+        return None
+
+    def members(self) -> Members:
+        return self._cluster.members
+
+    def guests(self) -> dict[str, str]:
+        return self._cluster.guests
+
+    async def change_members(self, change: Callable[[Members], Members]) -> Unavailable | None:
+        if self.node_id != self.leader:
+            raise NotLeading(self.leader)
+        self._cluster.members = change(self._cluster.members)
         return None
 
     def whisper(self, payload: bytes) -> None:

@@ -1,0 +1,98 @@
+"""Operators' questions and wishes about who takes part in the cluster.  Waits for the port alone.
+
+    members.get      who takes part, who waits to be added
+    members.change   one step of a person; what follows of itself: `cluster.raft.members`
+
+Only the leader can change members: another node answers `not_leader` and says where it is.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from cluster.peer.frames import PeerRefused
+from cluster.peer.links import parse_address
+from cluster.port import NotLeading
+from cluster.raft.members import Members, MembersRefused
+from node.desk.context import Context
+from node.desk.lookup import Answered, Later
+from node.desk.plain import NotAllowed, check_name
+from node.protocol import catalogue as ops
+
+
+class Membership:
+    """Serves both operations."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def get(self) -> Answered:
+        """Return the members as this node knows them."""
+        context = self._context
+        members, status = context.port.members(), context.port.status()
+        nodes = context.state.nodes
+        rows = [
+            {
+                "id": name,
+                "role": member.role,
+                "address": member.address,
+                "url": nodes[name].url if name in nodes else "",
+                "leads": name == status.leader,
+            }
+            for name, member in members.by_id.items()
+        ]
+        waiting = [
+            {"id": name, "address": at} for name, at in sorted(context.port.guests().items())
+        ]
+        return Answered({"members": rows, "waiting": waiting})
+
+    def change(self, request: ops.MembersChange) -> Later:
+        """Begin a change; the reply comes when it is committed.  Raises `NotAllowed`."""
+        check_name(request.node, "node")
+        change = self._asked(request)
+        return Later(partial(self._change, change))
+
+    async def _change(self, change: Callable[[Members], Members]) -> Answered:
+        context = self._context
+        try:
+            unavailable = await context.port.change_members(change)
+        except NotLeading as error:
+            raise NotAllowed("not_leader", f"{error}: ask there") from None
+        except MembersRefused as refused:
+            raise NotAllowed("conflict", str(refused)) from None
+        if unavailable is not None:
+            raise NotAllowed(unavailable.code, unavailable.message)
+        return self.get()
+
+    def _asked(self, request: ops.MembersChange) -> Callable[[Members], Members]:
+        node = request.node
+        match request.change:
+            case "add" | "add_learner":
+                address = self._address(node, request.address)
+                votes = request.change == "add"
+                return lambda members: members.add(node, address, votes=votes)
+            case "promote":
+                return lambda members: members.promote(node)
+            case "remove":
+                return lambda members: members.remove(node)
+            case "keep":
+                return lambda members: members.keep(node)
+            case "replace":
+                new = request.by
+                check_name(new, "by")
+                address = self._address(new, request.address)
+                return lambda members: members.replace(node, new, address)
+
+    def _address(self, node: str, given: str) -> str:
+        """Return where the others will reach `node`: as given, or as it says itself."""
+        address = given or self._context.port.guests().get(node, "")
+        if not address:
+            raise NotAllowed(
+                "conflict",
+                f"{node} has not called: start it with the addresses of this cluster in [nodes],"
+                " or give its address",
+            )
+        try:
+            parse_address(address)
+        except PeerRefused as error:
+            raise NotAllowed("bad_request", f"address: {error}") from None
+        return address
