@@ -32,6 +32,7 @@ from cluster.raft.messages import (
     ReadRequest,
     SnapshotAck,
     TimeoutNow,
+    check_command,
 )
 from cluster.raft.parts import Parts
 from cluster.raft.reads import OnIndex
@@ -328,13 +329,18 @@ class Leading:
         if self._parts.node_id not in members.voters:
             raise MembersRefused("who leads cannot leave: hand leadership over first")
         assert members.is_neighbour(journal.members)
+        entry = MEMBERS + members.encode()
+        try:
+            check_command(entry, journal.last_index)
+        except PeerError as error:
+            raise MembersRefused(str(error)) from None
         able = [name for name in members.voters if self._is_able(leadership, name)]
         if 2 * len(able) <= len(members.voters):
             raise MembersRefused(
                 f"of the voters {', '.join(members.voters)} only {', '.join(able)} could commit:"
                 " mend the others first"
             )
-        leadership.members_index = self._parts.core.propose(MEMBERS + members.encode())
+        leadership.members_index = self._parts.core.propose(entry)
         return leadership.members_index
 
     def is_ready(self, node: str) -> bool:

@@ -31,7 +31,7 @@ VOTERS_MAX = 9
 
 Role = Literal["voter", "joining", "learner", "leaving"]
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-_Address = Annotated[str, msgspec.Meta(max_length=300, pattern="^(.+:[1-9][0-9]{0,4})?$")]
+_Address = Annotated[str, msgspec.Meta(max_length=300)]
 
 
 class MembersRefused(Exception):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from node.cli import members
 from node.cli.connecting import ConfigFile, Data
 
 if TYPE_CHECKING:
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="The cluster as its nodes see it.", no_args_is_help=True)
 REFRESH_S = 1.0
+
+
+app.add_typer(members.app, name="members")
 
 
 @app.callback()

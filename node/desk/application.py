@@ -48,7 +48,6 @@ from node.protocol.catalogue import (
     HELLO_S,
     SUBPROTOCOL_JSON,
     ClusterPush,
-    NodeAddress,
     Ping,
     TokenExpiring,
 )
@@ -93,7 +92,7 @@ class Desk:
         self._context = context = Context(
             port=port,
             cluster=config.cluster.id,
-            nodes=tuple(NodeAddress(id=node.id, url=node.url) for node in config.nodes.values()),
+            told={node.id: node.url for node in config.nodes.values()},
             verifier=Verifier(config.cluster.key, config.cluster.id),
             clock=clock,
             clock_ms=clock_ms,

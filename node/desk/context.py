@@ -40,8 +40,8 @@ class Context:
 
     port: Port
     cluster: str
-    nodes: tuple[NodeAddress, ...]
-    """All nodes with their client addresses, this one included."""
+    told: dict[str, str]
+    """Client addresses by node id, as configured; what a node says itself goes first."""
     verifier: Verifier
     clock: Callable[[], float]
     clock_ms: Callable[[], int]
@@ -64,6 +64,16 @@ class Context:
     def state(self) -> State:
         """What was applied here so far."""
         return self.port.state
+
+    @property
+    def nodes(self) -> tuple[NodeAddress, ...]:
+        """All members with their client addresses, this one included."""
+        known = self.state.nodes
+        urls = {
+            name: known[name].url if name in known else self.told.get(name, "")
+            for name in self.port.members().by_id
+        }
+        return tuple(NodeAddress(id=name, url=url) for name, url in urls.items() if url)
 
     def now_ms(self) -> int:
         """Return cluster time: never before what was already applied."""

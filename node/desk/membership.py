@@ -77,14 +77,17 @@ class Membership:
             case "keep":
                 return lambda members: members.keep(node)
             case "replace":
-                new = request.by
-                check_name(new, "by")
+                new = request.new
+                check_name(new, "new")
                 address = self._address(new, request.address)
                 return lambda members: members.replace(node, new, address)
 
     def _address(self, node: str, given: str) -> str:
         """Return where the others will reach `node`: as given, or as it says itself."""
-        address = given or self._context.port.guests().get(node, "")
+        port = self._context.port
+        address = given or port.guests().get(node, "")
+        if node in port.members().by_id:
+            return ""  # to be refused as a member, and not for want of an address
         if not address:
             raise NotAllowed(
                 "conflict",

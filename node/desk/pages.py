@@ -47,10 +47,6 @@ class Pages:
         self._context = context
         self._cluster = config.cluster.id
         self._desk = desk
-        self._nodes = tuple(
-            NodeRow(node.id, node.url, f"{node.peer[0]}:{node.peer[1]}")
-            for node in config.nodes.values()
-        )
         self.sources = Sources(replica=context.port.status, state=self.state_statistics, desk=desk)
         self._metrics = Metrics(self.sources)
 
@@ -101,11 +97,12 @@ class Pages:
     def _cluster_page(self, digest: dict[str, object] | None) -> Response:
         context = self._context
         state, desk = context.state, self._desk()
+        members = context.port.members().by_id
         return cluster_page(
             context.port.status(),
             cluster=self._cluster,
             pid=os.getpid(),
-            nodes=self._nodes,
+            nodes=[NodeRow(node.id, node.url, members[node.id].address) for node in context.nodes],
             rules_rev=state.rules.rev if state.rules is not None else 0,
             counts={
                 "conversations": len(state.conversations),

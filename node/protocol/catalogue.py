@@ -210,13 +210,13 @@ class MembersChange(Request, tag="members.change"):
 
     `add`: a new voter, once it has caught up.  `add_learner`, `promote`: a node that serves and
     does not vote, and its promotion.  `remove`: a voter leaves after those who join; `keep` takes
-    that back.  `replace`: `by` joins, then `node` leaves.  `address` is `host:port` for the other
+    that back.  `replace`: `new` joins, then `node` leaves.  `address` is `host:port` for the other
     nodes; needed only when the new node does not call by itself.
     """
 
     change: Literal["add", "add_learner", "promote", "remove", "keep", "replace"]
     node: str
-    by: str = ""
+    new: str = ""
     address: str = ""
 
 

@@ -140,7 +140,7 @@ async def test_a_node_alone_acknowledges_nothing_and_says_why(cluster: Cluster) 
     answer = await alone.propose(message("cv", "k"))
     assert isinstance(answer, Unavailable)
     await until(lambda: alone.status().standing == "fenced")
-    assert "majority of 3 nodes" in alone.status().why
+    assert "majority of 3 voters" in alone.status().why
     refused = await alone.propose(message("cv", "k2"))
     assert isinstance(refused, Unavailable)
     assert refused.code == "minority"

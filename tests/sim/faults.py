@@ -37,7 +37,7 @@ class Faults:
             (self._crash_leader, 4),
             (self._crash_all, 1),
             (self._crash_in_disk, 4),
-            (self._lose_disk, 2),
+            (self._lose_disk, 3),
             (self._fail_sync, 2),
             (self._cut_group, 4),
             (self._cut_link, 3),
@@ -46,7 +46,7 @@ class Faults:
             (self._slow_disks, 2),
             (self._stop_process, 2),
             (self._hand_over, 3),
-            (self._change_members, 4),
+            (self._change_members, 8 if world.members_change else 0),
             (self._false_alarm, 2),
             (self._mend, 8),
         )
@@ -101,8 +101,10 @@ class Faults:
         for members in world.views():
             leaving = set(members.in_role("leaving"))
             for voters in (set(members.voters), set(members.voters) - leaving):
-                if name in voters and len(voters - forgetful) <= len(voters) // 2 + 1:
+                if name in voters and len(voters - forgetful) <= len(voters) // 2:
                     return
+        if world.rng.random() < 0.5:  # so that who is left is asked for its vote at once
+            self._crash_leader()
         world.lose_disk(name)
 
     def _change_members(self) -> None:

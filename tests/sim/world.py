@@ -53,7 +53,8 @@ class World:
         self.now_s = START_S
         self.rng = random.Random(f"world {seed}")
         self.network = Network(random.Random(f"network {seed}"))
-        spares = SPARES if nodes >= 3 else 0
+        self.members_change = self.rng.random() < 0.5
+        spares = SPARES if nodes >= 3 and self.members_change else 0
         self.names = tuple(f"n{number}" for number in range(1, nodes + spares + 1))
         """The first `nodes` begin the cluster; the others may be asked to join."""
         self.checks = Checks()

@@ -33,11 +33,15 @@ class Cluster:
     guests: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.members = Members.of({node_id: f"{node_id}:7201" for node_id in self.node_ids})
+        self.members = Members.of(
+            {name: f"127.0.0.1:{7200 + number}" for number, name in enumerate(self.node_ids, 1)}
+        )
         for node_id in self.node_ids:
             self.ports[node_id] = DeskPort(self, node_id)
         for port in self.ports.values():
-            self.commit(port, commands.BootNode(port.node_id, port.boot, f"ws://{port.node_id}"))
+            self.commit(
+                port, commands.BootNode(port.node_id, port.boot, f"ws://{port.node_id}/v1/ws")
+            )
 
     def commit(
         self, port: "DeskPort", command: Command, on_answer: Callable[[Answer], None] | None = None

@@ -32,6 +32,8 @@ REQUESTS: dict[str, ops.Request] = {
     "cv.close": ops.CvClose(cv=ULID, key="k"),
     "rules.apply": ops.RulesApply(files={"main.toml": "x ="}),
     "rules.get": ops.RulesGet(),
+    "members.get": ops.MembersGet(),
+    "members.change": ops.MembersChange(change="remove", node="n9"),
 }
 #                  visitor agent supervisor operator service
 MATRIX = {
@@ -53,6 +55,8 @@ MATRIX = {
     "cv.close":      "yes   yes   yes   no    yes",
     "rules.apply":   "no    no    no    yes   no",
     "rules.get":     "no    no    yes   yes   no",
+    "members.get":   "no    no    no    yes   no",
+    "members.change": "no   no    no    yes   no",
 }  # fmt: skip
 
 

@@ -55,6 +55,8 @@ REQUESTS: tuple[ops.Request, ...] = (
     ops.CvClose(id=14, cv=CV, key="k6", reason="solved"),
     ops.RulesApply(id=15, files={"main.toml": "[fallback]\n"}, rev_expected=3),
     ops.RulesGet(id=16),
+    ops.MembersGet(id=17),
+    ops.MembersChange(id=18, change="replace", node="n2", new="n4", address="10.0.0.4:7201"),
     ops.Pong(),
 )
 

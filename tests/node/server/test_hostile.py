@@ -169,11 +169,11 @@ async def test_requests_that_make_no_sense_are_answered_and_the_connection_goes_
 async def test_a_stranger_on_the_peer_port_is_told_why(cluster: LocalCluster) -> None:
     host, port = peer_port(cluster, "n1")
     greeting = {"magic": "unidesk-peer", "version": 1, "cluster": "local", "node": "n2"}
-    greeting |= {"to": "n1", "boot": "b", "nonce": b"n" * 16}
+    greeting |= {"to": "n1", "boot": "b", "address": "h:1", "nonce": b"n" * 16}
     for change, words in (
         ({"cluster": "foreign"}, "cluster 'foreign'"),
         ({"version": 99}, "peer protocol 99"),
-        ({"node": "n9"}, "'n9' is not in"),
+        ({"address": 7}, "without: address"),
         ({"node": "n1"}, "a second node 'n1'"),
         ({"to": "n3"}, "looking for node 'n3'"),
     ):

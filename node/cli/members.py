@@ -1,0 +1,277 @@
+"""`unidesk cluster members`: who takes part, and changing that.  Talks to nodes.
+
+Every command follows a change to its end: the leader adds and removes voters one at a time, and
+a new node votes only when it has caught up.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from node.cli.connecting import ConfigFile, Data, Token, Urls, Where
+from node.cli.problem import Problem
+
+if TYPE_CHECKING:
+    from node.client import Client
+    from node.protocol.catalogue import MembersChange
+
+app = typer.Typer(
+    help="Who takes part, and changing that.", no_args_is_help=False, invoke_without_command=True
+)
+
+REQUEST_S = 10.0
+TRIES = 5
+"""To find the leader, which may change meanwhile."""
+POLL_S = 0.3
+
+Node = Annotated[str, typer.Argument(metavar="NODE", help="A node's id.")]
+At = Annotated[
+    str,
+    typer.Option("--address", help="host:port for the other nodes; a node that calls tells it."),
+]
+Wait = Annotated[
+    float, typer.Option("--wait", metavar="SECONDS", help="Follow the change for so long.", min=0)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.callback()
+def show(
+    context: typer.Context,
+    url: Urls = None,
+    token: Token = "",
+    config: ConfigFile = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Show the members, what each may do, and who waits to be added.
+
+    Example:  unidesk cluster members
+    """
+    if context.invoked_subcommand is None:
+        _run(Where(url, token, config, data), _read, as_json=as_json)
+
+
+@app.command()
+def add(
+    node: Node,
+    address: At = "",
+    learner: Annotated[
+        bool, typer.Option("--learner", help="It serves clients and does not vote.")
+    ] = False,
+    wait: Wait = 60.0,
+    url: Urls = None,
+    token: Token = "",
+    config: ConfigFile = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Let a started node join; it votes when it has caught up.
+
+    Example:  unidesk cluster members add n4
+    """
+    from node.protocol.catalogue import MembersChange
+
+    request = MembersChange(change="add_learner" if learner else "add", node=node, address=address)
+    _change(Where(url, token, config, data), request, wait, as_json=as_json)
+
+
+@app.command()
+def promote(
+    node: Node,
+    wait: Wait = 60.0,
+    url: Urls = None,
+    token: Token = "",
+    config: ConfigFile = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Let a learner vote, when it has caught up.
+
+    Example:  unidesk cluster members promote n4
+    """
+    from node.protocol.catalogue import MembersChange
+
+    _change(
+        Where(url, token, config, data),
+        MembersChange(change="promote", node=node),
+        wait,
+        as_json=as_json,
+    )
+
+
+@app.command()
+def remove(
+    node: Node,
+    wait: Wait = 60.0,
+    url: Urls = None,
+    token: Token = "",
+    config: ConfigFile = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Let a node leave for good; if it leads, it hands over first.
+
+    Example:  unidesk cluster members remove n2
+    """
+    from node.protocol.catalogue import MembersChange
+
+    _change(
+        Where(url, token, config, data),
+        MembersChange(change="remove", node=node),
+        wait,
+        as_json=as_json,
+    )
+
+
+@app.command()
+def keep(
+    node: Node,
+    wait: Wait = 0.0,
+    url: Urls = None,
+    token: Token = "",
+    config: ConfigFile = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Take back that a node is to leave.
+
+    Example:  unidesk cluster members keep n2
+    """
+    from node.protocol.catalogue import MembersChange
+
+    _change(
+        Where(url, token, config, data),
+        MembersChange(change="keep", node=node),
+        wait,
+        as_json=as_json,
+    )
+
+
+@app.command()
+def replace(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="Who leaves, dead or alive.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="Who takes its place; started.")],
+    address: At = "",
+    wait: Wait = 60.0,
+    url: Urls = None,
+    token: Token = "",
+    config: ConfigFile = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Put a new node in the place of another: it joins first, then the old one leaves.
+
+    Example:  unidesk cluster members replace n2 n4
+    """
+    from node.protocol.catalogue import MembersChange
+
+    request = MembersChange(change="replace", node=old, new=new, address=address)
+    _change(Where(url, token, config, data), request, wait, as_json=as_json)
+
+
+# -- inside
+
+Reply = dict[str, Any]
+
+
+def _change(where: Where, request: "MembersChange", wait: float, *, as_json: bool) -> None:
+    async def ask(client: "Client") -> Reply:
+        return await client.request(request, timeout_s=REQUEST_S)
+
+    _run(where, ask, wait=wait, as_json=as_json)
+
+
+async def _read(client: "Client") -> Reply:
+    from node.protocol.catalogue import MembersGet
+
+    return await client.request(MembersGet(), timeout_s=REQUEST_S)
+
+
+def _run(
+    where: Where,
+    ask: "Callable[[Client], Awaitable[Reply]]",
+    *,
+    wait: float = 0.0,
+    as_json: bool,
+) -> None:
+    from node.cli.connecting import connect_as
+    from node.cli.output import console, print_json
+    from node.cli.running import run
+
+    cluster, proof = connect_as(where, "operator", "operator")
+
+    async def body() -> None:
+        reply = await _ask_leader(cluster.urls, proof, ask)
+        if wait and _unsettled(reply):
+            reply = await _follow(cluster.urls, proof, reply, wait)
+        if as_json:
+            print_json(reply)
+        else:
+            console().print(_table(reply))
+
+    run(body)
+
+
+async def _ask_leader(
+    urls: tuple[str, ...], proof: str, ask: "Callable[[Client], Awaitable[Reply]]"
+) -> Reply:
+    """Return the answer of a node that may give it: of the leader, where that is needed."""
+    import trio
+
+    from node.client import open_client
+    from node.client.failures import RequestFailed
+
+    to = urls
+    for _ in range(TRIES):
+        async with open_client(to, proof, name="unidesk-members") as client:
+            try:
+                return await ask(client)
+            except RequestFailed as failure:
+                if failure.code == "conflict":
+                    raise Problem(failure.message) from None
+                if failure.code != "not_leader":
+                    raise
+            known = await _read(client)
+        leaders = tuple(row["url"] for row in known["members"] if row["leads"] and row["url"])
+        to = leaders or urls
+        await trio.sleep(POLL_S)
+    raise Problem("no leader was found that could do it; see `unidesk cluster status`")
+
+
+async def _follow(urls: tuple[str, ...], proof: str, reply: Reply, wait: float) -> Reply:
+    """Return the members when nobody is joining or leaving any more, or time is up."""
+    import trio
+
+    from node.cli.output import console
+
+    err = console(stderr=True)
+    said = ""
+    with trio.move_on_after(wait):
+        while pending := _unsettled(reply):
+            if pending != said:
+                said = pending
+                err.print(pending)
+            await trio.sleep(POLL_S)
+            reply = await _ask_leader(urls, proof, _read)
+        return reply
+    err.print(f"still under way after {wait:g} s; look again: unidesk cluster members")
+    return reply
+
+
+def _unsettled(reply: Reply) -> str:
+    """Return what is under way, in words."""
+    moving = [row for row in reply["members"] if row["role"] in ("joining", "leaving")]
+    return ", ".join(f"{row['id']} is {row['role']}" for row in moving)
+
+
+def _table(reply: Reply) -> Any:
+    from node.cli.output import table
+
+    rows = [
+        (row["id"], row["role"] + (", leads" if row["leads"] else ""), row["address"], row["url"])
+        for row in reply["members"]
+    ]
+    waiting = [(row["id"], "waits to be added", row["address"], "") for row in reply["waiting"]]
+    return table(("node", "role", "address", "clients"), [*rows, *waiting])
