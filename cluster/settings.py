@@ -6,6 +6,7 @@ from pathlib import Path
 from cluster.peer.links import Address, PeerTls
 from cluster.raft.compaction import SNAPSHOT_EVERY_ENTRIES
 from cluster.raft.engine import Timing
+from cluster.raft.members import Members
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,12 @@ class ReplicaSettings:
         """`host:port` for the other nodes."""
         host, port = self.address or self.listen
         return f"{host}:{port}"
+
+    @property
+    def configured(self) -> Members:
+        """The members of a cluster that begins."""
+        others = {name: f"{host}:{port}" for name, (host, port) in self.peers.items()}
+        return Members.of({self.node: self.reached_at, **others})
 
     @property
     def fence_s(self) -> float:

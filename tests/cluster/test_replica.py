@@ -5,9 +5,9 @@ import secrets
 import pytest
 import trio
 
+from cluster.participant import WHISPER_BYTES_MAX
 from cluster.peer.frames import PeerRefused
 from cluster.port import Answer, Unavailable
-from cluster.replica import WHISPER_BYTES_MAX
 from cluster.state.commands import By, Command, OpenConversation, SendMessage
 from cluster.state.entry import Batch, encode
 from cluster.state.outcome import Appended, Done

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from cluster import barriers, proposals, replica
+from cluster import barriers, participant, proposals
 from cluster.port import Answer, ReplicaStatus, Unavailable
 from cluster.proposals import COMMAND_BYTES_MAX
 from cluster.replica import Replica
@@ -101,13 +101,13 @@ async def test_a_node_with_too_much_to_do_says_so_at_once(
 async def test_messages_of_peers_beyond_the_limit_are_dropped(
     alone: Alone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replica, "INBOX_MAX", 1)
-    monkeypatch.setattr(replica, "FORWARDED_MAX", 0)
+    monkeypatch.setattr(participant, "INBOX_MAX", 1)
+    monkeypatch.setattr(participant, "FORWARDED_MAX", 0)
     alone.replica._on_frame("n2", "raft", {"type": "vote", "term": 0})
     alone.replica._on_frame("n2", "raft", {"type": "vote", "term": 0})
-    assert len(alone.replica._inbox) == 1
+    assert len(alone.replica._part._inbox) == 1
     alone.replica._on_frame("n2", "batch", b"\x94\xa2n2\xa1b\x01\x90")
-    assert not alone.replica._forwarded
+    assert not alone.replica._part._forwarded
     assert await alone.replica.barrier() is None  # what no voter sent harms nobody
 
 
@@ -134,7 +134,7 @@ async def test_an_outcome_that_was_not_seen_is_a_timeout_not_a_success(alone: Al
     answers: list[Answer] = []
     assert isinstance(await alone.replica.propose(OpenConversation("cv0", ANN, "k0")), Done)
     alone.replica.submit(OpenConversation("cv", ANN, "k"), answers.append)
-    number = max(alone.replica._proposals._pending)
+    number = max(alone.replica._part._proposals._pending)
     proposer = alone.replica.state.proposers["n1"]
     proposer.next_number = number + 1
     with trio.fail_after(5):
@@ -154,7 +154,7 @@ async def test_a_snapshot_that_came_too_late_is_forgotten(
         refused.append(meta)
         raise SnapshotRefused("a newer one is here")
 
-    monkeypatch.setattr(alone.replica._applying._snapshots, "save", save)
+    monkeypatch.setattr(alone.replica._snapshots, "save", save)
     for number in range(20):
         await alone.replica.propose(OpenConversation(f"cv{number}", ANN, f"k{number}"))
     assert refused

@@ -1,0 +1,412 @@
+"""One node's part in the cluster, in steps and without waiting.  No I/O but the snapshot store's.
+
+    a turn's step    what it does                                     the caller, before the next
+    ---------------  -----------------------------------------------  ---------------------------
+    deliver          peers' messages to the engine                    makes the log durable
+    advance          proposals in, reads asked, time passes, appends  makes the log durable
+                     out
+    release          votes, acknowledgements and answers out
+    take_committed   what was committed: entries, installs            applies them, in order
+    settle           who waits is answered; standing; the leader's
+                     duties
+
+The order is the safety argument (Raft thesis 10.2.1): nothing that promises durability leaves
+before the sync that makes it true.  `cluster.replica` drives this with trio, sockets and files;
+`tests/sim` drives the same code on a simulated clock, network and disk.
+
+Clocks, chance, ids and the way to the peers come in, so a run depends on nothing else.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+
+from cluster.applying import Applying
+from cluster.barriers import Barriers
+from cluster.clock import ClusterClock
+from cluster.duties import LeaderDuties
+from cluster.opening import Opened
+from cluster.packing import pack
+from cluster.peer.frames import PeerRefused, encode
+from cluster.peer.links import Address, parse_address
+from cluster.port import Answer, NotLeading, ReplicaStatus, Unavailable
+from cluster.proposals import COMMAND_BYTES_MAX, Proposals
+from cluster.raft.engine import Committed, Install
+from cluster.raft.members import Members
+from cluster.raft.messages import PeerError
+from cluster.raft.results import RaftStatus
+from cluster.routing.dispatch import Dispatcher
+from cluster.settings import ReplicaSettings
+from cluster.standing import Judge
+from cluster.state import commands, entry
+from cluster.state.commands import Command
+from cluster.state.invariants import InvariantViolated
+from cluster.state.machine import Machine, Skipped
+from cluster.state.outcome import Outcome, Refused
+from cluster.state.state import State
+from cluster.watchers import Watchers
+from wal.snapshot import SnapshotMeta
+
+INBOX_MAX = 10_000
+"""Messages of peers that wait for a turn; the rest is dropped, and Raft sends it again."""
+FORWARDED_MAX = 1_000
+WHISPER_BYTES_MAX = 16 * 1024
+
+_ABSTAINS = "it lost its data: it is filled by the others, and decides nothing until they say so"
+_UNSEEN = Unavailable("timeout", "it was applied, but its outcome was not seen here")
+
+log = structlog.get_logger()
+
+
+Figures = dict[str, float | int | bool | str]
+
+
+class Peers(Protocol):
+    """The way to the other nodes; what is sent may be lost."""
+
+    def send(self, peer: str, frame: bytes) -> None: ...
+
+    def connected(self, peer: str) -> bool: ...
+
+    def set_peers(self, peers: dict[str, Address]) -> None: ...
+
+    def figures(self) -> dict[str, Figures]:
+        """Return per peer what is known of the link: `connected`, and whatever helps people."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """All that a participant sees of the world besides messages."""
+
+    clock: Callable[[], float]
+    """Seconds, monotonic."""
+    wall_ms: Callable[[], int]
+    """Milliseconds UTC; may jump."""
+    new_id: Callable[[], str]
+
+
+class Participant:
+    """Synchronous; one task owns it."""
+
+    def __init__(
+        self,
+        settings: ReplicaSettings,
+        opened: Opened,
+        *,
+        boot: str,
+        world: World,
+        peers: Peers,
+    ) -> None:
+        engine = opened.engine
+        self.node = settings.node
+        self.boot = boot
+        self.engine = engine
+        self._settings = settings
+        self._now_s = world.clock
+        self._peers = peers
+        self._clock = ClusterClock(world.wall_ms, world.clock)
+        self._proposals = Proposals(settings.node, boot)
+        self._inbox: deque[tuple[str, Any]] = deque()
+        self._forwarded: deque[entry.Batch] = deque()
+        self._barriers = Barriers()
+        self._members = engine.members
+        self._judge = Judge(len(engine.members.voters), settings.fence_s)
+        self._leadership = ("", -1)
+        self._catching_up = False
+        self._violations = 0
+        self.on_standing: Watchers[ReplicaStatus] = Watchers()
+        self.on_whisper: Watchers[str, bytes] = Watchers()
+        machine = Machine(opened.state, on_violation=self._on_violation)
+        self.applying = Applying(machine, opened.applied_index, self._on_outcome)
+        self._duties = LeaderDuties(self, Dispatcher(world.new_id, settings.offer_ttl_ms))
+
+    # -- what is asked of it
+
+    @property
+    def state(self) -> State:
+        return self.applying.state
+
+    @property
+    def reaches_leader(self) -> bool:
+        leader = self.leader
+        return self.engine.is_leader or (leader is not None and self._peers.connected(leader))
+
+    @property
+    def leader(self) -> str | None:
+        """Who leads, as far as that was heard lately; Raft itself remembers for ever."""
+        if self.engine.quorum_age_s() > self._settings.fence_s:
+            return None
+        return self.engine.leader
+
+    @property
+    def has_work(self) -> bool:
+        """Whether the next turn has something to do at once."""
+        can_propose = self._proposals.queued and self.reaches_leader
+        return bool(self._inbox or self._forwarded or can_propose or self._barriers.waiting)
+
+    def submit(self, command: Command, on_answer: Callable[[Answer], None]) -> None:
+        """See `Port.submit`."""
+        data = commands.encode(command)
+        if len(data) > COMMAND_BYTES_MAX:
+            on_answer(Refused("too_large", f"{len(data)} bytes; at most {COMMAND_BYTES_MAX}"))
+        elif self.cut_off is not None:
+            on_answer(self.cut_off)
+        elif not self._proposals.submit(data, on_answer, self._now_s()):
+            on_answer(Unavailable("overloaded", "too many proposals wait at this node"))
+
+    def add_barrier(self, on_passed: Callable[[Unavailable | None], None]) -> None:
+        """Call `on_passed` once: with None when all that was acknowledged before is applied."""
+        if self.cut_off is not None:
+            on_passed(self.cut_off)
+        elif not self._barriers.add(on_passed):
+            on_passed(Unavailable("overloaded", "too many readers wait at this node"))
+
+    def propose_members(self, change: Callable[[Members], Members]) -> tuple[int, int]:
+        """Return (term, index) of the change; see `Port.change_members` for what is raised."""
+        if not self.engine.is_leader:
+            raise NotLeading(self.leader or "")
+        index = self.engine.propose_members(change(self.engine.members))
+        return self.engine.term, index
+
+    def whisper(self, payload: bytes) -> None:
+        """See `Port.whisper`."""
+        assert len(payload) <= WHISPER_BYTES_MAX
+        frame = encode("whisper", payload)
+        for peer in self._members.by_id:
+            if peer != self.node:
+                self._peers.send(peer, frame)
+
+    # -- what peers say
+
+    def receive(self, peer: str, kind: str, body: Any) -> None:
+        """Take one frame of a peer for the next turn.  Raises `PeerRefused`."""
+        match kind:
+            case "raft" if isinstance(body, dict):
+                if len(self._inbox) < INBOX_MAX:
+                    self._inbox.append((peer, body))
+            case "batch" if isinstance(body, bytes):
+                if len(self._forwarded) < FORWARDED_MAX:
+                    self._forwarded.append(_parse_batch(peer, body))
+            case "whisper" if isinstance(body, bytes) and len(body) <= WHISPER_BYTES_MAX:
+                self.on_whisper.tell(peer, body)
+            case _:
+                raise PeerRefused(f"{peer}: a frame of kind {kind[:32]!r} that is not ours")
+
+    # -- a turn
+
+    def deliver(self) -> None:
+        """Step 1; the log may be dirty after."""
+        for _ in range(len(self._inbox)):
+            peer, message = self._inbox.popleft()
+            try:
+                self.engine.deliver(peer, message)
+            except PeerError as error:
+                log.warning("peer message refused", peer=peer, why=str(error))
+        self._follow_members()
+
+    def advance(self) -> None:
+        """Step 2, on a durable log, which may be dirty after."""
+        self._propose()
+        self.engine.record_members()
+        self._barriers.ask(self.engine.read_index)
+        self.engine.tick()
+        self._send(self.engine.take_early())
+
+    def release(self) -> None:
+        """Step 3, on a durable log."""
+        self._send(self.engine.take_late())
+
+    def take_committed(self) -> list[Committed | Install]:
+        """Step 4: what to `apply`, or to load and `install`, in this order."""
+        return self.engine.take_committed()
+
+    def settle(self) -> None:
+        """Step 5, when all that was committed is applied."""
+        self._barriers.passed(self.applying.applied_index)
+        self._clock.note(self.state.now_ms)
+        self._look_at_standing()
+        self._duties.turn(
+            leading=self.engine.is_leader and self._judge.caught_up,
+            now_ms=self._clock.now_ms(),
+            silent_s=self._silent_s(),
+        )
+        self._proposals.expire(self._now_s())
+
+    def snapshot_due(self) -> tuple[SnapshotMeta, State] | None:
+        """Return what to save, once, right after a turn's entries were applied.
+
+        When it is durable, or could not be saved, the engine wants to be told.
+        """
+        meta = self.engine.snapshot_wanted()
+        if meta is None:
+            return None
+        assert meta.index == self.applying.applied_index
+        return meta, self.state.frozen_copy()
+
+    # -- inside a turn
+
+    def _propose(self) -> None:
+        """Put what waits into the log, or on its way to the leader."""
+        now_s = self._now_s()
+        leader = self.leader
+        leadership = (leader or "", self.engine.term)
+        if leadership != self._leadership:
+            self._leadership = leadership
+            if leader is not None:
+                self._proposals.resend(now_s)
+        else:
+            self._proposals.resend_overdue(now_s)
+        if self.engine.is_leader:
+            self._propose_here(now_s)
+            return
+        self._forwarded.clear()  # their senders will find the leader themselves
+        if leader is not None and self.reaches_leader:
+            while (batch := self._proposals.take(now_s)) is not None:
+                self._peers.send(leader, encode("batch", entry.encode(batch)))
+
+    def _propose_here(self, now_s: float) -> None:
+        """At the leader: all that waits, here and from followers, as few entries."""
+        while (batch := self._proposals.take(now_s)) is not None:
+            self._forwarded.append(batch)
+        while self._forwarded:
+            if self.engine.propose(pack(self._forwarded, self._clock.now_ms())) is None:
+                return  # not sent: whoever proposed sends it again
+
+    def _send(self, messages: list[tuple[str, dict[str, Any]]]) -> None:
+        for peer, message in messages:
+            self._peers.send(peer, encode("raft", message))
+
+    def _on_outcome(self, node: str, boot: str, number: int, outcome: Outcome | Skipped) -> None:
+        if (node, boot) != (self.node, self.boot):
+            return
+        match outcome:
+            case Skipped(early=True):
+                self._proposals.overtaken()
+            case Skipped():
+                self._proposals.answer(number, _UNSEEN)
+            case _:
+                self._proposals.answer(number, outcome)
+
+    def _on_violation(self, violated: InvariantViolated) -> None:
+        self._violations += 1
+        log.error("invariant violated", name=violated.name, detail=violated.detail)
+
+    # -- members
+
+    def addresses(self) -> dict[str, Address]:
+        """Return where the other members are; what this node was told itself goes first."""
+        addresses: dict[str, Address] = {}
+        for name, member in self._members.by_id.items():
+            told = self._settings.peers.get(name)
+            if name == self.node:
+                continue
+            if told is not None:
+                addresses[name] = told
+            elif member.address:
+                with suppress(PeerRefused):  # no such port: nobody is there
+                    addresses[name] = parse_address(member.address)
+        return addresses
+
+    def _follow_members(self) -> None:
+        """Link up with who takes part, and with nobody else."""
+        if self.engine.members is self._members:
+            return
+        self._members = self.engine.members
+        self._judge.voters = len(self._members.voters)
+        roles = {name: member.role for name, member in self._members.by_id.items()}
+        log.info("members", roles=roles)
+        self._peers.set_peers(self.addresses())
+
+    def _silent_s(self) -> dict[str, float]:
+        """Return for how long other nodes said nothing; who is no member is silent for ever."""
+        gone = self.state.nodes.keys() - self._members.by_id.keys()
+        return self.engine.contact_age_s() | dict.fromkeys(sorted(gone), float("inf"))
+
+    # -- standing
+
+    @property
+    def cut_off(self) -> Unavailable | None:
+        """What to answer while nothing can be acknowledged here, else None."""
+        if self._judge.standing in ("fenced", "failed"):
+            return Unavailable("minority", self._judge.why)
+        return None
+
+    def fail(self, why: str) -> None:
+        """The disk failed: nothing is promised any more."""
+        with self._telling_standing():
+            self._judge.fail(why)
+
+    def status(self) -> ReplicaStatus:
+        """Return this node's standing in figures."""
+        raft = self.engine.status()
+        peers = self._peers.figures()
+        for peer, figures in peers.items():
+            figures["last_heard_s"] = raft.contact_age_s.get(peer, -1.0)
+            figures["match_index"] = raft.match_index.get(peer, 0)
+        return ReplicaStatus(
+            node=self.node,
+            boot=self.boot,
+            standing=self._judge.standing,
+            why=_why(self._judge.why, raft),
+            role=raft.role,
+            leader=self.leader or "",
+            term=raft.term,
+            commit_index=raft.commit_index,
+            applied_index=self.applying.applied_index,
+            last_index=raft.last_index,
+            first_index=raft.first_index,
+            quorum_heard_s=raft.quorum_contact_age_s,
+            peers=peers,
+            snapshot_index=raft.snapshot_index,
+            pending=len(self._proposals),
+            violations=self._violations,
+            abstains=raft.abstains,
+        )
+
+    def _look_at_standing(self) -> None:
+        with self._telling_standing():
+            silent_s = self.engine.quorum_age_s()
+            self._judge.look(led=self.leader is not None, silent_s=silent_s)
+        if self._judge.standing == "catching_up" and not self._catching_up:
+            self._catching_up = self._barriers.add(self._on_caught_up)
+
+    def _on_caught_up(self, result: Unavailable | None) -> None:
+        self._catching_up = False
+        if result is None:
+            self._judge.note_caught_up()
+
+    @contextmanager
+    def _telling_standing(self) -> Iterator[None]:
+        """Tell the watchers, and answer who waits, when standing changes within."""
+        before = self._judge.standing
+        yield
+        if (unavailable := self.cut_off) is not None:
+            self._proposals.fail_all(unavailable)
+        if self._judge.standing != before:
+            log.info("standing", was=before, now=self._judge.standing, why=self._judge.why)
+            self.on_standing.tell(self.status())
+
+
+def _why(judged: str, raft: RaftStatus) -> str:
+    """Return in words what there is to say about a node's standing."""
+    if raft.is_unknown:
+        return (
+            "it is no member of this cluster (any more);"
+            f" `unidesk cluster members add {raft.node_id}` lets it join"
+        )
+    return judged or (_ABSTAINS if raft.abstains else "")
+
+
+def _parse_batch(peer: str, body: bytes) -> entry.Batch:
+    try:
+        batch = entry.decode_batch(body)
+    except (ValueError, RecursionError) as error:
+        raise PeerRefused(f"{peer}: a batch that is none: {error}") from None
+    if batch.node != peer:
+        raise PeerRefused(f"{peer}: a batch in the name of {batch.node[:64]!r}")
+    return batch
