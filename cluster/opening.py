@@ -41,34 +41,43 @@ class Opened:
     """What was found and set aside, in words; empty when all was well."""
 
 
+OpenLog = Callable[[Disk, Identity], tuple[Log, Recovered]]
 MakeEngine = Callable[[Log, Recovered, SnapshotStore], Engine]
 
 
 def open_data(
-    disk: Disk, cluster_id: str, node_id: str, voters: Iterable[str], make_engine: MakeEngine
+    disk: Disk,
+    cluster_id: str,
+    node_id: str,
+    voters: Iterable[str],
+    make_engine: MakeEngine,
+    *,
+    open_log: OpenLog = lambda disk, identity: Log.open(disk, identity=identity),
+    now_ms: int | None = None,
 ) -> Opened:
-    """Return what a node goes on from.  Blocks.
+    """Return what a node goes on from.  Blocks; `now_ms` is for a folder that begins.
 
     Raises `ForeignLog`, `StorageFailed`; `CorruptLog`, `CorruptSnapshot` and `LogRefused` when
     there are too few voters to heal from.
     """
     aside.finish(disk)
+
+    def opened(damage: str) -> Opened:
+        identity = claim(disk, cluster_id, node_id, now_ms=now_ms)
+        wal, recovered = open_log(disk, identity)
+        snapshots = SnapshotStore(disk, identity)
+        state, applied_index = State(), 1
+        if snapshots.latest() is not None:
+            meta, payload = snapshots.open_latest()
+            state, applied_index = snapshot.load(payload), meta.index
+        engine = make_engine(wal, recovered, snapshots)
+        return Opened(wal, snapshots, engine, state, applied_index, damage)
+
     try:
-        return _open(disk, claim(disk, cluster_id, node_id), make_engine, damage="")
+        return opened("")
     except (CorruptLog, CorruptSnapshot, HistoryBroken) as error:
         if len(tuple(voters)) < VOTERS_MIN:
             raise
         damage = str(error)
-    aside.set_aside(disk, damage)
-    return _open(disk, claim(disk, cluster_id, node_id), make_engine, damage=damage)
-
-
-def _open(disk: Disk, identity: Identity, make_engine: MakeEngine, *, damage: str) -> Opened:
-    wal, recovered = Log.open(disk, identity=identity)
-    snapshots = SnapshotStore(disk, identity)
-    state, applied_index = State(), 1
-    if snapshots.latest() is not None:
-        meta, payload = snapshots.open_latest()
-        state, applied_index = snapshot.load(payload), meta.index
-    engine = make_engine(wal, recovered, snapshots)
-    return Opened(wal, snapshots, engine, state, applied_index, damage)
+    aside.set_aside(disk, damage, now_ms=now_ms)
+    return opened(damage)

@@ -372,7 +372,7 @@ class Participant:
         with self._telling_standing():
             silent_s = self.engine.quorum_age_s()
             self._judge.look(led=self.leader is not None, silent_s=silent_s)
-        if self._judge.standing == "catching_up" and not self._catching_up:
+        if self._judge.standing == "catching_up" and self.leader and not self._catching_up:
             self._catching_up = self._barriers.add(self._on_caught_up)
 
     def _on_caught_up(self, result: Unavailable | None) -> None:

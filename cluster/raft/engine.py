@@ -40,6 +40,7 @@ from cluster.raft.dispatch import make_handlers
 from cluster.raft.election import Elections, Timing
 from cluster.raft.following import Following
 from cluster.raft.guard import RULES
+from cluster.raft.journal import RaftJournal
 from cluster.raft.leading import Leading
 from cluster.raft.members import Members, MembersRefused
 from cluster.raft.messages import (
@@ -305,6 +306,11 @@ class Engine:
         self._compaction.failed(self._parts.clock())
 
     # -- views
+
+    @property
+    def journal(self) -> RaftJournal:
+        """The log as it is held in memory; to look at."""
+        return self._parts.journal
 
     @property
     def is_leader(self) -> bool:

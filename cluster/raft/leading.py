@@ -357,7 +357,7 @@ class Leading:
         if node == self._parts.node_id:
             return True
         follower = leadership.followers.get(node)
-        if follower is None or follower.memory.life:
+        if follower is None or follower.memory.life or not follower.answers.answered_request:
             return False
         return self._parts.clock() - follower.heard_s < self._parts.timing.election_min_s
 

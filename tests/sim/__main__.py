@@ -1,14 +1,18 @@
 """Run simulated clusters: `python -m tests.sim --nodes 3 --seed 7 --steps 6000`."""
 
 import argparse
+import logging
 import sys
 import time
+
+import structlog
 
 from cluster.raft.engine import PeerError
 from tests.sim.world import World
 
 
 def main() -> int:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     parser = argparse.ArgumentParser(prog="python -m tests.sim", description=__doc__)
     parser.add_argument("--nodes", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0, help="the first seed")

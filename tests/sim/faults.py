@@ -1,8 +1,8 @@
 """What goes wrong in a simulated cluster: one fault after the other, until it heals.
 
 crash one · crash the leader · crash all · crash inside a disk operation · a sync that fails
-a disk that is lost
-cut a group off, both ways or one · cut one link · stall a link · mend
+a disk that is lost · a bit that rots · a wall clock that jumps
+cut a group off, both ways or one · all but a bridge · cut one link · a flapping one · stall · mend
 lossy, doubling, reordering, slow weather · a slow disk · a stopped process
 leadership handed over · links reported lost that are not · members added, removed, replaced
 """
@@ -38,9 +38,13 @@ class Faults:
             (self._crash_all, 1),
             (self._crash_in_disk, 4),
             (self._lose_disk, 3),
+            (self._rot, 2),
+            (self._jump_clock, 2),
             (self._fail_sync, 2),
             (self._cut_group, 4),
             (self._cut_link, 3),
+            (self._cut_but_a_bridge, 2),
+            (self._flap_link, 2),
             (self._stall_link, 2),
             (self._change_weather, 3),
             (self._slow_disks, 2),
@@ -97,15 +101,38 @@ class Faults:
         """A node comes back with an empty disk; most of the voters always remember."""
         world = self._world
         name = world.rng.choice(world.names)
+        if not self._may_forget(name):
+            return
+        if world.rng.random() < 0.5:  # so that who is left is asked for its vote at once
+            self._crash_leader()
+        world.lose_disk(name)
+
+    def _rot(self) -> None:
+        """A bit flips where it cannot pass for a torn tail; the node finds it at its start."""
+        world = self._world
+        name = world.rng.choice(world.names)
+        disk = world.disks[name]
+        if len(self._world.names) >= 3 and self._may_forget(name):
+            files = [file for file in disk.names() if file.endswith((".wal", ".snap"))]
+            if files:
+                world.rot(name, world.rng.choice(files), world.rng.randrange(8, 60))
+
+    def _may_forget(self, name: str) -> bool:
+        world = self._world
         forgetful = {other for other in world.names if world.forgets(other)} | {name}
         for members in world.views():
             leaving = set(members.in_role("leaving"))
             for voters in (set(members.voters), set(members.voters) - leaving):
                 if name in voters and len(voters - forgetful) <= len(voters) // 2:
-                    return
-        if world.rng.random() < 0.5:  # so that who is left is asked for its vote at once
-            self._crash_leader()
-        world.lose_disk(name)
+                    return False
+        return True
+
+    def _jump_clock(self) -> None:
+        """The wall clock of a node is set, forwards or back."""
+        world = self._world
+        world.skew_ms[world.rng.choice(world.names)] = world.rng.choice(
+            (0, 0, 200, -200, 5_000, -5_000, 3_600_000, -3_600_000)
+        )
 
     def _change_members(self) -> None:
         """Ask a leader for a change, wise or not."""
@@ -154,6 +181,32 @@ class Faults:
         self._world.network.cuts.add((a, b))
         if self._world.rng.random() < 0.5:
             self._world.network.cuts.add((b, a))
+
+    def _cut_but_a_bridge(self) -> None:
+        """Two halves that do not hear each other, and one node that hears both."""
+        world = self._world
+        names = list(world.names)
+        world.rng.shuffle(names)
+        half = len(names) // 2
+        for a in names[1 : half + 1]:
+            for b in names[half + 1 :]:
+                world.network.cuts |= {(a, b), (b, a)}
+
+    def _flap_link(self) -> None:
+        """A link goes down and up several times within a second or two."""
+        world = self._world
+        if len(world.names) < 2:
+            return
+        a, b = world.rng.sample(world.names, 2)
+
+        def flap(left: int) -> None:
+            if not left or not world.faulty:
+                world.network.cuts.discard((a, b))
+            else:
+                world.network.cuts ^= {(a, b)}
+                world.at(0.2, f"link {a}->{b} flaps", lambda: flap(left - 1))
+
+        flap(8)
 
     def _stall_link(self) -> None:
         world = self._world

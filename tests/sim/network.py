@@ -7,9 +7,6 @@ overtake each other; with `in_order` a link keeps their order, as TCP does.
 
 import random
 from dataclasses import dataclass, field
-from typing import Any
-
-import msgpack
 
 
 @dataclass(slots=True)
@@ -59,8 +56,3 @@ class Network:
         self.cuts.clear()
         self.stalls.clear()
         self.weather = CALM
-
-
-def carry(message: dict[str, Any]) -> Any:
-    """Return what a peer makes of `message`: over the wire nothing is shared."""
-    return msgpack.unpackb(msgpack.packb(message), strict_map_key=False)

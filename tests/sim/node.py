@@ -1,4 +1,4 @@
-"""A node of a simulated cluster: engine, log, snapshots on a simulated disk, and a driver's turn.
+"""A node of a simulated cluster: the production participant on a simulated disk, and its turns.
 
 The second sync of a turn takes time, as a disk does: appends have left, promises have not, and
 nothing else happens at this node until it is done.
@@ -7,21 +7,32 @@ nothing else happens at this node until it is done.
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
 
-from cluster.raft.engine import Committed, Engine, Install, Timing
+from cluster.ids import Ulids
+from cluster.opening import open_data
+from cluster.participant import Figures, Participant, World
+from cluster.peer.frames import FrameReader
+from cluster.peer.links import Address
+from cluster.port import Answer, Unavailable
+from cluster.raft.engine import Committed, Engine, Timing
 from cluster.raft.members import Members
+from cluster.settings import ReplicaSettings
+from cluster.state import snapshot
+from cluster.state.commands import BootNode
+from cluster.state.state import State
 from tests.sim.checks import Checks
 from tests.sim.disk import SimDisk
-from tests.sim.machine import Machine
+from wal.disk import Disk
 from wal.errors import SnapshotRefused
-from wal.identity import claim
+from wal.identity import Identity
 from wal.log import Log
+from wal.recovery import Recovered
 from wal.snapshot import SnapshotMeta, SnapshotStore
 
 TIMING = Timing(heartbeat_s=0.05, election_min_s=0.3, election_max_s=0.6)
-INBOX_MAX = 1_000
-Message = tuple[str, dict[str, Any]]
+Frame = tuple[str, bytes]
+"""To whom, and what."""
 
 
 @dataclass(slots=True)
@@ -30,17 +41,36 @@ class Setup:
 
     voters: tuple[str, ...]
     clock: Callable[[], float]
+    wall_ms: Callable[[str], int]
+    reaches: Callable[[str, str], bool]
     checks: Checks
     snapshot_every_entries: int
     off: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
-class Waiting:
-    """A write proposed here: answered when its entry is applied here."""
+class SimPeers:
+    """Keeps what a participant sends until the turn's step is over."""
 
-    term: int
-    on_done: Callable[[int | None], None]
+    name: str
+    setup: Setup
+    sent: list[Frame] = field(default_factory=list)
+
+    def send(self, peer: str, frame: bytes) -> None:
+        self.sent.append((peer, frame))
+
+    def connected(self, peer: str) -> bool:
+        return self.setup.reaches(self.name, peer)
+
+    def set_peers(self, peers: dict[str, Address]) -> None:
+        """Everybody can be reached by name."""
+
+    def figures(self) -> dict[str, Figures]:
+        return {}
+
+    def take(self) -> list[Frame]:
+        sent, self.sent = self.sent, []
+        return sent
 
 
 @dataclass(slots=True)
@@ -51,112 +81,131 @@ class SimNode:
     setup: Setup
     disk: SimDisk
     rng: random.Random
+    boot: str = field(init=False)
     log: Log = field(init=False)
-    engine: Engine = field(init=False)
     store: SnapshotStore = field(init=False)
-    machine: Machine = field(init=False)
-    applied_index: int = 1
-    inbox: list[Message] = field(default_factory=list)
-    waiting: dict[int, Waiting] = field(default_factory=dict)
-    reads: list[tuple[int, Callable[[Machine], None]]] = field(default_factory=list)
-    saving: tuple[SnapshotMeta, bytes] | None = None
+    part: Participant = field(init=False)
+    peers: SimPeers = field(init=False)
+    saving: tuple[SnapshotMeta, State] | None = None
     """A snapshot that a thread is about to save."""
+    _announced: bool = False
+    """Whether the cluster heard of this boot, or is being told."""
 
     def __post_init__(self) -> None:
         setup = self.setup
-        identity = claim(self.disk, "sim", self.name, now_ms=1)
-        self.log, recovered = Log.open(
+        settings = ReplicaSettings(
+            cluster="sim",
+            node=self.name,
+            key=b"",
+            data=Path("sim"),
+            listen=("sim", 1),
+            peers={voter: ("sim", 1) for voter in setup.voters if voter != self.name},
+            timing=TIMING,
+            offer_ttl_ms=800,
+        )
+        opened = open_data(
             self.disk,
+            "sim",
+            self.name,
+            setup.voters,
+            self._make_engine,
+            open_log=self._open_log,
+            now_ms=setup.wall_ms(self.name),
+        )
+        if opened.engine.journal.abstains:  # also with the rule off
+            setup.checks.forgot(self.name)
+        self.boot = f"{self.rng.getrandbits(64):016x}"
+        self.log, self.store = opened.wal, opened.snapshots
+        self.peers = SimPeers(self.name, setup)
+
+        def wall_ms() -> int:
+            return setup.wall_ms(self.name)
+
+        world = World(setup.clock, wall_ms, Ulids(wall_ms, self.rng.randbytes).new)
+        self.part = Participant(settings, opened, boot=self.boot, world=world, peers=self.peers)
+        setup.checks.started(self.name, self.applied_index, self.engine.term)
+
+    def _make_engine(self, log: Log, recovered: Recovered, snapshots: SnapshotStore) -> Engine:
+        return Engine(
+            self.name,
+            Members.of(self.setup.voters),
+            log=log,
+            recovered=recovered,
+            snapshots=snapshots,
+            clock=self.setup.clock,
+            rng=self.rng,
+            timing=TIMING,
+            snapshot_every_entries=self.setup.snapshot_every_entries,
+            chunk_bytes=512,
+            off=self.setup.off,
+        )
+
+    def _open_log(self, disk: Disk, identity: Identity) -> tuple[Log, Recovered]:
+        return Log.open(
+            disk,
             identity=identity,
             segment_bytes_max=16_384,
             draw_salt=lambda: self.rng.getrandbits(32),
-            clock=setup.clock,
+            clock=self.setup.clock,
         )
-        self.store = SnapshotStore(self.disk, identity)
-        self.machine = Machine()
-        if self.store.latest() is not None:
-            meta, chunks = self.store.open_latest()
-            self.machine = Machine.load(chunks)
-            self.applied_index = meta.index
-        self.engine = Engine(
-            self.name,
-            Members.of(setup.voters),
-            log=self.log,
-            recovered=recovered,
-            snapshots=self.store,
-            clock=setup.clock,
-            rng=self.rng,
-            timing=TIMING,
-            snapshot_every_entries=setup.snapshot_every_entries,
-            chunk_bytes=512,
-            off=setup.off,
-        )
-        setup.checks.started(self.name, self.applied_index, self.engine.term)
 
-    def receive(self, source: str, message: dict[str, Any]) -> None:
-        if len(self.inbox) < INBOX_MAX:
-            self.inbox.append((source, message))
+    @property
+    def engine(self) -> Engine:
+        return self.part.engine
 
-    def propose(self, payload: bytes, on_done: Callable[[int | None], None]) -> bool:
-        """Call `on_done` with the version written, or None when another entry took the place."""
-        proposed = self.engine.propose(payload)
-        if proposed is None:
-            return False
-        term, index = proposed
-        displaced = self.waiting.pop(index, None)
-        self.waiting[index] = Waiting(term, on_done)
-        if displaced is not None:
-            displaced.on_done(None)
-        return True
+    @property
+    def applied_index(self) -> int:
+        return self.part.applying.applied_index
 
-    def begin_turn(self, send: Callable[[list[Message]], None]) -> None:
+    def _announce(self) -> None:
+        """Tell the cluster that this boot lives, until it has heard."""
+
+        def on_answer(answer: Answer) -> None:
+            self._announced = not isinstance(answer, Unavailable)
+
+        if not self._announced:
+            self._announced = True
+            self.part.submit(BootNode(self.name, self.boot, ""), on_answer)
+
+    def receive(self, source: str, frame: bytes) -> None:
+        for kind, body in FrameReader().feed(frame):
+            self.part.receive(source, kind, body)
+
+    def begin_turn(self, send: Callable[[list[Frame]], None]) -> None:
         """The first half of a turn: `send` what needs no sync as soon as it can leave."""
-        inbox, self.inbox = self.inbox, []
-        for source, message in inbox:
-            self.engine.deliver(source, message)
-        send(self.engine.take_early())
+        self._announce()
+        self.part.deliver()
+        send(self.peers.take())
         self.log.sync()
-        self.engine.record_members()
-        self.engine.tick()
-        send(self.engine.take_early())
+        self.part.advance()
+        send(self.peers.take())
 
-    def end_turn(self) -> list[Message]:
+    def end_turn(self) -> list[Frame]:
         """The second half; return what leaves after the sync."""
+        checks, part = self.setup.checks, self.part
         self.log.sync()
-        late = self.engine.take_late()
-        for item in self.engine.take_committed():
-            self._apply(item)
-        ready = [done for index, done in self.reads if index <= self.applied_index]
-        self.reads = [read for read in self.reads if read[0] > self.applied_index]
-        for done in ready:
-            done(self.machine)
+        part.release()
+        late = self.peers.take()
+        for item in part.take_committed():
+            if isinstance(item, Committed):
+                checks.applies(self.name, item.index, item.term, item.payload)
+                part.applying.apply(item)
+            else:
+                checks.installs(self.name, item.meta.index)
+                part.applying.install(item, snapshot.load(item.payload))
+        part.settle()
         if self.saving is None:
-            meta = self.engine.snapshot_wanted()
-            if meta is not None:
-                assert meta.index == self.applied_index
-                self.saving = (meta, self.machine.dump())
-        self.setup.checks.seen(self.name, self.engine.term, self.engine.is_leader)
+            self.saving = part.snapshot_due()
+        checks.seen(self.name, self.engine.term, self.engine.is_leader)
+        checks.holds(self.name, part.status().violations)
         return late
 
     def save_snapshot(self) -> None:
         """What the thread does; the loop is told after."""
         assert self.saving is not None
-        meta, dump = self.saving
+        meta, state = self.saving
         self.saving = None
         try:
-            self.engine.snapshot_saved(self.store.save(meta, [dump]))
+            self.engine.snapshot_saved(self.store.save(meta, snapshot.dump(state)))
         except SnapshotRefused:
             self.engine.snapshot_failed()
-
-    def _apply(self, item: Committed | Install) -> None:
-        if isinstance(item, Install):
-            self.setup.checks.installs(self.name, item.meta.index)
-            self.machine = Machine.load(item.payload)
-            self.applied_index = item.meta.index
-            return
-        self.setup.checks.applies(self.name, item.index, item.term, item.payload)
-        self.applied_index = item.index
-        version = None if item.payload is None else self.machine.apply(item.payload)[2]
-        waiting = self.waiting.pop(item.index, None)
-        if waiting is not None:
-            waiting.on_done(version if waiting.term == item.term else None)

@@ -9,8 +9,9 @@ from collections.abc import Callable
 import pytest
 
 from cluster.raft.engine import PeerError
+from cluster.state.state import State
 from tests.sim.checks import Checks, Violation
-from tests.sim.machine import Machine
+from tests.sim.linearizability import Operation
 from tests.sim.node import TIMING
 from tests.sim.world import World
 
@@ -153,7 +154,8 @@ def test_the_checks_find_what_they_are_for() -> None:
     checks.voted("n1", "n1", 3)
     checks.applies("n1", 2, 3, b"x")
     checks.started("n2", 1, 3)
-    checks.acknowledged("c", 1, "a", 1)
+    checks.acknowledged("cv", "m1", 1)
+    empty: dict[str, list[Operation]] = {}
     broken: list[Callable[[], None]] = [
         lambda: checks.seen("n2", 3, leads=True),
         lambda: checks.voted("n1", "n2", 3),
@@ -161,9 +163,9 @@ def test_the_checks_find_what_they_are_for() -> None:
         lambda: checks.applies("n2", 2, 3, b"y"),
         lambda: checks.installs("n1", 2),
         lambda: checks.started("n1", 1, 2),
-        lambda: checks.read("n1", "a", 0, 1),
-        lambda: checks.acknowledged("c", 1, "a", 2),
-        lambda: checks.ended({"n1": Machine()}),
+        lambda: checks.holds("n1", 1),
+        lambda: checks.acknowledged("cv", "m1", 2),
+        lambda: checks.ended({"n1": State(), "n2": State()}, empty),
     ]
     for promise in broken:
         with pytest.raises(Violation):

@@ -15,21 +15,28 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
+from cluster.peer.frames import FrameReader
 from cluster.raft.members import Members
+from cluster.state.commands import ApplyRules, By
 from tests.sim.checks import Checks, check
-from tests.sim.clients import Client
+from tests.sim.clients import RULES, Agent, Client, Speaker, Visitor
 from tests.sim.disk import SimCrash, SimDisk
 from tests.sim.faults import Faults
-from tests.sim.network import Network, carry
-from tests.sim.node import Message, Setup, SimNode
+from tests.sim.linearizability import Operation
+from tests.sim.network import Network
+from tests.sim.node import Frame, Setup, SimNode
 from wal.errors import StorageFailed
 
 HEAL_S = 15.0
 """Bound for leader, progress and catching up after the last fault."""
+CALM_S = 3.0
+"""After everything has settled, for what must not happen then."""
 START_S = 1_000.0
+EPOCH_MS = 1_790_000_000_000
 SPARES = 2
+SHARED = ("cv-a", "cv-b", "cv-c")
+"""Conversations that several clients write into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +72,13 @@ class World:
         self._forgetful: dict[str, bool] = {}
         """Whether a node abstained when that was last seen."""
         self._views: dict[str, list[Members]] = {}
+        self.skew_ms: Counter[str] = Counter()
+        """How far each node's wall clock is off."""
         self._setup = Setup(
             self.names[:nodes],
             lambda: self.now_s,
+            lambda name: int(EPOCH_MS + 1000 * self.now_s) + self.skew_ms[name],
+            self.reaches,
             self.checks,
             snapshot_every_entries=self.rng.choice((20, 60, 1_000)),
             off=off,
@@ -83,9 +94,23 @@ class World:
         """Until when a node is in a sync, or stopped."""
         self.sync_s = 0.0005
         self.faults = Faults(self)
-        self.clients = [Client(self, f"c{number}") for number in range(4)]
+        self.history: dict[str, list[Operation]] = {cv: [] for cv in SHARED}
+        self.clients: list[Client] = [
+            *(Speaker(self, f"s{number}", SHARED) for number in range(4)),
+            *(Visitor(self, f"v{number}") for number in range(2)),
+            Agent(self, "ann", {"expert": 1}),
+            Agent(self, "bob", {}),
+        ]
         for name in self.names:
             self.start(name)
+        rules = ApplyRules(
+            By("operator", "op"),
+            {"main.toml": RULES},
+            {"desk": 1_000, "experts": 1_000},
+            skills={"experts": ("expert",)},
+        )
+        operator = Client(self, "op")
+        self.at(0.1, "rules", lambda: operator.ask(rules, lambda _: None))
         for client in self.clients:
             client.begin()
 
@@ -122,8 +147,13 @@ class World:
             self.step()
         check(self._settled(), f"not settled {HEAL_S} s after the last fault: {self._state()}")
         [leader] = [node for node in self.up.values() if node.engine.is_leader]
-        self.checks.ended({name: self.up[name].machine for name in leader.engine.members.by_id})
-        self.counts["reads"] = self.checks.reads_total
+        members = leader.engine.members.by_id
+        states = {name: self.up[name].part.state for name in members}
+        self.checks.ended(states, self.history)
+        ends_s = self.now_s + CALM_S
+        while self.now_s < ends_s:
+            self.step()
+            self.checks.served(leader.part.state, self.now_s)
         self.counts["acked"] = len(self.checks.acked)
         self.counts["terms"] = len(self.checks.leaders)
         return Outcome(self._digest.hexdigest(), self.now_s - START_S, self.counts)
@@ -187,6 +217,14 @@ class World:
         delay_s = self.rng.choice((0.05, 0.5, 2.0)) if self.faulty else 0.05
         self.at(delay_s, f"start {name}", partial(self._start_if_down, name))
 
+    def is_free(self, name: str) -> bool:
+        """Whether a node can be spoken to now: it neither syncs nor is it stopped."""
+        return self.busy.get(name, 0.0) <= self.now_s
+
+    def reaches(self, source: str, target: str) -> bool:
+        """Whether a link from one node to another is up, as far as its end knows."""
+        return target in self.up and (source, target) not in self.network.cuts
+
     def views(self) -> list[Members]:
         """Return who takes part as every node sees it, or saw it not long ago.
 
@@ -213,12 +251,19 @@ class World:
         self.checks.forgot(name)
         self._forgetful[name] = True
 
+    def rot(self, name: str, file: str, offset: int) -> None:
+        """End a node and flip a bit of one of its files."""
+        self.crash(name, power=False)
+        disk = self.disks[name]
+        if file in disk.names() and len(disk.read(file)) > offset:
+            self.counts["rotten files"] += 1
+            disk.flip_bit(file, offset)
+            self._forgetful[name] = True
+
     def stop(self, name: str) -> None:
         """End a node's life, for good unless somebody starts it."""
-        node = self.up.pop(name, None)
+        self.up.pop(name, None)
         self.busy.pop(name, None)
-        if node is not None:
-            node.waiting.clear()
 
     def _start_if_down(self, name: str) -> None:
         if name not in self.up:
@@ -265,7 +310,7 @@ class World:
         self._send(node.name, node.end_turn())
         if node.saving is not None and saving is None:
             self.at(self.rng.random() * 0.3, "saved", partial(self._on_saved, node))
-        if node.inbox:
+        if node.part.has_work:
             self.wake(node.name)
         else:
             self._arm(node.name, node.engine.next_wakeup())
@@ -288,27 +333,31 @@ class World:
 
     # -- messages
 
-    def _send(self, source: str, messages: list[Message]) -> None:
-        for target, message in messages:
+    def _send(self, source: str, frames: list[Frame]) -> None:
+        for target, frame in frames:
             self.counts["messages"] += 1
-            if message["type"] == "vote":
-                self.checks.voted(source, target, message["term"])
+            [(kind, body)] = FrameReader().feed(frame)
+            if kind == "raft" and body["type"] == "vote":
+                self.checks.voted(source, target, body["term"])
             for at_s in self.network.arrivals(source, target, self.now_s):
-                act = partial(self._on_arrival, source, target, carry(message))
-                what = f"{source}->{target} {_describe(message)}"
-                self.at(at_s - self.now_s, what, act)
+                act = partial(self._on_arrival, source, target, frame)
+                self.at(at_s - self.now_s, f"{source}->{target} {_describe(frame)}", act)
 
-    def _on_arrival(self, source: str, target: str, message: dict[str, Any]) -> None:
+    def _on_arrival(self, source: str, target: str, frame: bytes) -> None:
         node = self.up.get(target)
         if node is None or (source, target) in self.network.cuts:
             return
-        self.counts[message["type"]] += 1
-        node.receive(source, message)
+        [(kind, body)] = FrameReader().feed(frame)
+        self.counts[body["type"] if kind == "raft" else kind] += 1
+        node.receive(source, frame)
         self.wake(target)
 
 
-def _describe(message: dict[str, Any]) -> str:
+def _describe(frame: bytes) -> str:
+    [(kind, body)] = FrameReader().feed(frame)
+    if kind != "raft":
+        return f"{kind} {len(frame)}"
     return " ".join(
         f"{key}={len(value) if isinstance(value, (bytes, tuple, list)) else value}"
-        for key, value in message.items()
+        for key, value in body.items()
     )
