@@ -1,7 +1,7 @@
 # Every target is one thing a person would want done.  A machine needs Python 3.11 and make.
 PYTHON ?= python3
 BIN := .venv/bin
-.PHONY: help run test check lint types layers suite fmt soak bench lock clean
+.PHONY: help run test check lint types layers suite soak nemesis mutants fmt lock clean
 .DEFAULT_GOAL := help
 
 help:     ## what can be asked for
@@ -35,6 +35,15 @@ suite: .venv/dev.stamp ## everything, also what is slow
 lock:     ## requirements*.txt anew, with hashes (needs uv)
 	uv pip compile --universal --generate-hashes --no-header -q --python-version 3.11 pyproject.toml -o requirements.txt
 	uv pip compile --universal --generate-hashes --no-header -q --python-version 3.11 pyproject.toml --group dev --extra postgres -o requirements-dev.txt
+
+nemesis: .venv/dev.stamp ## five real nodes under random faults, FOR=60s
+	$(BIN)/python -m scripts.nemesis --nodes $(or $(NODES),5) --for $(or $(FOR),60s)
+
+soak: .venv/dev.stamp  ## thousands of simulated clusters, SEEDS=2000
+	$(BIN)/python -m tests.sim.soak --seeds $(or $(SEEDS),2000)
+
+mutants: .venv/dev.stamp ## faults planted one at a time: which the simulator finds
+	$(BIN)/python -m tests.sim.mutants
 
 clean:    ## forget the environment; the demo's data stays
 	rm -rf .venv

@@ -97,6 +97,8 @@ def cluster_page(
         "last_index": status.last_index,
         "first_index": status.first_index,
         "snapshot_index": status.snapshot_index,
+        "abstains": status.abstains,
+        "violations": status.violations,
         "pending": status.pending,
         "quorum_heard_s": status.quorum_heard_s,
         "nodes": [_node(row, status) for row in nodes],

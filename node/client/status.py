@@ -33,6 +33,7 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     nodes: list[dict[str, Any]] = []
     rules_rev: int = 0
     counts: dict[str, int] = {}
+    abstains: bool = False
     state_digest: dict[str, Any] | None = None
 
     @property

@@ -55,6 +55,8 @@ class Folder:
         self.path = path
         self.layout = layout
         self.key = key
+        self.via: dict[tuple[str, str], str] = {}
+        """Where the first node is told to find the second; where it listens when not given."""
         self._lock: int | None = None
 
     @classmethod
@@ -200,7 +202,8 @@ class Folder:
             ("peer", {"listen": f"127.0.0.1:{ports.peer}"}),
         ]
         for other, its in self.layout.nodes.items():
-            peer = {"peer": f"127.0.0.1:{its.peer}", "url": self.address(other).url}
+            at = self.via.get((name, other), f"127.0.0.1:{its.peer}")
+            peer = {"peer": at, "url": self.address(other).url}
             blocks.append((f"nodes.{other}", peer))
         rendered = [_block(title, values) for title, values in blocks]
         rendered += [_block(title, values) for title, values in sections.items()]

@@ -43,6 +43,8 @@ class NodeProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._expected_to_run = False
         self.starts = 0
+        self.environ: dict[str, str] = {}
+        """Added to the environment of its next start."""
 
     @property
     def pid(self) -> int | None:
@@ -73,7 +75,7 @@ class NodeProcess:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    env=os.environ | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
+                    env=os.environ | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"} | self.environ,
                     start_new_session=True,
                     preexec_fn=_die_with_parent,
                 )
