@@ -110,10 +110,10 @@ class Members:
     def remove(self, node: str) -> "Members":
         """Let a node go: a learner at once, a voter as the leader's next steps."""
         member = self._get(node)
+        if not [name for name in self._staying if name != node]:
+            raise MembersRefused(f"without {node} no voter would stay: a cluster needs one")
         if not member.votes:
             return self._without(node)
-        if not [name for name in self._staying if name != node]:
-            raise MembersRefused(f"{node} is the last voter: a cluster needs one")
         return self._with(node, Member("leaving", member.address))
 
     def replace(self, old: str, new: str, address: str) -> "Members":

@@ -56,7 +56,11 @@ def test_what_is_no_list_of_members_is_refused(data: bytes) -> None:
         (lambda m: m.remove("x"), "x is no member; there are a, b, c"),
         (lambda m: m.promote("a"), "a votes already"),
         (lambda m: m.keep("a"), "a is not about to leave: it is voter"),
-        (lambda m: m.remove("a").remove("b").remove("c"), "c is the last voter"),
+        (lambda m: m.remove("a").remove("b").remove("c"), "without c no voter would stay"),
+        (
+            lambda m: Members.of("a").add("n", "").remove("a").remove("n"),
+            "without n no voter would stay",
+        ),
         (lambda m: m.add("x", "", votes=False).replace("x", "y", ""), "x does not vote"),
     ],
 )
