@@ -5,7 +5,7 @@
     aud      the cluster's id: a token of another cluster is worth nothing here
     sub      the principal's id; a visitor and an agent of one id are two principals
     role     visitor | agent | supervisor | operator | service
-    exp      end of its life, seconds UTC; iat and nbf when given
+    exp      end of its life, seconds UTC; nbf, its beginning, when given; iat only tells
     name     as others will see it
     skills   {skill: level}, agents only
     cap      conversations at once, agents only
@@ -126,7 +126,9 @@ class Verifier:
                 audience=self._cluster_id,
                 issuer=ISSUER,
                 leeway=LEEWAY_S,
-                options={"require": ["iss", "aud", "exp", "sub", "role"]},
+                # A node whose clock is late must not send people away for good: `iat` only says
+                # when a token was made (RFC 7519, 4.1.6), `nbf` is what bars an early one.
+                options={"require": ["iss", "aud", "exp", "sub", "role"], "verify_iat": False},
             )
             claims = msgspec.convert(decoded, _Claims)
         except ExpiredSignatureError:
