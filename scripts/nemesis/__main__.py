@@ -113,7 +113,7 @@ class Run:
     # -- while it runs
 
     async def _break_things(self, faults: Faults) -> None:
-        kinds = list(faults.kinds)
+        kinds = self._kinds(faults)
         ends_s = trio.current_time() + self._options.time
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch.run)
@@ -127,6 +127,13 @@ class Run:
                         together.start_soon(self._break, faults, kind)
                 await trio.sleep(self._chance.uniform(0.2, 1.5))
             nursery.cancel_scope.cancel()
+
+    def _kinds(self, faults: Faults) -> list[str]:
+        wanted = [one.strip() for one in self._options.only.split(",") if one.strip()]
+        for kind in wanted:
+            if kind not in faults.kinds:
+                raise LocalFailure(f"no fault {kind!r}; there are {', '.join(faults.kinds)}")
+        return wanted or list(faults.kinds)
 
     async def _break(self, faults: Faults, kind: str) -> None:
         self._watch.faults[kind] += 1
@@ -236,6 +243,7 @@ def main() -> int:
     parser.add_argument("--for", dest="time", type=seconds, default=60.0, help="60s, 20m")
     parser.add_argument("--writers", type=int, default=8)
     parser.add_argument("--seed", type=int, default=None, help="which faults, and when")
+    parser.add_argument("--only", default="", help="kinds of faults: 'pause, kill all'")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--data", type=Path, default=None, help="folder to keep")
     options = parser.parse_args()

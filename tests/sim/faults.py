@@ -28,8 +28,10 @@ WEATHERS = (
 
 
 class Faults:
-    def __init__(self, world: "World") -> None:
+    def __init__(self, world: "World", without: frozenset[str] = frozenset()) -> None:
+        """`without` names kinds that shall not happen: `cut_link`, `rot` and so on."""
         self._world = world
+        self._without = without
         self._disk_crash: dict[str, float] = {}
         """Per node: the chance that the next disk operation is its last."""
         self._faults = (
@@ -55,6 +57,11 @@ class Faults:
             (self._mend, 8),
         )
 
+    @property
+    def kinds(self) -> list[str]:
+        """What can go wrong, by name."""
+        return [_kind(fault) for fault, _ in self._faults]
+
     def begin(self) -> None:
         self._world.network.weather = self._world.rng.choice(WEATHERS)
         self._world.at(1.0, "fault", self._next)
@@ -73,8 +80,9 @@ class Faults:
             return
         faults, weights = zip(*self._faults, strict=True)
         (fault,) = world.rng.choices(faults, weights)
-        world.say(fault.__name__)
-        fault()
+        if _kind(fault) not in self._without:
+            world.say(f"fault: {_kind(fault)}")
+            fault()
         world.at(world.rng.uniform(0.05, 1.0), "fault", self._next)
 
     def _crash_one(self) -> None:
@@ -242,3 +250,7 @@ class Faults:
         self._world.network.stalls.clear()
         if self._world.rng.random() < 0.5:
             self._change_weather()
+
+
+def _kind(fault: Callable[[], None]) -> str:
+    return fault.__name__.removeprefix("_")

@@ -55,6 +55,7 @@ class World:
         *,
         nodes: int = 3,
         off: frozenset[str] = frozenset(),
+        without: frozenset[str] = frozenset(),
         trace: Callable[[str], None] | None = None,
     ) -> None:
         self.now_s = START_S
@@ -93,7 +94,7 @@ class World:
         self.busy: dict[str, float] = {}
         """Until when a node is in a sync, or stopped."""
         self.sync_s = 0.0005
-        self.faults = Faults(self)
+        self.faults = Faults(self, without)
         self.history: dict[str, list[Operation]] = {cv: [] for cv in SHARED}
         self.clients: list[Client] = [
             *(Speaker(self, f"s{number}", SHARED) for number in range(4)),
