@@ -52,6 +52,10 @@ class Loop:
     def over(self) -> bool:
         return time.perf_counter() >= self._until
 
+    def stop(self) -> None:
+        """Propose nothing more; what is under way is not counted."""
+        self._until = time.perf_counter()
+
     def _again(self, proposer: int) -> None:
         began = time.perf_counter()
 
