@@ -1,7 +1,7 @@
 """What the benchmarks propose: one command that works, one that is nearly free.  No I/O.
 
-    message   a visitor's message of 100 bytes to a conversation: keys, checks, an event
-    cheap     a command of 100 bytes that is refused after one look-up: what consensus costs
+message   a visitor's message of 100 bytes to a conversation: keys, checks, an event
+cheap     a command of 100 bytes that is refused after one look-up: what consensus costs
 """
 
 import secrets

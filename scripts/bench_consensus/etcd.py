@@ -28,6 +28,17 @@ def installed() -> bool:
     return bool(shutil.which("etcd") and shutil.which("etcdctl"))
 
 
+def can_measure(extra_ms: float = 0.0) -> bool:
+    """Return whether all is here that a run needs; say what is missing."""
+    if not installed():
+        print(HOW_TO_INSTALL)
+    elif extra_ms and not shutil.which("strace"):
+        print(HOW_TO_SLOW)
+    else:
+        return True
+    return False
+
+
 def version() -> str:
     """Return what the server says of itself, in one line."""
     said = subprocess.run(["etcd", "--version"], capture_output=True, text=True, check=True)
