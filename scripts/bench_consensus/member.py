@@ -19,6 +19,7 @@ import resource
 import secrets
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ class Member:
     async def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Do what `asked["do"]` names with the rest as its arguments."""
         what = asked.pop("do")
-        todo = {
+        todo: dict[str, Callable[..., Awaitable[dict[str, Any]]]] = {
             "status": self.status,
             "load": self.load,
             "fill": self.fill,
@@ -99,8 +100,7 @@ class Member:
             "probe": self.probe,
             "stall": self.stall,
         }
-        result: dict[str, Any] = await todo[what](**asked)
-        return result
+        return await todo[what](**asked)
 
     async def status(self) -> dict[str, Any]:
         status = self._replica.status()
