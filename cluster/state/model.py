@@ -10,6 +10,10 @@ them is a snapshot that a thread may write while the loop goes on.
     agent          present (a live session) x status; eligible: present, online, below capacity
     session        live ──socket broke, node died──▶ lost ──grace over──▶ gone
 
+What there may be very many of is out of the garbage collector's sight (`gc=False`): such values
+are made once from plain data, so they are in no cycle, and a full collection over 100,000
+conversations would hold the loop up for hundreds of milliseconds.
+
 Times are integer milliseconds of cluster time.
 """
 
@@ -33,7 +37,7 @@ CONVERSATION_NEXT: dict[ConversationState, frozenset[ConversationState]] = {
 """What may follow a state; `waiting` follows itself when it is routed or transferred anew."""
 
 
-class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One durable thing that happened in a conversation; `seq` is 1, 2, 3 ... without a gap."""
 
     seq: int
@@ -47,7 +51,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """Visitors see only that there was an event, not what."""
 
 
-class Conversation(msgspec.Struct, frozen=True, omit_defaults=True):
+class Conversation(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One conversation with the live tail of its events."""
 
     cv: str
@@ -130,7 +134,7 @@ class NodeInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     lost_ms: int = 0
 
 
-class Remembered(msgspec.Struct, frozen=True, array_like=True):
+class Remembered(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The result of an idempotency key."""
 
     digest: int
