@@ -13,6 +13,8 @@ ratios; the machine's own speed drifts.
 
 import argparse
 import json
+import signal
+import sys
 from typing import Any
 
 from scripts.bench_consensus import etcd, failover, recovery, stall, throughput
@@ -122,6 +124,7 @@ def main() -> None:
     parser.add_argument("--folder", default=".", help="on the disk to be measured")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started ends too
     names = list(SECTIONS) if options.section == "all" else [options.section]
     if not options.json and etcd.installed():
         print(etcd.version())
