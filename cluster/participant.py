@@ -55,6 +55,8 @@ INBOX_MAX = 10_000
 """Messages of peers that wait for a turn; the rest is dropped, and Raft sends it again."""
 FORWARDED_MAX = 1_000
 WHISPER_BYTES_MAX = 16 * 1024
+MISSING_S = 1.0
+"""Without a word for so long a node that is waited for is called missing."""
 
 _ABSTAINS = "it lost its data: it is filled by the others, and decides nothing until they say so"
 _UNSEEN = Unavailable("timeout", "it was applied, but its outcome was not seen here")
@@ -399,6 +401,10 @@ def _why(judged: str, raft: RaftStatus) -> str:
             "it is no member of this cluster (any more);"
             f" `unidesk cluster members add {raft.node_id}` lets it join"
         )
+    if raft.abstains and raft.leader is None and raft.last_index == 1:
+        silent = [peer for peer, age_s in raft.contact_age_s.items() if age_s > MISSING_S]
+        missing = f"; missing: {', '.join(silent)}" if silent else ""
+        return f"a new cluster begins when all its nodes have met{missing}"
     return judged or (_ABSTAINS if raft.abstains else "")
 
 

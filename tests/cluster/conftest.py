@@ -6,15 +6,12 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.cluster.three import NAMES, Cluster
+from tests.cluster.three import NAMES, Cluster, free_ports
 
 
 @pytest.fixture
 async def cluster(tmp_path: Path, nursery: trio.Nursery) -> AsyncIterator[Cluster]:
-    listeners = [(await trio.open_tcp_listeners(0, host="127.0.0.1"))[0] for _ in NAMES]
-    ports = [listener.socket.getsockname()[1] for listener in listeners]
-    for listener in listeners:
-        await listener.aclose()
+    ports = await free_ports()
     cluster = Cluster(tmp_path, ports, nursery)
     for name in NAMES:
         await cluster.start(name)

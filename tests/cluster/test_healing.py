@@ -13,7 +13,7 @@ from cluster.replica import Replica
 from cluster.state.commands import By, OpenConversation, SendMessage
 from cluster.state.outcome import Done
 from cluster.state.snapshot import digest
-from tests.cluster.three import NAMES, Cluster, until
+from tests.cluster.three import NAMES, Cluster, free_ports, until
 from wal.disk import FileDisk
 from wal.errors import CorruptLog, CorruptSnapshot, ForeignLog
 from wal.log import Log
@@ -85,6 +85,18 @@ async def test_a_node_without_memory_elects_nobody(cluster: Cluster, tmp_path: P
     await cluster.serving()
     await until(lambda: not cluster.replicas[wiped].status().abstains)
     assert len({digest(r.state) for r in cluster.replicas.values()}) == 1
+
+
+async def test_a_new_cluster_says_whom_it_waits_for(tmp_path: Path, nursery: trio.Nursery) -> None:
+    cluster = Cluster(tmp_path, await free_ports(), nursery)
+    one, two = await cluster.start("n1"), await cluster.start("n2")
+    await until(lambda: "have met; missing: n3" in one.status().why)
+    assert (one.status().standing, two.status().role) == ("starting", "follower")
+    await cluster.start("n3")
+    await cluster.serving()
+    assert one.status().why == ""
+    for name in NAMES:
+        await cluster.stop(name)
 
 
 # -- what is not mended

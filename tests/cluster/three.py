@@ -67,6 +67,14 @@ class Cluster:
         return next(n for n, r in self.replicas.items() if r.status().role == "leader")
 
 
+async def free_ports() -> list[int]:
+    listeners = [(await trio.open_tcp_listeners(0, host="127.0.0.1"))[0] for _ in NAMES]
+    ports = [listener.socket.getsockname()[1] for listener in listeners]
+    for listener in listeners:
+        await listener.aclose()
+    return ports
+
+
 async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
     with trio.fail_after(seconds):
         while not condition():

@@ -127,24 +127,24 @@ def test_the_same_seed_gives_the_same_run_in_any_process(nodes: str) -> None:
 
 # -- the simulator would notice: a fault that is planted is found by some seed
 
-FOUND_SOON = (
-    "abstain",
-    "align",
-    "cut_before_saved",
-    "keys_lost",
-    "matching_prefix",
-    "read_at_once",
-    "skips_one",
-    "sync_lies",
-    "vote_forgotten",
-)
-"""Found in a fifth of the seeds or more; `docs/reference/found-by.md` has all mutants."""
+FOUND_SOON = {
+    "abstain": 7,
+    "align": 0,
+    "cut_before_saved": 4,
+    "keys_lost": 0,
+    "matching_prefix": 0,
+    "read_at_once": 0,
+    "skips_one": 0,
+    "sync_lies": 0,
+    "vote_forgotten": 0,
+}
+"""And the seed to begin with; `docs/reference/found-by.md` has all mutants."""
 
 
-@pytest.mark.parametrize("name", FOUND_SOON)
-def test_a_planted_fault_breaks_a_promise(name: str) -> None:
+@pytest.mark.parametrize(("name", "first"), FOUND_SOON.items())
+def test_a_planted_fault_breaks_a_promise(name: str, first: int) -> None:
     [mutant] = [one for one in MUTANTS if one.name == name]
-    assert any(finds(mutant, seed) for seed in range(40))
+    assert any(finds(mutant, seed) for seed in range(first, first + 40))
 
 
 def test_every_mutant_names_its_rule_or_what_it_replaces() -> None:
