@@ -25,11 +25,11 @@ also be called while a sync is under way in a thread.  Times are seconds of `clo
 Source: Raft thesis (Ongaro 2014), figure 3.1, sections 3.10, 6.4, 10.2.1; DESIGN.md.
 """
 
-import contextlib
 from collections.abc import Callable, Set
 from typing import Any, cast
 
 from cluster.raft.boot import members_of, restore
+from cluster.raft.changing import Changing
 from cluster.raft.compaction import (
     SNAPSHOT_EVERY_BYTES,
     SNAPSHOT_EVERY_ENTRIES,
@@ -42,7 +42,7 @@ from cluster.raft.following import Following
 from cluster.raft.guard import RULES
 from cluster.raft.journal import RaftJournal
 from cluster.raft.leading import Leading
-from cluster.raft.members import Members, MembersRefused
+from cluster.raft.members import Members
 from cluster.raft.messages import (
     CHUNK_BYTES_MAX,
     COMMAND,
@@ -118,6 +118,7 @@ class Engine:
         self._parts = Parts(node_id, others, timing, clock, journal, core, elections, off, life)
         self._snapshots = snapshots
         self._leading = Leading(self._parts, snapshots, chunk_bytes)
+        self._changing = Changing(self._parts, self._leading)
         self._following = Following(self._parts, snapshots, self._install)
         self._voting = Voting(self._parts)
         self._forwarded = ForwardedReads(rng.getrandbits(48))
@@ -192,6 +193,7 @@ class Engine:
         self._note_role()
         self._follow_members()
         self._leading.tick(now_s)
+        self._changing.tick()
         self._forwarded.expire(now_s)
         self._collect()
         self._compaction.cut()
@@ -275,13 +277,11 @@ class Engine:
         They count from the next tick on, committed or not; see `cluster.raft.members`.  Raises
         `MembersRefused` when this node does not lead or another change is under way.
         """
-        return self._leading.propose_members(members)
+        return self._changing.propose(members)
 
     def record_members(self) -> None:
         """Let the log name the members that only configuration knows, if this node leads."""
-        if self._parts.journal.members_index == 1 and self._parts.core.is_leader:
-            with contextlib.suppress(MembersRefused):
-                self.propose_members(self.members)
+        self._changing.record()
 
     # -- snapshots of this node's own state
 

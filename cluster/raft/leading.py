@@ -13,14 +13,11 @@ reading chunks from the snapshot store.
 Source: Raft thesis (Ongaro 2014), sections 3.10, 5.2, 6.4; DESIGN.md, holes 4, 5, 6, 14.
 """
 
-import contextlib
 from typing import Any
 
 from cluster.raft.leadership import Follower, Leadership
-from cluster.raft.members import Members, MembersRefused
 from cluster.raft.messages import (
     COUNT_MAX,
-    MEMBERS,
     NO_OP,
     AppendAck,
     AppendEntries,
@@ -32,16 +29,12 @@ from cluster.raft.messages import (
     ReadRequest,
     SnapshotAck,
     TimeoutNow,
-    check_command,
 )
 from cluster.raft.parts import Parts
 from cluster.raft.reads import OnIndex
 from cluster.raft.snapshots import SnapshotSender
 from wal.errors import FileGone
 from wal.snapshot import SnapshotStore
-
-READY_LAG_MAX = 64
-"""Entries that a node may be behind when it begins to vote: less than one election takes."""
 
 
 class Leading:
@@ -89,10 +82,9 @@ class Leading:
         leadership.reads.settle(
             now_s,
             confirmed_request=confirmed or leadership.confirmed_request(),
-            index=self._own_commit_index(),
+            index=self.own_commit_index(),
         )
         self._hand_over(leadership, now_s)
-        self._advance_members(leadership)
 
     # -- out
 
@@ -302,9 +294,10 @@ class Leading:
             on_index(None)
             return
         deadline_s = self._parts.clock() + self._parts.timing.election_max_s
-        leadership.reads.ask(on_index, index=self._own_commit_index(), deadline_s=deadline_s)
+        leadership.reads.ask(on_index, index=self.own_commit_index(), deadline_s=deadline_s)
 
-    def _own_commit_index(self) -> int | None:
+    def own_commit_index(self) -> int | None:
+        """Return the commit index, None while nothing of this leader's own term is committed."""
         core, journal = self._parts.core, self._parts.journal
         index = core.commit_index
         return index if journal.term_at(index) == core.term else None
@@ -314,64 +307,6 @@ class Leading:
             request = leadership.next_request()
             leadership.reads.probed(request)
             self._parts.promise_all(ReadProbe(leadership.term, request))
-
-    # -- members
-
-    def propose_members(self, members: Members) -> int:
-        """Append `members` at the next tick; return their index.  Raises `MembersRefused`."""
-        leadership, journal = self.current, self._parts.journal
-        if leadership is None or self.handing_over:
-            raise MembersRefused("this node does not lead")
-        if self._own_commit_index() is None:
-            raise MembersRefused("the leader has just begun; try again")
-        if max(leadership.members_index, journal.members_index) > self._parts.core.commit_index:
-            raise MembersRefused("another change of the members is under way; try again")
-        if self._parts.node_id not in members.voters:
-            raise MembersRefused("who leads cannot leave: hand leadership over first")
-        assert members.is_neighbour(journal.members)
-        entry = MEMBERS + members.encode()
-        try:
-            check_command(entry, journal.last_index)
-        except PeerError as error:
-            raise MembersRefused(str(error)) from None
-        able = [name for name in members.voters if self._is_able(leadership, name)]
-        if 2 * len(able) <= len(members.voters):
-            raise MembersRefused(
-                f"of the voters {', '.join(members.voters)} only {', '.join(able)} could commit:"
-                " mend the others first"
-            )
-        leadership.members_index = self._parts.core.propose(entry)
-        return leadership.members_index
-
-    def is_ready(self, node: str) -> bool:
-        """Whether a learner holds what this leader holds, and could vote."""
-        leadership = self.current
-        if leadership is None or not self._is_able(leadership, node):
-            return False
-        journal, proven_index = self._parts.journal, leadership.followers[node].proven_index
-        knows = proven_index >= journal.members_index
-        return knows and journal.last_index - proven_index <= READY_LAG_MAX
-
-    def _is_able(self, leadership: Leadership, node: str) -> bool:
-        """Whether what `node` says could be counted now."""
-        if node == self._parts.node_id:
-            return True
-        follower = leadership.followers.get(node)
-        if follower is None or follower.memory.life or not follower.answers.answered_request:
-            return False
-        return self._parts.clock() - follower.heard_s < self._parts.timing.election_min_s
-
-    def _advance_members(self, leadership: Leadership) -> None:
-        """Make the step that is due; see `Members.next_step`."""
-        parts = self._parts
-        members = parts.journal.members
-        if members.must_leave(parts.node_id) and leadership.handing_to is None:
-            self.hand_over(None)
-            return
-        step = members.next_step(parts.node_id, self.is_ready)
-        if step is not None:
-            with contextlib.suppress(MembersRefused):  # then at one of the next ticks
-                self.propose_members(step)
 
     # -- the end of a term
 

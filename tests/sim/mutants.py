@@ -23,10 +23,10 @@ from cluster.applying import Applying
 from cluster.barriers import Barriers
 from cluster.clock import ClusterClock
 from cluster.raft.abstaining import Memory
+from cluster.raft.changing import Changing
 from cluster.raft.compaction import Compaction
 from cluster.raft.guard import RULES
 from cluster.raft.journal import RaftJournal
-from cluster.raft.leading import Leading
 from cluster.raft.members import Members
 from cluster.raft.messages import PeerError
 from cluster.raft.pysyncobj_core import Core
@@ -135,15 +135,15 @@ def _follow_late(original: Any) -> Any:
 
 
 def _any_time(original: Any) -> Any:
-    def propose_members(self: Leading, members: Members) -> int:
-        leadership = self.current
+    def propose(self: Changing, members: Members) -> int:
+        leadership = self._leading.current
         if leadership is not None:
             leadership.members_index = 0
             with mock.patch.object(RaftJournal, "members_index", 0):
                 return int(original(self, members))
         return int(original(self, members))
 
-    return propose_members
+    return propose
 
 
 def _skips_one(original: Any) -> Any:
@@ -261,7 +261,7 @@ def _make_mutants() -> Iterator[Mutant]:
             "two_changes",
             "a change of members is made while another is under way",
             "test_a_change_at_the_wrong_time_is_refused",
-            _patch(Leading, "propose_members", _any_time),
+            _patch(Changing, "propose", _any_time),
         ),
     )
     for name, what, test, plant in planted:
