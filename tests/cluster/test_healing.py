@@ -9,26 +9,13 @@ import trio
 from cluster.opening import Opened, open_data
 from cluster.raft.boot import LogRefused
 from cluster.raft.engine import Engine
-from cluster.replica import Replica
-from cluster.state.commands import By, OpenConversation, SendMessage
-from cluster.state.outcome import Done
 from cluster.state.snapshot import digest
-from tests.cluster.three import NAMES, Cluster, free_ports, until
+from tests.cluster.three import NAMES, Cluster, free_ports, talk, until
 from wal.disk import FileDisk
 from wal.errors import CorruptLog, CorruptSnapshot, ForeignLog
 from wal.log import Log
 from wal.recovery import Recovered
 from wal.snapshot import SnapshotStore
-
-VISITOR = By("visitor", "ann")
-
-
-async def talk(replica: Replica, first: int, last: int) -> None:
-    if first == 1:
-        assert isinstance(await replica.propose(OpenConversation("cv", VISITOR, key="o")), Done)
-    for number in range(first, last + 1):
-        said = SendMessage("cv", f"m{number}", VISITOR, f"k{number}", "text", f"text {number}")
-        assert isinstance(await replica.propose(said), Done)
 
 
 def flip(path: Path, at: int) -> None:

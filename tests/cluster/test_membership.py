@@ -9,20 +9,8 @@ import trio
 from cluster.port import NotLeading
 from cluster.raft.members import Members, MembersRefused
 from cluster.replica import Replica
-from cluster.state.commands import By, OpenConversation, SendMessage
-from cluster.state.outcome import Done
 from cluster.state.snapshot import digest
-from tests.cluster.three import Cluster, until
-
-VISITOR = By("visitor", "ann")
-
-
-async def talk(replica: Replica, first: int, last: int) -> None:
-    if first == 1:
-        assert isinstance(await replica.propose(OpenConversation("cv", VISITOR, key="o")), Done)
-    for number in range(first, last + 1):
-        said = SendMessage("cv", f"m{number}", VISITOR, f"k{number}", "text", f"text {number}")
-        assert isinstance(await replica.propose(said), Done)
+from tests.cluster.three import Cluster, talk, until
 
 
 async def change(cluster: Cluster, ask: Callable[[Members], Members]) -> None:

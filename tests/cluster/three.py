@@ -7,8 +7,11 @@ import trio
 
 from cluster.replica import Replica
 from cluster.settings import ReplicaSettings
+from cluster.state.commands import By, OpenConversation, SendMessage
+from cluster.state.outcome import Done
 
 NAMES = ("n1", "n2", "n3")
+VISITOR = By("visitor", "ann")
 
 
 class Cluster:
@@ -79,3 +82,12 @@ async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
     with trio.fail_after(seconds):
         while not condition():
             await trio.sleep(0.01)
+
+
+async def talk(replica: Replica, first: int, last: int) -> None:
+    """Say the messages `first` to `last`, the first in a new conversation."""
+    if first == 1:
+        assert isinstance(await replica.propose(OpenConversation("cv", VISITOR, key="o")), Done)
+    for number in range(first, last + 1):
+        said = SendMessage("cv", f"m{number}", VISITOR, f"k{number}", "text", f"text {number}")
+        assert isinstance(await replica.propose(said), Done)

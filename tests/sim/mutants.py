@@ -200,7 +200,7 @@ def _make_mutants() -> Iterator[Mutant]:
         (
             "truncate_forgotten",
             "what was cut off the log is not cut off the disk",
-            "test_the_journal_and_the_log_agree",
+            "test_a_conflict_cuts_the_log_and_only_from_there",
             _patch(RaftJournal, "_record", _without(Truncate)),
         ),
         (
