@@ -32,6 +32,8 @@ REDIAL_S = (0.02, 0.5)
 """First and longest pause between two attempts to reach a peer."""
 ACCEPTED_MAX = 64
 GUESTS_MAX = 16
+CLONE_S = 2.0
+"""A link silent for longer does not bar another process of its node; heartbeats are far closer."""
 USER_TIMEOUT_MS = 5_000
 
 log = structlog.get_logger()
@@ -129,6 +131,8 @@ class Links:
         self._guests: dict[str, int] = {}
         """Who dialled in and is no member, with the number of its connections."""
         self._nursery: trio.Nursery | None = None
+        self._present: dict[str, tuple[str, float]] = {}
+        """Who is connected to here: its boot, and when it was last heard."""
         self._on_frame = on_frame
         self._on_lost = on_lost
         self._tls = tls
@@ -319,13 +323,15 @@ class Links:
             with self._welcome(peer):
                 reader = FrameReader()
                 while data := await stream.receive_some(READ_BYTES):
+                    self._present[peer.node] = (peer.boot, trio.current_time())
                     for kind, body in reader.feed(bytes(data)):
                         self._on_frame(peer.node, kind, body)
 
     @contextmanager
     def _welcome(self, peer: handshake.Peer) -> Iterator[None]:
-        """Dial a guest back while it stays."""
+        """Note who is here; dial a guest back while it stays."""
         node = peer.node
+        self._present[node] = (peer.boot, trio.current_time())
         if node not in self._links:
             if len(self._guests) >= GUESTS_MAX:
                 raise PeerRefused(f"{node} is no member, and {GUESTS_MAX} such nodes are here")
@@ -336,6 +342,8 @@ class Links:
         try:
             yield
         finally:
+            if self._present.get(node, ("", 0.0))[0] == peer.boot:
+                del self._present[node]
             if node in self._guests:
                 self._guests[node] -= 1
                 if not self._guests[node]:
@@ -347,8 +355,22 @@ class Links:
         challenge = acceptor.on_hello(*await _receive_one(stream, reader))
         await stream.send_all(encode("challenge", challenge))
         peer = acceptor.on_proof(*await _receive_one(stream, reader))
+        self._check_single(peer)
         await stream.send_all(encode("accepted", {}))
         return peer
+
+    def _check_single(self, peer: handshake.Peer) -> None:
+        """Refuse a second process under one name while the first one speaks.
+
+        Two nodes on copies of one folder would have one memory and two mouths.  A node that
+        was started anew after its machine died is let in when the old link has been silent.
+        """
+        boot, heard_s = self._present.get(peer.node, (peer.boot, 0.0))
+        if boot != peer.boot and trio.current_time() - heard_s < CLONE_S:
+            raise PeerRefused(
+                f"another process of node {peer.node!r} is connected (boot {boot}): two must not"
+                " run under one id; stop one of them, and see whether its data folder is a copy"
+            )
 
 
 @dataclass(frozen=True, slots=True)

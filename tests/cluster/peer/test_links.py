@@ -20,7 +20,7 @@ class Node:
             Self(
                 kw.get("cluster", "acme"),
                 name,
-                f"boot-{name}",
+                kw.get("boot", f"boot-{name}"),
                 kw.get("key", b"k" * 32),
                 f"{listen[0]}:{listen[1]}",
             ),
@@ -267,3 +267,37 @@ async def test_links_follow_the_members(
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(PeerRefused, match="no host:port"):
         links.parse_address(text)
+
+
+async def test_a_second_process_of_a_node_is_refused_while_the_first_one_speaks(
+    addresses: dict[str, Address], nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Node("n1", addresses["n1"], {"n2": addresses["n2"]})
+    await nursery.start(one.links.run)
+    async with trio.open_nursery() as life:
+        two = Node("n2", addresses["n2"], {"n1": addresses["n1"]})
+        await life.start(two.links.run)
+        await until(lambda: two.links.connected("n1"))
+        clone = Node("n2", await free_address(), {"n1": addresses["n1"]}, boot="boot-of-a-copy")
+        await nursery.start(clone.links.run)
+        await until(lambda: "another process of node 'n2'" in refusal(clone))
+        assert not clone.links.connected("n1")
+        assert two.links.connected("n1")
+        life.cancel_scope.cancel()
+    await until(lambda: clone.links.connected("n1"))  # there is only one now
+
+
+async def test_a_node_comes_back_though_its_old_link_was_never_closed(
+    addresses: dict[str, Address], nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links, "CLONE_S", 0.2)
+    one = Node("n1", addresses["n1"], {})
+    await nursery.start(one.links.run)
+    for boot in ("first", "second"):
+        node = Node("n2", await free_address(), {"n1": addresses["n1"]}, boot=boot)
+        await nursery.start(node.links.run)
+        await until(lambda node=node: node.links.connected("n1"))
+
+
+def refusal(node: Node) -> str:
+    return node.links.statistics()["n1"].refused
