@@ -3,6 +3,7 @@
     {"do": "status"}                                          where it stands
     {"do": "load", "proposers", "seconds", "kind"}            closed loops, and their figures
     {"do": "fill", "count", "kind", "body_bytes"}             so many commands, as fast as they go
+    {"do": "write"}                                           one command, until it is acknowledged
     {"do": "open", "count"}                                   so many conversations
     {"do": "probe", "seconds"}                                a write every 10 ms, and their times
     {"do": "stall", "proposers", "seconds", "until_snapshot"} the loop's longest pause under load
@@ -96,6 +97,7 @@ class Member:
             "status": self.status,
             "load": self.load,
             "fill": self.fill,
+            "write": self.write,
             "open": self.open,
             "probe": self.probe,
             "stall": self.stall,
@@ -161,6 +163,15 @@ class Member:
         places = await self._conversations(FILL_CONVERSATIONS)
         maker = commands.Maker(kind, body_bytes=body_bytes)
         return await self._all(maker.make(places[n % len(places)]) for n in range(count))
+
+    async def write(self) -> dict[str, Any]:
+        """Return how often it was asked before the answer was a good one."""
+        tries = 1
+        command = commands.opening(secrets.token_hex(8))
+        while isinstance(await self._replica.propose(command), Unavailable):
+            tries += 1
+            await trio.sleep(PROBE_S)
+        return {"tries": tries}
 
     async def open(self, count: int) -> dict[str, Any]:
         run = secrets.token_hex(4)

@@ -37,7 +37,7 @@ def restart(log_bytes: int, folder: str) -> dict[str, Any]:
             nodes.start(name)
         nodes.wait_serving()
         serving_s = time.monotonic() - began
-        nodes.ask(next(iter(nodes.processes)), "fill", count=1)
+        nodes.ask(next(iter(nodes.processes)), "write")
         return {
             "log_mb": held["wal_bytes"] / 1e6,
             "entries": held["last"],
