@@ -372,9 +372,14 @@ class Participant:
 
     def _look_at_standing(self) -> None:
         with self._telling_standing():
-            silent_s = self.engine.quorum_age_s()
-            self._judge.look(led=self.leader is not None, silent_s=silent_s)
-        if self._judge.standing == "catching_up" and self.leader and not self._catching_up:
+            known = self.state.nodes.get(self.node)
+            self._judge.look(
+                led=self.leader is not None,
+                silent_s=self.engine.quorum_age_s(),
+                announced=known is not None and known.boot == self.boot,
+            )
+        waits = self._judge.standing == "catching_up" and not self._judge.caught_up
+        if waits and self.leader and not self._catching_up:
             self._catching_up = self._barriers.add(self._on_caught_up)
 
     def _on_caught_up(self, result: Unavailable | None) -> None:

@@ -30,12 +30,19 @@ class Judge:
         """A read barrier passed."""
         self._caught_up = True
 
-    def look(self, *, led: bool, silent_s: float) -> None:
-        """Judge anew: whether a leader is heard, and how long no majority was."""
+    def look(self, *, led: bool, silent_s: float, announced: bool = True) -> None:
+        """Judge anew: whether a leader is heard, and how long no majority was.
+
+        `announced`: the state knows this boot of the node.  Before that it skips what the boot
+        proposes, and after that only if another process took its place.
+        """
         if self.standing == "failed":
             return
-        if led and self._caught_up:
+        if led and self._caught_up and announced:
             self.standing, self.why = "serving", ""
+        elif led and self._caught_up:
+            self.standing = "catching_up"
+            self.why = "the cluster does not know this start of the node yet"
         elif led:
             self.standing = "catching_up"
             self.why = "a leader was found; reading what was missed"

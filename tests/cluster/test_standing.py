@@ -62,3 +62,12 @@ def test_a_failed_disk_is_for_good() -> None:
     one.look(led=True, silent_s=0)
     assert standing(one) == "failed"
     assert "full" in one.why
+
+
+def test_a_node_serves_when_the_cluster_knows_that_it_was_started() -> None:
+    one = serving()
+    one.look(led=True, silent_s=0, announced=False)
+    assert standing(one) == "catching_up"
+    assert "does not know this start" in one.why
+    one.look(led=True, silent_s=0)
+    assert standing(one) == "serving"
