@@ -81,6 +81,21 @@ def test_there_is_a_most_of_voters_and_of_members() -> None:
         members.add("x", "", votes=False)
 
 
+def test_neighbours_differ_by_one_voter_at_most() -> None:
+    assert ABC.is_neighbour(Members.of("abcd"))
+    assert ABC.is_neighbour(Members.of("ab"))
+    assert ABC.is_neighbour(ABC.add("n", "", votes=False))
+    assert not ABC.is_neighbour(Members.of("abcde"))
+    assert not ABC.is_neighbour(Members.of("abd"))
+
+
+def test_as_many_members_as_there_may_be_can_be_read() -> None:
+    members = Members.of(f"n{number}" for number in range(MEMBERS_MAX))
+    assert Members.decode(members.encode()) == members
+    with pytest.raises(ValueError, match="65 members"):
+        Members.decode(Members.of(f"n{number}" for number in range(MEMBERS_MAX + 1)).encode())
+
+
 # -- what a leader does of itself
 
 
