@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 from msgspec.structs import replace
 
 from cluster.state.commands import SYSTEM, By
-from cluster.state.limits import EVENTS_TAIL_MAX
-from cluster.state.model import CONVERSATION_NEXT, Agent, AuditRecord, Conversation, Event
+from cluster.state.events import Event
+from cluster.state.model import CONVERSATION_NEXT, Agent, AuditRecord, Conversation
 from cluster.state.outcome import AgentChanged, Appended, Notice, RefusalCode, Refused
 from cluster.state.state import State
 
@@ -74,8 +74,7 @@ class Change:
         """Append an event, apply `changes` to the conversation, and return it as it is now."""
         seq = conversation.seq + 1
         event = Event(seq, kind, by, self.now_ms, mid, data or {}, hidden)
-        tail = (*conversation.tail[-(EVENTS_TAIL_MAX - 1) :], event)
-        new = self.put(conversation, seq=seq, tail=tail, **changes)
+        new = self.put(conversation, seq=seq, tail=conversation.tail.append(event), **changes)
         self.notices.append(Appended(new.cv, event))
         return new
 

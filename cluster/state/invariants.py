@@ -18,9 +18,11 @@ sees offers as they are made, and can.
 """
 
 from collections.abc import Iterable
+from typing import NoReturn
 
 from cluster.state import limits
-from cluster.state.limits import EVENTS_TAIL_MAX, PASSED_MAX
+from cluster.state.events import kept
+from cluster.state.limits import PASSED_MAX
 from cluster.state.model import Agent, Conversation, Offer
 from cluster.state.outcome import AgentChanged, Appended, Notice, OfferMade
 from cluster.state.state import State
@@ -37,7 +39,9 @@ INDEXES = (
     "by_target",
     "by_node",
 )
-_TAIL_CHECKED = 8
+_QUEUED = ("waiting", "offered")
+_IN_QUEUE = ("waiting", "offered", "assigned")
+_TAIL_CHECKED = 4
 """Newest events that are looked at again: a command appends at most three."""
 
 
@@ -53,8 +57,9 @@ class InvariantViolated(Exception):
 def check(state: State) -> None:
     """Raise `InvariantViolated` unless the whole state and its indexes are sound."""
     for conversation in state.conversations.values():
-        _check_conversation(state, conversation, len(conversation.tail))
         _check_tail(conversation)
+        _check_conversation(state, conversation, len(conversation.tail))
+        _check_times(conversation)
     _check_rest(state)
     _check_bounds(state)
     _check_indexes(state)
@@ -67,6 +72,7 @@ def check_loaded(state: State) -> None:
     were just made.
     """
     for conversation in state.conversations.values():
+        _check_tail(conversation)
         _check_conversation(state, conversation, _TAIL_CHECKED)
     _check_rest(state)
 
@@ -78,14 +84,18 @@ def _check_rest(state: State) -> None:
         _check_offer(state, offer)
     for session in state.sessions.values():
         agent_of = state.agents.get(session.agent)
-        held = agent_of is not None and session.sid in agent_of.sessions
-        _hold(held, "presence", f"{session.sid} is not its agent's")
+        if agent_of is None or session.sid not in agent_of.sessions:
+            _broken("presence", f"{session.sid} is not its agent's")
     revs = [record.rev for record in state.rule_sets]
-    _hold(revs == sorted(set(revs)), "state", f"revisions {revs}")
+    if revs != sorted(set(revs)):
+        _broken("state", f"revisions {revs}")
     for node, proposer in state.proposers.items():
-        _hold(proposer.next_number > 0, "I1", f"{node}: {proposer.next_number} comes next")
-        _hold(proposer.boot not in proposer.retired, "I1", f"{node}: {proposer.boot} is retired")
-        _hold(node in state.nodes, "I1", f"{node} proposes, and is not known")
+        if proposer.next_number <= 0:
+            _broken("I1", f"{node}: {proposer.next_number} comes next")
+        if proposer.boot in proposer.retired:
+            _broken("I1", f"{node}: {proposer.boot} is retired")
+        if node not in state.nodes:
+            _broken("I1", f"{node} proposes, and is not known")
 
 
 def check_touched(state: State, notices: Iterable[Notice]) -> None:
@@ -99,81 +109,93 @@ def check_touched(state: State, notices: Iterable[Notice]) -> None:
             case OfferMade(offer):
                 _check_offer(state, offer)
                 agent_of = state.agents[offer.agent]
-                within = agent_of.load <= agent_of.capacity
-                _hold(within, "I4", f"{offer.agent}: {agent_of.load} of {agent_of.capacity}")
+                if agent_of.load > agent_of.capacity:
+                    _broken("I4", f"{offer.agent}: {agent_of.load} of {agent_of.capacity}")
 
 
 def _check_conversation(state: State, conversation: Conversation, newest: int) -> None:
     cv, tail = conversation.cv, conversation.tail
-    _hold(0 < len(tail) <= EVENTS_TAIL_MAX, "I2", f"{cv}: a tail of {len(tail)}")
-    seqs = [event.seq for event in tail[-newest:]]
-    in_order = seqs == list(range(conversation.seq - len(seqs) + 1, conversation.seq + 1))
-    _hold(in_order, "I2", f"{cv}: {seqs} up to {conversation.seq}")
-    kept = min(conversation.seq, EVENTS_TAIL_MAX)
-    _hold(len(tail) == kept, "I2", f"{cv}: a tail of {len(tail)}, not {kept}")
+    if not tail or len(tail) != kept(conversation.seq):
+        _broken("I2", f"{cv}: a tail of {len(tail)} up to {conversation.seq}")
+    for seq, event in zip(range(conversation.seq, 0, -1)[:newest], reversed(tail), strict=False):
+        if event.seq != seq:
+            _broken("I2", f"{cv}: {event.seq} where {seq} belongs")
     _check_owner(state, conversation)
-    offered = conversation.state == "offered"
-    _hold(offered == bool(conversation.offer), "I4", f"{cv}: {conversation.state} without offer")
-    if conversation.offer:
-        _hold(conversation.offer in state.offers, "I4", f"{cv}: its offer is gone")
-    if conversation.state in ("new", "assigned", "closed"):
-        _hold(not conversation.target, "state", f"{cv}: {conversation.state} with a target")
-        _hold(not conversation.passed, "state", f"{cv}: {conversation.state}, yet passed on")
-    if conversation.state in ("waiting", "offered", "assigned"):
-        _hold(bool(conversation.queue), "state", f"{cv}: {conversation.state} in no queue")
-    if conversation.target:
-        _hold(conversation.target in state.agents, "state", f"{cv}: its target is unknown")
-    _hold(len(set(conversation.passed)) <= PASSED_MAX, "state", f"{cv}: passed")
-    closed = conversation.state == "closed"
-    _hold(closed or not conversation.closed_ms, "state", f"{cv}: closed, and {conversation.state}")
+    _check_place(state, conversation)
 
 
 def _check_owner(state: State, conversation: Conversation) -> None:
     cv, owner = conversation.cv, conversation.owner
-    assigned = conversation.state == "assigned"
-    _hold(assigned == bool(owner), "I3", f"{cv}: {conversation.state} with owner {owner!r}")
+    if (conversation.state == "assigned") != bool(owner):
+        _broken("I3", f"{cv}: {conversation.state} with owner {owner!r}")
     if owner:
         agent = state.agents.get(owner)
-        held = agent is not None and cv in agent.conversations
-        _hold(held, "I3", f"{cv}: {owner} does not hold it")
-        _hold(conversation.fence > 0, "I3", f"{cv}: owned without a fence")
+        if agent is None or cv not in agent.conversations:
+            _broken("I3", f"{cv}: {owner} does not hold it")
+        if conversation.fence <= 0:
+            _broken("I3", f"{cv}: owned without a fence")
+
+
+def _check_place(state: State, conversation: Conversation) -> None:
+    """Fields that one state of the lifecycle has, and others have not."""
+    cv, at = conversation.cv, conversation.state
+    if (at == "offered") != bool(conversation.offer):
+        _broken("I4", f"{cv}: {at}, its offer {conversation.offer!r}")
+    if conversation.offer and conversation.offer not in state.offers:
+        _broken("I4", f"{cv}: its offer is gone")
+    if conversation.target and (at not in _QUEUED or conversation.target not in state.agents):
+        _broken("state", f"{cv}: {at} with the target {conversation.target!r}")
+    if conversation.passed and (at not in _QUEUED or len(conversation.passed) > PASSED_MAX):
+        _broken("state", f"{cv}: {at}, passed on {len(conversation.passed)} times")
+    if at in _IN_QUEUE and not conversation.queue:
+        _broken("state", f"{cv}: {at} in no queue")
+    if conversation.closed_ms and at != "closed":
+        _broken("state", f"{cv}: closed, and {at}")
 
 
 def _check_agent(state: State, agent: Agent) -> None:
     name = agent.agent
     for cv in agent.conversations:
         conversation = state.conversations.get(cv)
-        owned = conversation is not None and conversation.owner == name
-        _hold(owned, "I3", f"{name} holds {cv}, but does not own it")
+        if conversation is None or conversation.owner != name:
+            _broken("I3", f"{name} holds {cv}, but does not own it")
     for oid in agent.offers:
         offer = state.offers.get(oid)
-        _hold(offer is not None and offer.agent == name, "I4", f"{name}: offer {oid}")
+        if offer is None or offer.agent != name:
+            _broken("I4", f"{name}: offer {oid}")
     for sid in agent.sessions:
         session = state.sessions.get(sid)
-        _hold(session is not None and session.agent == name, "presence", f"{name}: {sid}")
+        if session is None or session.agent != name:
+            _broken("presence", f"{name}: {sid}")
     held = (*agent.conversations, *agent.offers, *agent.sessions)
-    _hold(len(set(held)) == len(held), "I4", f"{name} holds something twice")
-    _hold(bool(agent.sessions) or not held, "presence", f"{name} is gone, and holds {held}")
-    offline = agent.status == "offline"
-    _hold(bool(agent.sessions) or offline, "presence", f"{name} is gone, and {agent.status}")
-    waited_for = name in state.by_target
-    _hold(not (offline and waited_for), "presence", f"{name} is waited for, and offline")
-    free = (agent.idle_since_ms, name) in state.free
-    _hold(free == state.is_eligible(agent), "indexes", f"free: {name}")
+    if len(set(held)) != len(held):
+        _broken("I4", f"{name} holds something twice")
+    if not agent.sessions and (held or agent.status != "offline"):
+        _broken("presence", f"{name} is gone, {agent.status}, and holds {held}")
+    if agent.status == "offline" and name in state.by_target:
+        _broken("presence", f"{name} is waited for, and offline")
+    if ((agent.idle_since_ms, name) in state.free) != state.is_eligible(agent):
+        _broken("indexes", f"free: {name}")
 
 
 def _check_offer(state: State, offer: Offer) -> None:
     conversation = state.conversations.get(offer.cv)
-    named = conversation is not None and conversation.offer == offer.oid
-    _hold(named, "I4", f"offer {offer.oid}: not its conversation's")
+    if conversation is None or conversation.offer != offer.oid:
+        _broken("I4", f"offer {offer.oid}: not its conversation's")
     agent = state.agents.get(offer.agent)
-    held = agent is not None and offer.oid in agent.offers
-    _hold(held, "I4", f"offer {offer.oid}: not its agent's")
+    if agent is None or offer.oid not in agent.offers:
+        _broken("I4", f"offer {offer.oid}: not its agent's")
 
 
 def _check_tail(conversation: Conversation) -> None:
+    if not conversation.tail.is_whole:
+        _broken("I2", f"{conversation.cv}: a tail that no append makes")
+
+
+def _check_times(conversation: Conversation) -> None:
     times = [event.ts for event in conversation.tail]
-    _hold(times == sorted(times), "state", f"{conversation.cv}: time ran backwards")
+    if times != sorted(times):
+        _broken("state", f"{conversation.cv}: time ran backwards")
 
 
 def _check_bounds(state: State) -> None:
@@ -185,18 +207,20 @@ def _check_bounds(state: State) -> None:
         ("rule sets", len(state.rule_sets), limits.RULE_SETS_KEPT),
         ("audit", len(state.audit), limits.AUDIT_MAX),
     ):
-        _hold(count <= most, "bounds", f"{count} {what} of {most}")
+        if count > most:
+            _broken("bounds", f"{count} {what} of {most}")
     ages = [at_ms for at_ms, _ in state.key_ages]
-    _hold(ages == sorted(ages), "state", "keys are not in the order of their age")
+    if ages != sorted(ages):
+        _broken("state", "keys are not in the order of their age")
 
 
 def _check_indexes(state: State) -> None:
     rebuilt = state.frozen_copy()
     rebuilt.rebuild_indexes()
     for name in INDEXES:
-        _hold(getattr(state, name) == getattr(rebuilt, name), "indexes", name)
+        if getattr(state, name) != getattr(rebuilt, name):
+            _broken("indexes", name)
 
 
-def _hold(condition: bool, name: str, detail: str) -> None:
-    if not condition:
-        raise InvariantViolated(name, detail)
+def _broken(name: str, detail: str) -> NoReturn:
+    raise InvariantViolated(name, detail)

@@ -8,8 +8,9 @@ is a change of format, like a new field, and waits for a release that all nodes 
 
 CONVERSATIONS_MAX = 1_000_000
 """Conversations kept, closed ones of a week included: some gigabytes; then none is opened."""
-EVENTS_TAIL_MAX = 500
-"""Events kept per conversation; the longest of 465 real dialogues has 38 turns (ADR 0005)."""
+EVENTS_KEPT = 500
+"""Events kept per conversation, or a few more; the longest of 465 real dialogues has 38 turns
+(ADR 0005)."""
 CONVERSATION_RETENTION_MS = 7 * 24 * 3600 * 1000
 """How long a closed conversation is kept, so that a resume after a week still finds it."""
 PURGE_MAX = 500

@@ -20,8 +20,9 @@ from cluster.state.change import Change, no
 from cluster.state.checks import check_body, check_ids
 from cluster.state.commands import By, SendMessage
 from cluster.state.conversations import check_owner, is_visitor
+from cluster.state.events import Event
 from cluster.state.limits import STALE_BYTES_MAX, STALE_EVENTS_MAX
-from cluster.state.model import Conversation, Event
+from cluster.state.model import Conversation
 
 _POSTS = frozenset({"supervisor", "service", "system"})
 _ANSWERS = frozenset({"agent", "supervisor", "service"})

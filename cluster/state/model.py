@@ -22,6 +22,7 @@ from typing import Any, Literal
 import msgspec
 
 from cluster.state.commands import By, PrincipalKind
+from cluster.state.events import Tail
 
 ConversationState = Literal["new", "waiting", "offered", "assigned", "closed"]
 AgentStatus = Literal["online", "away", "busy", "offline", "transfer_only"]
@@ -35,20 +36,6 @@ CONVERSATION_NEXT: dict[ConversationState, frozenset[ConversationState]] = {
     "closed": frozenset(),
 }
 """What may follow a state; `waiting` follows itself when it is routed or transferred anew."""
-
-
-class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """One durable thing that happened in a conversation; `seq` is 1, 2, 3 ... without a gap."""
-
-    seq: int
-    type: str
-    by: By
-    ts: int
-    mid: str = ""
-    data: dict[str, Any] = {}
-    """What the type adds: `body`, `agent`, `fence`, `queue`, `reason` ..."""
-    hidden: bool = False
-    """Visitors see only that there was an event, not what."""
 
 
 class Conversation(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -80,8 +67,8 @@ class Conversation(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     passed: tuple[str, ...] = ()
     """Agents who declined or let an offer lapse since the last owner; asked last."""
     seq: int = 0
-    tail: tuple[Event, ...] = ()
-    """The newest events, at most `EVENTS_TAIL_MAX`; `tail[-1].seq == seq`."""
+    tail: Tail = Tail()
+    """The newest events, at least `EVENTS_KEPT`; `tail[-1].seq == seq`."""
     closed_ms: int = 0
     visitor_kind: PrincipalKind = "visitor"
     """Kind of who opened it: a service that did is not the visitor of the same id."""

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from cluster.state.model import Event, Offer, OfferEnd
+from cluster.state.events import Event
+from cluster.state.model import Offer, OfferEnd
 
 RefusalCode = Literal[
     "bad_request",

@@ -14,7 +14,8 @@ subscriptions come.  A long resume pauses while the client has much to read, and
 
 from collections.abc import Callable
 
-from cluster.state.model import Conversation, Event
+from cluster.state.events import Event
+from cluster.state.model import Conversation
 from cluster.state.state import State
 from node.desk.frames import SharedEvent
 from node.desk.resume import nothing, owed

@@ -8,7 +8,7 @@ All connections of one encoding and audience are then sent the very same bytes.
 
 from typing import Any
 
-from cluster.state.model import Event
+from cluster.state.events import Event
 from node.desk.statistics import Tally
 from node.desk.views import Audience, event_push, looks_alike
 from node.edge.frame import encode_binary, encode_text

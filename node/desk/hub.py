@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from cluster.state.commands import SYSTEM
+from cluster.state.events import Event
 from cluster.state.machine import Applied
-from cluster.state.model import Conversation, Event, Offer
+from cluster.state.model import Conversation, Offer
 from cluster.state.outcome import (
     AgentChanged,
     Appended,

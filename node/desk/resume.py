@@ -13,7 +13,8 @@ Events follow the gap, because they are what `cv.history` would give.
 
 from typing import NamedTuple
 
-from cluster.state.model import Conversation, Event
+from cluster.state.events import Event
+from cluster.state.model import Conversation
 from node.desk.views import first_kept
 from node.protocol.catalogue import Gap
 
@@ -32,7 +33,7 @@ def owed(conversation: Conversation, have: int) -> Owed:
     if first - 1 <= have <= last:
         return Owed(None, events_after(conversation, have))
     gap = Gap(cv=conversation.cv, have=have, first=first, last=last)
-    return Owed(gap, () if have > last else conversation.tail)
+    return Owed(gap, () if have > last else conversation.tail[:])
 
 
 def nothing(cv: str, have: int) -> Gap:

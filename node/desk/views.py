@@ -11,7 +11,8 @@ A hidden event still has its `seq`, so that every observer can check that none i
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from cluster.state.model import Agent, Conversation, Event, Offer
+from cluster.state.events import Event
+from cluster.state.model import Agent, Conversation, Offer
 from cluster.state.state import State
 from node.auth import Principal
 from node.protocol.catalogue import Ev, Inbox, OfferPush

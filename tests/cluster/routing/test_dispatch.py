@@ -24,6 +24,7 @@ from cluster.routing.dispatch import (
 from cluster.routing.matching import Budget
 from cluster.state import commands as c
 from cluster.state.commands import By, Command
+from cluster.state.events import Tail
 from cluster.state.limits import CONVERSATION_RETENTION_MS, PURGE_MAX, SESSION_GRACE_MS
 from cluster.state.model import Agent, Conversation, Session
 from cluster.state.outcome import Refused
@@ -294,12 +295,12 @@ def test_a_transfer_whose_event_is_no_longer_kept_waits_from_the_oldest_that_is(
     for _ in range(3):
         desk.done(desk.say(ANN))
     old = desk.conversation()
-    desk.state.put_conversation(replace(old, tail=old.tail[-3:]))
+    desk.state.put_conversation(replace(old, tail=Tail.of(old.tail[-3:])))
     first_ms = desk.conversation().tail[0].ts
     assert one.plan(desk.state, first_ms + TARGET_WAIT_MS - 1) == []
     late_ms = first_ms + TARGET_WAIT_MS + TARGETS_EVERY_MS
     assert kinds(one.plan(desk.state, late_ms)) == ["TransferConversation"]
-    desk.state.put_conversation(replace(old, tail=()))
+    desk.state.put_conversation(replace(old, tail=Tail()))
     late_ms = old.opened_ms + TARGET_WAIT_MS + TARGETS_EVERY_MS
     assert kinds(dispatcher().plan(desk.state, late_ms)) == ["TransferConversation"]
 

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from cluster.state import commands as c
 from cluster.state import limits
+from cluster.state.events import Tail
 from cluster.state.invariants import InvariantViolated, check, check_touched
 from cluster.state.machine import Machine
 from cluster.state.model import Agent, Conversation, Offer, Session
@@ -127,7 +128,7 @@ def lose_free(state: State) -> None:
 
 def gap(state: State) -> None:
     found = state.conversations["cv1"]
-    state.put_conversation(replace(found, tail=found.tail[:1] + found.tail[2:]))
+    state.put_conversation(replace(found, tail=Tail.of(found.tail[:1] + found.tail[2:])))
 
 
 def gone_and_online(state: State) -> None:
@@ -146,7 +147,7 @@ def proposes_unknown(state: State) -> None:
 def time_runs_backwards(state: State) -> None:
     found = state.conversations["cv1"]
     late = replace(found.tail[0], ts=state.now_ms + 1)
-    state.put_conversation(replace(found, tail=(late, *found.tail[1:])))
+    state.put_conversation(replace(found, tail=Tail.of((late, *found.tail[1:]))))
 
 
 def keys_of_no_order(state: State) -> None:
@@ -160,13 +161,14 @@ def too_many_rules(state: State) -> None:
 
 def tail_cut(state: State) -> None:
     found = state.conversations["cv1"]
-    state.put_conversation(replace(found, tail=found.tail[1:]))
+    state.put_conversation(replace(found, tail=Tail.of(found.tail[1:])))
 
 
 @pytest.mark.parametrize(
     ("name", "damage"),
     [
-        ("I2", conversation("cv1", tail=())),
+        ("I2", conversation("cv1", tail=Tail(((),)))),
+        ("I2", conversation("cv1", tail=Tail())),
         ("I4", forget_offer),
         ("I4", add_offer),
         ("presence", add_session),

@@ -27,6 +27,6 @@ def test_values_that_are_many_are_out_of_the_collectors_sight(
     desk.done(c.OpenConversation("cv1", ANN, "k1", text="hello", mid="m1"))
     state = come_by(desk.state)
     conversation = state.conversations["cv1"]
-    values = [conversation, *conversation.tail, *state.keys.values()]
+    values = [conversation, conversation.tail, *conversation.tail, *state.keys.values()]
     assert len(values) >= 3
     assert [type(value).__name__ for value in values if gc.is_tracked(value)] == []

@@ -8,6 +8,7 @@ import pytest
 from cluster.state import commands as c
 from cluster.state import limits
 from cluster.state.commands import By
+from cluster.state.events import CHUNK
 from tests.cluster.state.desk import ANN, BOB, EVE, LI, OPS, SUE, Desk
 
 BOT = By("service", "bot")
@@ -149,9 +150,9 @@ def test_a_message_has_an_id_and_a_conversation() -> None:
 def test_the_tail_keeps_the_newest_events() -> None:
     desk = Desk()
     desk.open()
-    for _ in range(limits.EVENTS_TAIL_MAX + 3):
+    for _ in range(limits.EVENTS_KEPT + CHUNK + 3):
         desk.done(desk.say(ANN))
     conversation = desk.conversation()
-    assert len(conversation.tail) == limits.EVENTS_TAIL_MAX
-    assert conversation.tail[-1].seq == conversation.seq == limits.EVENTS_TAIL_MAX + 4
-    assert conversation.tail[0].seq == 5
+    assert conversation.seq == limits.EVENTS_KEPT + CHUNK + 4
+    seqs = [event.seq for event in conversation.tail]
+    assert seqs == list(range(CHUNK + 1, conversation.seq + 1))

@@ -3,7 +3,8 @@
 import pytest
 
 from cluster.state.commands import SYSTEM
-from cluster.state.model import Conversation, Event
+from cluster.state.events import Event, Tail
+from cluster.state.model import Conversation
 from node.desk.resume import owed
 from node.protocol import catalogue as ops
 from node.protocol.catalogue import Caught, Ev, Gap, OfferPush
@@ -12,7 +13,7 @@ from tests.node.desk.office import Client, Office, office
 
 def conversation(first: int, last: int) -> Conversation:
     """One that keeps the events `first` to `last`."""
-    tail = tuple(Event(seq, "msg", SYSTEM, seq) for seq in range(first, last + 1))
+    tail = Tail.of(Event(seq, "msg", SYSTEM, seq) for seq in range(first, last + 1))
     return Conversation("c", "v", "", "web", "", "", {}, {}, 0, seq=last, tail=tail)
 
 
