@@ -3,12 +3,13 @@
     a turn's step    what it does                                     the caller, before the next
     ---------------  -----------------------------------------------  ---------------------------
     deliver          peers' messages to the engine                    makes the log durable
-    advance          proposals in, reads asked, time passes, appends  makes the log durable
-                     out
     release          votes, acknowledgements and answers out
+    advance          reads asked, time passes
     take_committed   what was committed: entries, installs            applies them, in order
     settle           who waits is answered; standing; the leader's
                      duties
+    replicate        proposals in, appends out                        makes the log durable
+    release          what waited for that
 
 The order is the safety argument (Raft thesis 10.2.1): nothing that promises durability leaves
 before the sync that makes it true.  `cluster.replica` drives this with trio, sockets and files;
@@ -54,6 +55,8 @@ from wal.snapshot import SnapshotMeta
 INBOX_MAX = 10_000
 """Messages of peers that wait for a turn; the rest is dropped, and Raft sends it again."""
 FORWARDED_MAX = 1_000
+APPLIED_FIRST_BYTES_MAX = 32 * 1024
+"""What is applied in about a millisecond: followers may wait for the news that long, not longer."""
 WHISPER_BYTES_MAX = 16 * 1024
 MISSING_S = 1.0
 """Without a word for so long a node that is waited for is called missing."""
@@ -119,6 +122,8 @@ class Participant:
         self._members = engine.members
         self._judge = Judge(len(engine.members.voters), settings.fence_s)
         self._leadership = ("", -1)
+        self._awaited_index = 0
+        """The last entry of this leader that another node waits for."""
         self._catching_up = False
         self._violations = 0
         self.on_standing: Watchers[ReplicaStatus] = Watchers()
@@ -211,24 +216,23 @@ class Participant:
                 log.warning("peer message refused", peer=peer, why=str(error))
         self._follow_members()
 
+    def release(self) -> None:
+        """Steps 2 and 7, on a durable log."""
+        self._send(self.engine.take_late())
+
     def advance(self) -> None:
-        """Step 2, on a durable log, which may be dirty after."""
-        self._propose()
-        self.engine.record_members()
+        """Step 3, on a durable log, which may be dirty after."""
         self._barriers.ask(self.engine.read_index)
         self.engine.tick()
-        self._send(self.engine.take_early())
-
-    def release(self) -> None:
-        """Step 3, on a durable log."""
-        self._send(self.engine.take_late())
+        if self._is_awaited:
+            self.replicate()
 
     def take_committed(self) -> list[Committed | Install]:
         """Step 4: what to `apply`, or to load and `install`, in this order."""
         return self.engine.take_committed()
 
     def settle(self) -> None:
-        """Step 5, when all that was committed is applied."""
+        """Step 5, when what was committed is applied."""
         self._barriers.passed(self.applying.applied_index)
         self._clock.note(self.state.now_ms)
         self._look_at_standing()
@@ -238,6 +242,26 @@ class Participant:
             silent_s=self._silent_s(),
         )
         self._proposals.expire(self._now_s())
+
+    @property
+    def _is_awaited(self) -> bool:
+        """Whether others should hear what was committed before it is applied here.
+
+        Else it is applied first: who waits here has the answer then, and what they say next goes
+        out with the news.
+        """
+        applied_index = self.applying.applied_index
+        return self.engine.is_leader and (
+            self._awaited_index > applied_index
+            or self.engine.committed_bytes > APPLIED_FIRST_BYTES_MAX
+        )
+
+    def replicate(self) -> None:
+        """Step 6; the log may be dirty after."""
+        self._propose()
+        self.engine.record_members()
+        self.engine.replicate()
+        self._send(self.engine.take_early())
 
     def snapshot_due(self) -> tuple[SnapshotMeta, State] | None:
         """Return what to save, once, right after a turn's entries were applied.
@@ -276,8 +300,12 @@ class Participant:
         while (batch := self._proposals.take(now_s)) is not None:
             self._forwarded.append(batch)
         while self._forwarded:
-            if self.engine.propose(pack(self._forwarded, self._clock.now_ms())) is None:
+            is_ours = all(batch.node == self.node for batch in self._forwarded)
+            proposed = self.engine.propose(pack(self._forwarded, self._clock.now_ms()))
+            if proposed is None:
                 return  # not sent: whoever proposed sends it again
+            if not is_ours:
+                _, self._awaited_index = proposed
 
     def _send(self, messages: list[tuple[str, dict[str, Any]]]) -> None:
         for peer, message in messages:

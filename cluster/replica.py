@@ -261,11 +261,13 @@ class Replica:
         part = self._part
         part.deliver()
         await self._sync()
-        part.advance()
-        await self._sync()
         part.release()
+        part.advance()
         await self._apply()
         part.settle()
+        part.replicate()
+        await self._sync()
+        part.release()
         if not self._saving and (due := part.snapshot_due()) is not None:
             self._saving = True
             nursery.start_soon(self._save_snapshot, *due)

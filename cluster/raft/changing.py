@@ -32,7 +32,7 @@ class Changing:
         self._leading = leading
 
     def propose(self, members: Members) -> int:
-        """Append `members` at the next tick; return their index.  Raises `MembersRefused`."""
+        """Let `members` be appended next; return their index.  Raises `MembersRefused`."""
         leadership, journal = self._leading.current, self._parts.journal
         if leadership is None or self._leading.handing_over:
             raise MembersRefused("this node does not lead")

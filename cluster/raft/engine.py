@@ -5,22 +5,26 @@ The driver's turn, and why it is safe:
 
     deliver*        messages of peers; may write records (entries, term, vote) to the log
     sync            if the log is dirty
-    propose*        takes commands for this turn's entry
-    tick            counts this node itself: everything it holds is durable (asserted);
-                    then appends the proposals and hands them out for sending
+    take_late       votes, acks, answers: all that promises what the log says
+    tick            counts this node itself: everything it holds is durable (asserted)
+    take_committed  to the state machine, then to who waits
+    propose*        takes commands for this turn's entries
+    replicate       appends them, and hands them out for sending with what was committed
     take_early      appends may leave before this node made its own copy durable: they promise
                     nothing, and the leader counts itself at the next tick only
     sync            if the log is dirty
-    take_late       votes, acks, answers: all that promises what the log says
-    take_committed  to the state machine, then to who waits
+    take_late       what the tick promised
+
+Who waits for an answer has it before the followers hear of the commit: their next commands go
+out with the news, and one append says both.
 
 An entry handed out by `take_committed` is on a majority of disks, or the leader said so.
 Each index comes once, in order; an `Install` stands for all indices up to its own.  What the
 newest local snapshot holds at start is not handed out: the caller loads it (`snapshots.
 open_latest()`) before the first turn.
 
-Only `deliver`, `propose`, `tick` and the constructor write to the log; every other method may
-also be called while a sync is under way in a thread.  Times are seconds of `clock`.
+Only `deliver`, `tick`, `replicate` and the constructor write to the log; every other method
+may also be called while a sync is under way in a thread.  Times are seconds of `clock`.
 
 Source: Raft thesis (Ongaro 2014), figure 3.1, sections 3.10, 6.4, 10.2.1; DESIGN.md.
 """
@@ -65,9 +69,9 @@ from wal.snapshot import SnapshotMeta, SnapshotStore
 __all__ = ["Committed", "Engine", "Install", "PeerError", "RaftStatus", "Timing"]
 
 PROPOSALS_MAX = 1_024
-"""Entries that may wait for one tick."""
+"""Entries that may wait for one `replicate`."""
 PROPOSED_BYTES_MAX = 32 * 1024 * 1024
-"""Bytes that may wait for one tick: they become one frame, which holds 256 MiB at most."""
+"""Bytes that may wait for one `replicate`: they become one frame, which holds 256 MiB at most."""
 WAKEUP_S_MIN = 0.001
 
 
@@ -128,6 +132,7 @@ class Engine:
         self._compaction = Compaction(journal, every, snapshot_index)
         self._taken_index = snapshot_index
         self._committed: list[Committed | Install] = []
+        self._committed_bytes = 0
         now_s = clock()
         self._members: Members | None = None
         self._heard_s: dict[str, float] = {}
@@ -168,7 +173,7 @@ class Engine:
     def propose(self, payload: bytes) -> tuple[int, int] | None:
         """Return the (term, index) that the entry will have; None when it cannot be taken.
 
-        None: this node does not lead, is handing over, or too much waits for the tick
+        None: this node does not lead, is handing over, or too much waits already
         (PROPOSALS_MAX, PROPOSED_BYTES_MAX).
         The entry is committed if `take_committed` hands out that index with that term, and
         lost if with another; a deposed leader learns neither before it follows again.
@@ -185,7 +190,7 @@ class Engine:
         return core.term, core.propose(COMMAND + payload)
 
     def tick(self) -> None:
-        """Let time pass: elections, commit, proposals, heartbeats, reads.  Log synced before."""
+        """Let time pass: elections, commit, heartbeats, reads.  Log synced before."""
         assert not self._parts.journal.dirty, "sync before tick: the leader counts itself"
         now_s = self._parts.clock()
         self._voting.tick(now_s)
@@ -197,6 +202,11 @@ class Engine:
         self._forwarded.expire(now_s)
         self._collect()
         self._compaction.cut()
+
+    def replicate(self) -> None:
+        """Append what was proposed and send it, with what was committed; the log may be dirty."""
+        self._parts.core.replicate()
+        self._follow_members()
 
     def take_early(self) -> list[tuple[str, dict[str, Any]]]:
         """Return the messages that may leave before the next sync: appends."""
@@ -211,7 +221,13 @@ class Engine:
     def take_committed(self) -> list[Committed | Install]:
         """Return what was committed since the last call, in order of index."""
         committed, self._committed = self._committed, []
+        self._committed_bytes = 0
         return committed
+
+    @property
+    def committed_bytes(self) -> int:
+        """How much `take_committed` will hand out."""
+        return self._committed_bytes
 
     def next_wakeup(self) -> float:
         """Return in how many seconds `tick` is needed if nothing else happens before."""
@@ -219,10 +235,19 @@ class Engine:
         now_s = parts.clock()
         if self._voting.urgent:
             return WAKEUP_S_MIN
+        if self._commits_alone:
+            return 0.0
         due_s = parts.core.heartbeat_due_s if parts.core.is_leader else parts.elections.deadline_s
         if len(self._forwarded):
             due_s = min(due_s, now_s + parts.timing.heartbeat_s)
         return max(due_s - now_s, 0.0) + WAKEUP_S_MIN
+
+    @property
+    def _commits_alone(self) -> bool:
+        """Whether the next tick commits something without a word from anybody."""
+        core = self._parts.core
+        behind = self._taken_index < self._parts.journal.last_index
+        return core.is_leader and not self._parts.others and behind
 
     # -- reads
 
@@ -274,8 +299,8 @@ class Engine:
     def propose_members(self, members: Members) -> int:
         """Begin to change the members; return the index of the entry.
 
-        They count from the next tick on, committed or not; see `cluster.raft.members`.  Raises
-        `MembersRefused` when this node does not lead or another change is under way.
+        They count from the next `replicate` on, committed or not; see `cluster.raft.members`.
+        Raises `MembersRefused` when this node does not lead or another change is under way.
         """
         return self._changing.propose(members)
 
@@ -417,11 +442,12 @@ class Engine:
         """Take what PySyncObj released for the state machine."""
         journal = self._parts.journal
         applied_index = self._parts.core.applied_index
-        if applied_index == self._taken_index:
-            return
+        if applied_index == self._taken_index or journal.dirty:
+            return  # dirty: a node alone has just begun to lead, and committed what it did not sync
         for command, index, term in journal.between(self._taken_index + 1, applied_index):
             payload = command[1:] if command[:1] == COMMAND else None
             self._committed.append(Committed(index, term, payload))
+            self._committed_bytes += len(command)
             self._compaction.applied(len(command))
         self._taken_index = applied_index
 

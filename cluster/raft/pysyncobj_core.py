@@ -23,6 +23,7 @@ Source: pysyncobj 0.3.17, syncobj.py; line numbers in DESIGN.md.
 import logging
 import zlib
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any, Protocol
 
 from pysyncobj.config import SERIALIZER_STATE, SyncObjConf
@@ -50,8 +51,18 @@ class Chance(Protocol):
 class _PeerNode(Node):  # type: ignore[misc]  # the library is untyped
     """The library iterates over sets of these: an order that does not hang on the process."""
 
+    def __init__(self, node_id: str) -> None:
+        super().__init__(node_id)
+        self._hash = zlib.crc32(node_id.encode())
+
     def __hash__(self) -> int:
-        return zlib.crc32(self.id.encode())
+        return self._hash
+
+
+@lru_cache(maxsize=1_000)
+def _node(node_id: str) -> _PeerNode:
+    """Return the one object for a node: found in a dictionary without being compared."""
+    return _PeerNode(node_id)
 
 
 class _Wire(Transport):  # type: ignore[misc]
@@ -141,6 +152,9 @@ def _make_class(library: Any) -> Any:
             """The state machine is outside."""
 
         def _checkCommandsToApply(self) -> None:  # noqa: N802
+            """Not in the library's tick: `replicate` does it when what was committed is applied."""
+
+        def replicate(self) -> None:
             """Append what was proposed and send it with the commit index, all in one go.
 
             Instead of the library's two sends (503-574, 719): one for what was committed, one
@@ -148,7 +162,7 @@ def _make_class(library: Any) -> Any:
             """
             commands, self.proposed, self.proposed_bytes = self.proposed, [], 0
             if self._SyncObj__raftState != library._RAFT_STATE.LEADER:
-                return  # deposed in this very tick: as if it had been lost on the way
+                return  # deposed meanwhile: as if it had been lost on the way
             journal = self._SyncObj__raftLog
             for command in commands:
                 journal.add(command, journal.last_index + 1, self._SyncObj__raftCurrentTerm)
@@ -198,9 +212,9 @@ class Core:
             raftMaxTimeout=2 * NEVER_S,
             tcp_keepalive=None,
         )
-        nodes = [_PeerNode(peer) for peer in sorted(peers)]
+        nodes = [_node(peer) for peer in sorted(peers)]
         self._raft = _make_class(library)(
-            _PeerNode(node_id), nodes, conf, nodeClass=_PeerNode, transport=self._wire
+            _node(node_id), nodes, conf, nodeClass=_PeerNode, transport=self._wire
         )
         self._raft.proposed = []
         self._raft.on_appended = on_appended
@@ -216,8 +230,8 @@ class Core:
         The library knows such nodes as "read-only" ones.
         """
         raft = self._raft
-        voting = {_PeerNode(peer) for peer in sorted(voters)}
-        learning = {_PeerNode(peer) for peer in sorted(learners)}
+        voting = {_node(peer) for peer in sorted(voters)}
+        learning = {_node(peer) for peer in sorted(learners)}
         before = raft._SyncObj__otherNodes | raft._SyncObj__readonlyNodes
         raft._SyncObj__otherNodes, raft._SyncObj__readonlyNodes = voting, learning
         for node in before - voting - learning:
@@ -284,13 +298,13 @@ class Core:
 
     def match_index(self, peer: str) -> int:
         """Return the highest index that `peer` proved to hold durably; leaders only."""
-        return int(self._raft._SyncObj__raftMatchIndex.get(_PeerNode(peer), 0))
+        return int(self._raft._SyncObj__raftMatchIndex.get(_node(peer), 0))
 
     # -- what the engine does to it
 
     def receive(self, source: str, message: dict[str, Any]) -> None:
         """Take one message, already checked, in the library's own form."""
-        self._wire._onMessageReceived(_PeerNode(source), message)
+        self._wire._onMessageReceived(_node(source), message)
 
     def acknowledged(self, peer: str, next_index: int) -> None:
         """`peer` holds everything below `next_index`; what was sent behind that stays sent.
@@ -299,7 +313,7 @@ class Core:
         times.  One that was lost is asked for by the next append or heartbeat behind it.
         """
         sent = self._raft._SyncObj__raftNextIndex
-        node = _PeerNode(peer)
+        node = _node(peer)
         next_sent = sent[node]
         self.receive(peer, _next_node_idx(next_index, success=True))
         sent[node] = max(sent[node], next_sent)
@@ -310,32 +324,36 @@ class Core:
 
     def send_from(self, peer: str, next_index: int) -> None:
         """Send `peer` what begins at `next_index`; it proved and confirmed nothing."""
-        self._raft._SyncObj__raftNextIndex[_PeerNode(peer)] = next_index
+        self._raft._SyncObj__raftNextIndex[_node(peer)] = next_index
 
     def sent_to(self, peer: str, next_index: int) -> None:
         """What is below `next_index` need not be sent to `peer`; it proved nothing."""
         sent = self._raft._SyncObj__raftNextIndex
-        node = _PeerNode(peer)
+        node = _node(peer)
         sent[node] = max(sent[node], next_index)
 
     def forget(self, peer: str) -> None:
         """`peer` holds nothing any more that it proved to hold."""
-        self._raft._SyncObj__raftMatchIndex[_PeerNode(peer)] = 0
+        self._raft._SyncObj__raftMatchIndex[_node(peer)] = 0
 
     def alive(self, peer: str) -> None:
         """`peer` answered, for the check of the quorum; nothing else is known."""
         self.receive(peer, {**_next_node_idx(0, success=False), "reset": False})
 
     def tick(self) -> None:
-        """Advance the commit index, check the quorum, append proposals, send heartbeats."""
+        """Advance the commit index, check the quorum, send heartbeats."""
         self._raft.doTick(0)
+
+    def replicate(self) -> None:
+        """Append what was proposed; send it, and what was committed, to all."""
+        self._raft.replicate()
 
     def campaign(self) -> None:
         """Start an election at the next tick."""
         self._raft._SyncObj__raftElectionDeadline = float("-inf")
 
     def propose(self, command: bytes) -> int:
-        """Append `command` at the next tick; return the index it will have."""
+        """Append `command` at the next `replicate`; return the index it will have."""
         assert self.is_leader
         self._raft.proposed.append(command)
         self._raft.proposed_bytes += len(command)
@@ -366,11 +384,11 @@ class Core:
 
     def pause(self, peer: str) -> None:
         """Send `peer` nothing more, not even heartbeats, from this message on."""
-        self._wire._onNodeDisconnected(_PeerNode(peer))
+        self._wire._onNodeDisconnected(_node(peer))
 
     def resume(self, peer: str) -> None:
         """Send to `peer` again."""
-        self._wire._onNodeConnected(_PeerNode(peer))
+        self._wire._onNodeConnected(_node(peer))
 
 
 def _next_node_idx(next_index: int, *, success: bool) -> dict[str, Any]:

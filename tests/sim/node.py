@@ -177,15 +177,16 @@ class SimNode:
         self.part.deliver()
         send(self.peers.take())
         self.log.sync()
+        self.part.release()
         self.part.advance()
         send(self.peers.take())
+        self._apply()
+        self.part.settle()
+        self.part.replicate()
+        send(self.peers.take())
 
-    def end_turn(self) -> list[Frame]:
-        """The second half; return what leaves after the sync."""
+    def _apply(self) -> None:
         checks, part = self.setup.checks, self.part
-        self.log.sync()
-        part.release()
-        late = self.peers.take()
         for item in part.take_committed():
             if isinstance(item, Committed):
                 checks.applies(self.name, item.index, item.term, item.payload)
@@ -193,7 +194,13 @@ class SimNode:
             else:
                 checks.installs(self.name, item.meta.index)
                 part.applying.install(item, snapshot.load(item.payload))
-        part.settle()
+
+    def end_turn(self) -> list[Frame]:
+        """The second half; return what leaves after the sync."""
+        checks, part = self.setup.checks, self.part
+        self.log.sync()
+        part.release()
+        late = self.peers.take()
         if self.saving is None:
             self.saving = part.snapshot_due()
         checks.seen(self.name, self.engine.term, self.engine.is_leader)

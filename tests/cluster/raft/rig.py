@@ -81,11 +81,13 @@ class Rig:
         """Let time pass, take one turn of the driver; return all that was sent."""
         self.now_s += wait_s
         self.log.sync()
+        sent = self.engine.take_late()
         self.engine.tick()
-        sent = self.engine.take_early()
+        self.committed += self.engine.take_committed()
+        self.engine.replicate()
+        sent += self.engine.take_early()
         self.log.sync()
         sent += self.engine.take_late()
-        self.committed += self.engine.take_committed()
         self.sent += sent
         return sent
 

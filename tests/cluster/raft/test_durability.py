@@ -67,12 +67,23 @@ def test_a_leader_counts_itself_only_for_what_it_has_synced() -> None:
     rig.engine.propose(b"x")
     rig.log.sync()
     rig.engine.tick()
+    rig.engine.replicate()
     [append, *_] = [m for to, m in rig.engine.take_early() if to == "a" and m["entries"]]
     ack = {"request": append["request"], "success": True, "next_index": 4}
     rig.deliver("a", "append_ack", rig.engine.term, **ack)  # faster than our own disk
     with pytest.raises(AssertionError, match="sync before tick"):
         rig.engine.tick()
     assert rig.engine.status().commit_index == 2
+
+
+def test_a_single_node_hands_out_nothing_before_its_first_sync() -> None:
+    rig = Rig(voters="b")
+    rig.turn(1.0)
+    assert rig.engine.is_leader
+    assert rig.committed == []
+    rig.turn(rig.engine.next_wakeup())
+    assert rig.committed == [Committed(2, 1, None)]
+    assert rig.engine.next_wakeup() > 0.0
 
 
 def test_a_single_node_commits_only_after_its_own_sync() -> None:
@@ -83,8 +94,10 @@ def test_a_single_node_commits_only_after_its_own_sync() -> None:
     proposed = rig.engine.propose(b"x")
     rig.log.sync()
     rig.engine.tick()
+    rig.engine.replicate()
     assert rig.log.dirty
     assert Committed(3, 1, b"x") not in rig.engine.take_committed()
+    assert rig.engine.next_wakeup() == 0.0  # nobody else will wake it
     rig.turn()
     assert proposed == (1, 3)
     assert rig.committed[-1] == Committed(3, 1, b"x")
