@@ -40,6 +40,10 @@ class BadToken(Exception):
     """The token proves nothing; the message says why, and may be told to its bearer."""
 
 
+class BadClaims(ValueError):
+    """No token says this; the message names the claim as a path: `$.name`."""
+
+
 class ExpiredToken(BadToken):
     """It was good once: the bearer should fetch another."""
 
@@ -90,7 +94,10 @@ def mint(
     skills: dict[str, int] | None = None,
     capacity: int | None = None,
 ) -> str:
-    """Return a token that is good for `ttl_s` seconds from now."""
+    """Return a token that is good for `ttl_s` seconds from now.
+
+    Raises `BadClaims` for what no node would believe.
+    """
     now = int(time.time())
     claims: dict[str, Any] = {
         "iss": ISSUER,
@@ -102,6 +109,10 @@ def mint(
     }
     extra = {"name": name, "skills": skills, "cap": capacity}
     claims.update({claim: value for claim, value in extra.items() if value})
+    try:
+        _checked(claims)
+    except msgspec.ValidationError as error:
+        raise BadClaims(str(error)) from None
     return jwt.encode(claims, _hmac_key(key), algorithm=ALGORITHM)
 
 
@@ -130,7 +141,7 @@ class Verifier:
                 # when a token was made (RFC 7519, 4.1.6), `nbf` is what bars an early one.
                 options={"require": ["iss", "aud", "exp", "sub", "role"], "verify_iat": False},
             )
-            claims = msgspec.convert(decoded, _Claims)
+            claims = _checked(decoded)
         except ExpiredSignatureError:
             raise ExpiredToken("the token has expired: fetch a new one") from None
         except msgspec.ValidationError as error:
@@ -145,6 +156,18 @@ class Verifier:
             skills=claims.skills,
             capacity=claims.cap,
         )
+
+
+def _checked(claims: dict[str, Any]) -> _Claims:
+    """Return the claims.  Raises `msgspec.ValidationError`."""
+    found = msgspec.convert(claims, _Claims)
+    texts = {"sub": found.sub, "name": found.name, "skills": "".join(found.skills)}
+    for claim, text in texts.items():
+        try:
+            text.encode()
+        except UnicodeEncodeError:  # JSON can say half a character, and nothing else can
+            raise msgspec.ValidationError(f"half a character - at `$.{claim}`") from None
+    return found
 
 
 def _hmac_key(key: bytes) -> bytes:

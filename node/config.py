@@ -154,7 +154,7 @@ def _config(root: Table, folder: Path) -> Config:
     client, peer, nodes = (root.needed_table(name) for name in ("client", "peer", "nodes"))
     config = Config(
         cluster=_cluster(cluster, folder),
-        node=NodeConfig(node.named("id", "n1"), node.path("data", folder, "data/n1")),
+        node=NodeConfig(node.named("id", "n1"), node.folder("data", folder, "data/n1")),
         client=_client(client),
         peer=PeerConfig(peer.address("listen", "127.0.0.1:7201"), _tls(peer, folder)),
         nodes=_nodes(nodes),
@@ -176,8 +176,7 @@ def _cluster(table: Table, folder: Path) -> ClusterConfig:
         table.note("key_file", "there is a key already", "keep either key or key_file")
     if "key_file" in table:
         where = "key_file"
-        path = table.file("key_file", folder, "cluster.key")
-        key = path.read_bytes().strip() if path.is_file() else None
+        key = table.contents("key_file", folder, "cluster.key")
     else:
         where = "key"
         key = table.text("key", example="at least 16 bytes of chance").encode() or None

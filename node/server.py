@@ -9,6 +9,7 @@ be told before a log is opened.  When the node is told to stop, its replica goes
 clients are gone, so that what they had asked is answered.
 """
 
+import socket
 from functools import partial
 
 import structlog
@@ -46,12 +47,19 @@ async def serve(
     Raises `StartFailed`; `StorageError`, in a group, when the disk fails later.
     """
     logs.configure(config.log.format, config.log.level, node=config.node.id)
-    replica = await _open(config)
-    desk = Desk(replica, config)
     try:
         listener = open_listener(*config.client.listen)
     except ListenRefused as refused:
         raise StartFailed(str(refused)) from None
+    with listener:
+        replica = await _open(config)
+        await _serve(config, replica, listener, task_status)
+
+
+async def _serve(
+    config: Config, replica: Replica, listener: socket.socket, task_status: trio.TaskStatus[None]
+) -> None:
+    desk = Desk(replica, config)
     limits = EdgeLimits(
         connections_max=config.limits.connections_max, frame_bytes_max=FRAME_BYTES_MAX
     )
@@ -66,9 +74,13 @@ async def serve(
                 await nursery.start(desk.run)
                 await nursery.start(edge.serve, [listener])
                 tune_gc()
+                # Up to here a cancelled start ends all of it; from here on its end is ours to
+                # choose, after the goodbyes.  Nothing is awaited between the two.
+                await trio.lowlevel.checkpoint_if_cancelled()
+                life.shield = True
                 task_status.started()
 
-    life = trio.CancelScope(shield=True)  # its end is ours to choose: after the goodbyes
+    life = trio.CancelScope()
     try:
         async with trio.open_nursery() as outer:
             await outer.start(parts)

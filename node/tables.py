@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from cluster.toml_source import Document, SourceError, did_you_mean
 
@@ -21,10 +22,10 @@ Address = tuple[str, int]
 NOWHERE: Address = ("", 0)
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 SHOWN_CHARACTERS_MAX = 60
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m)")
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m)")
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0}
-_ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
-_URL = re.compile(r"wss?://[^\s/]+(/\S*)?")
+_ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
+_URL_SCHEMES = ("ws", "wss")
 _MISSING = object()
 
 
@@ -108,7 +109,7 @@ class Table:
         """Return host and port."""
         value = self.text(key, example=example)
         match = _ADDRESS.fullmatch(value)
-        if match is not None and 1 <= int(match[2]) <= 65_535:
+        if match is not None and 1 <= int(match[2]) <= 65_535 and _is_host(match[1]):
             return match[1].strip("[]"), int(match[2])
         if value:
             problem = f'"{_shown(value)}" is no address'
@@ -118,20 +119,40 @@ class Table:
     def url(self, key: str, default: str) -> str:
         """Return where clients connect."""
         value = self.text(key, default, example=default)
-        if not _URL.fullmatch(value):
+        if key in self._values and not _is_url(value):
             problem = f'"{_shown(value)}" is no WebSocket address'
             self.note(key, problem, f'write {key} = "{default}"')
         return value
 
     def path(self, key: str, folder: Path, example: str) -> Path:
         """Return a path, relative to `folder`."""
-        return folder / self.text(key, example=example)
+        value = self.text(key, example=example)
+        if "\0" in value:
+            self.note(key, "holds a zero byte", f'write {key} = "{example}"')
+            return folder
+        return folder / value
 
     def file(self, key: str, folder: Path, example: str) -> Path:
         """Return the path of a file that is there."""
         path = self.path(key, folder, example)
         if key in self._values and not path.is_file():
             self.note(key, f"no file {path}", "name a file that exists, relative to this one")
+        return path
+
+    def contents(self, key: str, folder: Path, example: str) -> bytes | None:
+        """Return what is in a file, without space around it; None where it cannot be read."""
+        path = self.file(key, folder, example)
+        try:
+            return path.read_bytes().strip() if path.is_file() else None
+        except OSError as error:
+            self.note(key, f"cannot be read: {error.strerror}", "let this user read it")
+            return None
+
+    def folder(self, key: str, folder: Path, example: str) -> Path:
+        """Return the path of a folder that is there, or can be made."""
+        path = self.path(key, folder, example)
+        if key in self._values and path.exists() and not path.is_dir():
+            self.note(key, f"{path} is no folder", "name a folder; it is made where it is missing")
         return path
 
     def seconds(self, key: str, default: str, least_s: float, most_s: float) -> float:
@@ -216,6 +237,25 @@ class _Absent(Table):
 
     def _missing(self, key: str, example: str) -> None:
         pass
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    known = parts.scheme in _URL_SCHEMES and port != 0 and not any(map(str.isspace, text))
+    return known and bool(parts.hostname) and _is_host(parts.hostname or "")
+
+
+def _is_host(name: str) -> bool:
+    """Whether `name` can be looked up: no label is empty or longer than 63."""
+    try:
+        name.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def _in_seconds(text: str) -> float:

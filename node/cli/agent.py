@@ -44,7 +44,7 @@ def agent(
     )
     seat = AgentSeat(words_for(lang))
 
-    async def body() -> None:
-        await seat.run(cluster.urls, proof)
+    async def body() -> int:
+        return await seat.run(cluster.urls, proof)
 
-    run(body)
+    run(body, stays=True)

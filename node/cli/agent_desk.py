@@ -41,7 +41,6 @@ class AgentDesk:
     def offer(self, push: OfferPush, who: str, now: float) -> Offered:
         """Take an offer in."""
         offered = Offered(push.oid, who, now + push.ttl / 1000)
-        # Nobody needs to be told that 5 s are left of an offer of 4.
         self._offers[push.oid] = offered
         return offered
 
@@ -49,9 +48,14 @@ class AgentDesk:
         """Forget an offer; return it if it was there."""
         return self._offers.pop(oid, None)
 
-    def newest_offer(self) -> Offered | None:
-        """Return the offer that came last."""
-        return next(reversed(self._offers.values()), None)
+    def clear_offers(self) -> None:
+        """Forget all offers."""
+        self._offers.clear()
+
+    def newest_offer(self, now: float) -> Offered | None:
+        """Return the offer that came last, of those that still stand."""
+        standing = (one for one in reversed(self._offers.values()) if one.ends_at > now)
+        return next(standing, None)
 
     def due(self, now: float, marks: Iterable[int]) -> list[Offered]:
         """Return the offers of which one of `marks`, in seconds left, was just passed."""

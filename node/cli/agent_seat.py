@@ -4,7 +4,7 @@ import trio
 
 from node.cli.agent_desk import AgentDesk, Offered
 from node.cli.messages import Words
-from node.cli.seat import Leave, Seat, body_text
+from node.cli.seat import Seat, body_text
 from node.client import new_key
 from node.protocol.catalogue import (
     CvClose,
@@ -102,8 +102,6 @@ class AgentSeat(Seat):
         command, _, rest = line.partition(" ")
         rest = rest.strip()
         match command:
-            case "/quit":
-                raise Leave
             case "/help":
                 self.say("agent.help")
             case "/accept":
@@ -138,7 +136,7 @@ class AgentSeat(Seat):
             await self.request(OfferDecline(oid=offered.oid, reason=reason))
 
     def _newest(self) -> Offered | None:
-        offered = self._desk.newest_offer()
+        offered = self._desk.newest_offer(trio.current_time())
         if offered is None:
             self.say("agent.no_offer")
         return offered
@@ -196,6 +194,7 @@ class AgentSeat(Seat):
 
     def _take_snapshot(self, welcome: Welcome) -> None:
         self._me = str(welcome.you.get("id", ""))
+        self._desk.clear_offers()  # those that still stand are pushed again
         held = (welcome.snap or {}).get("cvs", [])
         for one in held:
             cv = str(one["cv"])

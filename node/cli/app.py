@@ -3,6 +3,8 @@
 Command modules import what they need when they run, so that `--help` is quick.
 """
 
+import os
+import signal
 import sys
 from typing import Annotated
 
@@ -10,7 +12,7 @@ import typer
 
 from node import __version__
 from node.cli import agent, cluster, demo, replay, rules, say, serve, token, wal
-from node.cli.problem import explain
+from node.cli.problem import SIGNALLED, explain
 
 _HELP = """One customer-service desk, run as a cluster of identical nodes.
 
@@ -61,15 +63,30 @@ def _top(
 def run_app(arguments: list[str]) -> int:
     """Run the command in `arguments`; return its exit code."""
     try:
-        _make()(args=arguments, prog_name="unidesk")
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
+        code = _run(arguments)
+        sys.stdout.flush()
     except KeyboardInterrupt:
-        return 130
+        return SIGNALLED + signal.SIGINT
     except Exception as error:
         problem = explain(error)
         if problem is None:
             raise  # a fault of ours: whoever mends it needs to see where
-        print(f"unidesk: {problem}", file=sys.stderr)
+        if str(problem):
+            print(f"unidesk: {problem}", file=sys.stderr)
+        if isinstance(error.__cause__ or error, OSError) or not str(problem):
+            _leave_output()
         return problem.code
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        _make()(args=arguments, prog_name="unidesk")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0
+
+
+def _leave_output() -> None:
+    """Let what could not be written not be tried again when the process ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -57,7 +57,7 @@ def status(
         _show(found, as_json=as_json)
         return 0 if any(one is not None and one.leads for one in found.values()) else 1
 
-    run(body)
+    run(body, stays=watch)
 
 
 async def _ask_all(urls: tuple[str, ...]) -> "dict[str, NodeStatus | None]":

@@ -65,12 +65,15 @@ class Cluster:
 
     def mint(self, role: "Role", subject: str, **claims: Any) -> str:
         """Return a token.  Raises `Problem` when there is no key."""
-        from node.auth import mint
+        from node.auth import BadClaims, mint
 
         if self.key is None:
             raise Problem("no key to sign a token with: give --token, --config or --data", USAGE)
         claims.setdefault("ttl_s", TTL_S)
-        return mint(self.key, self.id, role=role, subject=subject, **claims)
+        try:
+            return mint(self.key, self.id, role=role, subject=subject, **claims)
+        except BadClaims as error:
+            raise Problem(f"no node would believe this token: {error}", USAGE) from None
 
 
 def find_cluster(where: Where) -> Cluster:

@@ -31,4 +31,4 @@ def demo(
     async def body() -> None:
         await run_demo(data, seconds=seconds, live=sys.stdout.isatty())
 
-    run(body)
+    run(body, stays=True)

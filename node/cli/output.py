@@ -8,19 +8,26 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
 
 def console(*, stderr: bool = False) -> "Console":
     """Return a console: colours on a terminal, plain text elsewhere (and with NO_COLOR)."""
     from rich.console import Console
 
+    class Plain(Console):
+        def on_broken_pipe(self) -> None:
+            """Not an exit from wherever this is: whoever runs the command decides."""
+            raise
+
     # A pipe has no width: a table cut at 80 columns would lose what a script looks for.
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else 160
-    return Console(stderr=stderr, highlight=False, soft_wrap=False, width=width)
+    # What is shown may hold brackets and colons of its own: they are no markup.
+    return Plain(stderr=stderr, highlight=False, markup=False, emoji=False, width=width)
 
 
-def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> "Table":
+def table(columns: Iterable[str], rows: "Iterable[Iterable[str | Text]]") -> "Table":
     """Return a table without frames."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table

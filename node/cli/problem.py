@@ -1,16 +1,24 @@
 """What goes wrong for reasons that lie outside the program.  No I/O.
 
+Whoever reads the output may go away (`| head`): that ends a command quietly, as it ends others.
+
 A `Problem` is shown as its words alone: no traceback reaches whoever typed the command.
 """
 
+import errno
+import signal
+
 FAILED = 1
 USAGE = 2
+SIGNALLED = 128
+"""Added to a signal's number, as shells do."""
 
 
 class Problem(Exception):
     """The command cannot go on; the message says where and what to mend."""
 
     def __init__(self, message: str, code: int = FAILED) -> None:
+        """An empty `message` is not shown: there is only the code."""
         self.code = code
         super().__init__(message)
 
@@ -41,4 +49,8 @@ def _explain_ours(error: BaseException) -> Problem | None:
             return Problem(str(error), USAGE)
         case RequestFailed() | Stopped() | Unreachable() | LocalFailure():
             return Problem(str(error))
+        case BrokenPipeError():
+            return Problem("", SIGNALLED + signal.SIGPIPE)
+        case OSError(errno=errno.ENOSPC | errno.EIO | errno.EBADF):
+            return Problem(f"the output cannot be written: {error.strerror}")
     return None

@@ -120,16 +120,19 @@ def _progress(total: int) -> "Iterator[tuple[Callable[[str], None], Callable[[Pr
 
 
 def _show(report: "Report") -> None:
+    from rich.text import Text
+
     from node.cli.output import console, table
     from node.replay.report import EXAMPLES_MAX
 
     out = console()
-    rows = [
-        (what, value if good else f"[bold red]{value}[/]") for what, value, good in report.rows()
-    ]
+    rows = [(what, Text(value, "" if good else "bold red")) for what, value, good in report.rows()]
     made = table(("replay", ""), rows)
     made.columns[1].justify = "right"
     out.print(made)
     for problem in [*report.violations, *report.unfinished, *report.trouble][:EXAMPLES_MAX]:
-        out.print(f"  {problem}", markup=False)
-    out.print("everything held" if report.good else "[bold red]NOT everything held[/]")
+        out.print(f"  {problem}")
+    if report.good:
+        out.print("everything held")
+    else:
+        out.print("NOT everything held", style="bold red")

@@ -40,10 +40,10 @@ def say(
     cluster, proof = connect_as(Where(url, token, config, data), "visitor", visitor, name=name)
     seat = VisitorSeat(words_for(lang), visitor, {"terminal": True, **tags})
 
-    async def body() -> None:
-        await seat.run(cluster.urls, proof)
+    async def body() -> int:
+        return await seat.run(cluster.urls, proof)
 
-    run(body)
+    run(body, stays=True)
 
 
 def _tag(text: str) -> tuple[str, Any]:
@@ -51,11 +51,15 @@ def _tag(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not name or not equals:
         raise typer.BadParameter(f"{text!r} is no tag; write name=value")
+    if not text.isprintable() or any("\ud800" <= character <= "\udfff" for character in text):
+        raise typer.BadParameter(f"{text!r} holds characters that no tag may hold")
     if value in ("true", "false"):
         return name, value == "true"
     for kind in (int, float):
         try:
-            return name, kind(value)
+            number = kind(value)
         except ValueError:
             continue
+        if -(1 << 63) <= number < 1 << 63:
+            return name, number
     return name, value

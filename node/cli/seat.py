@@ -3,8 +3,10 @@
 typed line ──▶ on_line      push from a node ──▶ on_push      /quit, end of input ──▶ leave
 """
 
+import math
 import os
 from abc import ABC, abstractmethod
+from collections import deque
 from typing import Any
 
 import trio
@@ -14,12 +16,13 @@ from node.cli.terminal import open_lines, say_line
 from node.client import Client, RequestFailed, open_client
 from node.protocol.catalogue import Bye, Ev, Gap, Push, Request, Welcome
 
+LINES_WAITING_MAX = 1_000
+QUIT_S = 3.0
+END_S = 30.0
+"""How long what was typed may still take after /quit, and after the end of a file or a pipe."""
+POLL_S = 0.02
 TROUBLE_S = 3.0
 """How long there may be no connection before it is said."""
-
-
-class Leave(Exception):
-    """The person wants to go."""
 
 
 class Seat(ABC):
@@ -38,7 +41,7 @@ class Seat(ABC):
 
     @abstractmethod
     async def on_line(self, line: str) -> None:
-        """Do what the line says.  Raises `Leave`."""
+        """Do what the line says."""
 
     @abstractmethod
     async def on_event(self, event: Ev) -> None:
@@ -57,16 +60,19 @@ class Seat(ABC):
         say_line(self.words(key, **fields))
 
     async def request(self, request: Request) -> dict[str, Any] | None:
-        """Return the reply; say why there is none, and return None."""
+        """Return the reply, however long it takes; say it when it was refused, and return None."""
         assert self.client is not None
         try:
-            return await self.client.request(request)
+            return await self.client.request(request, timeout_s=math.inf)
         except RequestFailed as error:
             self.say("refused", message=error.message)
             return None
 
-    async def run(self, urls: tuple[str, ...], token: str) -> None:
-        """Connect and stay until the person leaves.  Raises `Stopped`."""
+    async def run(self, urls: tuple[str, ...], token: str) -> int:
+        """Connect and stay until the person leaves; return 1 if a line was not delivered.
+
+        Raises `Stopped`.
+        """
         async with open_client(
             urls, token, name=f"unidesk-{self.role}", lang=self.words.lang
         ) as client:
@@ -76,18 +82,47 @@ class Seat(ABC):
                 nursery.start_soon(self._tell_trouble, client)
                 nursery.start_soon(self.watch)
                 await client.wait_welcome()
-                try:
-                    await self._obey()
-                except Leave:
-                    pass
+                undelivered = await self._obey()
                 nursery.cancel_scope.cancel()
+        for line in undelivered:
+            self.say("undelivered", line=line)
         self.say("bye")
+        return 1 if undelivered else 0
 
-    async def _obey(self) -> None:
+    async def _obey(self) -> list[str]:
+        """Do what is typed until /quit or the end; return the lines that nobody took.
+
+        Lines wait for their turn, and for a node that answers, as long as the person stays.
+        """
+        waiting: deque[str] = deque()
+        typed = trio.Semaphore(0)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._work, waiting, typed)
+            patience_s = await self._listen(waiting, typed)
+            with trio.move_on_after(patience_s):
+                while waiting:
+                    await trio.sleep(POLL_S)
+            nursery.cancel_scope.cancel()
+        return list(waiting)
+
+    async def _listen(self, waiting: deque[str], typed: trio.Semaphore) -> float:
+        """Put lines into `waiting`; return how long what waits in the end is worth waiting for."""
         async with open_lines() as lines:
             async for line in lines:
+                if line.strip() == "/quit":
+                    return QUIT_S
+                while len(waiting) >= LINES_WAITING_MAX:
+                    await trio.sleep(POLL_S)
                 if line.strip():
-                    await self.on_line(line.strip())
+                    waiting.append(line.strip())
+                    typed.release()
+        return END_S
+
+    async def _work(self, waiting: deque[str], typed: trio.Semaphore) -> None:
+        while True:
+            await typed.acquire()
+            await self.on_line(waiting[0])
+            waiting.popleft()
 
     async def _show(self, client: Client) -> None:
         async for push in client.events():

@@ -25,4 +25,4 @@ def serve(
     async def body() -> None:
         await server.serve(loaded)
 
-    run(body, expected=(server.StartFailed, StorageError, OSError))
+    run(body, expected=(server.StartFailed, StorageError, OSError), stays=True)

@@ -7,11 +7,11 @@ import os
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from functools import partial
 
 import trio
 
 LINE_BYTES_MAX = 64 * 1024
+"""What is typed beyond is not read: a line of so much is refused for its size when it is sent."""
 _CHUNK_BYTES = 4_096
 
 
@@ -41,10 +41,14 @@ async def _read(fd: int) -> bytes:
     try:
         await trio.lowlevel.wait_readable(fd)
     except OSError:  # epoll refuses plain files: they are always ready
-        return await trio.to_thread.run_sync(partial(os.read, fd, _CHUNK_BYTES))
+        return await trio.to_thread.run_sync(_read_now, fd)
+    return _read_now(fd)
+
+
+def _read_now(fd: int) -> bytes:
     try:
         return os.read(fd, _CHUNK_BYTES)
-    except OSError:  # the terminal went away
+    except OSError:  # the terminal went away, or is none
         return b""
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from node.cli.messages import Words
-from node.cli.seat import Leave, Seat, body_text
+from node.cli.seat import Seat, body_text
 from node.client import new_key
 from node.protocol.catalogue import CvClose, CvOpen, Ev, MsgSend, Push, TypingPush
 
@@ -27,8 +27,6 @@ class VisitorSeat(Seat):
     async def on_line(self, line: str) -> None:
         """Send the line, or do what it asks."""
         command = line.split()[0]
-        if command == "/quit":
-            raise Leave
         if command == "/close":
             await self._close()
         elif command.startswith("/"):
@@ -40,6 +38,8 @@ class VisitorSeat(Seat):
 
     async def on_event(self, event: Ev) -> None:
         """Show what the visitor should know."""
+        if event.type != "closed":
+            self._cv = self._cv or event.cv  # one that goes on, begun long before what is kept
         match event.type:
             case "opened":
                 self._cv = event.cv

@@ -1,15 +1,16 @@
-"""Where a node is: `ws://host:port/path`.  No I/O.
+"""Where a node is: `ws://host:port/path`, or `wss` over TLS.  No I/O.
 
 ws://127.0.0.1:7101/v1/ws    a client's way in
 ws://[::1]:7101/v1/ws        the same, IPv6
 ws://desk.example            port 80, path /v1/ws
+wss://desk.example           port 443
 """
 
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 PATH_DEFAULT = "/v1/ws"
-PORT_DEFAULT = 80
+PORTS_DEFAULT = {"ws": 80, "http": 80, "wss": 443, "https": 443}
 URL_CHARACTERS_MAX = 2_048
 
 
@@ -26,6 +27,7 @@ class Address:
     host: str
     port: int
     path: str
+    tls: bool = False
 
     @classmethod
     def parse(cls, url: str) -> "Address":
@@ -37,12 +39,15 @@ class Address:
             port = parts.port
         except ValueError as error:
             raise BadAddress(f"{url!r}: {error}; write ws://host:port/v1/ws") from None
-        if parts.scheme in ("wss", "https"):
-            raise BadAddress(f"{url!r}: TLS is not spoken here yet; write ws://host:port/v1/ws")
-        if parts.scheme not in ("ws", "http") or not parts.hostname:
+        if parts.scheme not in PORTS_DEFAULT or not parts.hostname:
             raise BadAddress(f"{url!r} is no address of a node; write ws://host:port/v1/ws")
+        try:
+            parts.hostname.encode("idna")
+        except UnicodeError:
+            raise BadAddress(f"{url!r}: {parts.hostname[:64]!r} is no host name") from None
         path = parts.path if parts.path not in ("", "/") else PATH_DEFAULT
-        return cls(url, parts.hostname, PORT_DEFAULT if port is None else port, path)
+        port = PORTS_DEFAULT[parts.scheme] if port is None else port
+        return cls(url, parts.hostname, port, path, parts.scheme in ("wss", "https"))
 
     @property
     def authority(self) -> str:

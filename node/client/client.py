@@ -105,7 +105,8 @@ class Client:
     async def request(self, request: Request, *, timeout_s: float | None = None) -> dict[str, Any]:
         """Return the reply's `r`; send again until it is there.  Raises `RequestFailed`, `Stopped`.
 
-        `timeout_s` bounds all attempts together; the outcome is unknown when it is over.
+        `timeout_s` bounds all attempts together; the outcome is unknown when it is over, and the
+        code then `timeout`.
         """
         limit = self.timing.request_s if timeout_s is None else timeout_s
         pending = Pending(request)
@@ -124,11 +125,13 @@ class Client:
             raise pending.failure
         if pending.result is None:
             raise pending.overdue(limit, self.trouble)
-        self._note_result(request)
         return pending.result
 
     def notify(self, request: Request) -> None:
-        """Say something that has no reply (`typing`, `ack`, `read`); lost without a connection."""
+        """Say something that has no reply (`typing`, `ack`, `read`); lost without a connection.
+
+        Raises `RequestFailed` when it cannot be said: too large, or not to be encoded.
+        """
         if self._conversation is not None:
             self._conversation.send_unasked(request)
 
@@ -247,7 +250,7 @@ class Client:
         """Go live; return the requests to send, in the order in which they were asked."""
         self.tally.connections += 1
         self._sid, self._epoch = welcome.sid, welcome.epoch
-        self._roaming.learn(node.url for node in welcome.nodes if node.url)
+        self._roaming.learn(node.url for node in welcome.nodes)
         self.welcome = welcome
         self.trouble = ""
         self._note_change()
@@ -271,10 +274,11 @@ class Client:
             self.tally.overruns += 1
             raise Lost(f"the consumer left {PUSHES_WAITING_MAX} events untaken") from None
 
-    def _note_result(self, request: Request) -> None:
+    def note_done(self, request: Request) -> None:
+        """The node did `request`, and says no event that follows from it before."""
         match request:
             case CvSub(cv=cv, from_=from_):
-                self.tracker.begin(cv, from_)
+                self.tracker.begin(cv, max(0, from_ - 1))
             case Auth(token=token):
                 self._token = token
 

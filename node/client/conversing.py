@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from node.client.failures import Lost
+from node.client.failures import Lost, RequestFailed
 from node.client.pending import Pending
 from node.client.tracker import Verdict
 from node.client.websocket import WebSocket
 from node.protocol.catalogue import (
+    FRAME_BYTES_MAX,
     Bye,
     Err,
     Ev,
@@ -91,13 +92,18 @@ class Conversation:
             return
         self._number += 1
         self._client.tally.resends += pending.attempts > 0
+        try:
+            payload = self._encode(pending.numbered(self._number))
+        except RequestFailed as failure:
+            pending.fail(failure)
+            return
         self._sent[self._number] = pending
-        self._transmit(pending.numbered(self._number))
+        self._transmit(payload)
 
     def send_unasked(self, request: Request) -> None:
-        """Send what has no reply."""
+        """Send what has no reply.  Raises `RequestFailed` when it cannot be said."""
         if self._live_since is not None:
-            self._transmit(request)
+            self._transmit(self._encode(request))
 
     async def leave(self, code: int) -> None:
         """Send a close frame and wait for the node's, `close_s` at most."""
@@ -105,9 +111,25 @@ class Conversation:
         with trio.move_on_after(self._client.timing.close_s):
             await self._over.wait()
 
-    def _transmit(self, request: Request) -> None:
+    def _encode(self, request: Request) -> bytes:
+        """Return the payload of a frame.  Raises `RequestFailed`.
+
+        A node closes the connection over a frame that is too large: with it would go, at one
+        node after the other, everything else that waits.
+        """
         try:
-            self._socket.send_nowait(self._client.codec.encode(request))
+            payload = self._client.codec.encode(request)
+        except (OverflowError, TypeError, ValueError, RecursionError) as error:
+            raise RequestFailed("bad_request", f"it cannot be encoded: {error}") from None
+        if len(payload) > FRAME_BYTES_MAX:
+            raise RequestFailed(
+                "too_large", f"{len(payload)} bytes; a frame holds {FRAME_BYTES_MAX}"
+            )
+        return payload
+
+    def _transmit(self, payload: bytes) -> None:
+        try:
+            self._socket.send_nowait(payload)
         except Lost:
             pass  # the reader finds out; the request goes to the next node
 
@@ -139,7 +161,7 @@ class Conversation:
                 self._take_welcome(message)
                 await self._client.deliver(message)
             case Ping():
-                self._transmit(Pong())
+                self._transmit(self._encode(Pong()))
             case Bye():
                 self._bye = message
                 await self._client.deliver(message)
@@ -169,7 +191,11 @@ class Conversation:
 
     def _take_reply(self, reply: Ok | Err) -> None:
         pending = self._sent.pop(reply.id, None)
-        if pending is None or pending.take(reply) or not isinstance(reply, Err):
+        if pending is None:
+            return
+        if isinstance(reply, Ok):
+            self._client.note_done(pending.request)
+        if pending.take(reply) or not isinstance(reply, Err):
             return
         timing = self._client.timing
         pause_s = min(timing.resend_s_max, timing.resend_s_min * 2 ** min(pending.attempts, 10))

@@ -6,6 +6,7 @@ Lost            one connection is over; the client goes on at another node by it
 """
 
 import os
+import ssl
 from typing import Any
 
 from node.protocol.codes import Close
@@ -53,6 +54,8 @@ def plainly(error: BaseException) -> str:
     for cause in reversed(causes):
         if isinstance(cause, BaseExceptionGroup) and cause.exceptions:
             return plainly(cause.exceptions[0])
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS: {getattr(cause, 'verify_message', '') or cause.reason or cause}"
         if isinstance(cause, OSError) and cause.errno:
             return os.strerror(cause.errno).lower()
     return str(error) or type(error).__name__

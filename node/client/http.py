@@ -1,4 +1,4 @@
-"""One HTTP GET: h11 over trio's TCP.  Talks to a node's client port.
+"""One HTTP GET: h11 over trio's streams.  Talks to a node's client port.
 
 Source: RFC 9112.
 """
@@ -9,6 +9,7 @@ import h11
 import trio
 
 from node.client.address import Address
+from node.client.dialing import dial
 from node.client.failures import plainly
 
 BODY_BYTES_MAX = 4 * 1024 * 1024
@@ -51,7 +52,7 @@ async def _get(address: Address, target: str) -> Answer:
         target=target,
         headers=[("Host", address.authority), ("Connection", "close")],
     )
-    async with await trio.open_tcp_stream(address.host, address.port) as stream:
+    async with await dial(address) as stream:
         head = connection.send(request) or b""
         await stream.send_all(head + (connection.send(h11.EndOfMessage()) or b""))
         status, body = 0, bytearray()
@@ -59,7 +60,7 @@ async def _get(address: Address, target: str) -> Answer:
             event = connection.next_event()
             match event:
                 case h11.NEED_DATA:
-                    connection.receive_data(await stream.receive_some(64 * 1024))
+                    connection.receive_data(bytes(await stream.receive_some(64 * 1024)))
                 case h11.Response():
                     status = event.status_code
                 case h11.Data():

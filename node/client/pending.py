@@ -21,11 +21,13 @@ IN_FLIGHT_MAX = 48
 class Pending:
     """One request and what became of it."""
 
-    __slots__ = ("attempts", "done", "failure", "last_error", "request", "result")
+    __slots__ = ("_refusals", "attempts", "done", "failure", "last_error", "request", "result")
 
     def __init__(self, request: Request) -> None:
         self.request = request
         self.attempts = 0
+        self._refusals = 0
+        """Attempts of which a node said that they changed nothing."""
         self.done = trio.Event()
         self.result: dict[str, Any] | None = None
         self.failure: RequestFailed | Stopped | None = None
@@ -43,6 +45,7 @@ class Pending:
             self.result = reply.r
         elif reply.retry:
             self.last_error = reply
+            self._refusals += reply.code != "timeout"
             return False
         else:
             self.failure = RequestFailed(reply.code, reply.msg, reply.data)
@@ -55,9 +58,9 @@ class Pending:
         self.done.set()
 
     def overdue(self, timeout_s: float, trouble: str) -> RequestFailed:
-        """Return why there is no answer after `timeout_s`."""
-        if self.last_error is not None:
-            code, why = self.last_error.code, self.last_error.msg
-            return RequestFailed(code, f"{why} (tried for {timeout_s:g} s)", self.last_error.data)
-        why = trouble or "no node answered"
+        """Return why there is no answer after `timeout_s`: `timeout` if it may have been done."""
+        last = self.last_error
+        if last is not None and self._refusals == self.attempts:
+            return RequestFailed(last.code, f"{last.msg} (tried for {timeout_s:g} s)", last.data)
+        why = last.msg if last is not None else trouble or "no node answered"
         return RequestFailed("timeout", f"no answer within {timeout_s:g} s: {why}")

@@ -14,6 +14,7 @@ Source: Marc Brooker, "Exponential Backoff and Jitter", 2015.
 
 from collections.abc import Callable, Iterable
 
+from node.client.address import Address, BadAddress
 from node.client.timing import Timing
 from node.protocol.catalogue import Bye
 from node.protocol.codes import Close
@@ -63,12 +64,12 @@ class Roaming:
         if self._pinned:
             return
         known = dict.fromkeys(self._urls)
-        known.update(dict.fromkeys(urls))
+        known.update(dict.fromkeys(url for url in urls if _is_address(url)))
         self._urls = list(known)[-NODES_MAX:]
 
     def lost(self, url: str, code: int | None, *, lived_s: float, bye: Bye | None) -> None:
         """The connection to `url`, which was welcomed `lived_s` ago, is over."""
-        named = [node.url for node in bye.nodes if node.url] if bye is not None else []
+        named = [node.url for node in bye.nodes if _is_address(node.url)] if bye else []
         self.learn(named)
         others = [other for other in dict.fromkeys((*named, *self._shuffled())) if other != url]
         self._queue = [other for other in others if other in self._urls]
@@ -95,3 +96,12 @@ class Roaming:
         high = max(0, bye.retry.get("max_ms", 0)) / 1000
         low = min(low, self._timing.retry_s_max)
         return self._chance(low, max(low, min(high, self._timing.retry_s_max)))
+
+
+def _is_address(url: str) -> bool:
+    """Whether a node named a place that can be gone to; nobody here can mend one that is none."""
+    try:
+        Address.parse(url)
+    except BadAddress:
+        return False
+    return True

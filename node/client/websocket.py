@@ -1,4 +1,4 @@
-"""One WebSocket, client side: wsproto over trio's TCP.  Talks to a node.
+"""One WebSocket, client side: wsproto over trio's streams.  Talks to a node.
 
     send_nowait ──▶ outbox ──▶ run_writer ──▶ socket ──▶ receive ──▶ payloads of messages
 
@@ -25,6 +25,7 @@ from wsproto.events import (
 from wsproto.utilities import ProtocolError
 
 from node.client.address import Address
+from node.client.dialing import dial
 from node.client.failures import Lost, plainly
 
 RECEIVE_BYTES = 64 * 1024
@@ -36,7 +37,7 @@ _BROKEN = (trio.BrokenResourceError, trio.ClosedResourceError, OSError)
 class WebSocket:
     """A connection that was accepted."""
 
-    def __init__(self, stream: trio.SocketStream, *, text: bool) -> None:
+    def __init__(self, stream: trio.abc.Stream, *, text: bool) -> None:
         """`text` says whether what is sent goes in text frames."""
         self._stream = stream
         self._text = text
@@ -53,8 +54,8 @@ class WebSocket:
     async def connect(cls, address: Address, subprotocol: str, *, text: bool) -> "WebSocket":
         """Return a WebSocket to `address` that speaks `subprotocol`.  Raises `Lost`."""
         try:
-            stream = await trio.open_tcp_stream(address.host, address.port)
-        except OSError as error:
+            stream = await dial(address)
+        except _BROKEN as error:
             raise Lost(f"{address.authority}: {plainly(error)}") from None
         socket = cls(stream, text=text)
         try:
@@ -126,7 +127,7 @@ class WebSocket:
             raise Lost("the node closed the socket without a word")
         self.heard_at = trio.current_time()
         try:
-            self._protocol.receive_data(data)
+            self._protocol.receive_data(bytes(data))
             for event in self._protocol.events():
                 self._take(event)
         except ProtocolError as error:
@@ -178,7 +179,7 @@ class WebSocket:
     async def _receive_answer(self) -> AcceptConnection | RejectConnection:
         while True:
             data = await self._stream.receive_some(RECEIVE_BYTES)
-            self._protocol.receive_data(data or None)
+            self._protocol.receive_data(bytes(data) or None)
             events = list(self._protocol.events())
             for place, event in enumerate(events):
                 if isinstance(event, RejectConnection):

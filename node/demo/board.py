@@ -16,6 +16,7 @@ from node.protocol.catalogue import Ev
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.text import Text
 
 CONVERSATIONS_SHOWN_MAX = 10
 CONVERSATIONS_KEPT_MAX = 200
@@ -124,11 +125,13 @@ def _leader(nodes: Mapping[str, NodeStatus | None]) -> str:
     return max(leaders)[1] if leaders else ""
 
 
-def _node_row(name: str, status: NodeStatus | None) -> tuple[str, ...]:
+def _node_row(name: str, status: NodeStatus | None) -> "tuple[str | Text, ...]":
+    from rich.text import Text
+
     if status is None:
-        return (name, "[red]down[/]", *[""] * 5)
-    standing = status.standing if status.standing == "serving" else f"[yellow]{status.standing}[/]"
-    role = f"[bold green]{status.role}[/]" if status.leads else status.role
+        return (name, Text("down", "red"), *[""] * 5)
+    standing = Text(status.standing, "" if status.standing == "serving" else "yellow")
+    role = Text(status.role, "bold green" if status.leads else "")
     connections = status.counts.get("connections", 0)
     figures = (status.term, status.applied_index, connections, status.pid)
     return (name, standing, role, *map(str, figures))

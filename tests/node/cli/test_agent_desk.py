@@ -27,14 +27,24 @@ def test_the_newest_offer_is_the_one_answered() -> None:
     desk = AgentDesk()
     desk.offer(push("o1"), "Ada", now=0.0)
     desk.offer(push("o2"), "Bob", now=1.0)
-    newest = desk.newest_offer()
+    newest = desk.newest_offer(2.0)
     assert newest is not None
     assert newest.oid == "o2"
     desk.offer_gone("o2")
-    newest = desk.newest_offer()
+    newest = desk.newest_offer(2.0)
     assert newest is not None
     assert newest.oid == "o1"
     assert desk.offer_gone("never") is None
+
+
+def test_an_offer_that_nobody_ended_is_not_answered_for_ever() -> None:
+    """What ended while there was no connection is not said to be gone."""
+    desk = AgentDesk()
+    offered = desk.offer(push("o1"), "Ada", now=0.0)
+    assert desk.newest_offer(offered.ends_at) is None
+    desk.offer(push("o2"), "Bob", now=0.0)
+    desk.clear_offers()
+    assert desk.newest_offer(1.0) is None
 
 
 def test_the_first_conversation_is_current_until_it_ends() -> None:

@@ -35,7 +35,7 @@ def write(path: str, text: str) -> str:
         ("say", 2, "unidesk demo"),
         ("agent --capacity 0", 2, "capacity"),
         ("say --url desk", 2, "ws://host:port"),
-        ("say --url wss://desk --token t", 2, "TLS"),
+        ("say --url ftp://desk --token t", 2, "no address"),
         ("say --data nowhere", 2, "no cluster here"),
         ("say --tag arpu", 2, "name=value"),
         ("cluster status", 2, "unidesk demo"),

@@ -1,13 +1,16 @@
 """`unidesk say` and `unidesk agent` as people use them, against nodes that are played."""
 
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import pytest
 import trio
 
+from node.cli import seat as seat_module
 from node.cli.agent_seat import AgentSeat
 from node.cli.messages import Words
-from node.cli.seat import Leave, Seat
+from node.cli.seat import Seat
 from node.cli.visitor_seat import VisitorSeat
 from node.client import open_client
 from node.protocol.catalogue import (
@@ -40,12 +43,9 @@ async def play(seat: Seat, url: str, *lines: str) -> None:
             nursery.start_soon(seat._show, client)
             await client.wait_welcome()
             await trio.sleep(0.1)
-            try:
-                for line in lines:
-                    await seat.on_line(line)
-                    await trio.sleep(0.1)
-            except Leave:
-                pass
+            for line in lines:
+                await seat.on_line(line)
+                await trio.sleep(0.1)
             nursery.cancel_scope.cancel()
 
 
@@ -73,7 +73,7 @@ async def test_a_visitor_opens_with_the_first_line_and_talks(
 
     async with node(serve) as one:
         seat = VisitorSeat(Words("en"), "ada", {"arpu": 7})
-        await play(seat, one.url, "where is it?", "thanks", "/nonsense", "/close", "/quit", "never")
+        await play(seat, one.url, "where is it?", "thanks", "/nonsense", "/close")
 
     told = capsys.readouterr().out
     assert [type(request) for request in asked] == [CvOpen, MsgSend, CvClose]
@@ -136,7 +136,7 @@ async def test_an_agent_is_offered_accepts_answers_and_closes(
 
     async with node(serve) as one:
         seat = AgentSeat(Words("zh"))
-        lines = ("/accept", "Let me look", "/note nice", "/list", "/close done", "hello?", "/quit")
+        lines = ("/accept", "Let me look", "/note nice", "/list", "/close done", "hello?")
         await play(seat, one.url, *lines)
 
     told = capsys.readouterr().out
@@ -152,6 +152,79 @@ async def test_an_agent_is_offered_accepts_answers_and_closes(
     assert (note.body, note.vis) == ("nice", "agents")
     for words in ("邀请：Ada", "[1] 归您处理", "[1] Ada：where is it?", "您现在没有会话"):
         assert words in told
+
+
+def type_in(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
+    """Let these lines be what is typed."""
+
+    @asynccontextmanager
+    async def open_lines() -> AsyncIterator[AsyncIterator[str]]:
+        async def typed() -> AsyncGenerator[str, None]:
+            for line in lines:
+                yield line
+
+        async with aclosing(typed()) as made:
+            yield made
+
+    monkeypatch.setattr(seat_module, "open_lines", open_lines)
+
+
+async def test_what_was_typed_before_the_end_is_delivered_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[Any] = []
+
+    async def serve(link: Link) -> None:
+        await link.welcome()
+        while True:
+            asked.append(await link.next())
+            await trio.sleep(0.05)
+            await link.ok(asked[-1], cv="C", seq=1, state="new")
+
+    type_in(monkeypatch, "one", " ", "two", "three", "/quit", "never")
+    async with node(serve) as one:
+        assert await VisitorSeat(Words("en"), "ada", {}).run((one.url,), "t") == 0
+    assert [getattr(request, "body", None) or request.text for request in asked] == [
+        "one",
+        "two",
+        "three",
+    ]
+
+
+async def test_what_nobody_took_is_told_when_the_person_leaves(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(seat_module, "QUIT_S", 0.2)
+
+    async def serve(link: Link) -> None:
+        await link.welcome()
+        await link.stay()
+
+    type_in(monkeypatch, "one", "two", "/quit")
+    async with node(serve) as one:
+        assert await VisitorSeat(Words("en"), "ada", {}).run((one.url,), "t") == 1
+    told = capsys.readouterr().out
+    assert "Perhaps not delivered: one\nPerhaps not delivered: two\nGoodbye." in told
+
+
+async def test_a_conversation_whose_beginning_is_not_kept_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[Any] = []
+
+    async def serve(link: Link) -> None:
+        await link.welcome()
+        await link.say(
+            {"op": "gap", "cv": "C", "have": 0, "first": 21, "last": 21},
+            event(21, "msg", ADA, body="long ago"),
+        )
+        asked.append(await link.next())
+        await link.ok(asked[-1], seq=22)
+        await link.stay()
+
+    async with node(serve) as one:
+        await play(VisitorSeat(Words("en"), "ada", {}), one.url, "I go on")
+    assert [(type(request), request.cv) for request in asked] == [(MsgSend, "C")]
 
 
 async def test_a_refusal_is_told_and_nothing_ends(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """A node that says what a test tells it to: trio and wsproto on loopback."""
 
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -37,7 +38,7 @@ class Gone(Exception):
 class Link:
     """The node's end of one connection."""
 
-    def __init__(self, stream: trio.SocketStream, number: int) -> None:
+    def __init__(self, stream: trio.abc.Stream, number: int) -> None:
         self.stream = stream
         self.number = number
         """Which connection of this node it is, from 1."""
@@ -122,7 +123,7 @@ class Link:
             raise Gone from None
         if not data:
             raise Gone
-        self._protocol.receive_data(data)
+        self._protocol.receive_data(bytes(data))
         return list(self._protocol.events())
 
 
@@ -135,12 +136,15 @@ class Node:
 
 
 @asynccontextmanager
-async def node(*scripts: Script) -> AsyncIterator[Node]:
+async def node(*scripts: Script, tls: ssl.SSLContext | None = None) -> AsyncIterator[Node]:
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listeners[0].socket.getsockname()[1]
-    made = Node(f"ws://127.0.0.1:{port}/v1/ws")
+    made = Node(f"{'wss' if tls else 'ws'}://127.0.0.1:{port}/v1/ws")
 
-    async def handle(stream: trio.SocketStream) -> None:
+    async def handle(socket: trio.SocketStream) -> None:
+        stream: trio.abc.Stream = socket
+        if tls is not None:
+            stream = trio.SSLStream(socket, tls, server_side=True, https_compatible=True)
         link = Link(stream, len(made.links) + 1)
         made.links.append(link)
         script = scripts[min(len(made.links), len(scripts)) - 1]

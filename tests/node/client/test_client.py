@@ -1,14 +1,18 @@
 """`node.client`: what a request and an event survive, against nodes that misbehave on purpose."""
 
+import ssl
+from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
+import trustme
 
-from node.client import Client, RequestFailed, Stopped, Timing, open_client
+from node.client import Client, RequestFailed, Stopped, Timing, dialing, open_client
 from node.protocol.catalogue import (
     Auth,
     CvOpen,
+    CvSub,
     Ev,
     Gap,
     MsgSend,
@@ -160,6 +164,84 @@ async def test_a_deadline_ends_a_request_and_names_the_last_refusal() -> None:
 
     assert caught.value.code == "minority"
     assert client.statistics().waiting == 0
+
+
+async def test_what_may_have_been_done_is_a_timeout_whatever_was_said_last() -> None:
+    async def take_and_die(link: Link) -> None:
+        await link.welcome()
+        await link.next()
+
+    async def refuse(link: Link) -> None:
+        await link.welcome()
+        while True:
+            await link.err(await link.next(), "minority", retry=True)
+
+    async with node(take_and_die, refuse) as one, open_client([one.url], "t", timing=QUICK) as mine:
+        with pytest.raises(RequestFailed, match="it is minority") as caught:
+            await mine.request(SAY, timeout_s=0.5)
+    assert caught.value.code == "timeout"
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ("x" * 70_000, "too_large"),
+        ({"n": 1 << 70}, "bad_request"),
+        ("a\udcffb", "bad_request"),
+        (object(), "bad_request"),
+    ],
+)
+async def test_what_no_frame_can_hold_fails_alone(body: Any, code: str) -> None:
+    async with node(answer) as one, open_client([one.url], "t", timing=QUICK) as client:
+        await client.wait_welcome()
+        with pytest.raises(RequestFailed) as caught:
+            await client.request(MsgSend(cv="C1", key="k", body=body))
+        assert (await client.request(SAY))["seq"] == 1
+        statistics = client.statistics()
+    assert caught.value.code == code
+    assert (statistics.connections, len(one.links)) == (1, 1)
+
+
+async def test_what_was_asked_before_there_was_a_node_and_no_frame_holds_fails_too() -> None:
+    async with node(answer) as one, open_client([one.url], "t", timing=QUICK) as client:
+        with pytest.raises(RequestFailed, match="too_large"):
+            await client.request(MsgSend(cv="C1", key="k", body="x" * 70_000))
+        assert (await client.request(SAY))["seq"] == 1
+
+
+async def test_following_from_an_event_on_drops_none_and_misses_none() -> None:
+    """`from` names the first event that is wanted, and they come right behind the answer."""
+
+    async def serve(link: Link) -> None:
+        await link.welcome()
+        subscription = await link.next()
+        await link.ok(subscription, seq=4)
+        for seq in range(subscription.from_, 5):
+            await link.event(subscription.cv, seq)
+        await link.stay()
+
+    async with node(serve) as one, open_client([one.url], "t", timing=QUICK) as client:
+        await client.request(CvSub(cv="C1", from_=3))
+        pushes = await collect(client, 2)
+        jumps, duplicates = client.jumps, client.statistics().duplicates
+    assert [push.seq for push in pushes if isinstance(push, Ev)] == [3, 4]
+    assert (jumps, duplicates) == ([], 0)
+
+
+async def test_a_node_behind_tls_is_a_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority, server = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    async with node(answer, tls=server) as one:
+        dialing._context.cache_clear()
+        async with open_client([one.url], "t", timing=QUICK) as client:
+            with pytest.raises(RequestFailed, match="TLS: "):
+                await client.request(SAY, timeout_s=0.5)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        dialing._context.cache_clear()
+        async with open_client([one.url], "t", timing=QUICK) as client:
+            assert (await client.request(SAY))["seq"] == 1
+    dialing._context.cache_clear()
 
 
 async def test_without_any_node_a_request_says_why_it_had_no_answer() -> None:

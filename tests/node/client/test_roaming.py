@@ -47,9 +47,9 @@ def test_a_broken_socket_or_a_node_without_quorum_is_left_at_once(code: int | No
 def test_a_bye_is_followed_to_the_nodes_it_names_within_the_wait_it_names() -> None:
     roaming = Roaming(["a", "b"], TIMING, most)
     roaming.next()
-    roaming.lost("a", 4001, lived_s=60, bye=bye(4001, "c", min_ms=0, max_ms=3000))
+    roaming.lost("a", 4001, lived_s=60, bye=bye(4001, "ws://c", min_ms=0, max_ms=3000))
 
-    assert roaming.next() == ("c", 3.0)
+    assert roaming.next() == ("ws://c", 3.0)
 
 
 def test_an_overloaded_node_is_not_stormed() -> None:
@@ -71,6 +71,16 @@ def test_a_welcome_that_does_not_last_does_not_make_the_waits_short_again() -> N
     assert waits == [0.0, 0.5, 1.0, 2.0, 4.0]
 
 
+def test_what_a_node_names_and_nobody_can_go_to_is_passed_over() -> None:
+    roaming = Roaming(["a", "b"], TIMING, most)
+    roaming.learn(["ws://[::1", "", "ws://c"])
+    roaming.next()
+    roaming.lost("a", 4007, lived_s=60, bye=bye(4007, "ws://host:99999999/"))
+
+    assert sorted(roaming.urls) == ["a", "b", "ws://c"]
+    assert roaming.next()[0] in ("b", "ws://c")
+
+
 def test_a_pinned_client_learns_no_other_node() -> None:
     roaming = Roaming(["a"], TIMING, most, pinned=True)
     roaming.next()
@@ -79,7 +89,7 @@ def test_a_pinned_client_learns_no_other_node() -> None:
     assert [roaming.next()[0] for _ in range(3)] == ["a", "a", "a"]
 
 
-@given(st.lists(st.text(min_size=1, max_size=3), min_size=1, max_size=200))
+@given(st.lists(st.from_regex(r"ws://[a-z]{1,3}", fullmatch=True), min_size=1, max_size=200))
 def test_nodes_known_are_bounded_and_never_none(urls: list[str]) -> None:
     roaming = Roaming(urls[:1], TIMING, most)
     roaming.learn(urls)
@@ -93,6 +103,8 @@ def test_nodes_known_are_bounded_and_never_none(urls: list[str]) -> None:
         ("ws://127.0.0.1:7101/v1/ws", "127.0.0.1", 7101, "/v1/ws"),
         ("ws://[::1]:7101", "::1", 7101, "/v1/ws"),
         ("ws://desk.example/other", "desk.example", 80, "/other"),
+        ("wss://desk.example", "desk.example", 443, "/v1/ws"),
+        ("ws://desk-ä.example", "desk-ä.example", 80, "/v1/ws"),
     ],
 )
 def test_an_address_is_read(url: str, host: str, port: int, path: str) -> None:
@@ -102,7 +114,18 @@ def test_an_address_is_read(url: str, host: str, port: int, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "desk.example", "wss://desk", "ws://", "ws://a:99999", "ws://[::1", "x" * 3000]
+    "url",
+    [
+        "",
+        "desk.example",
+        "ftp://desk",
+        "ws://",
+        "ws://a:99999",
+        "ws://[::1",
+        "x" * 3000,
+        "ws://..:80",
+        f"ws://{'a' * 70}.example/",
+    ],
 )
 def test_what_is_no_address_is_refused_with_what_one_looks_like(url: str) -> None:
     with pytest.raises(BadAddress):
