@@ -33,7 +33,12 @@ def configure(form: Format = "json", level: Level = "info", *, node: str = "") -
             structlog.processors.JSONRenderer(default=str),
         ]
     else:
-        last = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        # Without the values of variables: they hold tokens, and what people say.
+        last = [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(number),

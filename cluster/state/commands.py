@@ -98,6 +98,9 @@ class OpenSession(_Command, frozen=True, tag="session.open"):
     boot: str
     skills: dict[str, int] = {}
     capacity: int = 1
+    seen: tuple[str, str, int] | None = None
+    """Node, boot and `since_ms` of the session where the proposer saw it, when there was one: an
+    opening that comes late must not take it from where it went since."""
 
 
 class LoseSession(_Command, frozen=True, tag="session.lose"):

@@ -2,7 +2,8 @@
 
     command         from ──▶ to
     -------         -----------
-    session.open    any ──▶ live                a known one moves to the node that asks
+    session.open    any ──▶ live                a known one moves to the node that asks, unless it
+                                                moved since that node looked
     session.lose    live ──▶ lost               the socket broke; the grace period begins
     node.lose       live at it ──▶ lost         the node is silent
     node.boot       live at its past ──▶ lost   the node began anew
@@ -43,6 +44,8 @@ def open_session(change: Change, command: OpenSession) -> dict[str, Any]:
     old = state.sessions.get(command.sid)
     if old is not None and old.agent != by.id:
         no("forbidden", "this session is another agent's")
+    if old is not None and command.seen not in (None, (old.node, old.boot, old.since_ms)):
+        no("stale", "the session has moved since")
     info = state.nodes.get(command.node)
     if info is None:
         no("conflict", "the node is not known; nobody would notice its end")

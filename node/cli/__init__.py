@@ -5,6 +5,7 @@ exit code   0  it went well
             2  it was asked wrongly: usage, configuration, a file that is none
 """
 
+import io
 import os
 import signal
 import sys
@@ -15,6 +16,9 @@ def main() -> int:
     _open_standard_streams()
     # Until a command says what a signal means to it, Ctrl-C ends the process without a word.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a locale that lacks a letter loses that letter
     from node.cli.app import run_app  # only now: an import of `node.cli` should cost nothing
 
     return run_app(sys.argv[1:])

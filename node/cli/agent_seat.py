@@ -25,6 +25,7 @@ COUNTDOWN_S = (10, 5)
 """An offer is called out again when so much is left."""
 STATUSES = ("online", "away", "busy", "transfer_only")
 TICK_S = 0.25
+NUMBER_DIGITS_MAX = 6
 
 
 class AgentSeat(Seat):
@@ -67,6 +68,12 @@ class AgentSeat(Seat):
                     self.say("agent.gone", who=gone.who, why=push.why)
             case Inbox():
                 self._show_inbox(push)
+
+    def on_lost(self, cv: str) -> None:
+        """Somebody else has it now."""
+        if self._desk.holds(cv):
+            self.say("agent.lost", number=self._desk.number(cv))
+            self._desk.drop(cv)
 
     async def on_event(self, event: Ev) -> None:
         """Show what is said in the agent's conversations."""
@@ -149,7 +156,7 @@ class AgentSeat(Seat):
             self.say("agent.kept", number=self._desk.number(cv))
 
     def _use(self, text: str) -> None:
-        if text.isdecimal() and self._desk.use(int(text)):
+        if text.isdecimal() and len(text) <= NUMBER_DIGITS_MAX and self._desk.use(int(text)):
             self.say("agent.current", number=int(text))
         else:
             self.say("agent.no_such", number=text)

@@ -1,5 +1,6 @@
 """`unidesk cluster`: who leads, who lags, who is not there.  Talks to nodes."""
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,11 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="The cluster as its nodes see it.", no_args_is_help=True)
 REFRESH_S = 1.0
+COLUMNS = ("node", "standing", "role", "term", "applied", "behind", "conversations", "agents",
+           "connections", "pid", "address", "")  # fmt: skip
+WIDE = 130
+ONLY_WIDE = ("agents", "connections", "pid", "address")
+"""Shown from WIDE columns on; --json has them always."""
 
 
 app.add_typer(members.app, name="members")
@@ -48,10 +54,12 @@ def status(
     from node.cli.connecting import Where, find_cluster
     from node.cli.running import run
 
+    if watch and as_json:
+        raise typer.BadParameter("--watch is for people; a program asks for --json again and again")
     urls = find_cluster(Where(urls=url, config=config, data=data)).urls
 
     async def body() -> int:
-        if watch and not as_json:
+        if watch:
             return await _watch(urls)
         found = await _ask_all(urls)
         _show(found, as_json=as_json)
@@ -64,7 +72,7 @@ async def _ask_all(urls: tuple[str, ...]) -> "dict[str, NodeStatus | None]":
     """Return what each node says, those included that only another node knows."""
     import trio
 
-    from node.client import Address
+    from node.client import Address, BadAddress
     from node.client.http import Unreachable
     from node.client.roaming import NODES_MAX
     from node.client.status import fetch_status
@@ -87,7 +95,7 @@ async def _ask_all(urls: tuple[str, ...]) -> "dict[str, NodeStatus | None]":
         for one in [one for one in found.values() if one is not None]:
             for other in one.nodes[:NODES_MAX]:
                 url = str(other.get("url", ""))
-                if url.startswith("ws://"):
+                with contextlib.suppress(BadAddress):
                     wanted.setdefault(Address.parse(url).authority, url)
     return dict(sorted(found.items(), key=lambda item: (item[1].node if item[1] else "~", item[0])))
 
@@ -106,21 +114,24 @@ def _show(found: "dict[str, NodeStatus | None]", *, as_json: bool) -> None:
             ]
         )
         return
-    console().print(_table(found))
+    out = console()
+    out.print(_table(found, out.width))
     if not any(one is not None and one.leads for one in found.values()):
         console(stderr=True).print(_nobody_leads(found))
 
 
-def _table(found: "dict[str, NodeStatus | None]") -> Any:
+def _table(found: "dict[str, NodeStatus | None]", width: int) -> Any:
     from node.cli.output import table
 
-    columns = ("node", "standing", "role", "term", "applied", "behind", "conversations",
-               "agents", "connections", "pid", "address", "")  # fmt: skip
     answered = [one for one in found.values() if one is not None]
     most = max((one.commit_index for one in answered), default=0)
     names = {str(row.get("url")): str(row.get("id")) for one in answered for row in one.nodes}
     rows = [_row(url, one, most, names.get(url, "?")) for url, one in found.items()]
-    return table(columns, rows)
+    shown = [n for n, name in enumerate(COLUMNS) if width >= WIDE or name not in ONLY_WIDE]
+    made = table([COLUMNS[n] for n in shown], [[row[n] for n in shown] for row in rows])
+    for column in made.columns[:-1]:
+        column.no_wrap = True
+    return made
 
 
 def _row(url: str, one: "NodeStatus | None", most: int, name: str) -> tuple[str, ...]:
@@ -155,11 +166,11 @@ async def _watch(urls: tuple[str, ...]) -> int:
     out = console()
     if not sys.stdout.isatty():
         while True:
-            out.print(_table(await _ask_all(urls)))
+            out.print(_table(await _ask_all(urls), out.width))
             await trio.sleep(REFRESH_S)
     from rich.live import Live
 
     with Live(console=out, auto_refresh=False, screen=False) as live:
         while True:
-            live.update(_table(await _ask_all(urls)), refresh=True)
+            live.update(_table(await _ask_all(urls), out.width), refresh=True)
             await trio.sleep(REFRESH_S)

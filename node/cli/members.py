@@ -202,7 +202,7 @@ def _run(
 
     cluster, proof = connect_as(where, "operator", "operator")
 
-    async def body() -> None:
+    async def body() -> int:
         reply = await _ask_leader(cluster.urls, proof, ask)
         if wait and _unsettled(reply):
             reply = await _follow(cluster.urls, proof, reply, wait)
@@ -210,6 +210,7 @@ def _run(
             print_json(reply)
         else:
             console().print(_table(reply))
+        return 1 if wait and _unsettled(reply) else 0
 
     run(body)
 

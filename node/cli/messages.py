@@ -6,6 +6,8 @@ Every text is in every language, with the same fields; a test holds it.
 from collections.abc import Mapping
 from typing import Literal
 
+from node.cli.output import plain
+
 Lang = Literal["en", "zh"]
 
 EN: Mapping[str, str] = {
@@ -116,8 +118,12 @@ class Words:
         self._texts = CATALOGUES[lang]
 
     def __call__(self, key: str, **fields: object) -> str:
-        """Return the text of `key` with its fields filled in."""
-        return self._texts[key].format(**fields)
+        """Return the text of `key` with its fields, whoever wrote them, filled in."""
+        told = {
+            name: plain(value) if isinstance(value, str) else value
+            for name, value in fields.items()
+        }
+        return self._texts[key].format(**told)
 
 
 def choose_lang(wanted: str, environment: Mapping[str, str]) -> Lang:

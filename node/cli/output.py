@@ -11,6 +11,17 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 
+_HARMFUL = dict.fromkeys(
+    [
+        *(code for code in range(0x20) if chr(code) not in "\t\n"),
+        *range(0x7F, 0xA0),
+        *range(0x202A, 0x202F),
+        *range(0x2066, 0x206A),
+    ],
+    "\ufffd",
+)
+
+
 def console(*, stderr: bool = False) -> "Console":
     """Return a console: colours on a terminal, plain text elsewhere (and with NO_COLOR)."""
     from rich.console import Console
@@ -38,6 +49,15 @@ def table(columns: Iterable[str], rows: "Iterable[Iterable[str | Text]]") -> "Ta
     for row in rows:
         made.add_row(*row)
     return made
+
+
+def plain(text: str) -> str:
+    """Return what somebody else wrote, unable to do more on a terminal than to be read.
+
+    Control characters and those that turn the direction of text become U+FFFD; lines after the
+    first are indented, so that none of them looks like a line of ours.
+    """
+    return text.translate(_HARMFUL).replace("\n", "\n    ")
 
 
 def print_json(value: Any) -> None:

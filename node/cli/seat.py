@@ -5,13 +5,15 @@ typed line ──▶ on_line      push from a node ──▶ on_push      /quit,
 
 import math
 import os
+import sys
 from abc import ABC, abstractmethod
 from collections import deque
 from typing import Any
 
 import trio
 
-from node.cli.messages import Words, choose_lang
+from node.cli.messages import CATALOGUES, Words, choose_lang
+from node.cli.problem import USAGE, Problem
 from node.cli.terminal import open_lines, say_line
 from node.client import Client, RequestFailed, open_client
 from node.protocol.catalogue import Bye, Ev, Gap, Push, Request, Welcome
@@ -47,6 +49,10 @@ class Seat(ABC):
     async def on_event(self, event: Ev) -> None:
         """Show an event."""
 
+    @abstractmethod
+    def on_lost(self, cv: str) -> None:
+        """The conversation is gone, or the person's no more."""
+
     async def on_push(self, _push: Push) -> None:
         """Show any other push."""
         return
@@ -81,13 +87,20 @@ class Seat(ABC):
                 nursery.start_soon(self._show, client)
                 nursery.start_soon(self._tell_trouble, client)
                 nursery.start_soon(self.watch)
-                await client.wait_welcome()
+                await self._wait_welcome(client)
                 undelivered = await self._obey()
                 nursery.cancel_scope.cancel()
         for line in undelivered:
             self.say("undelivered", line=line)
         self.say("bye")
         return 1 if undelivered else 0
+
+    async def _wait_welcome(self, client: Client) -> None:
+        """Wait for a node: as long as a person likes to, not as long as a pipe would."""
+        with trio.move_on_after(math.inf if sys.stdin.isatty() else END_S):
+            await client.wait_welcome()
+            return
+        raise Problem(f"no node answers: {client.trouble or 'is the cluster started?'}")
 
     async def _obey(self) -> list[str]:
         """Do what is typed until /quit or the end; return the lines that nobody took.
@@ -133,6 +146,8 @@ class Seat(ABC):
                 case Bye():
                     if client.welcome is not None:  # else it was never our node
                         self.say("leaving", node=self.node, reason=push.reason)
+                case Gap(cv=cv, first=0, last=0):
+                    self.on_lost(cv)
                 case Gap():
                     self.say("gap")
                 case Ev():
@@ -160,7 +175,12 @@ class Seat(ABC):
 
 
 def words_for(lang: str) -> Words:
-    """Return the texts in the language asked for, or in that of the environment."""
+    """Return the texts in the language asked for, or in that of the environment.
+
+    Raises `Problem` for a language that is not spoken here.
+    """
+    if lang and lang.lower()[:2] not in CATALOGUES:
+        raise Problem(f"--lang {lang}: there are {', '.join(CATALOGUES)}", USAGE)
     return Words(choose_lang(lang, os.environ))
 
 

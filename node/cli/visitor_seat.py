@@ -61,6 +61,10 @@ class VisitorSeat(Seat):
                 self._cv = "" if self._cv == event.cv else self._cv
                 self.say("closed")
 
+    def on_lost(self, cv: str) -> None:
+        """The next line opens another."""
+        self._cv = "" if self._cv == cv else self._cv
+
     async def on_push(self, push: Push) -> None:
         """Show that the agent types."""
         if isinstance(push, TypingPush) and push.on and push.kind == "agent":

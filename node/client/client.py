@@ -33,6 +33,7 @@ from node.protocol.catalogue import (
     VERSION,
     Auth,
     CvSub,
+    CvUnsub,
     Hello,
     Push,
     Request,
@@ -279,6 +280,8 @@ class Client:
         match request:
             case CvSub(cv=cv, from_=from_):
                 self.tracker.begin(cv, max(0, from_ - 1))
+            case CvUnsub(cv=cv):
+                self.tracker.forget(cv)
             case Auth(token=token):
                 self._token = token
 

@@ -79,7 +79,7 @@ class Tracker:
         """Move the mark to where the server goes on."""
         last = self.last(gap.cv)
         if gap.last == 0 and gap.first == 0:
-            self._forget(gap.cv)  # gone, or not ours to see any more
+            self.forget(gap.cv)  # gone, or not ours to see any more
             return Verdict.FRESH
         if gap.last < last:
             self._note(Jump(gap.cv, last, gap.last))
@@ -96,9 +96,10 @@ class Tracker:
         self._last[cv] = seq
         self._last.move_to_end(cv)
         if len(self._last) > CONVERSATIONS_MAX:
-            self._forget(next(iter(self._closed or self._last)))
+            self.forget(next(iter(self._closed or self._last)))
 
-    def _forget(self, cv: str) -> None:
+    def forget(self, cv: str) -> None:
+        """The conversation is followed no more."""
         self._last.pop(cv, None)
         self._closed.pop(cv, None)
 

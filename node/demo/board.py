@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from node.cli.output import plain
 from node.client.status import NodeStatus
 from node.protocol.catalogue import Ev
 
@@ -115,7 +116,7 @@ def _apply(row: Row, event: Ev) -> None:
             who = (by.name or by.id) if by is not None else "?"
             body = event.data.get("body", "")
             text = body.get("text", "") if isinstance(body, dict) else body
-            row.line = f"{who}: {text}"[:LINE_CHARACTERS_MAX]
+            row.line = plain(f"{who}: {text}")[:LINE_CHARACTERS_MAX]
 
 
 def _leader(nodes: Mapping[str, NodeStatus | None]) -> str:

@@ -158,6 +158,7 @@ class Hub:
         for cv in session.subscriptions.keys() | own:
             conversation = state.conversations.get(cv)
             if conversation is None or not may_follow(principal, conversation, state):
+                session.send(nothing(cv, session.subscriptions[cv].cursor))
                 self.following.unsubscribe(session, cv)
             elif cv not in session.subscriptions:
                 self.following.subscribe(session, cv, 0)

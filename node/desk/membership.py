@@ -15,8 +15,9 @@ from cluster.port import NotLeading
 from cluster.raft.members import Members, MembersRefused
 from node.desk.context import Context
 from node.desk.lookup import Answered, Later
-from node.desk.plain import NotAllowed, check_name
+from node.desk.plain import NotAllowed
 from node.protocol import catalogue as ops
+from node.tables import NAME
 
 
 class Membership:
@@ -47,7 +48,7 @@ class Membership:
 
     def change(self, request: ops.MembersChange) -> Later:
         """Begin a change; the reply comes when it is committed.  Raises `NotAllowed`."""
-        check_name(request.node, "node")
+        _check_id(request.node, "node")
         change = self._asked(request)
         return Later(partial(self._change, change))
 
@@ -78,7 +79,7 @@ class Membership:
                 return lambda members: members.keep(node)
             case "replace":
                 new = request.new
-                check_name(new, "new")
+                _check_id(new, "new")
                 address = self._address(new, request.address)
                 return lambda members: members.replace(node, new, address)
 
@@ -99,3 +100,9 @@ class Membership:
         except PeerRefused as error:
             raise NotAllowed("bad_request", f"address: {error}") from None
         return address
+
+
+def _check_id(node: str, field: str) -> None:
+    """Refuse what no `node.toml` could have as its node's id.  Raises `NotAllowed`."""
+    if not NAME.fullmatch(node):
+        raise NotAllowed("bad_request", f"{field}: {node[:64]!r} is no node's id")

@@ -109,9 +109,11 @@ class Opening:
         answer: Answer | None = Unavailable("timeout", "the cluster did not answer in time")
         with trio.move_on_after(OPENING_S):
             answer = await self._barrier(session)
-            if answer is None and principal.role == "agent" and session.phase is Phase.OPENING:
+            while answer is None and principal.role == "agent" and session.phase is Phase.OPENING:
                 sid = resume.sid if resume is not None else ""
                 answer = await self._presence.open(session, principal, sid)
+                if isinstance(answer, Refused) and answer.code == "stale":
+                    answer = await self._barrier(session)
         if session.phase is not Phase.OPENING:
             return  # it left while it waited; its end was proposed behind its opening
         match answer:

@@ -42,6 +42,7 @@ class Presence:
     async def open(self, session: Session, principal: Principal, sid_resumed: str) -> Answer:
         """Open, or take over, the session of an agent; return the outcome.
 
+        `stale`: it moved meanwhile; look again, behind another barrier.
         `session.sid` is set before anything is proposed, so that `end` finds it.
         """
         context = self._context
@@ -51,7 +52,7 @@ class Presence:
         earlier = self._holders.get(session.sid)
         self._holders[session.sid] = session
         self._ending.pop(session.sid, None)
-        if earlier is not None:
+        if earlier is not None and earlier is not session:
             earlier.bye(Close.REPLACED, "the session goes on in another connection", [])
         return await context.port.propose(self._opening(session.sid, principal))
 
@@ -115,6 +116,7 @@ class Presence:
 
     def _opening(self, sid: str, principal: Principal) -> OpenSession:
         port = self._context.port
+        known = port.state.sessions.get(sid)
         return OpenSession(
             sid=sid,
             by=principal.by,
@@ -122,6 +124,7 @@ class Presence:
             boot=port.boot,
             skills=principal.skills,
             capacity=principal.capacity,
+            seen=(known.node, known.boot, known.since_ms) if known is not None else None,
         )
 
     def _propose_end(self, sid: str) -> None:

@@ -62,6 +62,9 @@ class Requests:
     def _do(self, session: Session, request: AnyRequest | BadRequest) -> None:
         self._count(request)
         if isinstance(request, BadRequest):
+            if request.op == "hello" and session.phase is Phase.AWAITING_HELLO:
+                session.bye(Close.BAD_FRAME, request.message, [])
+                return
             unknown = request.code == "unknown_op"
             code: ErrorCode = "unknown_op" if unknown else "bad_request"
             session.refuse(request.id, code, request.message)

@@ -21,7 +21,7 @@ from types import TracebackType
 
 import msgspec
 
-from node.auth import CAPACITY_DEFAULT, mint
+from node.auth import CAPACITY_DEFAULT, KEY_BYTES_MIN, mint
 from node.client.address import Address
 from node.local.failures import LocalFailure
 from node.protocol.catalogue import Role
@@ -64,12 +64,23 @@ class Folder:
         """Return the cluster that is in `path`.  Raises `LocalFailure` when none is."""
         path = path.resolve()
         try:
-            layout = msgspec.json.decode((path / "cluster.json").read_bytes(), type=Layout)
+            data = (path / "cluster.json").read_bytes()
             key = (path / "cluster.key").read_bytes().strip()
+            layout = msgspec.json.decode(data, type=Layout)
         except FileNotFoundError as error:
             raise LocalFailure(f"{path}: no cluster here ({error.filename} is missing)") from None
-        except (OSError, msgspec.MsgspecError) as error:
-            raise LocalFailure(f"{path}: {error}; delete the folder to begin anew") from None
+        except OSError as error:
+            raise LocalFailure(f"{error.filename}: {error.strerror}; give another folder") from None
+        except msgspec.MsgspecError as error:
+            raise LocalFailure(
+                f"{path / 'cluster.json'}: {error}; put it right (the ports are in the *.toml "
+                "beside it), or give another folder"
+            ) from None
+        if len(key) < KEY_BYTES_MIN:
+            raise LocalFailure(
+                f"{path / 'cluster.key'}: a key has at least {KEY_BYTES_MIN} bytes; put it back, "
+                "or give another folder"
+            )
         return cls(path, layout, key)
 
     @classmethod

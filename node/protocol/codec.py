@@ -34,6 +34,8 @@ class BadRequest:
     id: int
     code: str
     message: str
+    op: str = ""
+    """What it wanted to be; empty when that is no operation."""
 
 
 OPS = frozenset(str(op.__struct_config__.tag) for op in get_args(AnyRequest))
@@ -107,12 +109,13 @@ class Codec:
             request: AnyRequest = self._request.decode(raw)
         except (msgspec.ValidationError, RecursionError) as error:
             head = self._peek(raw)
-            number = head.get("id")
-            known = head.get("op") in OPS
+            number, op = head.get("id"), head.get("op")
+            known = isinstance(op, str) and op in OPS
             return BadRequest(
                 id=number if isinstance(number, int) else 0,
                 code="bad_request" if known else "unknown_op",
-                message=str(error) if known else f"unknown op {str(head.get('op'))[:64]!r}",
+                message=str(error) if known else f"unknown op {str(op)[:64]!r}",
+                op=str(op) if known else "",
             )
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BadFrame(f"not {self.name}: {error}") from None

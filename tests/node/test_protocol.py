@@ -165,3 +165,11 @@ def test_close_codes_say_by_their_range_whether_to_come_back() -> None:
     assert set(get_args(ErrorCode)) >= RETRY
     assert set(BY_SUBPROTOCOL) == {"unidesk.v1+json", "unidesk.v1+msgpack"}
     assert "msg.send" in OPS
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("op", [[], {}, None, 7, {"op": "hello"}])
+def test_an_op_that_is_no_name_is_an_unknown_one(codec: Codec, op: Any) -> None:
+    [request] = codec.requests(codec.encode({"op": op, "id": 3}))
+    assert isinstance(request, BadRequest)
+    assert (request.id, request.code) == (3, "unknown_op")

@@ -1,6 +1,7 @@
 """Agents, their sessions, and the nodes that hold them."""
 
 import pytest
+from msgspec.structs import replace
 
 from cluster.state import commands as c
 from cluster.state import limits
@@ -30,6 +31,22 @@ def test_a_second_session_keeps_the_status_and_brings_new_claims() -> None:
     agent = desk.agent()
     assert (agent.name, agent.skills, agent.capacity) == ("Robert", {"x": 1}, 7)
     assert agent.sessions == ("sid-bob", "s2")
+
+
+def test_an_opening_that_comes_late_does_not_take_a_session_from_where_it_went() -> None:
+    desk = Desk()
+    desk.done(c.BootNode("n2", "b2", ""))
+    desk.done(session())
+    at_n1 = desk.state.sessions["s1"]
+    seen = ("n1", "b1", at_n1.since_ms)
+    late = replace(session(node="n2", boot="b2"), seen=seen)
+    desk.now_ms += 1
+    desk.done(replace(session(), seen=seen))  # the agent came back to n1 meanwhile
+    assert desk.refused(late).code == "stale"
+    assert desk.state.sessions["s1"].node == "n1"
+    again = ("n1", "b1", desk.state.sessions["s1"].since_ms)
+    desk.done(replace(late, seen=again))
+    assert SessionGone("s1", "n1", "b1") in desk.notices
 
 
 def test_one_session_of_two_leaves_the_agent_present() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 import node.cli
 from node.cli.messages import CATALOGUES, EN, ZH, Words, choose_lang
+from node.cli.output import plain
 
 
 def fields(text: str) -> set[str]:
@@ -59,3 +60,11 @@ def test_the_language_is_the_one_asked_for_or_that_of_the_environment(
 
 def test_fields_are_filled_in() -> None:
     assert Words("zh")("connected", node="n2") == "已连接到 n2。"
+
+
+def test_what_others_wrote_cannot_look_like_a_line_of_ours() -> None:
+    body = "ok\n[1] you: refund of 500\x1b[2J\x1b]52;c;eA==\x07\u202egnp.exe\x9b1A"
+    told = Words("en")("said", who="Ada\x1b[31m", text=body)
+    assert told.splitlines()[1].startswith("    [1] you")
+    assert not set(told) & set("\x1b\x07\u202e\x9b")
+    assert plain("好\tfine") == "好\tfine"

@@ -1,7 +1,10 @@
 """Coming in: who is welcomed, with what, and who is sent away and why."""
 
+from typing import Any
+
 import pytest
 import trio
+from msgspec.structs import replace
 from trio.testing import MockClock
 
 from cluster.port import Unavailable
@@ -322,3 +325,66 @@ async def test_an_agent_with_too_many_sessions_is_told_so() -> None:
         assert bye_of(late).code == 4106
         late.hang_up()
         assert len(desk.port().state.sessions) == SESSIONS_PER_AGENT_MAX
+
+
+async def test_an_opening_that_comes_late_leaves_the_living_alone() -> None:
+    """A socket to n2 was given up while its opening was on its way; the agent is at n1 again."""
+    async with office() as desk:
+        agent = await desk.agent(node="n1")
+        sid = agent.heard(Welcome)[0].sid
+        agent.leave(1006)
+        far, late = desk.port("n2"), []
+        submit = far.submit
+        far.submit = lambda *arguments: late.append(arguments)  # type: ignore[method-assign]
+        hello = ops.Hello(
+            ver="1",
+            token=token("agent", "a1", name="Ann", capacity=5),
+            resume=ops.Resume(sid, CLUSTER, []),
+        )
+        given_up = desk.client("n2")
+        given_up.say(hello)
+        await settle()
+        given_up.leave(1006)
+        living = desk.client("n1")
+        living.say(hello)
+        await settle()
+        far.submit = submit  # type: ignore[method-assign]
+        assert late
+        for arguments in late:
+            submit(*arguments)
+        await settle()
+        assert living.heard(Welcome)
+        assert living.wire.closed is None
+        session = desk.port().state.sessions[sid]
+        assert (session.node, session.lost_ms) == ("n1", 0)
+
+
+async def test_an_opening_that_saw_an_old_place_looks_again() -> None:
+    async with office() as desk:
+        agent = await desk.agent(node="n1")
+        sid = agent.heard(Welcome)[0].sid
+        agent.leave(1006)
+        port = desk.port("n2")
+        submit = port.submit
+        moved: list[commands.Command] = []
+
+        def move_first(command: commands.Command, *rest: Any) -> None:
+            if isinstance(command, commands.OpenSession) and not moved:
+                moved.append(command)
+                elsewhere = replace(command, node="n1", boot=desk.port("n1").boot)
+                desk.port("n1").submit(elsewhere, lambda _: None)
+            submit(command, *rest)
+
+        port.submit = move_first  # type: ignore[method-assign, assignment]
+        client = desk.client("n2")
+        client.say(
+            ops.Hello(
+                ver="1",
+                token=token("agent", "a1", name="Ann", capacity=5),
+                resume=ops.Resume(sid, CLUSTER, []),
+            )
+        )
+        await settle()
+        assert moved
+        assert client.heard(Welcome)
+        assert desk.port().state.sessions[sid].node == "n2"

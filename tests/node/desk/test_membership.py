@@ -68,8 +68,8 @@ async def test_every_change_does_what_it_says() -> None:
             "address: 'nowhere' is no host:port",
         ),
         (change("remove", "n9"), "conflict", "n9 is no member; there are n1, n2"),
-        (change("remove", "n" * 400), "too_large", "node: over"),
-        (change("replace", "n2", new="n" * 400), "too_large", "new: over"),
+        (change("remove", "n" * 400), "bad_request", "no node's id"),
+        (change("replace", "n2", new="N 9!"), "bad_request", "new: 'N 9!' is no node"),
     ],
 )
 async def test_what_cannot_be_is_refused_in_words(

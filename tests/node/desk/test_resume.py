@@ -259,3 +259,18 @@ async def test_after_a_snapshot_sessions_are_told_what_no_entry_told_them() -> N
         assert len(agent.heard(OfferPush)) == 1, "told twice"
         await elsewhere.ok(ops.MsgSend(cv=cv, key="n", body="next"))
         assert here.seqs(cv) == [1, 2, 3, 4]
+
+
+async def test_who_lost_a_conversation_over_a_jump_to_a_snapshot_hears_so() -> None:
+    async with office() as desk:
+        visitor, agent = await desk.visitor(), await desk.agent(node="n2")
+        cv = await desk.opened(visitor)
+        await desk.assigned(cv, agent)
+        agent.forget()
+        far = desk.port("n2")
+        far.held = True
+        boss = await desk.staff("supervisor")
+        await boss.ok(ops.CvTransfer(cv=cv, key="t", to={"queue": "vip"}))
+        far.install_snapshot_of(desk.port("n1"))
+        (gap,) = agent.heard(Gap)
+        assert (gap.cv, gap.first, gap.last) == (cv, 0, 0)

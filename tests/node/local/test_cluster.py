@@ -95,7 +95,7 @@ def test_a_folder_without_a_cluster_or_with_nonsense_is_refused(tmp_path: Path) 
         Folder.find(tmp_path)
     LocalCluster(tmp_path)
     (tmp_path / "cluster.json").write_text("{")
-    with pytest.raises(LocalFailure, match="delete the folder"):
+    with pytest.raises(LocalFailure, match=r"cluster\.json: .*put it right"):
         Folder.find(tmp_path)
 
 

@@ -108,6 +108,8 @@ async def test_frames_that_are_not_of_the_protocol_close_with_their_code(
         ([hello(visitor), '{"op":"msg.send","body":' + "[" * 30_000], Close.BAD_FRAME),
         ([hello(visitor, lang="\ud800")], Close.BAD_FRAME),
         ([hello(visitor), "x" * 70_000], 1009),
+        ([hello(visitor, resume={"sid": "s", "epoch": "", "cvs": [["a", 1.5]]})], Close.BAD_FRAME),
+        ([hello(visitor, resume={"sid": "s", "epoch": "", "cvs": [["a", 1.5]]})], Close.BAD_FRAME),
     ):
         async with await Raw.connect(address) as raw:
             await raw.say(*first)

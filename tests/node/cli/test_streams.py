@@ -1,0 +1,75 @@
+"""`unidesk` where its output goes away, is full or closed, and where somebody presses Ctrl-C."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "node"]
+ROOT = Path(__file__).resolve().parents[3]
+STATUS = ["cluster", "status", "--url", "ws://127.0.0.1:1"]
+
+
+def start(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)} | options.pop("environment", {})
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([*COMMAND, *arguments], text=True, env=environment, **pipes | options)
+
+
+def finished(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=20)
+    assert "Traceback" not in err
+    return process.returncode, out or "", err
+
+
+def test_whoever_reads_may_go_away() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing) as pipe:
+        code, _, err = finished(start(*STATUS, stdout=pipe))
+    assert (code, err) == (128 + signal.SIGPIPE, "")
+
+
+def test_an_output_that_is_full_is_told() -> None:
+    with Path("/dev/full").open("w") as full:
+        code, _, err = finished(start(*STATUS, stdout=full))
+    assert code == 1
+    assert "the output cannot be written: No space left on device" in err
+
+
+@pytest.mark.parametrize("closed", [0, 1, 2])
+def test_standard_streams_may_be_closed(closed: int) -> None:
+    close: Callable[[], None] = lambda: os.close(closed)  # noqa: E731
+    code, out, err = finished(start(*STATUS, preexec_fn=close))
+    assert code == 1
+    assert ("no answer" in out) == (closed != 1)
+    assert ("no node answers" in err) == (closed != 2)
+
+
+def test_what_is_shown_is_no_markup_and_fits_any_locale(tmp_path: Path) -> None:
+    folder = tmp_path / "[bold]会话[/b]"
+    folder.mkdir(parents=True)
+    ascii_only = {"PYTHONIOENCODING": "ascii"}
+    code, out, _ = finished(start("wal", "inspect", str(folder), environment=ascii_only))
+    assert code == 0
+    assert "[bold]??[/b]: empty" in out.replace("\n", "")
+
+
+def test_an_interrupted_request_does_not_look_done(tmp_path: Path) -> None:
+    (tmp_path / "rules.toml").write_text(
+        '[ruleset]\nversion = 1\n[queue.desk]\naccept = "9s"\n[fallback]\nroute = "desk"\n'
+    )
+    process = start(
+        "rules", "apply", str(tmp_path), "--url", "ws://127.0.0.1:1", "--token", "t", "--json"
+    )
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(2.0)
+    process.send_signal(signal.SIGINT)
+    code, out, err = finished(process)
+    assert (code, out) == (130, "")
+    assert "interrupted" in err
