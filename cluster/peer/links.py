@@ -10,7 +10,7 @@ Mutual TLS when a certificate is given; a node refuses to listen beyond loopback
 
 import os
 import ssl
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +31,8 @@ SEND_S = 5.0
 REDIAL_S = (0.02, 0.5)
 """First and longest pause between two attempts to reach a peer."""
 ACCEPTED_MAX = 64
+REMOVED_S = 5.0
+"""Longer than an election timeout, after which who was removed asks whether it is known."""
 GUESTS_MAX = 16
 CLONE_S = 2.0
 """A link silent for longer does not bar another process of its node; heartbeats are far closer."""
@@ -128,8 +130,9 @@ class Links:
         self._me = me
         self._listen = listen
         self._links = {peer: _Link(peer, address) for peer, address in peers.items()}
-        self._guests: dict[str, int] = {}
-        """Who dialled in and is no member, with the number of its connections."""
+        self._members = frozenset(peers)
+        self._incoming: Counter[str] = Counter()
+        """Who dialled in, with the number of its connections."""
         self._nursery: trio.Nursery | None = None
         self._present: dict[str, tuple[str, float]] = {}
         """Who is connected to here: its boot, and when it was last heard."""
@@ -150,17 +153,25 @@ class Links:
 
     @property
     def guests(self) -> dict[str, str]:
-        """Return who dialled in and is no member, with its address."""
-        addresses = {peer: self._links[peer].address for peer in self._guests}
+        """Return who dialled in and is no member (any more), with its address."""
+        guests = sorted(self._links.keys() - self._members)
+        addresses = {peer: self._links[peer].address for peer in guests}
         return {peer: f"{host}:{port}" for peer, (host, port) in addresses.items()}
 
     def set_peers(self, peers: Mapping[str, Address]) -> None:
-        """Let these be the members; links to others end, but those to guests."""
-        for peer, link in list(self._links.items()):
-            if peer not in peers and peer not in self._guests:
+        """Let these be the members; links to others end, but those to guests.
+
+        Who was removed and is still connected is a guest for REMOVED_S: it can be told.
+        """
+        removed = self._members - peers.keys()
+        self._members = frozenset(peers)
+        for peer in removed & self._links.keys():
+            link = self._links[peer]
+            if self._nursery is not None and self._incoming[peer]:
+                self._nursery.start_soon(self._part, link)
+            else:
                 self._drop(link)
         for peer, address in peers.items():
-            self._guests.pop(peer, None)
             known = self._links.get(peer)
             if known is not None and known.address != address:
                 self._drop(known)
@@ -175,6 +186,11 @@ class Links:
     def _drop(self, link: _Link) -> None:
         del self._links[link.peer]
         link.life.cancel()
+
+    async def _part(self, link: _Link) -> None:
+        await trio.sleep(REMOVED_S)
+        if link.peer not in self._members and self._links.get(link.peer) is link:
+            self._drop(link)
 
     def statistics(self) -> dict[str, LinkStatistics]:
         return {
@@ -333,21 +349,19 @@ class Links:
         node = peer.node
         self._present[node] = (peer.boot, trio.current_time())
         if node not in self._links:
-            if len(self._guests) >= GUESTS_MAX:
+            if len(self.guests) >= GUESTS_MAX:
                 raise PeerRefused(f"{node} is no member, and {GUESTS_MAX} such nodes are here")
             self._add(_Link(node, parse_address(peer.address)))
-            self._guests[node] = 0
-        if node in self._guests:
-            self._guests[node] += 1
+        self._incoming[node] += 1
         try:
             yield
         finally:
             if self._present.get(node, ("", 0.0))[0] == peer.boot:
                 del self._present[node]
-            if node in self._guests:
-                self._guests[node] -= 1
-                if not self._guests[node]:
-                    del self._guests[node]
+            self._incoming[node] -= 1
+            if not self._incoming[node]:
+                del self._incoming[node]
+                if node not in self._members and node in self._links:
                     self._drop(self._links[node])
 
     async def _examine(self, stream: trio.abc.Stream, reader: FrameReader) -> handshake.Peer:

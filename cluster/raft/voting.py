@@ -26,6 +26,9 @@ from cluster.raft.messages import (
 )
 from cluster.raft.parts import Parts
 
+NO_TERM = 0
+"""No node is in a term below it, so nobody grants anything for it."""
+
 
 class Voting:
     """Elections, seen from this node."""
@@ -70,18 +73,26 @@ class Voting:
         journal = self._parts.journal
         if not self._parts.votes or (self._parts.abstains and not journal.empty):
             elections.rearm(now_s)
+            self._parts.promise_all(self._pre_vote_request(NO_TERM))
         elif elections.stand(core.term + 1, now_s):
             self._begin()
             core.campaign()
         else:
-            request = PreVoteRequest(
-                core.term + 1,
-                journal.last_index,
-                journal.last_term,
-                elections.pre_votes_total,
-                _checksum(journal.members),
-            )
-            self._parts.promise_all(request)
+            self._parts.promise_all(self._pre_vote_request(core.term + 1))
+
+    def _pre_vote_request(self, term: int) -> PreVoteRequest:
+        """Return what asks for pre-votes for `term`; for NO_TERM, only whether this node is known.
+
+        Who was removed does not hear it from the log: nobody sends it the entry that says so.
+        """
+        journal = self._parts.journal
+        return PreVoteRequest(
+            term,
+            journal.last_index,
+            journal.last_term,
+            self._parts.elections.pre_votes_total,
+            _checksum(journal.members),
+        )
 
     # -- this node as candidate
 

@@ -235,6 +235,25 @@ async def test_a_guest_is_dialled_back_while_it_stays(
     assert not one.links.connected("n2")
 
 
+async def test_who_is_removed_and_stays_is_a_guest_that_can_be_told(
+    addresses: dict[str, Address], nursery: trio.Nursery
+) -> None:
+    one = Node("n1", addresses["n1"], {"n2": addresses["n2"]})
+    two = Node("n2", addresses["n2"], {"n1": addresses["n1"]})
+    await nursery.start(one.links.run)
+    async with trio.open_nursery() as life:
+        await life.start(two.links.run)
+        await until(lambda: one.links.connected("n2") and two.links.connected("n1"))
+        await until(lambda: one.links._incoming["n2"])
+        one.links.set_peers({})
+        assert list(one.links.guests) == ["n2"]
+        one.links.send("n2", encode("raft", {"you": "are no member"}))
+        await until(lambda: two.frames)
+        life.cancel_scope.cancel()
+    await until(lambda: not one.links.guests)
+    assert not one.links.statistics()
+
+
 async def test_only_so_many_guests_come_in(
     addresses: dict[str, Address], nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,7 +267,7 @@ async def test_only_so_many_guests_come_in(
 
 
 async def test_links_follow_the_members(
-    addresses: dict[str, Address], nursery: trio.Nursery
+    addresses: dict[str, Address], nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = Node("n1", addresses["n1"], {})
     two = Node("n2", addresses["n2"], {})
@@ -258,9 +277,10 @@ async def test_links_follow_the_members(
     one.links.set_peers({"n2": addresses["n2"]})  # it moved
     await until(lambda: one.links.connected("n2"))
     assert not one.links.guests
+    monkeypatch.setattr(links, "REMOVED_S", 0.2)
     one.links.set_peers({})
     await until(lambda: not two.links.guests)
-    assert one.links.statistics() == {}
+    await until(lambda: one.links.statistics() == {})
 
 
 @pytest.mark.parametrize("text", ["", "n1", "n1:", ":7201", "n1:0", "n1:65536", "n1:x"])

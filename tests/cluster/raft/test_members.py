@@ -237,7 +237,8 @@ def test_a_learner_does_not_stand_and_is_not_handed_leadership() -> None:
     rig.deliver("a", "timeout_now", 3)
     for _ in range(5):
         rig.turn(TIMING.election_max_s)
-    assert not {"vote_request", "pre_vote_request"} & set(rig.kinds())
+    assert "vote_request" not in rig.kinds()
+    assert rig.last("pre_vote_request")["term"] == 0
 
 
 def test_whoever_most_voters_do_not_know_learns_that() -> None:
@@ -249,6 +250,34 @@ def test_whoever_most_voters_do_not_know_learns_that() -> None:
     assert rig.engine.status().is_unknown
     rig.grant("c", granted=False)
     assert not rig.engine.status().is_unknown
+
+
+@pytest.mark.parametrize("left", [ABC.remove("b"), Members.of("ac").add("b", "", votes=False)])
+def test_who_is_to_leave_or_does_not_vote_asks_whether_it_is_still_known(left: Members) -> None:
+    rig = Rig()
+    fields: Any = {"request": 1, "prev_index": 1, "prev_term": 0, "commit_index": 2}
+    rig.deliver("a", "append_entries", 1, entries=[members_entry(2, 1, left)], **fields)
+    rig.turn()
+    rig.turn(TIMING.election_max_s)
+    asked = [message["term"] for _, message in rig.sent if message["type"] == "pre_vote_request"]
+    assert asked
+    for voter in "ac":
+        rig.deliver(
+            voter, "pre_vote", asked[-1], granted=False, current_term=1, round=0, knows=False
+        )
+    rig.turn()
+    assert rig.engine.status().is_unknown
+    assert "vote_request" not in rig.kinds()
+
+
+def test_nobody_grants_or_yields_to_a_question_for_no_term() -> None:
+    rig = Rig()
+    rig.turn(TIMING.election_max_s + 1)
+    rig.deliver("c", "pre_vote_request", 0, last_index=99, last_term=9, round=1)
+    rig.turn()
+    answer = rig.last("pre_vote", "c")
+    assert (answer["term"], answer["granted"], answer["knows"]) == (0, False, True)
+    assert rig.engine.term == 0
 
 
 def test_a_voter_says_whether_it_knows_the_asker() -> None:
