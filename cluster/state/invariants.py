@@ -17,7 +17,7 @@ shrink below the load it meets, so a state alone cannot tell that it was kept to
 sees offers as they are made, and can.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NoReturn
 
 from cluster.state import limits
@@ -42,7 +42,7 @@ INDEXES = (
 _QUEUED = ("waiting", "offered")
 _IN_QUEUE = ("waiting", "offered", "assigned")
 _TAIL_CHECKED = 4
-"""Newest events that are looked at again: a command appends at most three."""
+"""Newest events of a loaded conversation that are looked at."""
 
 
 class InvariantViolated(Exception):
@@ -98,12 +98,13 @@ def _check_rest(state: State) -> None:
             _broken("I1", f"{node} proposes, and is not known")
 
 
-def check_touched(state: State, notices: Iterable[Notice]) -> None:
+def check_touched(state: State, notices: Sequence[Notice]) -> None:
     """Raise `InvariantViolated` unless what one command touched, by its notices, is sound."""
     for notice in notices:
         match notice:
             case Appended(cv, _) if cv in state.conversations:
-                _check_conversation(state, state.conversations[cv], _TAIL_CHECKED)
+                # Those that were just appended, and whether they fit the one before.
+                _check_conversation(state, state.conversations[cv], len(notices) + 1)
             case AgentChanged(agent):
                 _check_agent(state, state.agents[agent])
             case OfferMade(offer):
