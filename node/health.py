@@ -110,9 +110,10 @@ def cluster_page(
     return json_response(200, page)
 
 
-def json_response(status: int, body: Any) -> Response:
+def json_response(status: int, body: Any, headers: Mapping[str, str] | None = None) -> Response:
     """Return `body` as JSON."""
-    return Response(status, msgspec.json.encode(body) + b"\n", content_type=JSON_TYPE)
+    encoded = msgspec.json.encode(body) + b"\n"
+    return Response(status, encoded, content_type=JSON_TYPE, headers=tuple((headers or {}).items()))
 
 
 def not_found(path: str) -> Response:

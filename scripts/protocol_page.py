@@ -17,7 +17,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from node.desk import calls
 from node.desk.access import PERMITTED, ROLES
+from node.desk.calls import STATUS
 from node.protocol import catalogue, codes
 from node.protocol.catalogue import AnyPush, AnyRequest, Err, Ok, Role
 
@@ -44,10 +46,14 @@ def page() -> str:
             f"within {catalogue.HELLO_S} seconds."
         ),
         "",
+        *_by_http(),
+        "",
         "## Operations",
     ]
     for request in get_args(AnyRequest):
-        lines += _entry(request, described, who=_roles(PERMITTED[_name(request)]))
+        who = _roles(PERMITTED[_name(request)])
+        only = "; on a connection only" if request.needs_connection else ""
+        lines += _entry(request, described, who=who + only)
     lines += ["", "## Replies"]
     for reply in (Ok, Err):
         lines += _entry(reply, described)
@@ -55,6 +61,39 @@ def page() -> str:
     for push in get_args(AnyPush):
         lines += _entry(push, described)
     return "\n".join([*lines, "", *_codes(), ""])
+
+
+def _by_http() -> list[str]:
+    """Return how operations are asked for without a connection."""
+    by_status: dict[int, list[str]] = {}
+    for code, status in STATUS.items():
+        by_status.setdefault(status, []).append(f"`{code}`")
+    return [
+        "## By HTTP",
+        "",
+        (
+            f"Every operation that needs no connection is `POST {calls.PATH}<op>` as well: the same"
+            " fields as a JSON body, the same rules, the same words. What is done by one way is"
+            " seen by the others."
+        ),
+        "",
+        "```console",
+        "curl http://127.0.0.1:7101/v1/op/cv.open \\",
+        '  -H "Authorization: Bearer $TOKEN" -H "Idempotency-Key: order-7" \\',
+        '  -H "Content-Type: application/json" -d \'{"text": "Where is my parcel?"}\'',
+        '{"cv":"01M3S8Z3E8Q0V4M2T7B9C1D5F6","seq":2,"state":"new"}',
+        "```",
+        "",
+        (
+            "200 carries the reply's `r`; durable operations are durable by then. Anything else"
+            " carries `code`, `msg`, `retry` and perhaps `data`; with `retry`, ask again with the"
+            " same key, after `Retry-After` seconds. `Idempotency-Key` stands for the field `key`."
+        ),
+        "",
+        "| status | code |",
+        "|---|---|",
+        *(f"| {status} | {', '.join(codes)} |" for status, codes in sorted(by_status.items())),
+    ]
 
 
 def _entry(

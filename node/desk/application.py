@@ -1,6 +1,7 @@
 """The desk: the program behind a node's edge server.
 
     HTTP       /livez /readyz /cluster /metrics
+               /v1/op/… ──▶ Calls ───────────────▶ Operations
     WebSocket  /v1/ws ──▶ Session ──▶ Requests ──▶ Operations ──▶ Port
                              ▲──────────── Hub ◀── what was applied ──┘
 
@@ -28,6 +29,8 @@ from cluster.port import Port, ReplicaStatus
 from cluster.state.machine import Applied
 from node.auth import Verifier
 from node.config import Config
+from node.desk.calls import PATH as CALLS_PATH
+from node.desk.calls import Calls
 from node.desk.context import Context, Health
 from node.desk.ephemeral import Ephemeral
 from node.desk.frames import Shared, encode_frame
@@ -114,6 +117,7 @@ class Desk:
         opening = Opening(context, self._hub, self._presence, on_live=self._on_live)
         operations = Operations(context, self._hub, opening, self._ephemeral)
         self._requests = Requests(context, opening, operations)
+        self._calls = Calls(context, operations)
         self._pages = Pages(context, config, self.statistics)
         self.sources = self._pages.sources
         """Where `/metrics` reads; whoever starts the edge and the log names theirs here."""
@@ -189,7 +193,9 @@ class Desk:
     # -- what the edge calls
 
     def on_request(self, request: Request) -> Response | ResponseFactory:
-        """Answer a probe, a scraper or a person."""
+        """Answer a probe, a scraper, a person, or a system that asks for an operation."""
+        if request.path.startswith(CALLS_PATH):
+            return self._calls.answer(request)
         return self._pages.answer(request)
 
     def on_upgrade(self, request: Request) -> str | Response | None:

@@ -11,8 +11,9 @@ all; `node.desk.requests` brings requests here and outcomes back.  Ids go into t
 whether it holds is decided where it is applied, the same on every node.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from typing import Any, Protocol
 
 import trio
 
@@ -39,15 +40,27 @@ from node.desk.plain import (
 )
 from node.desk.resume import events_after
 from node.desk.session import SUBSCRIPTIONS_MAX, Session
-from node.desk.views import conversation_view, event_push, first_kept
+from node.desk.views import Audience, conversation_view, event_push, first_kept
 from node.protocol import catalogue as ops
 from node.protocol.catalogue import Ev
+from node.protocol.codec import Codec
 
 HISTORY_MAX = 200
 HISTORY_BYTES_MAX = 60 * 1024
 """What the events of one reply may take, so that it stays about as large as a client's frame."""
 RULE_FILES_MAX = 32
 """Files of one rule set; their size is bounded by the frame."""
+
+
+class Asker(Protocol):
+    """The part of a session that an operation without a connection looks at."""
+
+    @property
+    def audience(self) -> Audience: ...
+    @property
+    def codec(self) -> Codec: ...
+    @property
+    def subscriptions(self) -> Mapping[str, Any]: ...
 
 
 class Operations:
@@ -62,10 +75,14 @@ class Operations:
         self._membership = Membership(context)
         self._compiling = trio.CapacityLimiter(1)
 
-    def perform(self, session: Session, principal: Principal, request: ops.Request) -> Effect:
-        """Return what follows from a request that its role may make.  Raises `NotAllowed`."""
+    def perform(self, asker: Asker, principal: Principal, request: ops.Request) -> Effect:
+        """Return what follows from a request that its role may make.  Raises `NotAllowed`.
+
+        What needs a connection is asked by a `Session`.
+        """
+        assert isinstance(asker, Session) or not request.needs_connection
         check_integers(request)
-        outcome: Effect = _HANDLERS[type(request)](self, session, principal, request)
+        outcome: Effect = _HANDLERS[type(request)](self, asker, principal, request)
         return outcome
 
     # -- operations: themselves
@@ -81,19 +98,19 @@ class Operations:
 
     # -- operations: reading
 
-    def _cv_get(self, session: Session, principal: Principal, request: ops.CvGet) -> Effect:
+    def _cv_get(self, asker: Asker, principal: Principal, request: ops.CvGet) -> Effect:
         def answer(conversation: Conversation) -> Answered:
-            return Answered({"conv": conversation_view(conversation, session.audience)})
+            return Answered({"conv": conversation_view(conversation, asker.audience)})
 
         return self._lookup.look(principal, request.cv, answer)
 
-    def _cv_history(self, session: Session, principal: Principal, request: ops.CvHistory) -> Effect:
+    def _cv_history(self, asker: Asker, principal: Principal, request: ops.CvHistory) -> Effect:
         limit = min(request.limit, HISTORY_MAX) or HISTORY_MAX
 
         def answer(conversation: Conversation) -> Answered:
             kept = events_after(conversation, request.after)
-            pushes = (event_push(request.cv, event, session.audience) for event in kept[:limit])
-            events = _fitting(pushes, session)
+            pushes = (event_push(request.cv, event, asker.audience) for event in kept[:limit])
+            events = _fitting(pushes, asker)
             return Answered(
                 {
                     "events": events,
@@ -133,8 +150,8 @@ class Operations:
 
     # -- operations: the log
 
-    def _cv_open(self, session: Session, principal: Principal, request: ops.CvOpen) -> Effect:
-        if len(session.subscriptions) >= SUBSCRIPTIONS_MAX:
+    def _cv_open(self, asker: Asker, principal: Principal, request: ops.CvOpen) -> Effect:
+        if len(asker.subscriptions) >= SUBSCRIPTIONS_MAX:
             raise NotAllowed("at_capacity", f"{SUBSCRIPTIONS_MAX} conversations are followed")
         check_key(request.key)
         check_fields(request.tags, "tags")
@@ -163,7 +180,7 @@ class Operations:
             mid=self._context.ids.new() if request.text else "",
         )
 
-    def _msg_send(self, session: Session, principal: Principal, request: ops.MsgSend) -> Effect:
+    def _msg_send(self, asker: Asker, principal: Principal, request: ops.MsgSend) -> Effect:
         check_cv(request.cv)
         check_key(request.key)
         check_name(request.reply_to, "reply_to")
@@ -181,29 +198,25 @@ class Operations:
             after=request.after,
         )
 
-    def _status_set(self, session: Session, principal: Principal, request: ops.StatusSet) -> Effect:
+    def _status_set(self, asker: Asker, principal: Principal, request: ops.StatusSet) -> Effect:
         check_name(request.reason, "reason")
         return commands.SetStatus(
             by=principal.by, agent=principal.id, status=request.status, reason=request.reason
         )
 
-    def _offer_accept(
-        self, session: Session, principal: Principal, request: ops.OfferAccept
-    ) -> Effect:
+    def _offer_accept(self, asker: Asker, principal: Principal, request: ops.OfferAccept) -> Effect:
         _check_oid(request.oid)
         check_key(request.key)
         return commands.AcceptOffer(oid=request.oid, by=principal.by, key=request.key)
 
     def _offer_decline(
-        self, session: Session, principal: Principal, request: ops.OfferDecline
+        self, asker: Asker, principal: Principal, request: ops.OfferDecline
     ) -> Effect:
         _check_oid(request.oid)
         check_name(request.reason, "reason")
         return commands.DeclineOffer(oid=request.oid, by=principal.by, reason=request.reason)
 
-    def _cv_transfer(
-        self, session: Session, principal: Principal, request: ops.CvTransfer
-    ) -> Effect:
+    def _cv_transfer(self, asker: Asker, principal: Principal, request: ops.CvTransfer) -> Effect:
         check_cv(request.cv)
         check_key(request.key)
         check_text(request.note, "note")
@@ -232,7 +245,7 @@ class Operations:
 
     # -- operations: rules
 
-    def _rules_get(self, session: Session, principal: Principal, request: ops.RulesGet) -> Effect:
+    def _rules_get(self, asker: Asker, principal: Principal, request: ops.RulesGet) -> Effect:
         return Later(self._read_rules)
 
     async def _read_rules(self) -> Answered:
@@ -242,9 +255,7 @@ class Operations:
             return Answered({"rev": 0, "files": {}})
         return Answered({"rev": rules.rev, "files": rules.files, "by": rules.by, "at": rules.at_ms})
 
-    def _rules_apply(
-        self, session: Session, principal: Principal, request: ops.RulesApply
-    ) -> Effect:
+    def _rules_apply(self, asker: Asker, principal: Principal, request: ops.RulesApply) -> Effect:
         if not 1 <= len(request.files) <= RULE_FILES_MAX:
             raise NotAllowed("bad_request", f"files: must be 1 to {RULE_FILES_MAX}")
         for name in request.files:
@@ -268,13 +279,11 @@ class Operations:
 
     # -- operations: members
 
-    def _members_get(
-        self, session: Session, principal: Principal, request: ops.MembersGet
-    ) -> Effect:
+    def _members_get(self, asker: Asker, principal: Principal, request: ops.MembersGet) -> Effect:
         return self._membership.get()
 
     def _members_change(
-        self, session: Session, principal: Principal, request: ops.MembersChange
+        self, asker: Asker, principal: Principal, request: ops.MembersChange
     ) -> Effect:
         return self._membership.change(request)
 
@@ -303,12 +312,12 @@ _HANDLERS: dict[type[ops.Request], Callable[..., Effect]] = {
 }
 
 
-def _fitting(pushes: Iterable[Ev], session: Session) -> list[Ev]:
+def _fitting(pushes: Iterable[Ev], asker: Asker) -> list[Ev]:
     """Return the first of `pushes`, at least one, as many as one frame should hold."""
     events: list[Ev] = []
     size = 0
     for push in pushes:
-        size += len(session.codec.encode(push))
+        size += len(asker.codec.encode(push))
         if events and size > HISTORY_BYTES_MAX:
             break
         events.append(push)

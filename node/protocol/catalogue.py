@@ -11,7 +11,7 @@ request is answered with `unknown_op`.  A frame is one map or an array of at mos
 client's idempotency key, 1-64 bytes: the same key, at any node, gets the same answer.
 """
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
@@ -31,6 +31,8 @@ Role = Literal["visitor", "agent", "supervisor", "operator", "service"]
 class Request(msgspec.Struct, tag_field="op", kw_only=True, omit_defaults=True):
     """What a client may ask; subclasses are the operations."""
 
+    needs_connection: ClassVar[bool] = False
+    """Whether it means something on a WebSocket only; the others are at `POST /v1/op/<op>` too."""
     id: int = 0
 
 
@@ -45,6 +47,8 @@ class Resume(msgspec.Struct, omit_defaults=True):
 class Hello(Request, tag="hello"):
     """First frame of a connection; answered by the push `welcome`."""
 
+    needs_connection = True
+
     ver: str
     token: str
     client: dict[str, str] = {}
@@ -54,6 +58,8 @@ class Hello(Request, tag="hello"):
 
 class Auth(Request, tag="auth"):
     """A newer token for the same principal.  r: exp"""
+
+    needs_connection = True
 
     token: str
 
@@ -99,12 +105,16 @@ class CvSub(Request, tag="cv.sub"):
     Asking again begins anew.
     """
 
+    needs_connection = True
+
     cv: str
     from_: int = msgspec.field(name="from", default=0)
 
 
 class CvUnsub(Request, tag="cv.unsub"):
     """Hear no more of a conversation."""
+
+    needs_connection = True
 
     cv: str
 
@@ -125,6 +135,8 @@ class MsgSend(Request, tag="msg.send"):
 class Ack(Request, tag="ack"):
     """Received up to `seq`, cumulative.  No reply."""
 
+    needs_connection = True
+
     cv: str
     seq: int
 
@@ -132,12 +144,16 @@ class Ack(Request, tag="ack"):
 class Read(Request, tag="read"):
     """Read up to `seq`, cumulative.  No reply."""
 
+    needs_connection = True
+
     cv: str
     seq: int
 
 
 class Typing(Request, tag="typing"):
     """Typing began or ended.  No reply, never stored."""
+
+    needs_connection = True
 
     cv: str
     on: bool
@@ -222,6 +238,8 @@ class MembersChange(Request, tag="members.change"):
 
 class Pong(Request, tag="pong"):
     """Answers the push `ping`."""
+
+    needs_connection = True
 
 
 AnyRequest = (
