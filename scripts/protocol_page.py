@@ -12,6 +12,7 @@ import inspect
 import sys
 import types
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -20,8 +21,9 @@ import msgspec
 from node.desk import calls
 from node.desk.access import PERMITTED, ROLES
 from node.desk.calls import STATUS
-from node.protocol import catalogue, codes
-from node.protocol.catalogue import AnyPush, AnyRequest, Err, Ok, Role
+from node.protocol import catalogue, codes, results
+from node.protocol.catalogue import RESULTS, AnyPush, AnyRequest, Err, Ok, Role
+from node.protocol.results import Result
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "protocol.md"
 SOURCE = "node/protocol/catalogue.py"
@@ -54,6 +56,8 @@ def page() -> str:
         who = _roles(PERMITTED[_name(request)])
         only = "; on a connection only" if request.needs_connection else ""
         lines += _entry(request, described, who=who + only)
+        result = RESULTS.get(request)
+        lines += _reply(result, described) if result is not None else ["", "No reply."]
     lines += ["", "## Replies"]
     for reply in (Ok, Err):
         lines += _entry(reply, described)
@@ -109,8 +113,22 @@ def _entry(
     fields = [field for field in msgspec.structs.fields(struct) if field.name not in COMMON]
     if not fields:
         return lines[:-1]
+    return [*lines, *_fields(struct, fields, described)]
+
+
+def _reply(result: type[Result], described: dict[str, dict[str, str]]) -> list[str]:
+    """Return what the reply's `r` holds."""
+    fields = list(msgspec.structs.fields(result))
+    if not fields:
+        return ["", "Reply: `r` is empty."]
+    return ["", "Reply, in `r`:", "", *_fields(result, fields, described)]
+
+
+def _fields(
+    struct: type[msgspec.Struct], fields: list[Any], described: dict[str, dict[str, str]]
+) -> list[str]:
     hints = get_type_hints(struct)
-    lines += ["| field | type | |", "|---|---|---|"]
+    lines = ["| field | type | |", "|---|---|---|"]
     for field in fields:
         needed = "required" if field.required else _default(field)
         doc = described.get(struct.__name__, {}).get(field.name, "")
@@ -173,9 +191,9 @@ def _type(hint: Any) -> str:
 
 def _field_docs() -> dict[str, dict[str, str]]:
     """Return what the source says below each field, by class and field."""
-    tree = ast.parse(inspect.getsource(catalogue))
     found: dict[str, dict[str, str]] = {}
-    for node in tree.body:
+    bodies = (ast.parse(inspect.getsource(module)).body for module in (catalogue, results))
+    for node in chain.from_iterable(bodies):
         if isinstance(node, ast.ClassDef):
             fields: dict[str, str] = {}
             for field, below in zip(node.body, node.body[1:], strict=False):

@@ -4,6 +4,7 @@ GET /livez                200 ok
 GET /readyz[?verbose]     200, or 503 and why
 GET /metrics              Prometheus' text format
 GET /cluster[?digest=1]   JSON; with a checksum of the whole state, to compare nodes
+GET /v1/openapi.json      the operations by HTTP, described
 anything else             404
 """
 
@@ -18,10 +19,12 @@ from cluster.state import snapshot
 from cluster.state.state import State
 from node.config import Config
 from node.desk.context import Context
+from node.desk.openapi import openapi
 from node.desk.statistics import DeskStatistics
 from node.edge.application import ResponseFactory
 from node.edge.http import Request, Response
 from node.health import (
+    JSON_TYPE,
     NodeRow,
     cluster_page,
     json_response,
@@ -67,6 +70,8 @@ class Pages:
                 return ready_page(checks, verbose="verbose" in query)
             case "/metrics":
                 return Response(200, self._metrics.page(), content_type=CONTENT_TYPE)
+            case "/v1/openapi.json":
+                return Response(200, openapi(), content_type=JSON_TYPE)
             case "/cluster" if query.get("digest", ["0"])[0] in ("1", "true", ""):
                 return self._cluster_with_digest
             case "/cluster":

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from cluster.state.commands import By, Visibility
+from node.protocol import results
 
 VERSION = "1"
 SUBPROTOCOL_JSON = "unidesk.v1+json"
@@ -57,15 +58,14 @@ class Hello(Request, tag="hello"):
 
 
 class Auth(Request, tag="auth"):
-    """A newer token for the same principal.  r: exp"""
+    """A newer token for the same principal."""
 
     needs_connection = True
-
     token: str
 
 
 class CvOpen(Request, tag="cv.open"):
-    """Open a conversation.  r: cv, seq, state.  Visitors and services."""
+    """Open a conversation."""
 
     key: str
     channel: str = "web"
@@ -78,7 +78,7 @@ class CvOpen(Request, tag="cv.open"):
 
 
 class CvGet(Request, tag="cv.get"):
-    """One conversation without its events.  r: conv
+    """One conversation without its events.
 
     Visitors read what they opened, agents what they own or are offered, the others any; so for
     `cv.history` and `cv.sub`.
@@ -88,11 +88,7 @@ class CvGet(Request, tag="cv.get"):
 
 
 class CvHistory(Request, tag="cv.history"):
-    """Events after `after`, oldest first.  r: events, more, first, last, gap
-
-    `more`: ask again after the last of them.  `first`: the oldest event kept.  `gap`: some after
-    `after` are no longer kept.
-    """
+    """Events after `after`, oldest first: at most `limit`, and about as much as a frame holds."""
 
     cv: str
     after: int = 0
@@ -100,13 +96,12 @@ class CvHistory(Request, tag="cv.history"):
 
 
 class CvSub(Request, tag="cv.sub"):
-    """Follow a conversation: events from seq `from` on, that one included, and `caught`.  r: seq
+    """Follow a conversation: events from seq `from` on, that one included, and `caught`.
 
     Asking again begins anew.
     """
 
     needs_connection = True
-
     cv: str
     from_: int = msgspec.field(name="from", default=0)
 
@@ -115,12 +110,11 @@ class CvUnsub(Request, tag="cv.unsub"):
     """Hear no more of a conversation."""
 
     needs_connection = True
-
     cv: str
 
 
 class MsgSend(Request, tag="msg.send"):
-    """Say something.  r: seq, mid, ts, dup?  Members of the conversation."""
+    """Say something."""
 
     cv: str
     key: str
@@ -161,14 +155,14 @@ class Typing(Request, tag="typing"):
 
 
 class StatusSet(Request, tag="status.set"):
-    """The agent's own status.  r: status"""
+    """The agent's own status."""
 
     status: Status
     reason: str = ""
 
 
 class OfferAccept(Request, tag="offer.accept"):
-    """Take what is offered.  r: cv, seq, fence"""
+    """Take what is offered."""
 
     oid: str
     key: str
@@ -182,7 +176,7 @@ class OfferDecline(Request, tag="offer.decline"):
 
 
 class CvTransfer(Request, tag="cv.transfer"):
-    """Let go of a conversation: to {agent} or {queue}.  r: seq"""
+    """Let go of a conversation: to {agent} or {queue}."""
 
     cv: str
     key: str
@@ -192,7 +186,7 @@ class CvTransfer(Request, tag="cv.transfer"):
 
 
 class CvClose(Request, tag="cv.close"):
-    """End a conversation.  r: seq"""
+    """End a conversation."""
 
     cv: str
     key: str
@@ -200,7 +194,7 @@ class CvClose(Request, tag="cv.close"):
 
 
 class RulesApply(Request, tag="rules.apply"):
-    """Replace the routing rules on all nodes at one log index.  r: rev, digest, unchanged?
+    """Replace the routing rules on all nodes at one log index.
 
     Rules that do not compile are refused with every mistake, its file and its line.
     """
@@ -210,19 +204,15 @@ class RulesApply(Request, tag="rules.apply"):
 
 
 class RulesGet(Request, tag="rules.get"):
-    """The rules in force.  r: rev, files, by, at"""
+    """The rules in force."""
 
 
 class MembersGet(Request, tag="members.get"):
-    """Who takes part in the cluster, as this node knows.  r: members, waiting
-
-    Each member has id, role, address, url and leads; `waiting` are nodes that have the cluster's
-    key, call, and were not added yet: id, address.
-    """
+    """Who takes part in the cluster, as this node knows."""
 
 
 class MembersChange(Request, tag="members.change"):
-    """Change who takes part, one step.  r: as of members.get; `not_leader`: ask the leader
+    """Change who takes part, one step.  `not_leader`: ask the leader.
 
     `add`: a new voter, once it has caught up.  `add_learner`, `promote`: a node that serves and
     does not vote, and its promotion.  `remove`: a voter leaves after those who join; `keep` takes
@@ -265,6 +255,27 @@ AnyRequest = (
     | MembersChange
     | Pong
 )
+
+
+RESULTS: dict[type[Request], type[results.Result]] = {
+    Auth: results.Renewed,
+    CvOpen: results.Opened,
+    CvGet: results.Conversation,
+    CvHistory: results.History,
+    CvSub: results.Followed,
+    CvUnsub: results.Nothing,
+    MsgSend: results.Said,
+    StatusSet: results.StatusIs,
+    OfferAccept: results.Accepted,
+    OfferDecline: results.Nothing,
+    CvTransfer: results.Changed,
+    CvClose: results.Changed,
+    RulesApply: results.RulesApplied,
+    RulesGet: results.Rules,
+    MembersGet: results.Members,
+    MembersChange: results.Members,
+}
+"""What the reply's `r` holds; operations that are not here have no reply."""
 
 
 class Reply(msgspec.Struct, tag_field="op", kw_only=True, omit_defaults=True):

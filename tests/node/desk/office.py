@@ -5,8 +5,10 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from types import UnionType
+from typing import Any, TypeVar, Union, cast, get_args, get_origin
 
+import msgspec
 import trio
 
 from cluster.state import commands
@@ -44,6 +46,29 @@ def config_of(node_id: str, node_ids: tuple[str, ...]) -> Config:
 
 def token(role: Role, subject: str, *, ttl_s: int = 3600, **more: Any) -> str:
     return mint(KEY, CLUSTER, role=role, subject=subject, ttl_s=ttl_s, **more)
+
+
+def check_result(operation: type[ops.Request], result: dict[str, Any]) -> None:
+    """A reply holds what the catalogue says, and nothing else."""
+    kind = ops.RESULTS[operation]
+    msgspec.convert(result, kind)
+    _check_known(result, kind)
+
+
+def _check_known(value: Any, kind: Any) -> None:
+    """No map has a key that its type does not know; `omit_defaults` hides none."""
+    if isinstance(value, dict) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        fields = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+        assert value.keys() <= fields.keys(), value.keys() - fields.keys()
+        for key, inner in value.items():
+            _check_known(inner, fields[key])
+    elif isinstance(value, list) and get_origin(kind) is list:
+        for inner in value:
+            _check_known(inner, get_args(kind)[0])
+    elif get_origin(kind) in (Union, UnionType):
+        for one in get_args(kind):
+            if isinstance(one, type) and issubclass(one, msgspec.Struct):
+                _check_known(value, one)
 
 
 class Wire:
@@ -151,6 +176,7 @@ class Client:
         """Ask; the answer must be yes."""
         reply = await self.answered(request)
         assert isinstance(reply, Ok), reply
+        check_result(type(request), reply.r)
         return reply.r
 
     async def err(self, request: ops.Request) -> Err:

@@ -13,7 +13,7 @@ from node.desk.calls import OPERATIONS, PATH, STATUS
 from node.protocol import catalogue as ops
 from node.protocol.catalogue import Role
 from node.protocol.codes import RETRY
-from tests.node.desk.office import office, token
+from tests.node.desk.office import check_result, office, token
 from tests.node.desk.test_over_sockets import listening
 
 
@@ -49,7 +49,10 @@ class Caller:
                 connection.request(method, PATH + op, data, told)
                 answer = connection.getresponse()
                 found = {name.lower(): value for name, value in answer.getheaders()}
-                return Heard(answer.status, found, json.loads(answer.read()))
+                heard = Heard(answer.status, found, json.loads(answer.read()))
+                if heard.status == 200:
+                    check_result(OPERATIONS[op], heard.body)
+                return heard
             finally:
                 connection.close()
 

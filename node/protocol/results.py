@@ -1,0 +1,165 @@
+"""What an operation's reply holds in `r`, operation by operation.  No I/O.
+
+`dup`: an earlier request with this key did it, and this is what it was answered.  Fields that do
+not apply are absent.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+from cluster.state.commands import By, PrincipalKind
+from cluster.state.model import AgentStatus, ConversationState
+
+
+class Result(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A reply's `r`."""
+
+
+class Nothing(Result):
+    """The reply alone says it."""
+
+
+class _Keyed(Result, kw_only=True):
+    """Of an operation with an idempotency key."""
+
+    dup: bool = False
+
+
+class Renewed(Result):
+    exp: int
+    """When the new token ends."""
+
+
+class Opened(_Keyed):
+    cv: str
+    seq: int
+    state: ConversationState
+
+
+class Visitor(msgspec.Struct):
+    """Who opened a conversation."""
+
+    kind: PrincipalKind
+    id: str
+    name: str
+
+
+class ConversationView(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A conversation without its events; from `visitor` on, not told to visitors."""
+
+    cv: str
+    state: ConversationState
+    channel: str
+    lang: str
+    subject: str
+    opened: int
+    closed: int
+    """0 while it is open."""
+    seq: int
+    first: int
+    """`seq` of the oldest event that is kept."""
+    owner: str
+    """The agent's id; empty without one."""
+    visitor: Visitor | None = None
+    tags: dict[str, Any] | None = None
+    attrs: dict[str, Any] | None = None
+    queue: str | None = None
+    prio: int | None = None
+    rule: str | None = None
+    rev: int | None = None
+    skills: list[str] | None = None
+    fence: int | None = None
+
+
+class Conversation(Result):
+    conv: ConversationView
+
+
+class Event(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One event of a conversation: the push `ev`, in a list."""
+
+    op: Literal["ev"]
+    cv: str
+    seq: int
+    type: str
+    by: By | None = None
+    ts: int
+    mid: str = ""
+    data: dict[str, Any] = {}
+
+
+class History(Result):
+    events: list[Event]
+    more: bool
+    """Ask again after the last of them."""
+    first: int
+    """The oldest event kept."""
+    last: int
+    gap: bool
+    """Some after `after` are no longer kept."""
+
+
+class Followed(Result):
+    seq: int
+    """The conversation's newest event; those from `from` on follow."""
+
+
+class Said(_Keyed):
+    seq: int
+    mid: str
+    ts: int
+
+
+class StatusIs(Result):
+    status: AgentStatus
+
+
+class Accepted(_Keyed):
+    cv: str
+    seq: int
+    fence: int
+    """Goes with what the agent says, so that an earlier owner's message is refused."""
+
+
+class Changed(_Keyed):
+    seq: int
+
+
+class RulesApplied(_Keyed):
+    rev: int
+    digest: str
+    unchanged: bool = False
+    """They were in force already."""
+
+
+class Rules(Result):
+    rev: int
+    """0 while the built-in rules are in force."""
+    files: dict[str, str]
+    by: By | None = None
+    at: int = 0
+
+
+class MemberRow(msgspec.Struct):
+    """A node that takes part."""
+
+    id: str
+    role: Literal["voter", "joining", "leaving", "learner"]
+    address: str
+    """`host:port` for the other nodes."""
+    url: str
+    """Where clients connect."""
+    leads: bool
+
+
+class WaitingRow(msgspec.Struct):
+    """A node that has the cluster's key, calls, and is no member."""
+
+    id: str
+    address: str
+
+
+class Members(Result):
+    members: list[MemberRow]
+    waiting: list[WaitingRow]
