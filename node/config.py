@@ -7,7 +7,8 @@
     [peer.tls]  cert, key, ca                needed as soon as peers listen beyond loopback
     [nodes.X]   peer, url                    every node, this one included
     [timing]    heartbeat, election, offer
-    [limits]    connections_max
+    [limits]    connections_max; requests a second of one principal at this node, 0 for any number:
+                visitor_requests_per_s, requests_per_s, service_requests_per_s
     [log]       format, level
 
 `load` finds every mistake in one go and names for each the file, the line and the mend.  Paths in
@@ -27,6 +28,7 @@ from node.tables import NOWHERE, Address, Reading, Table
 
 NODES_MAX = 9
 """More voters make every commit slower and none safer."""
+REQUESTS_PER_S_MAX = 1_000_000
 HEARTBEAT = "50ms"
 ELECTION = "300ms-600ms"
 HEARTBEATS_PER_ELECTION_MIN = 3
@@ -101,6 +103,11 @@ class LimitsConfig:
     """How much a node takes."""
 
     connections_max: int = 100_000
+    visitor_requests_per_s: int = 20
+    requests_per_s: int = 100
+    """Of an agent, a supervisor or an operator."""
+    service_requests_per_s: int = 1_000
+    """A principal's, at this node; 0 for as many as there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +237,14 @@ def _timing(table: Table | None) -> TimingConfig:
 def _limits(table: Table | None) -> LimitsConfig:
     if table is None:
         return LimitsConfig()
-    limits = LimitsConfig(table.integer("connections_max", 100_000, 1, 1_000_000))
+    default = LimitsConfig()
+    limits = LimitsConfig(
+        table.integer("connections_max", default.connections_max, 1, 1_000_000),
+        *(
+            table.integer(key, getattr(default, key), 0, REQUESTS_PER_S_MAX)
+            for key in ("visitor_requests_per_s", "requests_per_s", "service_requests_per_s")
+        ),
+    )
     table.finish()
     return limits
 

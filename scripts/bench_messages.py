@@ -17,7 +17,7 @@ from pathlib import Path
 import trio
 
 from node.client import Client, new_key, open_client
-from node.local import LocalCluster
+from node.local import UNLIMITED, LocalCluster
 from node.protocol.catalogue import CvOpen, MsgSend
 from node.replay.figures import percentile
 from scripts.bench_commit import measure_disk
@@ -77,7 +77,7 @@ class Bench:
 
 async def measure(senders: int, seconds: float, folder: Path) -> dict[str, float]:
     """Return the figures of one run in `folder`."""
-    async with LocalCluster(folder, cluster_id="bench") as cluster:
+    async with LocalCluster(folder, cluster_id="bench", sections=UNLIMITED) as cluster:
         await cluster.wait_leader()
         return await Bench(cluster, senders, seconds).run()
 

@@ -21,7 +21,7 @@ import trio
 
 from node.cli.durations import seconds
 from node.client import Client, RequestFailed, Timing, new_key, open_client
-from node.local import LocalCluster, LocalFailure
+from node.local import UNLIMITED, LocalCluster, LocalFailure
 from node.protocol.catalogue import CvClose, CvOpen, MsgSend
 from node.replay.checker import KINDS, Acknowledged, Record, Said, check, count
 from node.replay.figures import percentile
@@ -113,7 +113,9 @@ async def run(options: argparse.Namespace, folder: Path) -> int:
     chance = random.Random(options.seed)
     ledger = Ledger()
     recoveries: list[float] = []
-    async with LocalCluster(folder, nodes=NODES, cluster_id="kill-loop") as cluster:
+    async with LocalCluster(
+        folder, nodes=NODES, cluster_id="kill-loop", sections=UNLIMITED
+    ) as cluster:
         await cluster.wait_leader()
         began = trio.current_time()
         async with trio.open_nursery() as nursery:

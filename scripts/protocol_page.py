@@ -48,6 +48,12 @@ def page() -> str:
             f"within {catalogue.HELLO_S} seconds."
         ),
         "",
+        (
+            "A principal that asks too fast, over all its connections at a node, is refused with"
+            " `rate_limited` and `after`: five seconds' worth may come at once. Whoever goes on"
+            " without a pause is sent away with 4004. `[limits]` in `node.toml` says how fast."
+        ),
+        "",
         *_by_http(),
         "",
         "## Operations",

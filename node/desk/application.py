@@ -28,7 +28,7 @@ from cluster.ids import Ulids
 from cluster.port import Port, ReplicaStatus
 from cluster.state.machine import Applied
 from node.auth import Verifier
-from node.config import Config
+from node.config import Config, LimitsConfig
 from node.desk.calls import PATH as CALLS_PATH
 from node.desk.calls import Calls
 from node.desk.context import Context, Health
@@ -39,6 +39,7 @@ from node.desk.opening import PING_S, Opening
 from node.desk.operations import Operations
 from node.desk.pages import Pages
 from node.desk.presence import SWEEP_S, Presence
+from node.desk.rates import Rates
 from node.desk.requests import Requests
 from node.desk.session import NEVER, Phase, Session, bye_push
 from node.desk.statistics import DeskStatistics
@@ -52,6 +53,7 @@ from node.protocol.catalogue import (
     SUBPROTOCOL_JSON,
     ClusterPush,
     Ping,
+    Role,
     TokenExpiring,
 )
 from node.protocol.codec import BY_SUBPROTOCOL, BadFrame
@@ -65,6 +67,17 @@ LAGGING_TICK_S = 0.02
 """How often a paused resume is looked at: what was let wait is soon written by a quick reader."""
 
 log = structlog.get_logger(__name__)
+
+
+def _per_s(limits: LimitsConfig) -> dict[Role, float]:
+    """Return how many requests a second each role may make."""
+    return {
+        "visitor": limits.visitor_requests_per_s,
+        "agent": limits.requests_per_s,
+        "supervisor": limits.requests_per_s,
+        "operator": limits.requests_per_s,
+        "service": limits.service_requests_per_s,
+    }
 
 
 def wall_ms() -> int:
@@ -103,6 +116,7 @@ class Desk:
             rng=rng or random.Random(),  # noqa: S311 - spreads goodbyes, no secret
             start=self._start,
             schedule=self._schedule,
+            rates=Rates(_per_s(config.limits), clock),
         )
         self._presence = Presence(context)
         self._hub = Hub(
@@ -320,6 +334,7 @@ class Desk:
             if now >= swept + SWEEP_S:
                 swept = now
                 self._presence.sweep()
+                self._context.rates.forget_idle()
                 self._note_status(self._port.status())
 
     def _look_at(self, session: Session, now: float) -> None:

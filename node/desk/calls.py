@@ -13,6 +13,7 @@ here.  Bodies and keys have the bounds of a frame.
 Source: RFC 9110; RFC 6750; draft-ietf-httpapi-idempotency-key-header.
 """
 
+import math
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, get_args
@@ -27,6 +28,7 @@ from node.desk.context import Context, NotServed
 from node.desk.lookup import Answered, Later
 from node.desk.operations import Operations
 from node.desk.plain import NotAllowed
+from node.desk.requests import TOO_FAST
 from node.desk.views import Audience, audience_of
 from node.edge.application import ResponseFactory
 from node.edge.http import Request, Response
@@ -104,6 +106,10 @@ class Calls:
             return self._unauthorized(error)
         if principal.role not in PERMITTED[op]:
             return self._refusal("forbidden", f"{op} is not for the role {principal.role}")
+        wait_s = self._context.rates.wait_s(principal)
+        if wait_s:
+            headers = {"Retry-After": str(math.ceil(wait_s))}
+            return self._refusal("rate_limited", TOO_FAST, headers=headers)
         closed = self._context.closed()
         if closed is not None:
             code: ErrorCode = "minority" if closed[0] is Close.MINORITY else "overloaded"

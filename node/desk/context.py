@@ -18,6 +18,7 @@ from cluster.ids import Ulids
 from cluster.port import Port, ReplicaStatus, Standing, Unavailable
 from cluster.state.state import State
 from node.auth import Verifier
+from node.desk.rates import Rates
 from node.desk.session import Session
 from node.desk.statistics import Tally
 from node.protocol.catalogue import NodeAddress
@@ -52,6 +53,8 @@ class Context:
     """`start(async function, *arguments)`: run it beside everything else."""
     schedule: Callable[[Session], None]
     """See to it that the session is looked at when its next deadline comes."""
+    rates: Rates
+    """How fast principals may ask."""
     tally: Tally = field(default_factory=Tally)
     draining: bool = False
     status: ReplicaStatus = field(init=False)

@@ -6,9 +6,12 @@
                                               │                                requests wait
                                               └─ None ───────────────────────▶ nothing
 
+Whoever asks too fast is refused before all that (`node.desk.rates`).
+
 At most `IN_FLIGHT_MAX` requests of a connection wait for the log, and as many behind a `Later`.
 """
 
+import math
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -22,11 +25,14 @@ from node.desk.opening import Opening
 from node.desk.operations import Operations
 from node.desk.plain import NotAllowed
 from node.desk.session import IN_FLIGHT_MAX, Phase, Session
-from node.protocol.catalogue import AnyRequest, Hello, Request
+from node.protocol.catalogue import AnyRequest, Hello, Pong, Request
 from node.protocol.codec import BadRequest
 from node.protocol.codes import Close, ErrorCode
 
 REQUEST_ID_MAX = 2**32 - 1
+EXCESS_MAX = 1_000
+"""Requests that may come too fast in a row; after one more the connection is closed."""
+TOO_FAST = "too many requests; wait a little"
 
 
 class Requests:
@@ -41,6 +47,8 @@ class Requests:
         """Do what the request asks, or queue it behind what the session waits for."""
         if session.phase is Phase.CLOSING:
             return
+        if not self._is_in_time(session, request):
+            return
         if isinstance(request.id, bool) or not 0 <= request.id <= REQUEST_ID_MAX:
             session.bye(Close.BAD_FRAME, f"id: must be 0 to {REQUEST_ID_MAX}", [])
         elif not session.busy:
@@ -50,6 +58,26 @@ class Requests:
         else:
             self._count(request)
             session.refuse(request.id, "overloaded", "too many requests wait")
+
+    def _is_in_time(self, session: Session, request: AnyRequest | BadRequest) -> bool:
+        """Whether the principal asks no faster than allowed; refuse it, or send it away, if not.
+
+        What has no reply is dropped.  Whoever goes on all the same is not listening.
+        """
+        principal = session.principal
+        if principal is None or isinstance(request, Pong):
+            return True
+        wait_s = self._context.rates.wait_s(principal)
+        if not wait_s:
+            session.excess = 0
+            return True
+        session.excess += 1
+        if session.excess > EXCESS_MAX:
+            session.bye(Close.RATE_LIMITED, TOO_FAST, self._context.others())
+        else:
+            number = request.id if isinstance(request.id, int) else 0
+            session.refuse(number, "rate_limited", TOO_FAST, after_ms=math.ceil(wait_s * 1000))
+        return False
 
     def unblock(self, session: Session) -> None:
         """Go on with the requests that waited."""

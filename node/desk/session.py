@@ -79,6 +79,7 @@ class Session:
         "close_at",
         "codec",
         "due_tick",
+        "excess",
         "expires_at",
         "goodbye",
         "hello_by",
@@ -124,6 +125,8 @@ class Session:
         self.close_at = NEVER
         self.goodbye: tuple[Close, str] = (Close.INTERNAL, "")
         """How to say goodbye at `close_at`."""
+        self.excess = 0
+        """Requests in a row that came too fast."""
         self.typing = False
         self.typing_at = -NEVER
         self.due_tick = -1
@@ -175,12 +178,27 @@ class Session:
             self.send(Ok(id=number, r=result))
 
     def refuse(
-        self, number: int, code: ErrorCode, message: str, data: dict[str, Any] | None = None
+        self,
+        number: int,
+        code: ErrorCode,
+        message: str,
+        data: dict[str, Any] | None = None,
+        *,
+        after_ms: int | None = None,
     ) -> None:
         """Answer request `number` with an error; 0 asks for no answer."""
         self._tally.errors[code] += 1
         if number:
-            self.send(Err(id=number, code=code, msg=message, retry=code in RETRY, data=data or {}))
+            self.send(
+                Err(
+                    id=number,
+                    code=code,
+                    msg=message,
+                    retry=code in RETRY,
+                    after=after_ms,
+                    data=data or {},
+                )
+            )
 
     def bye(self, code: Close, reason: str, nodes: list[NodeAddress]) -> None:
         """Say goodbye, naming where to go instead, and close.  Harmless when repeated."""

@@ -29,6 +29,10 @@ POLL_S = 0.05
 PROBE_S = 1.0
 
 
+UNLIMITED = {"limits": {"visitor_requests_per_s": 0, "service_requests_per_s": 0}}
+"""A `sections` for load: clients that say as much as they can."""
+
+
 class LocalCluster:
     """Nodes n1, n2 … in one folder."""
 

@@ -16,7 +16,7 @@ import trio
 
 from node.client import RequestFailed, Stopped, Timing, open_client
 from node.client.statistics import ClientStatistics
-from node.local import LocalCluster, LocalFailure
+from node.local import UNLIMITED, LocalCluster, LocalFailure
 from node.protocol.catalogue import RulesApply
 from node.replay import homes
 from node.replay.checker import Record, check
@@ -94,7 +94,9 @@ class Replay:
 
     async def run(self, folder: Path) -> Report:
         """Do it all in `folder`; return what came of it.  Raises `LocalFailure`."""
-        async with LocalCluster(folder, nodes=self._plan.nodes, cluster_id="replay") as cluster:
+        async with LocalCluster(
+            folder, nodes=self._plan.nodes, cluster_id="replay", sections=UNLIMITED
+        ) as cluster:
             self._tell(f"{self._plan.nodes} nodes are ready in {folder}")
             await cluster.wait_leader()
             await self._apply_rules(cluster)

@@ -23,7 +23,7 @@ from typing import Any
 import trio
 
 from node.cli.durations import seconds
-from node.local import LocalCluster, LocalFailure
+from node.local import UNLIMITED, LocalCluster, LocalFailure
 from node.replay.checker import check, count
 from node.replay.histories import read_histories
 from scripts.kill_loop import Ledger, write
@@ -68,7 +68,9 @@ class Run:
 
     async def run(self) -> int:
         options = self._options
-        cluster = LocalCluster(self._folder, nodes=options.nodes, cluster_id="nemesis")
+        cluster = LocalCluster(
+            self._folder, nodes=options.nodes, cluster_id="nemesis", sections=UNLIMITED
+        )
         network = Network(cluster.names, self._chance)
         shims = self._make_shims(cluster)
         faults = Faults(cluster, network, shims, self._chance, may_lose_disk=self._all_vote)

@@ -116,7 +116,7 @@ async def test_two_nodes_with_the_same_state_show_the_same_digest() -> None:
     ("method", "path", "status"),
     [
         ("GET", "/", 404),
-        ("GET", "/v1/op/cv.open", 404),
+        ("GET", "/v1/op/cv.open", 405),
         ("POST", "/livez", 405),
         ("GET", "/v1/ws", 404),
     ],

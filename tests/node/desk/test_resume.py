@@ -129,10 +129,10 @@ async def test_what_is_gone_and_what_is_not_yours_look_the_same(foreign: bool) -
 
 async def test_events_that_are_no_longer_kept_are_an_explicit_gap() -> None:
     async with office() as desk:
-        visitor = await desk.visitor()
+        visitor, service = await desk.visitor(), await desk.staff("service")
         cv = await desk.opened(visitor)
         for number in range(600):
-            visitor.say(ops.MsgSend(cv=cv, key=f"m{number}", body="x"))
+            service.say(ops.MsgSend(cv=cv, key=f"m{number}", body="x"))
         kept = desk.port().state.conversations[cv]
         first, last = kept.tail[0].seq, kept.seq
         assert first > 1, "the tail was meant to be trimmed"
