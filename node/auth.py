@@ -10,12 +10,14 @@
     skills   {skill: level}, agents only
     cap      conversations at once, agents only
 
-Only HS256 is accepted, whatever the token's head says.  Verifying reads the system's clock.
+Of the cluster's own, only HS256 is accepted, whatever the token's head says; other issuers are
+those of `node.issuers`.  Verifying reads the system's clock.
 
 Source: RFC 7519; RFC 8725 (best practices), sections 3.1, 3.8 and 3.9.
 """
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -24,6 +26,7 @@ import msgspec
 from jwt.exceptions import ExpiredSignatureError, InvalidTokenError
 
 from cluster.state.commands import By
+from node.issuers import Expired, Issuer, NotVouched, UnknownKey
 from node.protocol.catalogue import Role
 
 ISSUER = "unidesk"
@@ -38,6 +41,10 @@ _HMAC_BYTES = 32
 
 class BadToken(Exception):
     """The token proves nothing; the message says why, and may be told to its bearer."""
+
+
+class UndecidedToken(BadToken):
+    """It may be good, and cannot be judged yet: the bearer should ask again in a moment."""
 
 
 class BadClaims(ValueError):
@@ -117,33 +124,32 @@ def mint(
 
 
 class Verifier:
-    """Checks tokens for one cluster."""
+    """Checks tokens for one cluster: its own, and those of the issuers it trusts."""
 
-    __slots__ = ("_cluster_id", "_key")
+    __slots__ = ("_cluster_id", "_issuers", "_key")
 
-    def __init__(self, key: bytes, cluster_id: str) -> None:
+    def __init__(self, key: bytes, cluster_id: str, issuers: Iterable[Issuer] = ()) -> None:
         self._key = _hmac_key(key)
         self._cluster_id = cluster_id
+        self._issuers = {one.config.issuer: one for one in issuers}
 
     def verify(self, token: str) -> Principal:
-        """Return who `token` proves its bearer to be.  Raises `ExpiredToken`, `BadToken`."""
+        """Return who `token` proves its bearer to be.
+
+        Raises `ExpiredToken`, `UndecidedToken`, `BadToken`.
+        """
         if len(token) > TOKEN_CHARACTERS_MAX:
             raise BadToken(f"token over {TOKEN_CHARACTERS_MAX} characters")
         try:
-            decoded = jwt.decode(
-                token,
-                self._key,
-                algorithms=[ALGORITHM],
-                audience=self._cluster_id,
-                issuer=ISSUER,
-                leeway=LEEWAY_S,
-                # A node whose clock is late must not send people away for good: `iat` only says
-                # when a token was made (RFC 7519, 4.1.6), `nbf` is what bars an early one.
-                options={"require": ["iss", "aud", "exp", "sub", "role"], "verify_iat": False},
-            )
+            issuer = self._issuers.get(_issuer_of(token)) if self._issuers else None
+            decoded = self._own(token) if issuer is None else issuer.claims(token)
             claims = _checked(decoded)
-        except ExpiredSignatureError:
+        except (ExpiredSignatureError, Expired):
             raise ExpiredToken("the token has expired: fetch a new one") from None
+        except UnknownKey as error:
+            raise UndecidedToken(str(error)) from None
+        except NotVouched as error:
+            raise BadToken(str(error)) from None
         except msgspec.ValidationError as error:
             raise BadToken(f"a claim is not what it must be: {error}") from None
         except (InvalidTokenError, ValueError, OverflowError, RecursionError) as error:
@@ -156,6 +162,27 @@ class Verifier:
             skills=claims.skills,
             capacity=claims.cap,
         )
+
+    def _own(self, token: str) -> dict[str, Any]:
+        """Return what a token of the cluster's own key says."""
+        decoded: dict[str, Any] = jwt.decode(
+            token,
+            self._key,
+            algorithms=[ALGORITHM],
+            audience=self._cluster_id,
+            issuer=ISSUER,
+            leeway=LEEWAY_S,
+            # A node whose clock is late must not send people away for good: `iat` only says
+            # when a token was made (RFC 7519, 4.1.6), `nbf` is what bars an early one.
+            options={"require": ["iss", "aud", "exp", "sub", "role"], "verify_iat": False},
+        )
+        return decoded
+
+
+def _issuer_of(token: str) -> str:
+    """Return whose token it claims to be."""
+    said = jwt.decode(token, options={"verify_signature": False}).get("iss")
+    return said if isinstance(said, str) else ""
 
 
 def _checked(claims: dict[str, Any]) -> _Claims:

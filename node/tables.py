@@ -92,6 +92,19 @@ class Table:
         self.note(key, f'"{_shown(value)}" is not known', f"write {words}")
         return default
 
+    def words(self, key: str, choices: Iterable[str]) -> list[str]:
+        """Return a list of some of a few words, at least one."""
+        known = list(choices)
+        value = self._take(key, None, known[0])
+        if isinstance(value, list) and value and all(word in known for word in value):
+            return list(dict.fromkeys(value))
+        if value is not _MISSING:
+            some = ", ".join(f'"{word}"' for word in known)
+            self.note(
+                key, "must be a list of known words", f"write {key} = [{some}], or some of it"
+            )
+        return known[:1]
+
     def named(self, key: str, example: str) -> str:
         """Return a name that can be part of a file name and a metric."""
         value = self.text(key, example=example)

@@ -48,6 +48,7 @@ from node.edge.connection import Connection
 from node.edge.http import Request, Response
 from node.edge.timers import TICK_S, Timers
 from node.health import json_response, not_found
+from node.issuers import Issuer
 from node.protocol.catalogue import (
     HELLO_S,
     SUBPROTOCOL_JSON,
@@ -99,6 +100,7 @@ class Desk:
         rng: random.Random | None = None,
     ) -> None:
         self._port = port
+        self._issuers = [Issuer(one) for one in config.issuers]
         self._clock = clock
         self._nursery: trio.Nursery | None = None
         self._sessions: dict[Session, None] = {}
@@ -109,7 +111,7 @@ class Desk:
             port=port,
             cluster=config.cluster.id,
             told={node.id: node.url for node in config.nodes.values()},
-            verifier=Verifier(config.cluster.key, config.cluster.id),
+            verifier=Verifier(config.cluster.key, config.cluster.id, self._issuers),
             clock=clock,
             clock_ms=clock_ms,
             ids=Ulids(clock_ms, random_bytes),
@@ -150,6 +152,8 @@ class Desk:
                 self._port.watch_standing(self._on_standing),
                 self._port.watch_whispers(self._ephemeral.on_whisper),
             )
+            for issuer in self._issuers:
+                nursery.start_soon(issuer.keep_fresh)
             task_status.started()
             try:
                 await self._keep_time()

@@ -22,7 +22,7 @@ import msgspec
 
 from cluster.port import Answer, Unavailable
 from cluster.state.outcome import Done, Refused
-from node.auth import BadToken, ExpiredToken, Principal
+from node.auth import BadToken, ExpiredToken, Principal, UndecidedToken
 from node.desk.access import PERMITTED
 from node.desk.context import Context, NotServed
 from node.desk.lookup import Answered, Later
@@ -102,6 +102,8 @@ class Calls:
             return json_response(405, body, {"Allow": "POST"})
         try:
             principal = self._principal(request)
+        except UndecidedToken as error:
+            return self._refusal("upstream", str(error))
         except BadToken as error:
             return self._unauthorized(error)
         if principal.role not in PERMITTED[op]:

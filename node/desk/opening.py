@@ -18,7 +18,7 @@ import trio
 from cluster.port import Answer, Unavailable
 from cluster.state.limits import TEXT_BYTES_MAX
 from cluster.state.outcome import Done, Refused
-from node.auth import BadToken, ExpiredToken, Principal
+from node.auth import BadToken, ExpiredToken, Principal, UndecidedToken
 from node.desk.context import Context
 from node.desk.hub import Hub
 from node.desk.presence import Presence
@@ -73,6 +73,9 @@ class Opening:
             principal = self._context.verifier.verify(hello.token)
         except ExpiredToken as error:
             session.bye(Close.TOKEN_EXPIRED, str(error), [])
+            return
+        except UndecidedToken as error:
+            session.bye(Close.STATE_INVALID, str(error), self._context.others())
             return
         except BadToken as error:
             session.bye(Close.UNAUTHORIZED, str(error), [])

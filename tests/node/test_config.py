@@ -194,3 +194,46 @@ def test_only_this_machine_reaches_loopback(host: str) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3", "desk.example"])
 def test_others_may_reach_the_rest(host: str) -> None:
     assert not is_loopback(host)
+
+
+CORP = """
+[auth.corp]
+issuer = "https://login.acme.example/desk"
+audience = "unidesk"
+keys = "https://login.acme.example/desk/certs"
+roles = ["agent", "supervisor"]
+role_claim = "realm.roles"
+"""
+
+
+def test_issuers_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "node.toml"
+    path.write_text(GOOD + CORP)
+    (corp,) = load(path).issuers
+    assert (corp.name, corp.keys) == ("corp", "https://login.acme.example/desk/certs")
+    assert (corp.roles, corp.role, corp.role_claim) == (
+        ("agent", "supervisor"),
+        None,
+        "realm.roles",
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('"https://login.acme.example/desk"', '"unidesk"', "is this cluster itself"),
+        ('"https://login.acme.example/desk/certs"', '"http://login.acme.example/"', "unprotected"),
+        ('"https://login.acme.example/desk/certs"', '"nowhere.json"', "no file"),
+        ('"https://login.acme.example/desk/certs"', '"node.toml"', "not a JSON Web Key Set"),
+        ('["agent", "supervisor"]', '["agents"]', "a list of known words"),
+        ('["agent", "supervisor"]', '"agent"', "a list of known words"),
+        ('role_claim = "realm.roles"', 'role = "operator"', "is not one of its roles"),
+        ('role_claim = "realm.roles"', 'role = "agent"\nrole_claim = "x"', "either role or role_c"),
+        ("[auth.corp]", CORP.replace("corp", "other") + "[auth.corp]", "is that of other too"),
+        ('audience = "unidesk"', "", "audience: is missing"),
+    ],
+)
+def test_mistakes_about_issuers_are_named(old: str, new: str, words: str, tmp_path: Path) -> None:
+    assert old in CORP
+    (found,) = mistakes(tmp_path, GOOD + CORP.replace(old, new, 1))
+    assert words in found
