@@ -46,7 +46,7 @@ def token(key: Any = EC, kid: str | None = "ec", **changes: Any) -> str:
         "iss": ISSUER,
         "aud": "unidesk",
         "sub": "ada@acme.example",
-        "exp": int(time.time()) + 60,
+        "exp": int(time.time()) + 3600,
         "name": "Ada",
         "realm": {"roles": ["offline_access", "agent"]},
     }
