@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.raft.guard import fit_append, holds
-from cluster.raft.messages import COMMAND, AppendEntries, LogEntry, PeerError
+from cluster.raft.guard import Answers, fit_append, holds
+from cluster.raft.messages import COMMAND, AppendAck, AppendEntries, LogEntry, PeerError
 
 
 @dataclass
@@ -126,3 +126,67 @@ def test_a_base_that_differs_is_refused() -> None:
     append = AppendEntries(9, 1, 3, 1, 1, entries)
     with pytest.raises(PeerError, match="not the one in the snapshot"):
         fit_append(log, append, 5)
+
+
+# -- the edges, one by one: mutants of the guard that the laws above let live
+
+
+def append(prev: tuple[int, int], *entries: tuple[int, int]) -> AppendEntries:
+    made = tuple(LogEntry(COMMAND, index, term) for index, term in entries)
+    return AppendEntries(
+        term=9, request=1, prev_index=prev[0], prev_term=prev[1], commit_index=1, entries=made
+    )
+
+
+def test_the_entry_at_the_commit_index_itself_is_not_replaced() -> None:
+    log = Log(1, [0, 1, 1, 2])
+    with pytest.raises(PeerError, match=r"entries\[index 3\] would replace a committed entry"):
+        fit_append(log, append((2, 1), (3, 5)), 3)
+    assert fit_append(log, append((2, 1), (3, 5)), 2).message.entries[0].index == 3
+
+
+def test_what_precedes_at_the_commit_index_itself_is_not_doubted() -> None:
+    log = Log(1, [0, 1, 1, 2])
+    with pytest.raises(PeerError, match="prev_term 5 contradicts a committed entry"):
+        fit_append(log, append((3, 5)), 3)
+    assert fit_append(log, append((3, 5)), 2).next_index == 3
+
+
+def test_a_conflict_is_asked_for_from_where_its_term_begins() -> None:
+    assert fit_append(Log(1, [0, 1, 1, 1]), append((4, 5)), 1).next_index == 2
+    assert fit_append(Log(1, [0, 1, 2, 2, 2]), append((5, 5)), 1).next_index == 3
+    assert fit_append(Log(1, [0, 1, 2, 2, 2]), append((5, 5)), 4).next_index == 5
+    assert fit_append(Log(1, [0, 3]), append((2, 5)), 1).next_index == 2
+
+
+def test_an_entry_that_matches_behind_one_that_does_not_is_not_held() -> None:
+    """No honest log is like this; what comes from a peer may be."""
+    fitted = fit_append(Log(1, [0, 1, 1]), append((1, 0), (2, 5), (3, 1)), 1)
+    assert [entry.index for entry in fitted.message.entries] == [2, 3]
+
+
+def acked(request: int, next_index: int, *, success: bool) -> AppendAck:
+    return AppendAck(term=3, request=request, success=success, next_index=next_index)
+
+
+def test_an_ack_goes_no_further_than_the_leaders_log() -> None:
+    answers = Answers()
+    assert answers.answered_request == 0
+    ack = acked(1, 8, success=True)
+    assert answers.admit(ack, request_last=1, match_index=1, last_index=7) == ack
+    with pytest.raises(PeerError, match="next_index 9 is behind the leader's log"):
+        answers.admit(acked(1, 9, success=True), request_last=1, match_index=1, last_index=7)
+
+
+def test_a_reset_is_served_once_for_all_that_was_under_way() -> None:
+    answers = Answers()
+    first = answers.admit(acked(1, 4, success=False), request_last=5, match_index=1, last_index=7)
+    assert first is not None
+    assert first.next_index == 4
+    for request in (2, 5):
+        late = acked(request, 4, success=False)
+        assert answers.admit(late, request_last=6, match_index=1, last_index=7) is None
+    newer = acked(6, 99, success=False)
+    served = answers.admit(newer, request_last=6, match_index=1, last_index=7)
+    assert served is not None
+    assert served.next_index == 8, "the end of the log, and no further"
