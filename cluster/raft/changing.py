@@ -80,19 +80,24 @@ class Changing:
 
     def _is_ready(self, node: str) -> bool:
         """Whether a learner holds what this leader holds, and could vote."""
-        leadership, journal = self._leading.current, self._parts.journal
+        leadership = self._leading.current
         if leadership is None or not self._is_able(node):
             return False
-        proven_index = leadership.followers[node].proven_index
-        knows = proven_index >= journal.members_index
-        return knows and journal.last_index - proven_index <= READY_LAG_MAX
+        lag = self._parts.journal.last_index - leadership.followers[node].proven_index
+        return lag <= READY_LAG_MAX
 
     def _is_able(self, node: str) -> bool:
-        """Whether what `node` says could be counted now."""
+        """Whether what `node` says could be counted now.
+
+        It holds the newest members, so it answered since they were wished: who died a moment
+        before, perhaps with its disk, is not counted on for having been heard lately.
+        """
         if node == self._parts.node_id:
             return True
         leadership = self._leading.current
         follower = leadership.followers.get(node) if leadership else None
         if follower is None or follower.memory.life or not follower.answers.answered_request:
+            return False
+        if follower.proven_index < self._parts.journal.members_index:
             return False
         return self._parts.clock() - follower.heard_s < self._parts.timing.election_min_s

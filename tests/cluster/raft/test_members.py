@@ -364,6 +364,24 @@ def test_a_leader_that_is_to_leave_hands_over() -> None:
     assert "timeout_now" in rig.kinds()
 
 
+def test_a_voter_is_removed_only_when_the_others_answered_since_it_was_wished() -> None:
+    """Who died a moment ago was heard lately: soak seed 1795475150282 left two voters, and one of
+    them had lost its disk.
+    """
+    rig = leader()
+    rig.engine.propose_members(ABC.remove("c"))
+    rig.turn()
+    rig.ack("c")
+    for _ in range(3):
+        rig.turn()
+    assert rig.engine.status().commit_index == rig.engine.journal.members_index
+    assert roles(rig.engine.members) == {"a": "voter", "b": "voter", "c": "leaving"}
+    rig.ack("a")
+    for _ in range(2):
+        rig.turn()
+    assert roles(rig.engine.members) == {"a": "voter", "b": "voter"}
+
+
 @pytest.mark.parametrize("case", ["follower", "new leader", "under way", "itself", "no quorum"])
 def test_a_change_at_the_wrong_time_is_refused(case: str) -> None:
     rig = Rig()
