@@ -33,6 +33,7 @@ ISSUER = "unidesk"
 ALGORITHM = "HS256"
 KEY_BYTES_MIN = 16
 TOKEN_CHARACTERS_MAX = 8 * 1024
+EXP_MAX = 2**53
 LEEWAY_S = 5
 """Clocks of those who mint and of this node may differ by as much."""
 CAPACITY_DEFAULT = 1
@@ -78,7 +79,7 @@ class _Claims(msgspec.Struct):
 
     sub: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
     role: Role
-    exp: int | float
+    exp: Annotated[int, msgspec.Meta(le=EXP_MAX)] | Annotated[float, msgspec.Meta(le=EXP_MAX)]
     name: Annotated[str, msgspec.Meta(max_length=128)] = ""
     skills: Annotated[
         dict[

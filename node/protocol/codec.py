@@ -41,6 +41,9 @@ class BadRequest:
 OPS = frozenset(str(op.__struct_config__.tag) for op in get_args(AnyRequest))
 """The name of every operation."""
 
+NO_ID = -1
+"""Of a request whose `id` is something else than an integer: nothing could be answered to it."""
+
 _MSGPACK_ARRAYS = frozenset(bytes([first]) for first in (*range(0x90, 0xA0), 0xDC, 0xDD))
 
 
@@ -111,8 +114,9 @@ class Codec:
             head = self._peek(raw)
             number, op = head.get("id"), head.get("op")
             known = isinstance(op, str) and op in OPS
+            missing = 0 if number is None else NO_ID
             return BadRequest(
-                id=number if isinstance(number, int) else 0,
+                id=number if isinstance(number, int) else missing,
                 code="bad_request" if known else "unknown_op",
                 message=str(error) if known else f"unknown op {str(op)[:64]!r}",
                 op=str(op) if known else "",

@@ -119,3 +119,9 @@ def test_no_changed_byte_goes_unnoticed(at: int, byte: bytes) -> None:
 def test_a_token_made_by_a_clock_that_is_ahead_is_good() -> None:
     token = signed(iat=int(time.time()) + 3_600)
     assert VERIFIER.verify(token).id
+
+
+@pytest.mark.parametrize("exp", [10**400, 2**60, 1e300])
+def test_an_end_beyond_all_time_is_refused(exp: float) -> None:
+    with pytest.raises(BadToken):
+        VERIFIER.verify(signed(exp=exp))

@@ -107,6 +107,8 @@ async def test_frames_that_are_not_of_the_protocol_close_with_their_code(
         ([hello(visitor), "[" * 50_000], Close.BAD_FRAME),
         ([hello(visitor), '{"op":"msg.send","body":' + "[" * 30_000], Close.BAD_FRAME),
         ([hello(visitor, lang="\ud800")], Close.BAD_FRAME),
+        ([hello(visitor), {"op": "cv.get", "id": "7", "cv": "x"}], Close.BAD_FRAME),
+        ([hello(visitor), {"op": "cv.get", "id": 1.5, "cv": "x"}], Close.BAD_FRAME),
         ([hello(visitor), "x" * 70_000], 1009),
         ([hello(visitor, resume={"sid": "s", "epoch": "", "cvs": [["a", 1.5]]})], Close.BAD_FRAME),
         ([hello(visitor, resume={"sid": "s", "epoch": "", "cvs": [["a", 1.5]]})], Close.BAD_FRAME),
