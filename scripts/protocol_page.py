@@ -18,9 +18,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from node.desk import calls
+from node.desk import calls, event_stream
 from node.desk.access import PERMITTED, ROLES
-from node.desk.calls import STATUS
+from node.desk.gate import STATUS
 from node.protocol import catalogue, codes, results
 from node.protocol.catalogue import RESULTS, AnyPush, AnyRequest, Err, Ok, Role
 from node.protocol.results import Result
@@ -103,6 +103,28 @@ def _by_http() -> list[str]:
         "| status | code |",
         "|---|---|",
         *(f"| {status} | {', '.join(codes)} |" for status, codes in sorted(by_status.items())),
+        "",
+        "## Events by HTTP",
+        "",
+        (
+            f"`GET {event_stream.PATH}` is a session that only listens, told by server-sent events:"
+            " `event` is the name of a push, `data` the push as JSON, `id` where the client then"
+            " is. What is a client's own it hears unasked, as on a WebSocket; `?cv=ID`, up to"
+            f" {event_stream.CONVERSATIONS_MAX} times, asks for more, from the first event on, and"
+            " is answered by `ok` or `err` with its number. An agent who listens is there, and is"
+            " made offers."
+        ),
+        "",
+        "```console",
+        "curl -N http://127.0.0.1:7101/v1/events \\",
+        '  -H "Authorization: Bearer $TOKEN" -H "Last-Event-ID: $LAST_ID"',
+        "```",
+        "",
+        (
+            "When the stream ends, come back, to any node, with the last `id` as `Last-Event-ID`:"
+            " it goes on with the next event, or says `gap`. A client that reads too slowly, or"
+            " whose node stops, is told `bye` before the end."
+        ),
     ]
 
 

@@ -2,6 +2,7 @@
 
     HTTP       /livez /readyz /cluster /metrics
                /v1/op/… ──▶ Calls ───────────────▶ Operations
+               /v1/events ──▶ Session             (it only listens)
     WebSocket  /v1/ws ──▶ Session ──▶ Requests ──▶ Operations ──▶ Port
                              ▲──────────── Hub ◀── what was applied ──┘
 
@@ -33,7 +34,10 @@ from node.desk.calls import PATH as CALLS_PATH
 from node.desk.calls import Calls
 from node.desk.context import Context, Health
 from node.desk.ephemeral import Ephemeral
-from node.desk.frames import Shared, encode_frame
+from node.desk.event_stream import PATH as EVENTS_PATH
+from node.desk.event_stream import Events
+from node.desk.frames import ON_WEBSOCKET, Shared
+from node.desk.gate import Gate
 from node.desk.hub import Hub
 from node.desk.opening import PING_S, Opening
 from node.desk.operations import Operations
@@ -43,7 +47,8 @@ from node.desk.rates import Rates
 from node.desk.requests import Requests
 from node.desk.session import NEVER, Phase, Session, bye_push
 from node.desk.statistics import DeskStatistics
-from node.edge.application import ResponseFactory
+from node.edge.application import Feed, ResponseFactory
+from node.edge.channel import Channel
 from node.edge.connection import Connection
 from node.edge.http import Request, Response
 from node.edge.timers import TICK_S, Timers
@@ -133,7 +138,9 @@ class Desk:
         opening = Opening(context, self._hub, self._presence, on_live=self._on_live)
         operations = Operations(context, self._hub, opening, self._ephemeral)
         self._requests = Requests(context, opening, operations)
-        self._calls = Calls(context, operations)
+        gate = Gate(context)
+        self._calls = Calls(context, gate, operations)
+        self._events = Events(context, gate, opening, self._requests, self._attach)
         self._pages = Pages(context, config, self.statistics)
         self.sources = self._pages.sources
         """Where `/metrics` reads; whoever starts the edge and the log names theirs here."""
@@ -210,10 +217,12 @@ class Desk:
 
     # -- what the edge calls
 
-    def on_request(self, request: Request) -> Response | ResponseFactory:
-        """Answer a probe, a scraper, a person, or a system that asks for an operation."""
+    def on_request(self, request: Request) -> Response | ResponseFactory | Feed:
+        """Answer a probe, a scraper, a person, or a system that asks or listens."""
         if request.path.startswith(CALLS_PATH):
             return self._calls.answer(request)
+        if request.path == EVENTS_PATH:
+            return self._events.answer(request)
         return self._pages.answer(request)
 
     def on_upgrade(self, request: Request) -> str | Response | None:
@@ -230,15 +239,18 @@ class Desk:
 
     def on_open(self, connection: Connection) -> None:
         """A client is there; it has `HELLO_S` to say who it is."""
-        codec = BY_SUBPROTOCOL[connection.subprotocol or SUBPROTOCOL_JSON]
         session = Session(
             connection,
-            codec,
+            ON_WEBSOCKET[connection.subprotocol or SUBPROTOCOL_JSON],
             self._context.tally,
             peer=connection.peer,
             hello_by=self._clock() + HELLO_S,
         )
         connection.data = session
+        self._attach(session)
+
+    def _attach(self, session: Session) -> None:
+        """Take in a session, whatever it is told by."""
         self._sessions[session] = None
         self._schedule(session)
 
@@ -247,27 +259,28 @@ class Desk:
         session = connection.data
         assert isinstance(session, Session)
         try:
-            if text != session.codec.text:
-                kind = "text" if session.codec.text else "binary"
-                raise BadFrame(f"{session.codec.subprotocol} is spoken in {kind} frames")
-            requests = session.codec.requests(payload)
+            codec = BY_SUBPROTOCOL[connection.subprotocol or SUBPROTOCOL_JSON]
+            if text != codec.text:
+                kind = "text" if codec.text else "binary"
+                raise BadFrame(f"{codec.subprotocol} is spoken in {kind} frames")
+            requests = codec.requests(payload)
         except BadFrame as error:
             session.bye(Close.BAD_FRAME, str(error), [])
             return
         for request in requests:
             self._requests.handle(session, request)
 
-    def on_overflow(self, connection: Connection) -> bytes | None:
+    def on_overflow(self, channel: Channel) -> bytes | None:
         """Say why a client that reads too slowly is closed: it may come back and resume."""
-        session = connection.data
+        session = channel.data
         assert isinstance(session, Session)
         self._context.tally.byes[int(Close.SLOW_CONSUMER)] += 1
         bye = bye_push(Close.SLOW_CONSUMER, "more waits for you than a node keeps", [])
-        return encode_frame(session.codec, bye)
+        return session.encoding.frame(bye)
 
-    def on_close(self, connection: Connection, code: int) -> None:
+    def on_close(self, channel: Channel, code: int) -> None:
         """The client is gone."""
-        session = connection.data
+        session = channel.data
         assert isinstance(session, Session)
         session.leave()
         self._hub.remove(session)
@@ -303,7 +316,7 @@ class Desk:
         shared = Shared(push, self._context.tally)
         for session in self._sessions:
             if session.live and (told_all or session.audience == "agent"):
-                session.send_frame(shared.frame(session.codec))
+                session.send_frame(shared.frame(session.encoding))
 
     def _evacuate(self, code: Close, reason: str, spread_s: tuple[float, float]) -> None:
         """Have every connection closed, each at its own moment within `spread_s` from now."""

@@ -139,7 +139,7 @@ class Ephemeral:
         for session in followers:
             if session is not origin:
                 shared = to_visitors if session.audience == "visitor" else to_agents
-                session.send_frame(shared.frame(session.codec), ephemeral=True)
+                session.send_frame(shared.frame(session.encoding), ephemeral=True)
 
     def _pushes(self, whisper: Whisper) -> tuple[Shared, Shared]:
         match whisper:

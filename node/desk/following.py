@@ -120,8 +120,8 @@ class Following:
         gap, events = owed(conversation, subscription.cursor)
         if gap is not None:
             self._tally.gaps += 1
-            session.send(gap)
             subscription.cursor = gap.first - 1 if gap.have < gap.first else gap.last
+            session.send(gap)
         for event in events:
             if not session.has_room:
                 self._lagging[session, conversation.cv] = None
@@ -135,6 +135,6 @@ class Following:
     def _send_event(
         self, session: Session, subscription: Subscription, shared: SharedEvent
     ) -> None:
-        session.send_frame(shared.frame(session.codec, session.audience))
-        subscription.cursor = shared.seq
+        subscription.cursor = shared.seq  # first: an event stream names its place with each event
+        session.send_frame(shared.frame(session.encoding, session.audience))
         self._tally.events_sent += 1

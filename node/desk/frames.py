@@ -1,25 +1,56 @@
 """Pushes to the bytes of frames, each encoded once however many are to hear it.  No I/O.
 
-    one push   x   encodings in use (json, msgpack)   x   audiences that see it differently
-                                                          (only where they do)
+    one push   x   encodings in use                   x   audiences that see it differently
+                   (JSON or msgpack on a WebSocket,       (only where they do)
+                    server-sent events)
 
 All connections of one encoding and audience are then sent the very same bytes.
 """
 
-from typing import Any
+from typing import Protocol
 
 from cluster.state.events import Event
 from node.desk.statistics import Tally
 from node.desk.views import Audience, event_push, looks_alike
 from node.edge.frame import encode_binary, encode_text
-from node.protocol.catalogue import Push
-from node.protocol.codec import Codec
+from node.protocol.catalogue import Push, Reply
+from node.protocol.codec import JSON, MSGPACK
 
 
-def encode_frame(codec: Codec, value: Any) -> bytes:
-    """Return `value`, a message or a list of them, as one frame of the codec's kind."""
-    payload = codec.encode(value)
-    return encode_text(payload) if codec.text else encode_binary(payload)
+class Encoding(Protocol):
+    """How messages are written on one kind of connection."""
+
+    @property
+    def name(self) -> str:
+        """Tells encodings apart: frames of one name are alike."""
+
+    def frame(self, message: Reply | Push) -> bytes:
+        """Return `message` as bytes that any connection of this kind may be sent."""
+
+
+class TextFrames:
+    """JSON in text frames of a WebSocket."""
+
+    name = JSON.subprotocol
+
+    def frame(self, message: Reply | Push) -> bytes:
+        """Return one text frame."""
+        return encode_text(JSON.encode(message))
+
+
+class BinaryFrames:
+    """msgpack in binary frames of a WebSocket."""
+
+    name = MSGPACK.subprotocol
+
+    def frame(self, message: Reply | Push) -> bytes:
+        """Return one binary frame."""
+        return encode_binary(MSGPACK.encode(message))
+
+
+AS_TEXT, AS_BINARY = TextFrames(), BinaryFrames()
+ON_WEBSOCKET: dict[str, Encoding] = {one.name: one for one in (AS_TEXT, AS_BINARY)}
+"""By subprotocol."""
 
 
 class Shared:
@@ -32,12 +63,12 @@ class Shared:
         self._tally = tally
         self._frames: dict[str, bytes] = {}
 
-    def frame(self, codec: Codec) -> bytes:
-        """Return the frame for connections that speak `codec`."""
-        found = self._frames.get(codec.name)
+    def frame(self, encoding: Encoding) -> bytes:
+        """Return the frame for connections of that encoding."""
+        found = self._frames.get(encoding.name)
         if found is None:
             self._tally.encoded += 1
-            found = self._frames[codec.name] = encode_frame(codec, self._push)
+            found = self._frames[encoding.name] = encoding.frame(self._push)
         return found
 
 
@@ -53,7 +84,7 @@ class SharedEvent:
         if not looks_alike(event):
             self._visitors = Shared(event_push(cv, event, "visitor"), tally)
 
-    def frame(self, codec: Codec, audience: Audience) -> bytes:
-        """Return the frame for connections that speak `codec` and belong to `audience`."""
+    def frame(self, encoding: Encoding, audience: Audience) -> bytes:
+        """Return the frame for connections of that encoding that belong to `audience`."""
         shared = self._visitors if audience == "visitor" else self._agents
-        return shared.frame(codec)
+        return shared.frame(encoding)

@@ -238,7 +238,7 @@ class Hub:
         for session in sessions:
             if offer.oid not in session.offers:
                 session.offers.add(offer.oid)
-                session.send_frame(shared.frame(session.codec))
+                session.send_frame(shared.frame(session.encoding))
 
     def _end_offer(self, state: State, offer: Offer, why: str) -> None:
         shared = Shared(OfferGonePush(oid=offer.oid, why=why), self._tally)
@@ -246,7 +246,7 @@ class Hub:
         for session in self.sessions_of("agent", offer.agent):
             if offer.oid in session.offers:
                 session.offers.discard(offer.oid)
-                session.send_frame(shared.frame(session.codec))
+                session.send_frame(shared.frame(session.encoding))
             principal = session.principal
             assert principal is not None
             if conversation is None or not may_follow(principal, conversation, state):
@@ -271,7 +271,7 @@ class Hub:
     def _broadcast(self, push: Push, sessions: Iterable[Session]) -> None:
         shared = Shared(push, self._tally)
         for session in list(sessions):
-            session.send_frame(shared.frame(session.codec))
+            session.send_frame(shared.frame(session.encoding))
 
 
 def _discard(index: dict[Any, Sessions], key: Any, session: Session) -> None:

@@ -11,7 +11,10 @@ import msgspec
 
 from node import __version__
 from node.desk.access import PERMITTED
-from node.desk.calls import OPERATIONS, PATH, STATUS
+from node.desk.calls import OPERATIONS, PATH
+from node.desk.event_stream import CONVERSATIONS_MAX
+from node.desk.event_stream import PATH as EVENTS_PATH
+from node.desk.gate import STATUS
 from node.protocol.catalogue import RESULTS, Request
 from node.protocol.codes import RETRY, ErrorCode
 
@@ -45,7 +48,10 @@ def openapi() -> bytes:
                 " answer is sent."
             ),
         },
-        "paths": {PATH + op: {"post": _operation(op, kind)} for op, kind in OPERATIONS.items()},
+        "paths": {
+            EVENTS_PATH: {"get": _events()},
+            **{PATH + op: {"post": _operation(op, kind)} for op, kind in OPERATIONS.items()},
+        },
         "components": {
             "schemas": schemas,
             "responses": {
@@ -61,6 +67,42 @@ def openapi() -> bytes:
         "security": [{"bearer": []}],
     }
     return msgspec.json.encode(document)
+
+
+def _events() -> dict[str, Any]:
+    return {
+        "operationId": "events",
+        "summary": "What happens, as server-sent events",
+        "description": (
+            "A session that only listens: `event` is the name of a push of unidesk.v1, `data` the"
+            " push as JSON, `id` what to send as Last-Event-ID, to any node, to go on from there."
+        ),
+        "parameters": [
+            {
+                "name": "cv",
+                "in": "query",
+                "schema": {
+                    "type": "array",
+                    "items": {"type": "string"},
+                    "maxItems": CONVERSATIONS_MAX,
+                },
+                "description": "Conversations to follow beside the client's own.",
+            },
+            {
+                "name": "Last-Event-ID",
+                "in": "header",
+                "schema": {"type": "string"},
+                "description": "The last `id` of the stream that broke.",
+            },
+        ],
+        "responses": {
+            "200": {
+                "description": "Events, until somebody hangs up.",
+                "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            },
+            "default": {"$ref": "#/components/responses/Error"},
+        },
+    }
 
 
 def _operation(op: str, kind: type[Request]) -> dict[str, Any]:

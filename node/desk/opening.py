@@ -80,13 +80,17 @@ class Opening:
         except BadToken as error:
             session.bye(Close.UNAUTHORIZED, str(error), [])
             return
+        self.enter(session, principal, hello.resume)
+
+    def enter(self, session: Session, principal: Principal, resume: Resume | None) -> None:
+        """Let in a client that has proved who it is, soon or at once, or say goodbye."""
         if self._turn_away(session):
             return
         session.identify(principal)
         session.phase = Phase.OPENING
-        if principal.role == "agent" or hello.resume is not None:
+        if principal.role == "agent" or resume is not None:
             session.busy = True
-            self._context.start(self._open, session, principal, hello.resume)
+            self._context.start(self._open, session, principal, resume)
         else:
             self._welcome(session, principal, None)
 

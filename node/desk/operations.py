@@ -25,6 +25,7 @@ from cluster.toml_source import SourceErrors
 from node.auth import BadToken, Principal
 from node.desk.context import Context
 from node.desk.ephemeral import Ephemeral
+from node.desk.frames import Encoding
 from node.desk.hub import Hub
 from node.desk.lookup import Answered, Effect, Later, Lookup, check_cv
 from node.desk.membership import Membership
@@ -43,7 +44,6 @@ from node.desk.session import SUBSCRIPTIONS_MAX, Session
 from node.desk.views import Audience, conversation_view, event_push, first_kept
 from node.protocol import catalogue as ops
 from node.protocol.catalogue import Ev
-from node.protocol.codec import Codec
 
 HISTORY_MAX = 200
 HISTORY_BYTES_MAX = 60 * 1024
@@ -58,7 +58,7 @@ class Asker(Protocol):
     @property
     def audience(self) -> Audience: ...
     @property
-    def codec(self) -> Codec: ...
+    def encoding(self) -> Encoding: ...
     @property
     def subscriptions(self) -> Mapping[str, Any]: ...
 
@@ -317,7 +317,7 @@ def _fitting(pushes: Iterable[Ev], asker: Asker) -> list[Ev]:
     events: list[Ev] = []
     size = 0
     for push in pushes:
-        size += len(asker.codec.encode(push))
+        size += len(asker.encoding.frame(push))
         if events and size > HISTORY_BYTES_MAX:
             break
         events.append(push)

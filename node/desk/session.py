@@ -16,11 +16,11 @@ from collections import deque
 from typing import Any, Protocol
 
 from node.auth import Principal
-from node.desk.frames import encode_frame
+from node.desk.frames import Encoding
 from node.desk.statistics import Tally
 from node.desk.views import Audience, audience_of
 from node.protocol.catalogue import AnyRequest, Bye, Err, NodeAddress, Ok, Push, Reply
-from node.protocol.codec import BadRequest, Codec
+from node.protocol.codec import BadRequest
 from node.protocol.codes import RETRY, Close, ErrorCode
 
 IN_FLIGHT_MAX = 64
@@ -36,8 +36,9 @@ RETRY_LATER_MS = {"min_ms": 250, "max_ms": 10_000}
 class Outlet(Protocol):
     """The sending side of a connection."""
 
-    outbox_bytes: int
-    """What was sent and still waits for the peer."""
+    @property
+    def outbox_bytes(self) -> int:
+        """What was sent and still waits for the peer."""
 
     def send_frame(self, data: bytes, *, ephemeral: bool = False) -> None:
         """Send an encoded frame; on a connection that is over, do nothing."""
@@ -77,8 +78,8 @@ class Session:
         "audience",
         "busy",
         "close_at",
-        "codec",
         "due_tick",
+        "encoding",
         "excess",
         "expires_at",
         "goodbye",
@@ -100,10 +101,10 @@ class Session:
     )
 
     def __init__(
-        self, outlet: Outlet, codec: Codec, tally: Tally, *, peer: str, hello_by: float
+        self, outlet: Outlet, encoding: Encoding, tally: Tally, *, peer: str, hello_by: float
     ) -> None:
         self.outlet = outlet
-        self.codec = codec
+        self.encoding = encoding
         self.peer = peer
         self.phase = Phase.AWAITING_HELLO
         self.hello_by = hello_by
@@ -165,7 +166,7 @@ class Session:
     def send(self, message: Reply | Push, *, ephemeral: bool = False) -> None:
         """Send one message."""
         if self.phase is not Phase.CLOSING:
-            self.outlet.send_frame(encode_frame(self.codec, message), ephemeral=ephemeral)
+            self.outlet.send_frame(self.encoding.frame(message), ephemeral=ephemeral)
 
     def send_frame(self, frame: bytes, *, ephemeral: bool = False) -> None:
         """Send a frame that was encoded for several sessions."""

@@ -1,6 +1,7 @@
 """What the edge asks of the program behind it.  No I/O.
 
     request --on_request--> Response, or a factory of one that may wait
+                         `-> Feed --its open--> forgotten or on_close
     upgrade --on_upgrade--> subprotocol --on_open--> (on_message)* --on_close--> forgotten
                         `-> Response that refuses
 
@@ -11,18 +12,28 @@ closes the connection it was raised for (1011, or 500 for a request) and nothing
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from node.edge.channel import Channel
 from node.edge.connection import Connection
+from node.edge.event_stream import EventStream
 from node.edge.http import Request, Response
 
 ResponseFactory = Callable[[], Awaitable[Response]]
 
 
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """An answer that goes on: `open` is given the stream to send events on."""
+
+    open: Callable[[EventStream], None]
+
+
 class Application(Protocol):
     """The program behind an `EdgeServer`."""
 
-    def on_request(self, request: Request) -> Response | ResponseFactory:
+    def on_request(self, request: Request) -> Response | ResponseFactory | Feed:
         """Answer a request; a factory runs in a task, and later requests of the client wait."""
 
     def on_upgrade(self, request: Request) -> str | Response | None:
@@ -34,13 +45,13 @@ class Application(Protocol):
     def on_message(self, connection: Connection, payload: bytes, text: bool) -> None:
         """A whole message came; `text` says that it is UTF-8."""
 
-    def on_close(self, connection: Connection, code: int) -> None:
-        """The WebSocket is over: the close code that was received or sent, 1006 without one."""
+    def on_close(self, channel: Channel, code: int) -> None:
+        """A WebSocket or feed is over: the code that was received or sent, 1006 without one."""
 
 
 @runtime_checkable
 class OverflowListener(Protocol):
     """An application that has a last word for a consumer that is too slow."""
 
-    def on_overflow(self, connection: Connection) -> bytes | None:
-        """Return a frame to put before the close frame (4003), or None.  Nothing else is sent."""
+    def on_overflow(self, channel: Channel) -> bytes | None:
+        """Return a frame to put before the end (4003), or None.  Nothing else is sent."""

@@ -1,6 +1,6 @@
 """One WebSocket: what the application sends on, and how its end is agreed.
 
-Talks to its socket through `Stream`; never waits, never raises to the application.
+Talks to its socket through `Channel`; never waits, never raises to the application.
 
     what happens                              on the wire               `on_close` hears
     close(code) and the peer answers          our code, its answer      our code
@@ -19,64 +19,34 @@ Source: RFC 6455, sections 5.5.1 and 7.
 
 from typing import TYPE_CHECKING
 
+from node.edge.channel import Channel
 from node.edge.decoder import Decoder, Message, PeerClose, Ping, Pong, Violation
-from node.edge.frame import ABNORMAL, encode_close, encode_ping, encode_pong
-from node.edge.stream import CLOSING, FLUSHING, GONE, OPEN, Stream
+from node.edge.frame import encode_close, encode_ping, encode_pong
+from node.edge.stream import CLOSING, FLUSHING, GONE, OPEN
 from node.protocol.codes import Close
 
 if TYPE_CHECKING:
     from node.edge.reactor import Reactor
 
-INTERNAL_ERROR = 1011
 GOING_AWAY = 1001
 
 _PING = encode_ping()
 _NEVER = 0.0
 
 
-class Connection(Stream):
-    """One WebSocket, as the application holds it.
+class Connection(Channel):
+    """One WebSocket, as the application holds it; `subprotocol` is what `on_upgrade` chose."""
 
-    `data` is the application's own; `subprotocol` is what `on_upgrade` chose; `peer` is
-    `address:port`.
-    """
-
-    __slots__ = ("_code", "_decoder", "_pinged", "_seen", "data", "subprotocol")
-
-    established = True
+    __slots__ = ("_decoder", "_pinged", "_seen", "subprotocol")
 
     def __init__(self, reactor: "Reactor", fd: int, peer: str, subprotocol: str | None) -> None:
         super().__init__(reactor, fd, peer)
         self._decoder: Decoder | None = None
-        self._code = 0  # none yet
         self._seen = reactor.now
         self._pinged = _NEVER
-        self.data: object | None = None
         self.subprotocol = subprotocol
 
     # What the application calls.
-
-    @property
-    def open(self) -> bool:
-        """Whether frames can still be sent and messages still come."""
-        return self.state is OPEN
-
-    def send_frame(self, data: bytes, *, ephemeral: bool = False) -> None:
-        """Send an encoded frame; on a connection that is not open this does nothing.
-
-        With more than the outbox allows waiting already, an ephemeral frame is dropped and an
-        ordinary one ends the connection with 4003: never a silent gap.
-        """
-        if self.state is not OPEN:
-            return
-        if self._outbox is not None and not self._has_room(len(data), ephemeral):
-            if ephemeral:
-                self._reactor.counters.ephemeral_dropped += 1
-            elif self.fd >= 0:
-                self._overflow()
-            return
-        self._reactor.counters.messages_out += 1
-        self.write(data)
 
     def close(self, code: int, reason: str = "") -> None:
         """Send a close frame after what waits, and give the peer `close_wait_s` to answer it."""
@@ -102,9 +72,8 @@ class Connection(Stream):
 
     def settled(self) -> None:
         """Release the decoder and have `on_close` called, soon."""
-        self._code = self._code or ABNORMAL
         self._decoder = None
-        self._reactor.report_closed(self, self._code)
+        super().settled()
 
     def check(self, now: float) -> None:
         """Ping a silent peer, drop one that stays silent or takes too long to say goodbye."""
@@ -127,20 +96,9 @@ class Connection(Stream):
         else:
             self.look_at(self._seen + limits.ping_s)
 
-    def fail(self) -> None:
-        """Close with 1011: the application raised."""
-        self.close(INTERNAL_ERROR, "internal error")
-
-    def abandon(self, code: int, reason: str) -> None:
-        """Drop the connection now, with a close frame if the peer can take one."""
-        if self.state >= FLUSHING:
-            self.drop()
-            return
-        if self.state is OPEN:
-            self._code = code
-            if self._outbox is None:
-                self._try_write((encode_close(code, reason),))
-        self.drop()
+    def last_word(self, code: int, reason: str) -> bytes:
+        """Return a close frame."""
+        return encode_close(code, reason)
 
     def _hear(self, message: Message) -> None:
         if self.state is OPEN:
@@ -175,24 +133,3 @@ class Connection(Stream):
             self.write(encode_close(code, reason))
         if self.state is not GONE:
             self.finish(self._reactor.limits.close_wait_s)
-
-    def _has_room(self, size: int, ephemeral: bool) -> bool:
-        reactor = self._reactor
-        limit = reactor.ephemeral_bytes_max if ephemeral else reactor.limits.outbox_bytes_max
-        if self.outbox_bytes + size > limit and reactor.corked is self:
-            self.flush()  # held back by the cork, not by the peer
-        return not self._outbox or self.outbox_bytes + size <= limit
-
-    def _overflow(self) -> None:
-        """Replace what waits by the application's last word and 4003, and end."""
-        self._reactor.counters.slow_consumers += 1
-        self._code = int(Close.SLOW_CONSUMER)
-        self.state = CLOSING  # so that nothing can be sent from inside the callback
-        last = self._reactor.last_frame(self)
-        self._clear_outbox()
-        for frame in (last, encode_close(Close.SLOW_CONSUMER, "slow consumer")):
-            if frame:
-                self.write(frame)
-        if self._outbox:
-            self.flush()
-        self.finish(self._reactor.limits.close_wait_s)

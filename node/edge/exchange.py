@@ -5,7 +5,8 @@ answer waits.
 
     bytes -> request -> Response               written; next request
                      -> factory                a task with a deadline; reading stops meanwhile
-                     -> WebSocket upgrade      101, and a `Connection` takes the socket over
+                     -> Feed                   200, and an `EventStream` takes the socket over
+                     -> WebSocket upgrade      101, and a `Connection` does
                      -> refused                4xx or 5xx with the reason, then the connection ends
 
 Deadlines: a head has `handshake_s` from the accept or from its first byte, a body `body_s`, an
@@ -16,14 +17,16 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from node.edge.channel import Channel
 from node.edge.connection import Connection
+from node.edge.event_stream import HEAD, EventStream
 from node.edge.handshake import accept, upgrade_key
 from node.edge.head import RequestRefused
 from node.edge.http import CONTINUE, Phase, Request, RequestParser, Response
 from node.edge.stream import FLUSHING, OPEN, Stream
 
 if TYPE_CHECKING:
-    from node.edge.application import ResponseFactory
+    from node.edge.application import Feed, ResponseFactory
     from node.edge.reactor import Reactor
 
 INTERNAL_ERROR = Response(500, b"internal error\n")
@@ -150,8 +153,10 @@ class Exchange(Stream):
         answer = self._reactor.application.on_request(request)
         if isinstance(answer, Response):
             self._answer(answer)
-        else:
+        elif callable(answer):
             self._start(answer)
+        else:
+            self._feed(request, answer)
 
     def _start(self, factory: "ResponseFactory") -> None:
         if self._reactor.requests_running >= self._reactor.limits.requests_running_max:
@@ -200,11 +205,27 @@ class Exchange(Stream):
         self._reactor.counters.refused[str(response.status)] += 1
         self._answer(response, last=last)
 
-    # WebSocket.
+    # What takes the socket over.
+
+    def _feed(self, request: Request, feed: "Feed") -> None:
+        assert request.method == "GET", "an answer to anything else has an end"
+        if self._has_no_room():
+            return
+        self.write(HEAD)
+        if self.fd >= 0:
+            stream = EventStream(self._reactor, self.fd, self.peer)
+            self._become(stream, self._reactor.limits.write_s)
+            self._reactor.deliver(stream, feed.open, stream)
+
+    def _has_no_room(self) -> bool:
+        """Refuse one more channel if there are as many as may be; say whether it was."""
+        if self._reactor.connections < self._reactor.limits.connections_max:
+            return False
+        self._refuse_with(full(self._reactor.limits.retry_after_s), last=True)
+        return True
 
     def _upgrade(self, request: Request, key: bytes) -> None:
-        if self._reactor.connections >= self._reactor.limits.connections_max:
-            self._refuse_with(full(self._reactor.limits.retry_after_s), last=True)
+        if self._has_no_room():
             return
         chosen = self._reactor.application.on_upgrade(request)
         if isinstance(chosen, Response):
@@ -213,24 +234,27 @@ class Exchange(Stream):
         assert chosen is None or chosen in request.subprotocols, "chosen but not offered"
         self.write(accept(key, chosen))
         if self.fd >= 0:
-            self._become(chosen)
+            self._open(Connection(self._reactor, self.fd, self.peer, chosen))
 
-    def _become(self, subprotocol: str | None) -> None:
-        """Hand socket and outbox over to a `Connection`, and open it."""
+    def _open(self, connection: Connection) -> None:
         reactor = self._reactor
-        connection = Connection(reactor, self.fd, self.peer, subprotocol)
-        reactor.release(self)
-        connection.inherit(self)
-        reactor.add(connection)
-        if reactor.corked is self:
-            reactor.corked = connection
-        connection.watch()
-        connection.look_at(reactor.now + reactor.limits.ping_s)
-        reactor.counters.opened += 1
+        self._become(connection, reactor.limits.ping_s)
         reactor.deliver(connection, reactor.application.on_open, connection)
         rest = self._parser.take_rest()
         if rest and connection.fd >= 0:
             reactor.deliver(connection, connection.received, rest)
+
+    def _become(self, channel: Channel, patience_s: float) -> None:
+        """Hand socket and outbox over."""
+        reactor = self._reactor
+        reactor.release(self)
+        channel.inherit(self)
+        reactor.add(channel)
+        if reactor.corked is self:
+            reactor.corked = channel
+        channel.watch()
+        channel.look_at(reactor.now + patience_s)
+        reactor.counters.opened += 1
 
     # Deadlines.
 

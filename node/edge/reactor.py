@@ -27,7 +27,7 @@ import structlog
 import trio
 
 from node.edge.application import Application, OverflowListener
-from node.edge.connection import Connection
+from node.edge.channel import Channel
 from node.edge.decoder import Decoders
 from node.edge.limits import EdgeLimits
 from node.edge.statistics import Counters
@@ -66,7 +66,7 @@ class Reactor:
         self._overflow_listener = application if isinstance(application, OverflowListener) else None
         self._streams: list[Stream | None] = []
         self._listeners: dict[int, socket.socket] = {}
-        self._closed: deque[tuple[Connection, int]] = deque()
+        self._closed: deque[tuple[Channel, int]] = deque()
         self._closed_some = trio.Event()
         self._outer = select.epoll()
         self._established = select.epoll()
@@ -187,30 +187,30 @@ class Reactor:
         self.counters.application_errors += 1
         log.error("edge callback failed", peer=stream.peer, exc_info=error)
 
-    def last_frame(self, connection: Connection) -> bytes | None:
+    def last_frame(self, channel: Channel) -> bytes | None:
         """Return the application's last word to a consumer that is too slow."""
         if self._overflow_listener is None:
             return None
         try:
-            return self._overflow_listener.on_overflow(connection)
+            return self._overflow_listener.on_overflow(channel)
         except Exception as error:
-            self.blame(connection, error)
+            self.blame(channel, error)
             return None
 
-    def report_closed(self, connection: Connection, code: int) -> None:
+    def report_closed(self, channel: Channel, code: int) -> None:
         """Have `on_close` called once the present callback is done."""
         self.counters.closed += 1
-        self._closed.append((connection, code))
+        self._closed.append((channel, code))
         self._closed_some.set()
 
     def tell_closed(self) -> None:
         """Call `on_close` for all that have been reported."""
         while self._closed:
-            connection, code = self._closed.popleft()
+            channel, code = self._closed.popleft()
             try:
-                self.application.on_close(connection, code)
+                self.application.on_close(channel, code)
             except Exception as error:
-                self.blame(connection, error)
+                self.blame(channel, error)
 
     def start(
         self,
@@ -226,7 +226,7 @@ class Reactor:
     def close(self, code: int, reason: str) -> None:
         """Drop every stream, tell the application, release the pollers."""
         for stream in self._streams:
-            if isinstance(stream, Connection):
+            if isinstance(stream, Channel):
                 stream.abandon(code, reason)
             elif stream is not None:
                 stream.drop()

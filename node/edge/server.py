@@ -20,8 +20,10 @@ from collections.abc import Sequence
 import structlog
 import trio
 
-from node.edge.application import Application, OverflowListener, ResponseFactory
+from node.edge.application import Application, Feed, OverflowListener, ResponseFactory
+from node.edge.channel import Channel
 from node.edge.connection import GOING_AWAY, Connection
+from node.edge.event_stream import EventStream
 from node.edge.exchange import Exchange, full
 from node.edge.http import Request, Response
 from node.edge.limits import EdgeLimits
@@ -31,10 +33,13 @@ from node.edge.statistics import Counters, EdgeStatistics
 
 __all__ = [
     "Application",
+    "Channel",
     "Connection",
     "EdgeLimits",
     "EdgeServer",
     "EdgeStatistics",
+    "EventStream",
+    "Feed",
     "ListenRefused",
     "OverflowListener",
     "Request",

@@ -13,7 +13,7 @@ class EdgeStatistics:
     """One moment of an `EdgeServer`."""
 
     connections: int
-    """Open WebSockets."""
+    """Open WebSockets and event streams."""
     handshaking: int
     """Sockets that speak HTTP."""
     requests_running: int

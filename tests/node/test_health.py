@@ -5,6 +5,7 @@ import json
 import pytest
 
 from cluster.port import Standing
+from node.edge.application import Feed
 from node.edge.http import Request, Response
 from node.health import readiness, ready_page
 from node.protocol import catalogue as ops
@@ -105,7 +106,7 @@ async def test_two_nodes_with_the_same_state_show_the_same_digest() -> None:
             for node in ("n1", "n2"):
                 request = Request("GET", "/cluster", "digest=1", (), b"", "127.0.0.1:9")
                 answer = desk.desks[node].on_request(request)
-                assert not isinstance(answer, Response)
+                assert not isinstance(answer, Response | Feed)
                 digests.append(json.loads((await answer()).body)["state_digest"])
         assert digests[0] == digests[1]
         assert digests[2] == digests[3]

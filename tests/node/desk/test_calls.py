@@ -9,7 +9,8 @@ import pytest
 import trio
 
 from cluster.port import Unavailable
-from node.desk.calls import OPERATIONS, PATH, STATUS
+from node.desk.calls import OPERATIONS, PATH
+from node.desk.gate import STATUS
 from node.protocol import catalogue as ops
 from node.protocol.catalogue import Role
 from node.protocol.codes import RETRY

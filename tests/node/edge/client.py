@@ -21,15 +21,18 @@ from wsproto.events import (
 from node.edge.frame import encode_binary, encode_text
 from node.edge.server import (
     Application,
+    Channel,
     Connection,
     EdgeLimits,
     EdgeServer,
+    Feed,
     Response,
     ResponseFactory,
     open_listener,
 )
 from node.edge.server import Request as ServerRequest
 
+Answer = Response | ResponseFactory | Feed
 GET = b"GET / HTTP/1.1\r\nHost: desk\r\n\r\n"
 
 
@@ -87,17 +90,17 @@ class Recorder:
     def __init__(self) -> None:
         self.connections: list[Connection] = []
         self.messages: list[tuple[bytes, bool]] = []
-        self.closed: list[tuple[Connection, int]] = []
+        self.closed: list[tuple[Channel, int]] = []
         self.requests: list[ServerRequest] = []
-        self.respond: Callable[[ServerRequest], Response | ResponseFactory] = lambda request: (
-            Response(200, request.path.encode())
+        self.respond: Callable[[ServerRequest], Response | ResponseFactory | Feed] = (
+            lambda request: Response(200, request.path.encode())
         )
         self.choose: Callable[[ServerRequest], str | Response | None] = lambda request: (
             request.subprotocols[0] if request.subprotocols else None
         )
         self.echo = True
 
-    def on_request(self, request: ServerRequest) -> Response | ResponseFactory:
+    def on_request(self, request: ServerRequest) -> Answer:
         self.requests.append(request)
         return self.respond(request)
 
@@ -112,8 +115,8 @@ class Recorder:
         if self.echo:
             connection.send_frame(encode_text(payload) if text else encode_binary(payload))
 
-    def on_close(self, connection: Connection, code: int) -> None:
-        self.closed.append((connection, code))
+    def on_close(self, channel: Channel, code: int) -> None:
+        self.closed.append((channel, code))
 
     @property
     def codes(self) -> list[int]:

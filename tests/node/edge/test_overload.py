@@ -11,7 +11,7 @@ from wsproto.events import CloseConnection, RejectConnection, TextMessage
 
 from node.edge.frame import encode_text
 from node.edge.memory import tune_gc
-from node.edge.server import Connection, EdgeLimits
+from node.edge.server import Channel, Connection, EdgeLimits
 from tests.node.edge.client import (
     GET,
     Client,
@@ -38,8 +38,8 @@ def fill(connection: Connection, waiting_bytes: int) -> None:
 
 
 class Farewell(Recorder):
-    def on_overflow(self, connection: Connection) -> bytes | None:
-        connection.send_frame(encode_text(b"not from here"))
+    def on_overflow(self, channel: Channel) -> bytes | None:
+        channel.send_frame(encode_text(b"not from here"))
         return encode_text(b"bye")
 
 
@@ -87,7 +87,7 @@ async def test_a_slow_consumer_is_closed_while_the_others_keep_receiving() -> No
 
 
 class Clumsy(Recorder):
-    def on_overflow(self, connection: Connection) -> bytes | None:
+    def on_overflow(self, channel: Channel) -> bytes | None:
         raise RuntimeError("nothing to say")
 
 

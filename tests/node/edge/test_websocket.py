@@ -18,7 +18,7 @@ from wsproto.events import (
 )
 
 from node.edge.frame import encode_text
-from node.edge.server import Connection, EdgeLimits, Request, Response
+from node.edge.server import Channel, Connection, EdgeLimits, Request, Response
 from tests.node.edge.client import Client, Recorder, read_to_end, serving, wait_until
 from tests.node.edge.test_frame import masked
 
@@ -254,8 +254,8 @@ class Fragile(Recorder):
             raise RuntimeError("message")
         super().on_message(connection, payload, text)
 
-    def on_close(self, connection: Connection, code: int) -> None:
-        super().on_close(connection, code)
+    def on_close(self, channel: Channel, code: int) -> None:
+        super().on_close(channel, code)
         raise RuntimeError("close")
 
     def on_upgrade(self, request: Request) -> str | Response | None:
@@ -293,7 +293,7 @@ class Hub(Recorder):
 
     def __init__(self) -> None:
         super().__init__()
-        self.members: set[Connection] = set()
+        self.members: set[Channel] = set()
 
     def on_open(self, connection: Connection) -> None:
         self.members.add(connection)
@@ -302,9 +302,9 @@ class Hub(Recorder):
         for member in self.members:
             member.send_frame(encode_text(payload))
 
-    def on_close(self, connection: Connection, code: int) -> None:
-        super().on_close(connection, code)
-        self.members.remove(connection)
+    def on_close(self, channel: Channel, code: int) -> None:
+        super().on_close(channel, code)
+        self.members.remove(channel)
 
 
 async def test_a_fan_out_survives_members_that_vanish_in_the_midst_of_it() -> None:

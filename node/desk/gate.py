@@ -1,0 +1,110 @@
+"""Who comes in by HTTP: the bearer of a token, or an answer that says why not.  No I/O.
+
+    refused because of               status
+    no token, or a bad one           401, and the challenge of RFC 6750
+    a role that may not              403
+    too many requests                429, Retry-After
+    this node, at present            503, Retry-After, the other nodes
+    an issuer that does not answer   502
+
+Every refusal has the body {code, msg, retry, data}: an `err` of a WebSocket, with the same words.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from node.auth import BadToken, ExpiredToken, Principal, UndecidedToken
+from node.desk.access import PERMITTED
+from node.desk.context import Context
+from node.desk.requests import TOO_FAST
+from node.edge.http import Request, Response
+from node.health import json_response
+from node.protocol.codes import RETRY, Close, ErrorCode
+
+RETRY_AFTER_S = 1
+
+STATUS: dict[ErrorCode, int] = {
+    "bad_request": 400,
+    "unauthorized": 401,
+    "forbidden": 403,
+    "unknown_op": 404,
+    "not_found": 404,
+    "closed": 409,
+    "not_owner": 409,
+    "stale": 409,
+    "offer_gone": 409,
+    "at_capacity": 409,
+    "conflict": 409,
+    "not_leader": 409,
+    "too_large": 413,
+    "key_reused": 422,
+    "rate_limited": 429,
+    "internal": 500,
+    "upstream": 502,
+    "no_leader": 503,
+    "minority": 503,
+    "overloaded": 503,
+    "timeout": 504,
+}
+assert STATUS.keys() == set(get_args(ErrorCode))
+
+
+class Gate:
+    """Lets requests in."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def admit(self, request: Request, op: str) -> Principal | Response:
+        """Return who asks for `op` and may, or the refusal."""
+        try:
+            principal = self._principal(request)
+        except UndecidedToken as error:
+            return self.refusal("upstream", str(error))
+        except BadToken as error:
+            return self._unauthorized(error)
+        if principal.role not in PERMITTED[op]:
+            return self.refusal("forbidden", f"{op} is not for the role {principal.role}")
+        wait_s = self._context.rates.wait_s(principal)
+        if wait_s:
+            headers = {"Retry-After": str(math.ceil(wait_s))}
+            return self.refusal("rate_limited", TOO_FAST, headers=headers)
+        closed = self._context.closed()
+        if closed is not None:
+            code: ErrorCode = "minority" if closed[0] is Close.MINORITY else "overloaded"
+            return self.refusal(code, closed[1], self._context.elsewhere())
+        return principal
+
+    def refusal(
+        self,
+        code: ErrorCode,
+        message: str,
+        data: Mapping[str, Any] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        """Return the answer that refuses with `code`."""
+        self._context.tally.errors[code] += 1
+        body: dict[str, Any] = {"code": code, "msg": message, "retry": code in RETRY}
+        if data:
+            body["data"] = data
+        retry = {"Retry-After": str(RETRY_AFTER_S)} if code in RETRY else {}
+        return json_response(STATUS[code], body, {**retry, **(headers or {})})
+
+    def wrong_method(self, request: Request, allowed: str) -> Response:
+        """Return the answer to a method that the path does not take."""
+        body = {"code": "bad_request", "msg": f"{request.path} takes {allowed}"}
+        return json_response(405, body, {"Allow": allowed})
+
+    def _principal(self, request: Request) -> Principal:
+        scheme, _, token = (request.header(b"authorization") or b"").partition(b" ")
+        if scheme.lower() != b"bearer":
+            raise BadToken("say who you are: Authorization: Bearer TOKEN")
+        return self._context.verifier.verify(token.strip().decode("latin-1"))
+
+    def _unauthorized(self, error: BadToken) -> Response:
+        why = "expired" if isinstance(error, ExpiredToken) else "invalid"
+        challenge = f'Bearer error="invalid_token", error_description="the token is {why}"'
+        headers = {"WWW-Authenticate": challenge}
+        return self.refusal("unauthorized", str(error), headers=headers)
