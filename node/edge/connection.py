@@ -20,7 +20,7 @@ Source: RFC 6455, sections 5.5.1 and 7.
 from typing import TYPE_CHECKING
 
 from node.edge.channel import Channel
-from node.edge.decoder import Decoder, Message, PeerClose, Ping, Pong, Violation
+from node.edge.decoder import Decoder, Event, Message, PeerClose, Ping, Pong, Violation
 from node.edge.frame import encode_close, encode_ping, encode_pong
 from node.edge.stream import CLOSING, FLUSHING, GONE, OPEN
 from node.protocol.codes import Close
@@ -63,12 +63,16 @@ class Connection(Channel):
     def received(self, data: bytes) -> None:
         """Decode input and hand its messages to the application."""
         self._seen = self._reactor.now
+        if self._decoder is None:
+            messages = self._reactor.decoders.quick(data)
+            if messages is not None:
+                if len(messages) == 1:  # nearly always
+                    self._hear(*messages[0])
+                else:
+                    self._together(self._hear_all, messages)
+                return
         events, self._decoder = self._reactor.decoders.decode(self._decoder, data)
-        for event in events:
-            if isinstance(event, Message):  # before all others: nearly always
-                self._hear(event)
-            else:
-                self._handle(event)
+        self._together(self._act, events)
 
     def settled(self) -> None:
         """Release the decoder and have `on_close` called, soon."""
@@ -100,10 +104,21 @@ class Connection(Channel):
         """Return a close frame."""
         return encode_close(code, reason)
 
-    def _hear(self, message: Message) -> None:
+    def _act(self, events: list[Event]) -> None:
+        for event in events:
+            if isinstance(event, Message):
+                self._hear(event.payload, event.text)
+            else:
+                self._handle(event)
+
+    def _hear_all(self, messages: list[tuple[bytes, bool]]) -> None:
+        for payload, text in messages:
+            self._hear(payload, text)
+
+    def _hear(self, payload: bytes, text: bool) -> None:
         if self.state is OPEN:
             self._reactor.counters.messages_in += 1
-            self._reactor.application.on_message(self, message.payload, message.text)
+            self._reactor.application.on_message(self, payload, text)
 
     def _handle(self, event: Ping | Pong | PeerClose | Violation) -> None:
         if self.state >= FLUSHING:

@@ -1,4 +1,4 @@
-"""Chunks of a WebSocket's bytes to messages and control events, all decoded by wsproto.  No I/O.
+"""Chunks of a WebSocket's bytes to messages and control events.  No I/O.
 
 An idle WebSocket owns no decoder.  Almost every chunk that a socket gives is whole, unfragmented
 frames, and after those a decoder is where it was before: so all connections share one, and a
@@ -6,9 +6,12 @@ connection has its own only from the chunk that ends inside a frame or message t
 ends where a message ends.
 
     own decoder   chunk                              decoded by    own decoder afterwards
-    none          whole frames                       shared        none
+    none          small messages, a frame each       quick.py      none
+    none          other whole frames                 shared        none
     none          anything else                      a fresh one   kept unless at rest
     one           any                                own           kept unless at rest
+
+All decoders but the quick one are wsproto's; what is wrong with a chunk is always its verdict.
 
 A decoder that reported `PeerClose` or `Violation` is spent; the shared one is then replaced, so
 that no connection can leave a byte of state to another.  `feed` returns a list, not a generator:
@@ -22,6 +25,7 @@ from typing import NamedTuple
 from wsproto.frame_protocol import CloseReason, Frame, FrameProtocol, Opcode, ParseFailed
 
 from node.edge.frame import Cursor, whole
+from node.edge.quick import QUICK_BYTES_MAX, quick_messages
 
 TEXT, BINARY = Opcode.TEXT, Opcode.BINARY
 
@@ -123,11 +127,19 @@ class Decoder:
 class Decoders:
     """Gives each chunk to the shared decoder or to the connection's own."""
 
-    __slots__ = ("_bytes_max", "_shared")
+    __slots__ = ("_bytes_max", "_quick_bytes_max", "_shared")
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
+        self._quick_bytes_max = min(bytes_max, QUICK_BYTES_MAX)
         self._shared = Decoder(bytes_max)
+
+    def quick(self, data: bytes) -> list[tuple[bytes, bool]] | None:
+        """Return payloads, and whether they are text, if that is all that is in `data`.
+
+        For a connection that owns no decoder; None leaves all of `data` to `decode`.
+        """
+        return quick_messages(data, self._quick_bytes_max)
 
     def decode(self, own: Decoder | None, data: bytes) -> tuple[list[Event], Decoder | None]:
         """Return the events of `data`, and the decoder that the connection owns from now on."""

@@ -57,7 +57,7 @@ class Exchange(Stream):
     def received(self, data: bytes) -> None:
         """Answer the requests that `data` completes."""
         self._parser.feed(data)
-        self._proceed()
+        self._together(self._proceed)
 
     def peer_finished(self) -> None:
         """Answer what is still to be answered, then close."""

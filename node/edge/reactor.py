@@ -236,8 +236,13 @@ class Reactor:
 
     def _dispatch(self, fd: int, events: int) -> None:
         stream = self._streams[fd]
-        if stream is not None:  # else it was closed earlier in this batch
-            self.deliver(stream, stream.ready, events)
+        if stream is None:
+            return  # it was closed earlier in this batch
+        try:  # `deliver`, without the cost of its arguments
+            stream.ready(events)
+        except Exception as error:
+            self.blame(stream, error)
+            stream.fail()
 
     def _poller(self, stream: Stream) -> select.epoll:
         return self._established if stream.established else self._handshaking

@@ -11,9 +11,9 @@ LINGERING is there because closing a socket that has unread bytes resets it, and
 overtake the last thing we said (a 400, a close frame).
 
 A write goes to the kernel at once; what the kernel does not take waits in the outbox, frame by
-frame, so that at any moment it is known whether the peer has seen half a frame.  While the
-reactor handles input of a stream it is *corked*: its writes gather in the outbox and leave
-together.
+frame, so that at any moment it is known whether the peer has seen half a frame.  While a stream
+handles input that may have several answers it is *corked*: its writes gather in the outbox and
+leave together.
 
 Source: hypercorn's split of shell and protocol; RFC 9112, section 9.6 (closing in stages).
 """
@@ -24,13 +24,16 @@ import os
 import select
 import socket
 from collections import deque
+from collections.abc import Callable
 from itertools import islice
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVarTuple
 
 from node.edge.timers import UNSCHEDULED
 
 if TYPE_CHECKING:
     from node.edge.reactor import Reactor
+
+Arguments = TypeVarTuple("Arguments")
 
 FRAMES_PER_WRITE_MAX = 64  # well under the kernel's 1,024 per writev
 
@@ -134,11 +137,14 @@ class Stream(abc.ABC):
             self.peer_finished()
             return
         self._reactor.counters.bytes_in += len(data)
-        if self.state >= FLUSHING:
-            return
+        if self.state < FLUSHING:
+            self.received(data)
+
+    def _together(self, act: Callable[[*Arguments], None], *arguments: *Arguments) -> None:
+        """Let all that `act` writes leave together."""
         self._reactor.corked = self
         try:
-            self.received(data)
+            act(*arguments)
         finally:
             self._reactor.uncork()
 

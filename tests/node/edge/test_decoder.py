@@ -26,6 +26,10 @@ def decode(chunks: list[bytes], decoders: Decoders | None = None) -> list[Event]
     own: Decoder | None = None
     events: list[Event] = []
     for chunk in chunks:
+        quick = decoders.quick(chunk) if own is None else None
+        if quick is not None:
+            events += [Message(*one) for one in quick]
+            continue
         new, own = decoders.decode(own, chunk)
         events += new
         if new and isinstance(new[-1], PeerClose | Violation):
@@ -180,3 +184,31 @@ def test_violations_carry_wsproto_s_code() -> None:
     assert decode([unmasked])[0].code == 1002  # type: ignore[union-attr]
     assert decode([masked(0x81, b"\xff")])[0].code == 1007  # type: ignore[union-attr]
     assert decode([masked(0x83, b"")])[0].code == 1002  # type: ignore[union-attr]
+
+
+@given(st.lists(st.one_of(data_frame, control, broken, close, st.binary(max_size=20)), max_size=4))
+def test_the_quick_way_is_taken_only_where_it_says_what_wsproto_says(frames: list[bytes]) -> None:
+    joined = b"".join(frames)
+    quick = Decoders(LIMIT).quick(joined)
+    if quick is not None:
+        assert [Message(*one) for one in quick] == oracle(joined)
+
+
+def test_small_messages_take_the_quick_way_and_nothing_else_does() -> None:
+    decoders = Decoders(LIMIT)
+    small = masked(0x81, b"a" * 125) + masked(0x82, b"b" * 126) + masked(0x81, "é".encode())
+    assert decoders.quick(small) is not None
+    for other in (
+        masked(0x82, bytes(LIMIT + 1)),
+        masked(0x89, b""),
+        masked(0x01, b""),
+        masked(0xC1, b""),
+        masked(0x81, b"\xff"),
+        small[:-1],
+        b"\x81\x05hello",
+        b"\x82\xfe\x00\x01\0\0\0\0a",
+        b"\x82\xff\0\0\0\0\0\0\0\x01\0\0\0\0a",
+        b"\x82\xfe\x00",
+    ):
+        assert decoders.quick(small + other) is None
+    assert Decoders(100).quick(masked(0x81, b"a" * 101)) is None
