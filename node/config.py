@@ -7,9 +7,11 @@
     [peer.tls]  cert, key, ca                needed as soon as peers listen beyond loopback
     [nodes.X]   peer, url                    every node, this one included
     [auth.X]    issuer, audience, keys, roles, role | role_claim    see `node.issuers`
-    [timing]    heartbeat, election, offer
-    [limits]    connections_max; requests a second of one principal at this node, 0 for any number:
-                visitor_requests_per_s, requests_per_s, service_requests_per_s
+    [timing]    heartbeat, election, offer, drain
+    [limits]    connections_max; memory_max, of the process; 0 is any number in all others:
+                requests a second of one principal at this node, visitor_requests_per_s,
+                requests_per_s, service_requests_per_s; sockets of one address,
+                address_connections_max, address_connects_per_s, but not of trusted_addresses
     [log]       format, level
 
 `load` finds every mistake in one go and names for each the file, the line and the mend.  Paths in
@@ -29,11 +31,13 @@ from node.client.address import BadAddress
 from node.issuers import IssuerConfig, read_keys
 from node.logs import Format, Level
 from node.protocol.catalogue import Role
-from node.tables import NOWHERE, Address, Reading, Table
+from node.tables import NOWHERE, Address, Network, Reading, Table
 
 NODES_MAX = 9
 """More voters make every commit slower and none safer."""
 REQUESTS_PER_S_MAX = 1_000_000
+MEMORY_BYTES_MIN = 128 << 20
+"""A node alone takes half of that."""
 HEARTBEAT = "50ms"
 ELECTION = "300ms-600ms"
 HEARTBEATS_PER_ELECTION_MIN = 3
@@ -101,6 +105,8 @@ class TimingConfig:
     election_max_s: float = 0.6
     offer_ms: int = 20_000
     """Time to accept an offer where the rules say nothing."""
+    drain_s: float = 10.0
+    """How long the goodbyes of a full node may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +119,12 @@ class LimitsConfig:
     """Of an agent, a supervisor or an operator."""
     service_requests_per_s: int = 1_000
     """A principal's, at this node; 0 for as many as there are."""
+    address_connections_max: int = 10_000
+    address_connects_per_s: int = 500
+    """Sockets of one address; behind a proxy that is named in `trusted_addresses`, any number."""
+    trusted_addresses: tuple[Network, ...] = ()
+    memory_bytes_max: int = 0
+    """Of the process; 0 for most of what the machine, or the container, has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,19 +300,30 @@ def _timing(table: Table | None) -> TimingConfig:
     if low_s < HEARTBEATS_PER_ELECTION_MIN * heartbeat_s:
         mend = f"make it at least {HEARTBEATS_PER_ELECTION_MIN} times the heartbeat"
         table.note("election", "a lost heartbeat would start an election", mend)
+    drain_s = table.seconds("drain", "10s", 1, 600)
     table.finish()
-    return TimingConfig(heartbeat_s, low_s, high_s, round(offer_s * 1000))
+    return TimingConfig(heartbeat_s, low_s, high_s, round(offer_s * 1000), drain_s)
 
 
 def _limits(table: Table | None) -> LimitsConfig:
     if table is None:
         return LimitsConfig()
     default = LimitsConfig()
+    per_s = {
+        key: table.integer(key, getattr(default, key), 0, REQUESTS_PER_S_MAX)
+        for key in ("visitor_requests_per_s", "requests_per_s", "service_requests_per_s")
+    }
+    per_address = {
+        key: table.integer(key, getattr(default, key), 0, REQUESTS_PER_S_MAX)
+        for key in ("address_connections_max", "address_connects_per_s")
+    }
     limits = LimitsConfig(
         table.integer("connections_max", default.connections_max, 1, 1_000_000),
-        *(
-            table.integer(key, getattr(default, key), 0, REQUESTS_PER_S_MAX)
-            for key in ("visitor_requests_per_s", "requests_per_s", "service_requests_per_s")
+        **per_s,
+        **per_address,
+        trusted_addresses=table.networks("trusted_addresses"),
+        memory_bytes_max=(
+            table.size("memory_max", "2GB", MEMORY_BYTES_MIN) if "memory_max" in table else 0
         ),
     )
     table.finish()

@@ -221,6 +221,9 @@ def _edge(edge: EdgeStatistics) -> Iterator[Metric]:
     )
     yield _counter("edge_application_errors", "Faults of the desk", edge.application_errors_total)
     yield _counters("edge_refused", "Peers refused", "reason", _floats(edge.refused_total))
+    yield _gauge("edge_pressure", "0 calm, 1 lets nobody new in, 2 sends some away", edge.level)
+    yield _gauge("edge_memory_bytes", "What the process holds in memory", edge.memory_bytes)
+    yield _gauge("edge_addresses", "Addresses that have sockets", edge.addresses)
     yield _gauge("edge_loop_lag_seconds", "How late the last sweep ran", edge.loop_lag_s)
     yield _gauge("edge_loop_lag_max_seconds", "How late the latest sweep ran", edge.loop_lag_s_max)
 

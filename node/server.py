@@ -23,14 +23,11 @@ from cluster.replica import Replica
 from cluster.settings import ReplicaSettings
 from cluster.state.snapshot import SnapshotRefused
 from node import __version__, logs
-from node.config import Config
+from node.config import Config, LimitsConfig
 from node.desk.application import Desk
-from node.edge.memory import tune_gc
+from node.edge.memory import ceiling_bytes, tune_gc
 from node.edge.server import EdgeLimits, EdgeServer, ListenRefused, open_listener
 from node.protocol.catalogue import FRAME_BYTES_MAX
-
-DRAIN_S = 1.5
-"""How long clients get to hear `bye`, and pending requests to be answered."""
 
 log = structlog.get_logger()
 
@@ -60,10 +57,7 @@ async def _serve(
     config: Config, replica: Replica, listener: socket.socket, task_status: trio.TaskStatus[None]
 ) -> None:
     desk = Desk(replica, config)
-    limits = EdgeLimits(
-        connections_max=config.limits.connections_max, frame_bytes_max=FRAME_BYTES_MAX
-    )
-    edge = EdgeServer(desk, limits=limits)
+    edge = EdgeServer(desk, limits=_edge_limits(config.limits))
     desk.sources.edge = edge.statistics
     desk.sources.wal = replica.wal_statistics
 
@@ -90,11 +84,22 @@ async def _serve(
                 await trio.sleep_forever()
             finally:
                 with trio.CancelScope(shield=True):
-                    await desk.drain(DRAIN_S)
+                    await desk.drain(config.timing.drain_s)
                 life.cancel()
     finally:
         replica.close()
         log.info("node down")
+
+
+def _edge_limits(limits: LimitsConfig) -> EdgeLimits:
+    return EdgeLimits(
+        connections_max=limits.connections_max,
+        frame_bytes_max=FRAME_BYTES_MAX,
+        address_connections_max=limits.address_connections_max,
+        address_connects_per_s=limits.address_connects_per_s,
+        addresses_exempt=limits.trusted_addresses,
+        memory_bytes_max=limits.memory_bytes_max or ceiling_bytes(),
+    )
 
 
 async def _open(config: Config) -> Replica:

@@ -4,10 +4,13 @@ A reader notes a mistake with its line and its mend, and goes on with a value th
 so that one reading finds all of them.  Nothing of it may be used unless `problems` is empty.
 
     durations   50ms  20s  5m          into seconds
+    sizes       512MB  1.5GB           into bytes, 1024 x 1024 a MB
+    networks    10.0.0.0/8  10.1.2.3
     ranges      300ms-600ms            into two of them
     addresses   127.0.0.1:7101  [::1]:7101  desk.example:7101
 """
 
+import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,11 +21,14 @@ from cluster.toml_source import Document, SourceError, did_you_mean
 
 Address = tuple[str, int]
 """Host and port."""
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 NOWHERE: Address = ("", 0)
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 SHOWN_CHARACTERS_MAX = 60
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m)")
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(MB|GB)")
+_UNITS_BYTES = {"MB": 1 << 20, "GB": 1 << 30}
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0}
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 _URL_SCHEMES = ("ws", "wss")
@@ -167,6 +173,32 @@ class Table:
         if key in self._values and path.exists() and not path.is_dir():
             self.note(key, f"{path} is no folder", "name a folder; it is made where it is missing")
         return path
+
+    def size(self, key: str, default: str, least_bytes: int) -> int:
+        """Return a size in bytes."""
+        value = self.text(key, default, example=default)
+        found = _SIZE.fullmatch(value.strip())
+        if found is None:
+            self.note(key, f'"{_shown(value)}" is no size', "write it as 512MB or 2GB")
+            return 0
+        size = int(float(found[1]) * _UNITS_BYTES[found[2]])
+        if size < least_bytes:
+            self.note(
+                key, f"{_shown(value)} is too little", f"choose {least_bytes >> 20}MB or more"
+            )
+        return size
+
+    def networks(self, key: str) -> tuple[Network, ...]:
+        """Return a list of networks; an address alone is one of its own."""
+        value = self._take(key, [], "10.0.0.0/8")
+        try:
+            if isinstance(value, list):
+                return tuple(ipaddress.ip_network(one) for one in value)
+            problem = "must be a list"
+        except ValueError as error:
+            problem = str(error)
+        self.note(key, problem, f'write {key} = ["10.0.0.0/8"], networks without host bits')
+        return ()
 
     def seconds(self, key: str, default: str, least_s: float, most_s: float) -> float:
         """Return a duration in seconds."""

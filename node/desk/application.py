@@ -16,6 +16,7 @@ When the node may no longer serve it says so and then says goodbye to everybody,
 second so that the other nodes are not met by all at once.
 """
 
+import math
 import random
 import secrets
 import time
@@ -51,6 +52,7 @@ from node.edge.application import Feed, ResponseFactory
 from node.edge.channel import Channel
 from node.edge.connection import Connection
 from node.edge.http import Request, Response
+from node.edge.pressure import Level
 from node.edge.timers import TICK_S, Timers
 from node.health import json_response, not_found
 from node.issuers import Issuer
@@ -68,6 +70,13 @@ from node.protocol.codes import Close
 WS_PATH = "/v1/ws"
 GOODBYE_S = (TICK_S, 1.0)
 """Earliest and latest goodbye of a node that may not serve: errors of what is pending go first."""
+
+DRAIN_S_MIN = 1.5
+"""How long clients get to hear `bye` at least, and pending requests to be answered."""
+GOODBYES_PER_S = 1_000
+"""Of a node that is stopped: the others are to take them in without being met by all at once."""
+SHED_SHARE = 0.05
+"""Of the visitors, sent away each second while there is no memory left."""
 
 LAGGING_TICK_S = 0.02
 """How often a paused resume is looked at: what was let wait is soon written by a quick reader."""
@@ -169,8 +178,12 @@ class Desk:
                 for stop in unwatch:
                     stop()
 
-    async def drain(self, over_s: float) -> None:
-        """Let nobody in any more, say goodbye to all spread over `over_s`, and wait for it."""
+    async def drain(self, s_max: float) -> None:
+        """Let nobody in any more, say goodbye to all, one after the other, and wait for it.
+
+        Takes as long as there are many, but no longer than `s_max`.
+        """
+        over_s = min(s_max, max(DRAIN_S_MIN, len(self._sessions) / GOODBYES_PER_S))
         self._context.draining = True
         self._evacuate(Close.DRAIN, "this node is being stopped", (0.0, max(0.0, over_s - TICK_S)))
         with trio.move_on_after(over_s):
@@ -352,7 +365,19 @@ class Desk:
                 swept = now
                 self._presence.sweep()
                 self._context.rates.forget_idle()
+                self._shed()
                 self._note_status(self._port.status())
+
+    def _shed(self) -> None:
+        """Send some visitors to other nodes while this one has no memory left: the newest."""
+        edge = self.sources.edge
+        level = edge().level if edge is not None else Level.CALM
+        self._context.overloaded = level is Level.CRITICAL
+        if not self._context.overloaded:
+            return
+        visitors = [one for one in self._sessions if one.live and one.audience == "visitor"]
+        for session in visitors[-math.ceil(SHED_SHARE * len(visitors)) :]:
+            session.bye(Close.OVERLOADED, "this node has no room left", self._context.others())
 
     def _look_at(self, session: Session, now: float) -> None:
         """Do what is due for one session."""

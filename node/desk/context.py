@@ -57,6 +57,8 @@ class Context:
     """How fast principals may ask."""
     tally: Tally = field(default_factory=Tally)
     draining: bool = False
+    overloaded: bool = False
+    """Whether memory is all used: who is not needed is sent elsewhere."""
     status: ReplicaStatus = field(init=False)
     """The replica's, as of the last change of standing or sweep."""
 

@@ -70,6 +70,10 @@ class Gate:
         if wait_s:
             headers = {"Retry-After": str(math.ceil(wait_s))}
             return self.refusal("rate_limited", TOO_FAST, headers=headers)
+        if self._context.overloaded and principal.role in ("visitor", "service"):
+            return self.refusal(
+                "overloaded", "this node has no room left", self._context.elsewhere()
+            )
         closed = self._context.closed()
         if closed is not None:
             code: ErrorCode = "minority" if closed[0] is Close.MINORITY else "overloaded"

@@ -90,7 +90,7 @@ class Channel(Stream):
 
     def _has_room(self, size: int, ephemeral: bool) -> bool:
         reactor = self._reactor
-        limit = reactor.ephemeral_bytes_max if ephemeral else reactor.limits.outbox_bytes_max
+        limit = reactor.ephemeral_bytes_max if ephemeral else reactor.outbox_bytes_max
         if self.outbox_bytes + size > limit and reactor.corked is self:
             self.flush()  # held back by the cork, not by the peer
         return not self._outbox or self.outbox_bytes + size <= limit

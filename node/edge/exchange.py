@@ -13,6 +13,7 @@ Deadlines: a head has `handshake_s` from the accept or from its first byte, a bo
 idle connection `keep_alive_s`, and a client that takes nothing of its answers `write_s`.
 """
 
+import random
 from typing import TYPE_CHECKING
 
 import trio
@@ -23,6 +24,7 @@ from node.edge.event_stream import HEAD, EventStream
 from node.edge.handshake import accept, upgrade_key
 from node.edge.head import RequestRefused
 from node.edge.http import CONTINUE, Phase, Request, RequestParser, Response
+from node.edge.pressure import Level
 from node.edge.stream import FLUSHING, OPEN, Stream
 
 if TYPE_CHECKING:
@@ -219,9 +221,13 @@ class Exchange(Stream):
 
     def _has_no_room(self) -> bool:
         """Refuse one more channel if there are as many as may be; say whether it was."""
-        if self._reactor.connections < self._reactor.limits.connections_max:
+        reactor = self._reactor
+        if (
+            reactor.connections < reactor.limits.connections_max
+            and reactor.pressure.level is Level.CALM
+        ):
             return False
-        self._refuse_with(full(self._reactor.limits.retry_after_s), last=True)
+        self._refuse_with(full(reactor.limits.retry_after_s), last=True)
         return True
 
     def _upgrade(self, request: Request, key: bytes) -> None:
@@ -274,5 +280,15 @@ class Exchange(Stream):
 
 
 def full(retry_after_s: int) -> Response:
-    """Return the answer of a server that has no room."""
-    return Response(503, b"no room, try again\n", headers=(("Retry-After", str(retry_after_s)),))
+    """Return the answer of a server that has no room: come back, but not all at once."""
+    after_s = random.randint(1, 2 * retry_after_s - 1)  # noqa: S311 - spreads, hides nothing
+    return Response(503, b"no room, try again\n", headers=(("Retry-After", str(after_s)),))
+
+
+def too_many(retry_after_s: int) -> Response:
+    """Return the answer to an address that has, or opens, too many sockets."""
+    return Response(
+        429,
+        b"too many connections from this address\n",
+        headers=(("Retry-After", str(retry_after_s)),),
+    )

@@ -5,6 +5,8 @@ Names end in their unit: `_bytes`, `_s` (seconds), `_per_pass` (one turn of the 
 
 from dataclasses import dataclass
 
+from node.edge.addresses import Network
+
 
 @dataclass(frozen=True, slots=True)
 class EdgeLimits:
@@ -14,6 +16,14 @@ class EdgeLimits:
     """WebSockets.  One more upgrade is answered 503 with Retry-After."""
     handshaking_max: int = 16_384
     """Sockets that still speak HTTP, a storm of reconnects among them.  One more: 503, closed."""
+    address_connections_max: int = 0
+    """Sockets of one address; 0 for any number.  One more: 429, closed."""
+    address_connects_per_s: int = 0
+    """New ones a second; a few seconds' worth may come at once."""
+    addresses_exempt: tuple[Network, ...] = ()
+    """Proxies and the like; this machine's own always are."""
+    memory_bytes_max: int = 0
+    """Of the process; nobody new is let in when it is nearly reached.  0 for no ceiling."""
     requests_running_max: int = 1_024
     """Requests answered in a task of their own.  One more is answered 503."""
 
@@ -22,7 +32,11 @@ class EdgeLimits:
     frame_bytes_max: int = 64 * 1024
     """One WebSocket message, however it is fragmented.  A larger one closes with 1009."""
     outbox_bytes_max: int = 256 * 1024
-    """What waits for a slow peer; more closes it with 4003.  An empty outbox takes any frame."""
+    """What waits for a slow peer; more closes it with 4003.  An empty outbox takes any frame.
+
+    Above half of it ephemeral frames are dropped: they never take an ordinary one's place.  Above
+    a quarter a peer is not read from until it has taken some.  All are smaller under pressure.
+    """
 
     handshake_s: float = 10.0
     """From the first byte of a request (or the accept) to the end of its head."""
@@ -46,13 +60,3 @@ class EdgeLimits:
     handshakes_per_pass: int = 16
     events_per_pass: int = 256
     read_bytes: int = 16 * 1024
-
-    @property
-    def ephemeral_bytes_max(self) -> int:
-        """Above this an ephemeral frame is dropped: it never takes an ordinary one's place."""
-        return self.outbox_bytes_max // 2
-
-    @property
-    def read_pause_bytes(self) -> int:
-        """A peer with more than this in its outbox is not read from until it has taken it."""
-        return self.outbox_bytes_max // 4

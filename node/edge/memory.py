@@ -1,10 +1,43 @@
-"""The garbage collector, set for a process with very many long-lived objects."""
+"""Memory: what there is, what is used, and a garbage collector for very many long-lived objects.
+
+Reads /proc and cgroup files.
+
+Source: proc_pid_statm(5); cgroup v2, "memory.max".
+"""
 
 import gc
+import os
+from pathlib import Path
 
 YOUNG_OBJECTS_MAX = 50_000
 YOUNG_PASSES = 20
 MIDDLE_PASSES = 100
+
+
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_CGROUP = Path("/sys/fs/cgroup/memory.max")
+_STATM = Path("/proc/self/statm")
+_SHARE_OF_ALL = 0.8
+"""The kernel's part of a socket is about as large as ours, and is not counted with it."""
+
+
+def used_bytes() -> int:
+    """Return what this process alone holds in memory; 0 where the system does not say."""
+    try:
+        fields = _STATM.read_bytes().split()
+    except OSError:
+        return 0
+    return (int(fields[1]) - int(fields[2])) * _PAGE_BYTES
+
+
+def ceiling_bytes() -> int:
+    """Return how much a process may well use where nobody said: most of what there is."""
+    there = os.sysconf("SC_PHYS_PAGES") * _PAGE_BYTES
+    try:
+        allowed = int(_CGROUP.read_text())
+    except (OSError, ValueError):  # no cgroup, or "max"
+        allowed = there
+    return int(min(there, allowed) * _SHARE_OF_ALL)
 
 
 def tune_gc() -> None:

@@ -26,10 +26,13 @@ from typing import TypeVarTuple
 import structlog
 import trio
 
+from node.edge.addresses import Addresses
 from node.edge.application import Application, OverflowListener
 from node.edge.channel import Channel
 from node.edge.decoder import Decoders
 from node.edge.limits import EdgeLimits
+from node.edge.memory import used_bytes
+from node.edge.pressure import OUTBOX_DIVISOR, Level, Pressure
 from node.edge.statistics import Counters
 from node.edge.stream import GONE, Stream
 from node.edge.timers import TICK_S, Timers
@@ -50,8 +53,13 @@ class Reactor:
     ) -> None:
         self.application = application
         self.limits = limits
-        self.ephemeral_bytes_max = limits.ephemeral_bytes_max
-        self.read_pause_bytes = limits.read_pause_bytes
+        self.addresses = Addresses(
+            connections_max=limits.address_connections_max,
+            connects_per_s=limits.address_connects_per_s,
+            exempt=limits.addresses_exempt,
+        )
+        self.pressure = Pressure(limits.memory_bytes_max)
+        self._set_outboxes(limits.outbox_bytes_max)
         self.counters = Counters()
         self.decoders = Decoders(limits.frame_bytes_max)
         self.clock = trio.current_time
@@ -112,7 +120,30 @@ class Reactor:
             for stream in self.timers.due(self.now):
                 if stream.state is not GONE:
                     self.deliver(stream, stream.check, self.now)
+            self._feel(self.now - at)
+            self.addresses.forget_idle(self.now)
             at = self.now + TICK_S
+
+    def _feel(self, lag_s: float) -> None:
+        """Measure how much there is to bear, and allow as much."""
+        before = self.pressure.level
+        level = self.pressure.measure(used_bytes(), lag_s)
+        if level is before:
+            return
+        log.warning(
+            "edge pressure",
+            level=level.name.lower(),
+            memory_bytes=self.pressure.memory_bytes,
+            lag_s=round(self.pressure.lag_s, 3),
+        )
+        whole = self.limits.outbox_bytes_max
+        self._set_outboxes(whole if level is Level.CALM else whole // OUTBOX_DIVISOR)
+
+    def _set_outboxes(self, bytes_max: int) -> None:
+        """Say how much may wait for one peer, and with that what it costs to read too slowly."""
+        self.outbox_bytes_max = bytes_max
+        self.ephemeral_bytes_max = bytes_max // 2
+        self.read_pause_bytes = bytes_max // 4
 
     async def bury(self) -> None:
         """Tell the application of connections that are over, outside of all its other callbacks."""

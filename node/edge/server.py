@@ -8,8 +8,8 @@ Talks to listening sockets; the rest is the reactor's.
             `-- one task per request whose answer has to wait
 
 Accepting ends where a limit is: above `handshaking_max` a socket is answered 503 unread and
-closed; when the process has no descriptor left, listeners are left alone for `accept_pause_s`,
-which is logged once per occasion.
+closed, beyond what its address may have 429; when the process has no descriptor left, listeners
+are left alone for `accept_pause_s`, which is logged once per occasion.
 """
 
 import errno
@@ -24,10 +24,11 @@ from node.edge.application import Application, Feed, OverflowListener, ResponseF
 from node.edge.channel import Channel
 from node.edge.connection import GOING_AWAY, Connection
 from node.edge.event_stream import EventStream
-from node.edge.exchange import Exchange, full
+from node.edge.exchange import Exchange, full, too_many
 from node.edge.http import Request, Response
 from node.edge.limits import EdgeLimits
 from node.edge.listener import ListenRefused, open_listener
+from node.edge.pressure import Level
 from node.edge.reactor import Reactor
 from node.edge.statistics import Counters, EdgeStatistics
 
@@ -40,6 +41,7 @@ __all__ = [
     "EdgeStatistics",
     "EventStream",
     "Feed",
+    "Level",
     "ListenRefused",
     "OverflowListener",
     "Request",
@@ -117,6 +119,9 @@ class EdgeServer:
             refused_total=dict(counters.refused),
             loop_lag_s=counters.loop_lag_s,
             loop_lag_s_max=counters.loop_lag_s_max,
+            level=reactor.pressure.level if reactor is not None else Level.CALM,
+            memory_bytes=reactor.pressure.memory_bytes if reactor is not None else 0,
+            addresses=len(reactor.addresses) if reactor is not None else 0,
         )
 
     def _accept(self, listener: socket.socket) -> None:
@@ -142,7 +147,9 @@ class EdgeServer:
         exchange = Exchange(reactor, accepted.detach(), peer)
         reactor.add(exchange)
         exchange.look_at(reactor.now + self._limits.handshake_s)
-        if reactor.handshaking > self._limits.handshaking_max:
+        if not reactor.addresses.enter(peer.rpartition(":")[0], reactor.now):
+            exchange.turn_away(too_many(self._limits.retry_after_s))
+        elif reactor.handshaking > self._limits.handshaking_max:
             exchange.turn_away(full(self._limits.retry_after_s))
 
     def _rest(self, error: OSError) -> None:

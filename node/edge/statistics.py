@@ -7,6 +7,8 @@ only grow.  The keys of `refused_total` are HTTP statuses as text, or `ws_` and 
 from collections import Counter
 from dataclasses import dataclass
 
+from node.edge.pressure import Level
+
 
 @dataclass(frozen=True, slots=True)
 class EdgeStatistics:
@@ -32,6 +34,12 @@ class EdgeStatistics:
     loop_lag_s: float
     """How late the last sweep ran: the time that a ready socket may have to wait."""
     loop_lag_s_max: float
+    level: Level
+    """How much pressure there is."""
+    memory_bytes: int
+    """What the process holds; 0 where the system does not say."""
+    addresses: int
+    """Addresses that have sockets, or had until just now."""
 
 
 class Counters:

@@ -275,6 +275,7 @@ class Stream(abc.ABC):
             return
         self._settle(GONE)
         self._reactor.forget(self)
+        self._reactor.addresses.leave(self.peer.rpartition(":")[0])
         fd, self.fd = self.fd, -1
         self._outbox = None
         self.outbox_bytes = 0

@@ -1,5 +1,6 @@
 """`node.toml`: what is right is read, and every mistake is named with its line and its mend."""
 
+import ipaddress
 from pathlib import Path
 
 import pytest
@@ -74,8 +75,12 @@ def test_everything_that_may_be_said_is_read(tmp_path: Path) -> None:
 heartbeat = "20ms"
 election = "0.2s-400ms"
 offer = "1m"
+drain = "30s"
 [limits]
 connections_max = 5
+memory_max = "1.5GB"
+address_connects_per_s = 0
+trusted_addresses = ["10.0.0.0/8", "::1"]
 [log]
 format = "console"
 level = "debug"
@@ -84,8 +89,13 @@ level = "debug"
     assert config.cluster.key == b"a key of its own file"
     assert config.peer.tls is not None
     assert config.peer.tls.ca == tmp_path / "ca.pem"
-    assert config.timing == TimingConfig(0.02, 0.2, 0.4, 60_000)
-    assert config.limits.connections_max == 5
+    assert config.timing == TimingConfig(0.02, 0.2, 0.4, 60_000, 30.0)
+    assert config.limits == LimitsConfig(
+        connections_max=5,
+        memory_bytes_max=1536 << 20,
+        address_connects_per_s=0,
+        trusted_addresses=(ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("::1")),
+    )
     assert config.log == LogConfig("console", "debug")
 
 
@@ -125,6 +135,11 @@ def test_the_key_is_not_shown_by_accident(tmp_path: Path) -> None:
         ("[client]\n", '[timing]\nheartbeat = "1s"\n[client]\n', "[timing]", "lost heartbeat"),
         ("[client]\n", "[limits]\nconnections_max = 0\n[client]\n", "connections_max", "1 to"),
         ("[client]\n", "[limits]\nconnections_max = true\n[client]\n", "connections_max", "whole"),
+        ("[client]\n", '[limits]\nmemory_max = "2"\n[client]\n', "memory_max", "is no size"),
+        ("[client]\n", '[limits]\nmemory_max = "9MB"\n[client]\n', "memory_max", "too little"),
+        ("[client]\n", "[limits]\nmemory_max = 9\n[client]\n", "memory_max", "must be text"),
+        ("[client]\n", '[limits]\ntrusted_addresses = "x"\n[client]\n', "trusted", "a list"),
+        ("[client]\n", '[limits]\ntrusted_addresses = ["x"]\n[client]\n', "trusted", "'x'"),
     ],
 )
 def test_a_mistake_is_named_with_its_line_and_its_mend(

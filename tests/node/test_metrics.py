@@ -7,6 +7,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as openmetr
 from prometheus_client.parser import text_string_to_metric_families as families
 
 from node.edge.http import Request, Response
+from node.edge.pressure import Level
 from node.edge.statistics import EdgeStatistics
 from node.protocol import catalogue as ops
 from tests.node.desk.office import Office, office
@@ -29,6 +30,9 @@ EDGE = EdgeStatistics(
     application_errors_total=0,
     refused_total={"431": 1, "ws_1002": 2},
     loop_lag_s=0.001,
+    level=Level.HIGH,
+    memory_bytes=1_000_000,
+    addresses=3,
     loop_lag_s_max=0.01,
 )
 

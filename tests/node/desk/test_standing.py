@@ -1,11 +1,17 @@
 """When a node may no longer serve: it says so, promises nothing, and sends everybody elsewhere."""
 
+from dataclasses import replace
+from typing import get_args
+
 import trio
 from trio.testing import MockClock
 
+from node.edge.http import Request, Response
+from node.edge.pressure import Level
+from node.edge.server import EdgeServer
 from node.protocol import catalogue as ops
-from node.protocol.catalogue import Bye, ClusterPush, Err, Ok
-from tests.node.desk.office import Client, office
+from node.protocol.catalogue import Bye, ClusterPush, Err, Ok, Role
+from tests.node.desk.office import Client, office, token
 
 
 def bye_of(client: Client) -> Bye:
@@ -156,6 +162,61 @@ async def test_a_client_that_reads_too_slowly_is_told_that_it_may_come_back() ->
         visitor.wire.frames.append(frame)
         (bye,) = visitor.heard(Bye)
         assert (bye.code, bye.resume) == (4003, True)
+
+
+async def test_without_memory_visitors_are_sent_away_little_by_little(
+    autojump_clock: MockClock,
+) -> None:
+    level = Level.CRITICAL
+    async with office() as desk:
+        visitors = [await desk.visitor(f"v{number}") for number in range(40)]
+        agent = await desk.agent()
+        n1 = desk.desks["n1"]
+        measure = EdgeServer(n1).statistics
+        n1.sources.edge = lambda: replace(measure(), level=level)
+
+        def admits(role: Role) -> bool:
+            bearer = (b"authorization", b"Bearer " + token(role, "somebody").encode())
+            body = b'{"cv": "01ARZ3NDEKTSV4RRFFQ69G5FAV"}'
+            request = Request("POST", "/v1/op/cv.get", "", (bearer,), body, "127.0.0.1:9")
+            answer = n1.on_request(request)
+            if isinstance(answer, Response):
+                assert answer.status == 503
+                assert b'"overloaded"' in answer.body
+            return not isinstance(answer, Response)
+
+        await trio.sleep(1.1)
+        first = [visitor for visitor in visitors if visitor.wire.closed]
+        assert first == visitors[-2:]
+        assert {bye_of(visitor).code for visitor in first} == {4005}
+        assert bye_of(first[0]).nodes[0].id == "n2"
+        assert [role for role in get_args(Role) if admits(role)] == [
+            "agent",
+            "supervisor",
+            "operator",
+        ]
+        level = Level.CALM
+        await trio.sleep(5)
+        gone = [visitor for visitor in visitors if visitor.wire.closed]
+        assert len(gone) < 10
+        assert agent.wire.open
+        assert admits("visitor")
+
+
+async def test_the_goodbyes_of_a_full_node_take_their_time(autojump_clock: MockClock) -> None:
+    async with office() as desk:
+        visitors = [await desk.visitor(f"v{number}") for number in range(3_000)]
+        began = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(desk.desks["n1"].drain, 10.0)
+            await trio.sleep(1.5)
+            left = [visitor for visitor in visitors if visitor.wire.open]
+            assert 1_000 < len(left) < 2_000
+            while any(visitor.wire.open for visitor in visitors):
+                await trio.sleep(0.1)
+            assert 2.0 < trio.current_time() - began < 4.0
+            for visitor in visitors:
+                visitor.hang_up()
 
 
 async def test_visitors_are_not_told_of_a_peer_that_is_away(autojump_clock: MockClock) -> None:

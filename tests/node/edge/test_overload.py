@@ -176,7 +176,7 @@ async def test_one_connection_too_many_is_told_to_come_later() -> None:
         refused = await Client(await edge.connect()).open()
         assert isinstance(refused, RejectConnection)
         assert refused.status_code == 503
-        assert (b"retry-after", b"5") in refused.headers
+        assert 1 <= int(dict(refused.headers)[b"retry-after"]) <= 9
         assert b"200 OK" in await edge.exchange(GET.replace(b"1.1", b"1.0"))
         await first.stream.aclose()
         await wait_until(lambda: bool(application.closed))

@@ -1,6 +1,7 @@
 """HTTP over real sockets: order, keep-alive, deadlines, and clients that mean no good."""
 
 import random
+import re
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -128,7 +129,7 @@ async def test_more_running_requests_than_allowed_are_503() -> None:
         await wait_until(lambda: edge.server.statistics().requests_running == 1)
         refused = await edge.exchange(get("/", "Connection: close"))
         assert refused.startswith(b"HTTP/1.1 503 ")
-        assert b"Retry-After: 5\r\n" in refused
+        assert re.search(rb"Retry-After: [1-9]\r\n", refused)
         gate.set()
         assert b"slow" in await read_until(first, lambda data: b"slow" in data)
 
