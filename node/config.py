@@ -3,6 +3,7 @@
     [cluster]   id, key | key_file           the same in every node of the cluster
     [node]      id, data                     which node this is, and where its disk is
     [client]    listen, url                  HTTP and WebSocket
+    [client.tls] cert, key                   within TLS; renewed files are found by themselves
     [peer]      listen                       the other nodes
     [peer.tls]  cert, key, ca                needed as soon as peers listen beyond loopback
     [nodes.X]   peer, url                    every node, this one included
@@ -62,12 +63,21 @@ class NodeConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientTlsConfig:
+    """What clients are shown."""
+
+    cert: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
 class ClientConfig:
     """Where clients come in."""
 
     listen: Address
     url: str
     """What clients are told to come to."""
+    tls: ClientTlsConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +190,7 @@ def _config(root: Table, folder: Path) -> Config:
     config = Config(
         cluster=_cluster(cluster, folder),
         node=NodeConfig(node.named("id", "n1"), node.folder("data", folder, "data/n1")),
-        client=_client(client),
+        client=_client(client, folder),
         peer=PeerConfig(peer.address("listen", "127.0.0.1:7201"), _tls(peer, folder)),
         nodes=_nodes(nodes),
         issuers=_issuers(root.table("auth"), folder),
@@ -212,10 +222,24 @@ def _cluster(table: Table, folder: Path) -> ClusterConfig:
     return ClusterConfig(cluster_id, key or bytes(KEY_BYTES_MIN))
 
 
-def _client(table: Table) -> ClientConfig:
+def _client(table: Table, folder: Path) -> ClientConfig:
     listen = table.address("listen", "127.0.0.1:7101")
     host, port = listen
-    return ClientConfig(listen, table.url("url", f"ws://{_bracketed(host)}:{port}/v1/ws"))
+    tls = _client_tls(table, folder)
+    scheme = "wss" if tls is not None else "ws"
+    url = table.url("url", f"{scheme}://{_bracketed(host)}:{port}/v1/ws")
+    if tls is not None and not url.startswith("wss:"):
+        table.note("url", "there is a [client.tls], so clients need wss", "write wss://host/v1/ws")
+    return ClientConfig(listen, url, tls)
+
+
+def _client_tls(client: Table, folder: Path) -> ClientTlsConfig | None:
+    table = client.table("tls")
+    if table is None:
+        return None
+    cert, key = (table.file(name, folder, f"{name}.pem") for name in ("cert", "key"))
+    table.finish()
+    return ClientTlsConfig(cert, key)
 
 
 def _tls(peer: Table, folder: Path) -> TlsConfig | None:

@@ -26,7 +26,14 @@ from node import __version__, logs
 from node.config import Config, LimitsConfig
 from node.desk.application import Desk
 from node.edge.memory import ceiling_bytes, tune_gc
-from node.edge.server import EdgeLimits, EdgeServer, ListenRefused, open_listener
+from node.edge.server import (
+    Certificate,
+    CertificateRefused,
+    EdgeLimits,
+    EdgeServer,
+    ListenRefused,
+    open_listener,
+)
 from node.protocol.catalogue import FRAME_BYTES_MAX
 
 log = structlog.get_logger()
@@ -45,19 +52,25 @@ async def serve(
     """
     logs.configure(config.log.format, config.log.level, node=config.node.id)
     try:
+        tls = config.client.tls
+        certificate = Certificate(tls.cert, tls.key) if tls is not None else None
         listener = open_listener(*config.client.listen)
-    except ListenRefused as refused:
+    except (CertificateRefused, ListenRefused) as refused:
         raise StartFailed(str(refused)) from None
     with listener:
         replica = await _open(config)
-        await _serve(config, replica, listener, task_status)
+        await _serve(config, replica, listener, certificate, task_status)
 
 
 async def _serve(
-    config: Config, replica: Replica, listener: socket.socket, task_status: trio.TaskStatus[None]
+    config: Config,
+    replica: Replica,
+    listener: socket.socket,
+    certificate: Certificate | None,
+    task_status: trio.TaskStatus[None],
 ) -> None:
     desk = Desk(replica, config)
-    edge = EdgeServer(desk, limits=_edge_limits(config.limits))
+    edge = EdgeServer(desk, limits=_edge_limits(config.limits), certificate=certificate)
     desk.sources.edge = edge.statistics
     desk.sources.wal = replica.wal_statistics
 

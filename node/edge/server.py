@@ -2,7 +2,7 @@
 
 Talks to listening sockets; the rest is the reactor's.
 
-    serve --+-- poll      sockets that are ready
+    serve --+-- poll      sockets that are ready, TLS handshakes among them
             +-- sweep     deadlines: heads, bodies, pings, goodbyes
             +-- bury      `on_close`, outside of every other callback
             `-- one task per request whose answer has to wait
@@ -14,8 +14,10 @@ are left alone for `accept_pause_s`, which is logged once per occasion.
 
 import errno
 import os
+import select
 import socket
 from collections.abc import Sequence
+from dataclasses import replace
 
 import structlog
 import trio
@@ -31,9 +33,12 @@ from node.edge.listener import ListenRefused, open_listener
 from node.edge.pressure import Level
 from node.edge.reactor import Reactor
 from node.edge.statistics import Counters, EdgeStatistics
+from node.edge.tls import Certificate, CertificateRefused, TlsHandshake
 
 __all__ = [
     "Application",
+    "Certificate",
+    "CertificateRefused",
     "Channel",
     "Connection",
     "EdgeLimits",
@@ -52,15 +57,28 @@ __all__ = [
 
 log = structlog.get_logger(__name__)
 
+TLS_HANDSHAKES_PER_PASS = 4
+"""Half a millisecond each: those who are in already shall not wait for more of them."""
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 class EdgeServer:
     """HTTP/1.1 and WebSocket for one application, on one trio loop."""
 
-    def __init__(self, application: Application, *, limits: EdgeLimits | None = None) -> None:
+    def __init__(
+        self,
+        application: Application,
+        *,
+        limits: EdgeLimits | None = None,
+        certificate: Certificate | None = None,
+    ) -> None:
+        """With a `certificate` all that is served is served within TLS."""
         self._application = application
         self._limits = limits or EdgeLimits()
+        self._certificate = certificate
+        if certificate is not None:
+            per_pass = min(self._limits.handshakes_per_pass, TLS_HANDSHAKES_PER_PASS)
+            self._limits = replace(self._limits, handshakes_per_pass=per_pass)
         self._reactor: Reactor | None = None
         self._listeners: list[socket.socket] = []
         self._exhausted = False  # said so in the log
@@ -84,7 +102,10 @@ class EdgeServer:
             for listener in self._listeners:
                 listener.setblocking(False)
                 reactor.listen(listener)
-            await reactor.run(task_status)
+            async with trio.open_nursery() as nursery:
+                if self._certificate is not None:
+                    nursery.start_soon(self._certificate.keep_fresh)
+                await reactor.run(task_status)
         finally:
             self.stop_accepting()
             reactor.close(GOING_AWAY, "server stops")
@@ -144,13 +165,38 @@ class EdgeServer:
     def _welcome(self, reactor: Reactor, accepted: socket.socket, peer: str) -> None:
         reactor.counters.accepted += 1
         accepted.setblocking(False)
-        exchange = Exchange(reactor, accepted.detach(), peer)
+        newcomer = self._newcomer(reactor, accepted.detach(), peer)
+        reactor.add(newcomer)
+        newcomer.look_at(reactor.now + self._limits.handshake_s)
+        if not reactor.addresses.enter(peer.rpartition(":")[0], reactor.now):
+            self._turn_away(newcomer, too_many(self._limits.retry_after_s))
+        elif reactor.handshaking > self._limits.handshaking_max:
+            self._turn_away(newcomer, full(self._limits.retry_after_s))
+
+    def _newcomer(self, reactor: Reactor, fd: int, peer: str) -> Exchange | TlsHandshake:
+        if self._certificate is None:
+            return Exchange(reactor, fd, peer)
+        return TlsHandshake(reactor, fd, peer, self._certificate.context, self._secured)
+
+    def _secured(self, handshake: TlsHandshake) -> None:
+        """Let HTTP begin on a socket whose handshake is done."""
+        assert self._reactor is not None
+        reactor = self._reactor
+        exchange = Exchange(reactor, handshake.fd, handshake.peer)
+        reactor.release(handshake)
+        exchange.inherit(handshake)
         reactor.add(exchange)
         exchange.look_at(reactor.now + self._limits.handshake_s)
-        if not reactor.addresses.enter(peer.rpartition(":")[0], reactor.now):
-            exchange.turn_away(too_many(self._limits.retry_after_s))
-        elif reactor.handshaking > self._limits.handshaking_max:
-            exchange.turn_away(full(self._limits.retry_after_s))
+        # The request may have come with the end of the handshake.
+        reactor.deliver(exchange, exchange.ready, select.EPOLLIN)
+
+    def _turn_away(self, newcomer: Exchange | TlsHandshake, response: Response) -> None:
+        if isinstance(newcomer, Exchange):
+            newcomer.turn_away(response)
+            return
+        assert self._reactor is not None  # not worth a handshake
+        self._reactor.counters.refused[str(response.status)] += 1
+        newcomer.drop()
 
     def _rest(self, error: OSError) -> None:
         """Leave the listeners alone for a while: a poller would report them without end."""

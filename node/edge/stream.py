@@ -32,6 +32,7 @@ from node.edge.timers import UNSCHEDULED
 
 if TYPE_CHECKING:
     from node.edge.reactor import Reactor
+    from node.edge.tls import Tls
 
 Arguments = TypeVarTuple("Arguments")
 
@@ -67,6 +68,7 @@ class Stream(abc.ABC):
         "outbox_bytes",
         "peer",
         "state",
+        "tls",
     )
 
     established: ClassVar[bool]
@@ -83,6 +85,7 @@ class Stream(abc.ABC):
         self.outbox_bytes = 0
         self.peer = peer
         self.state = OPEN
+        self.tls: Tls | None = None
 
     # What a subclass decides.
 
@@ -124,7 +127,10 @@ class Stream(abc.ABC):
             self.drop()  # only an error or a hang-up is reported unasked
             return
         try:
-            data = os.read(self.fd, self._reactor.limits.read_bytes)
+            if self.tls is None or self.state is LINGERING:
+                data = os.read(self.fd, self._reactor.limits.read_bytes)
+            else:
+                data = self.tls.read()
         except BlockingIOError:
             return
         except OSError:
@@ -160,7 +166,7 @@ class Stream(abc.ABC):
                 written = self._try_write((data,))
                 if written == len(data) or self.fd < 0:
                     return
-                self._started = written > 0
+                self._started = self.tls is not None or written > 0
                 data = data[written:]
             self._outbox = deque()
         self._outbox.append(data)
@@ -172,9 +178,11 @@ class Stream(abc.ABC):
         """Give the outbox to the kernel as far as it takes it."""
         while self._outbox and self.fd >= 0:
             block = tuple(islice(self._outbox, FRAMES_PER_WRITE_MAX))
+            if self.tls is not None:
+                block = self._merged(block)
             written = self._try_write(block)
             self._forget(written)
-            if written < sum(map(len, block)):
+            if written < sum(map(len, block)) and (self.tls is None or not written):
                 break
         if self.fd < 0:
             return
@@ -188,7 +196,12 @@ class Stream(abc.ABC):
     def _try_write(self, block: tuple[bytes, ...]) -> int:
         """Return the bytes taken; a broken socket drops the stream."""
         try:
-            written = os.write(self.fd, block[0]) if len(block) == 1 else os.writev(self.fd, block)
+            if self.tls is not None:
+                written = self.tls.write(block[0])
+            elif len(block) == 1:
+                written = os.write(self.fd, block[0])
+            else:
+                written = os.writev(self.fd, block)
         except BlockingIOError:
             return 0
         except OSError:
@@ -196,6 +209,19 @@ class Stream(abc.ABC):
             return 0
         self._reactor.counters.bytes_out += written
         return written
+
+    def _merged(self, block: tuple[bytes, ...]) -> tuple[bytes]:
+        """Make one of the frames that go out next: a record each would cost more than copying.
+
+        The one counts as begun, because a record that was tried has to be tried again.
+        """
+        assert self._outbox is not None
+        if len(block) > 1:
+            for _ in block:
+                self._outbox.popleft()
+            self._outbox.appendleft(b"".join(block))
+        self._started = True
+        return (self._outbox[0],)
 
     def _forget(self, written: int) -> None:
         """Take what has been written out of the outbox."""
@@ -225,6 +251,7 @@ class Stream(abc.ABC):
         self._started = other._started
         self.outbox_bytes = other.outbox_bytes
         self.fd, other.fd = other.fd, -1
+        self.tls, other.tls = other.tls, None
         other.state = GONE
 
     def watch(self) -> None:
@@ -279,6 +306,9 @@ class Stream(abc.ABC):
         fd, self.fd = self.fd, -1
         self._outbox = None
         self.outbox_bytes = 0
+        if self.tls is not None:
+            self.tls.release()
+            self.tls = None
         os.close(fd)
 
     def _settle(self, state: State) -> None:
@@ -288,6 +318,8 @@ class Stream(abc.ABC):
 
     def _linger(self) -> None:
         self.state = LINGERING
+        if self.tls is not None:
+            self.tls.finish()
         if not half_close(self.fd):
             self.drop()
             return

@@ -1,12 +1,14 @@
 """A node that is told to stop while it starts, and one that cannot start."""
 
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
+import trustme
 
 from cluster.replica import Replica
 from node import server
@@ -81,3 +83,26 @@ async def test_a_port_that_is_taken_is_told_before_a_log_is_begun(tmp_path: Path
         with pytest.raises(server.StartFailed, match="taken"):
             await server.serve(config)
     assert not (tmp_path / "data").exists()
+
+
+async def test_a_node_with_a_certificate_is_reached_within_tls_alone(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
+    issued.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
+    path = write_config(tmp_path)
+    text = path.read_text().replace("ws://", "wss://")
+    path.write_text(text + '[client.tls]\ncert = "cert.pem"\nkey = "key.pem"\n')
+    config = load(path)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(server.serve, config)
+        context = ssl.create_default_context()
+        authority.configure_trust(context)
+        stream = await trio.open_ssl_over_tcp_stream(*config.client.listen, ssl_context=context)
+        await stream.send_all(b"GET /livez HTTP/1.1\r\nHost: desk\r\n\r\n")
+        assert (await stream.receive_some(4096)).endswith(b"ok\n")
+        await trio.aclose_forcefully(stream)
+        nursery.cancel_scope.cancel()
+    (tmp_path / "cert.pem").write_text("nonsense")
+    with pytest.raises(server.StartFailed, match=r"cert\.pem and .*key\.pem are no certificate"):
+        await server.serve(config)
