@@ -27,6 +27,8 @@ class Applying:
     def __init__(self, machine: Machine, applied_index: int, on_outcome: OnOutcome) -> None:
         """`on_outcome(node, boot, number, outcome)` hears of every proposal, anybody's."""
         self.applied_index = applied_index
+        self.on_entry: Watchers[int, bytes] = Watchers()
+        """Index and payload of what was applied, for whoever keeps a copy of the state."""
         self.on_applied: Watchers[Applied] = Watchers()
         self.on_install: Watchers[()] = Watchers()
         self._machine = machine
@@ -43,6 +45,7 @@ class Applying:
         if item.payload is None:  # the engine's own
             return
         applied = self._machine.apply(item.index, item.payload)
+        self.on_entry.tell(item.index, item.payload)
         self.on_applied.tell(applied)
         for node, boot, number, outcome in applied.outcomes:
             self._on_outcome(node, boot, number, outcome)

@@ -156,6 +156,13 @@ class Replica:
         """See `Port.watch`."""
         return self._part.applying.on_applied.add(watcher)
 
+    def watch_entries(self, watcher: Callable[[int, bytes], None]) -> Callable[[], None]:
+        """Call `watcher(index, payload)` for each applied entry, before `watch` does.
+
+        Applied to a copy of the state, in order, they keep it equal.
+        """
+        return self._part.applying.on_entry.add(watcher)
+
     def watch_standing(self, watcher: Callable[[ReplicaStatus], None]) -> Callable[[], None]:
         """See `Port.watch_standing`."""
         return self._part.on_standing.add(watcher)

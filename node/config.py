@@ -2,6 +2,7 @@
 
     [cluster]   id, key | key_file           the same in every node of the cluster
     [node]      id, data                     which node this is, and where its disk is
+                workers                      processes that serve clients; 0: this one does
     [client]    listen, url                  HTTP and WebSocket
     [client.tls] cert, key                   within TLS; renewed files are found by themselves
     [peer]      listen                       the other nodes
@@ -37,6 +38,7 @@ from node.tables import NOWHERE, Address, Network, Reading, Table
 NODES_MAX = 9
 """More voters make every commit slower and none safer."""
 REQUESTS_PER_S_MAX = 1_000_000
+WORKERS_MAX = 64
 MEMORY_BYTES_MIN = 128 << 20
 """A node alone takes half of that."""
 HEARTBEAT = "50ms"
@@ -60,6 +62,8 @@ class NodeConfig:
 
     id: str
     data: Path
+    workers: int = 0
+    """Processes that serve the clients; 0: the node's own does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +193,7 @@ def _config(root: Table, folder: Path) -> Config:
     client, peer, nodes = (root.needed_table(name) for name in ("client", "peer", "nodes"))
     config = Config(
         cluster=_cluster(cluster, folder),
-        node=NodeConfig(node.named("id", "n1"), node.folder("data", folder, "data/n1")),
+        node=_node(node, folder),
         client=_client(client, folder),
         peer=PeerConfig(peer.address("listen", "127.0.0.1:7201"), _tls(peer, folder)),
         nodes=_nodes(nodes),
@@ -204,6 +208,14 @@ def _config(root: Table, folder: Path) -> Config:
     _check_ports(config, client, peer)
     _check_loopback(config, peer)
     return config
+
+
+def _node(table: Table, folder: Path) -> NodeConfig:
+    return NodeConfig(
+        table.named("id", "n1"),
+        table.folder("data", folder, "data/n1"),
+        table.integer("workers", 0, 0, WORKERS_MAX) if "workers" in table else 0,
+    )
 
 
 def _cluster(table: Table, folder: Path) -> ClusterConfig:

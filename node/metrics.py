@@ -64,7 +64,7 @@ class Sources:
     state: Callable[[], StateStatistics]
     desk: Callable[[], DeskStatistics]
     edge: Callable[[], EdgeStatistics] | None = None
-    wal: Callable[[], LogStatistics] | None = None
+    wal: Callable[[], LogStatistics | None] | None = None
 
 
 class NodeCollector(Collector):
@@ -81,8 +81,9 @@ class NodeCollector(Collector):
         yield from _desk(sources.desk())
         if sources.edge is not None:
             yield from _edge(sources.edge())
-        if sources.wal is not None:
-            yield from _wal(sources.wal())
+        wal = sources.wal() if sources.wal is not None else None
+        if wal is not None:
+            yield from _wal(wal)
 
 
 class Metrics:

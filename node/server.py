@@ -1,12 +1,12 @@
-"""One whole node: its replica, its desk and its sockets, and how they start and stop.
+"""One whole node: its replica and what clients meet, and how they start and stop.
 
     bind the client port ──▶ read the log ──▶ join the peers ──▶ serve … until cancelled
                                                       │              or the disk fails
                                     say goodbye, wait for pending requests, stop
 
 The client port is bound first: a port that is taken is a matter of the configuration and must
-be told before a log is opened.  When the node is told to stop, its replica goes on until the
-clients are gone, so that what they had asked is answered.
+be told before a log is opened.  With `[node] workers` other processes serve the clients, and this
+one is their core (`node.workers`).
 """
 
 import socket
@@ -23,24 +23,25 @@ from cluster.replica import Replica
 from cluster.settings import ReplicaSettings
 from cluster.state.snapshot import SnapshotRefused
 from node import __version__, logs
-from node.config import Config, LimitsConfig
+from node.config import Config
 from node.desk.application import Desk
-from node.edge.memory import ceiling_bytes, tune_gc
+from node.edge.listener import reserve
 from node.edge.server import (
     Certificate,
     CertificateRefused,
-    EdgeLimits,
     EdgeServer,
     ListenRefused,
     open_listener,
 )
-from node.protocol.catalogue import FRAME_BYTES_MAX
+from node.front import Front, StartFailed
+from node.workers.core import Core
+
+__all__ = ["StartFailed", "serve"]
+
+RESERVE_TRIES_MAX = 20
+RESERVE_PAUSE_S = 0.1
 
 log = structlog.get_logger()
-
-
-class StartFailed(Exception):
-    """The node cannot start; the message says why and what to mend."""
 
 
 async def serve(
@@ -54,64 +55,59 @@ async def serve(
     try:
         tls = config.client.tls
         certificate = Certificate(tls.cert, tls.key) if tls is not None else None
+        if config.node.workers:
+            await _serve_by_workers(config, task_status)
+            return
         listener = open_listener(*config.client.listen)
     except (CertificateRefused, ListenRefused) as refused:
         raise StartFailed(str(refused)) from None
     with listener:
+        front = Front(config, listener, certificate)
         replica = await _open(config)
-        await _serve(config, replica, listener, certificate, task_status)
+
+        def on_up(desk: Desk, edge: EdgeServer) -> None:
+            desk.sources.wal = replica.wal_statistics
+            _say_up(config, replica)
+
+        try:
+            join = partial(_join, replica, config)
+            await front.serve(replica, join=join, on_up=on_up, task_status=task_status)
+        finally:
+            replica.close()
+            log.info("node down")
 
 
-async def _serve(
-    config: Config,
-    replica: Replica,
-    listener: socket.socket,
-    certificate: Certificate | None,
-    task_status: trio.TaskStatus[None],
-) -> None:
-    desk = Desk(replica, config)
-    edge = EdgeServer(desk, limits=_edge_limits(config.limits), certificate=certificate)
-    desk.sources.edge = edge.statistics
-    desk.sources.wal = replica.wal_statistics
-
-    async def parts(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        with life:
-            async with trio.open_nursery() as nursery:
-                await nursery.start(_join, replica, config)
-                await nursery.start(desk.run)
-                await nursery.start(edge.serve, [listener])
-                tune_gc()
-                # Up to here a cancelled start ends all of it; from here on its end is ours to
-                # choose, after the goodbyes.  Nothing is awaited between the two.
-                await trio.lowlevel.checkpoint_if_cancelled()
-                life.shield = True
-                task_status.started()
-
-    life = trio.CancelScope()
-    try:
-        async with trio.open_nursery() as outer:
-            await outer.start(parts)
-            log.info("node up", version=__version__, client=config.client.url, boot=replica.boot)
-            task_status.started()
-            try:
-                await trio.sleep_forever()
-            finally:
-                with trio.CancelScope(shield=True):
-                    await desk.drain(config.timing.drain_s)
-                life.cancel()
-    finally:
-        replica.close()
-        log.info("node down")
+async def _serve_by_workers(config: Config, task_status: trio.TaskStatus[None]) -> None:
+    """Run the replica here, and the clients in other processes.  Raises `ListenRefused`."""
+    with await _reserve(config):
+        replica = await _open(config)
+        try:
+            core = Core(config, replica)
+            join = partial(_join, replica, config)
+            on_up = partial(_say_up, config, replica)
+            await core.serve(join=join, on_up=on_up, task_status=task_status)
+        finally:
+            replica.close()
+            log.info("node down")
 
 
-def _edge_limits(limits: LimitsConfig) -> EdgeLimits:
-    return EdgeLimits(
-        connections_max=limits.connections_max,
-        frame_bytes_max=FRAME_BYTES_MAX,
-        address_connections_max=limits.address_connections_max,
-        address_connects_per_s=limits.address_connects_per_s,
-        addresses_exempt=limits.trusted_addresses,
-        memory_bytes_max=limits.memory_bytes_max or ceiling_bytes(),
+async def _reserve(config: Config) -> socket.socket:
+    """Keep the client port; workers of a core that was killed may need a moment to let go."""
+    for _ in range(RESERVE_TRIES_MAX):
+        try:
+            return reserve(*config.client.listen)
+        except ListenRefused:
+            await trio.sleep(RESERVE_PAUSE_S)
+    return reserve(*config.client.listen)
+
+
+def _say_up(config: Config, replica: Replica) -> None:
+    log.info(
+        "node up",
+        version=__version__,
+        client=config.client.url,
+        boot=replica.boot,
+        workers=config.node.workers,
     )
 
 

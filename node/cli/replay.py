@@ -31,6 +31,9 @@ def replay(
         str, typer.Option(help="Kill the leader's process so long after each recovery: 5s.")
     ] = "",
     nodes: Annotated[int, typer.Option(help="Nodes of the cluster.", min=1, max=9)] = 3,
+    workers: Annotated[
+        int, typer.Option(help="Processes that serve each node's clients.", min=0, max=8)
+    ] = 0,
     pace: Annotated[
         str, typer.Option(help="Pause before each turn; 200ms when leaders are killed, else none.")
     ] = "",
@@ -70,6 +73,7 @@ def replay(
         # Without a pause a few hundred dialogues are over before the first leader dies.
         pace_s=seconds(pace or (KILLING_PACE if kill_leader_every else "0s")),
         seed=seed,
+        workers=workers,
     )
 
     async def body() -> int:

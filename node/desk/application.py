@@ -17,6 +17,7 @@ second so that the other nodes are not met by all at once.
 """
 
 import math
+import os
 import random
 import secrets
 import time
@@ -112,6 +113,7 @@ class Desk:
         clock_ms: Callable[[], int] = wall_ms,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
         rng: random.Random | None = None,
+        pid: int | None = None,
     ) -> None:
         self._port = port
         self._issuers = [Issuer(one) for one in config.issuers]
@@ -150,9 +152,11 @@ class Desk:
         gate = Gate(context)
         self._calls = Calls(context, gate, operations)
         self._events = Events(context, gate, opening, self._requests, self._attach)
-        self._pages = Pages(context, config, self.statistics)
+        self._pages = Pages(context, config, self.statistics, pid or os.getpid())
         self.sources = self._pages.sources
         """Where `/metrics` reads; whoever starts the edge and the log names theirs here."""
+        self.pressure: Callable[[], Level] = lambda: Level.CALM
+        """How much the edge has to bear."""
 
     # -- the life of the desk
 
@@ -370,9 +374,7 @@ class Desk:
 
     def _shed(self) -> None:
         """Send some visitors to other nodes while this one has no memory left: the newest."""
-        edge = self.sources.edge
-        level = edge().level if edge is not None else Level.CALM
-        self._context.overloaded = level is Level.CRITICAL
+        self._context.overloaded = self.pressure() is Level.CRITICAL
         if not self._context.overloaded:
             return
         visitors = [one for one in self._sessions if one.live and one.audience == "visitor"]

@@ -8,7 +8,6 @@ GET /v1/openapi.json      the operations by HTTP, described
 anything else             404
 """
 
-import os
 from collections import Counter
 from collections.abc import Callable
 from urllib.parse import parse_qs
@@ -46,10 +45,12 @@ class Pages:
         context: Context,
         config: Config,
         desk: Callable[[], DeskStatistics],
+        pid: int,
     ) -> None:
+        """`pid` is the node's."""
         self._context = context
         self._cluster = config.cluster.id
-        self._desk = desk
+        self._pid = pid
         self.sources = Sources(replica=context.port.status, state=self.state_statistics, desk=desk)
         self._metrics = Metrics(self.sources)
 
@@ -101,12 +102,12 @@ class Pages:
 
     def _cluster_page(self, digest: dict[str, object] | None) -> Response:
         context = self._context
-        state, desk = context.state, self._desk()
+        state, desk = context.state, self.sources.desk()
         members = context.port.members().by_id
         return cluster_page(
             context.port.status(),
             cluster=self._cluster,
-            pid=os.getpid(),
+            pid=self._pid,
             nodes=[NodeRow(node.id, node.url, members[node.id].address) for node in context.nodes],
             rules_rev=state.rules.rev if state.rules is not None else 0,
             counts={

@@ -19,11 +19,27 @@ class ListenRefused(Exception):
     """No listening socket there; the message names the address and what to do."""
 
 
-def open_listener(host: str, port: int) -> socket.socket:
+def open_listener(host: str, port: int, *, shared: bool = False) -> socket.socket:
     """Return a non-blocking socket that listens on `host` and `port`; port 0 takes a free one.
 
+    `shared` ones of several processes are given new connections in turn (SO_REUSEPORT).
     Raises `ListenRefused` when the address is taken, unknown or not allowed.
     """
+    listener = _open(host, port, shared=shared)
+    listener.listen(BACKLOG)
+    return listener
+
+
+def reserve(host: str, port: int) -> socket.socket:
+    """Return a socket that keeps `host` and `port` for `shared` listeners, and takes nothing.
+
+    Raises `ListenRefused`, also when others have it who would share it.
+    """
+    _open(host, port, shared=False).close()
+    return _open(host, port, shared=True)
+
+
+def _open(host: str, port: int, *, shared: bool) -> socket.socket:
     if not 0 <= port <= PORT_MAX:
         raise ListenRefused(f"cannot listen on {host}:{port}: a port is 0 to {PORT_MAX}")
     try:
@@ -36,8 +52,9 @@ def open_listener(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, kind, protocol)
     try:
         _set_options(listener)
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind(address)
-        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise ListenRefused(f"cannot listen on {host}:{port}: {_mend(error, port)}") from None

@@ -118,6 +118,10 @@ class EdgeServer:
                 self._reactor.deafen(listener)
             listener.close()
 
+    def pressure(self) -> Level:
+        """Return how close the process is to its limits."""
+        return self._reactor.pressure.level if self._reactor is not None else Level.CALM
+
     def statistics(self) -> EdgeStatistics:
         """Return the present picture."""
         reactor = self._reactor
@@ -140,7 +144,7 @@ class EdgeServer:
             refused_total=dict(counters.refused),
             loop_lag_s=counters.loop_lag_s,
             loop_lag_s_max=counters.loop_lag_s_max,
-            level=reactor.pressure.level if reactor is not None else Level.CALM,
+            level=self.pressure(),
             memory_bytes=reactor.pressure.memory_bytes if reactor is not None else 0,
             addresses=len(reactor.addresses) if reactor is not None else 0,
         )

@@ -199,25 +199,25 @@ class Folder:
                     )
 
     def write_configs(self, sections: Mapping[str, Mapping[str, str | int]]) -> None:
-        """Write every node's configuration; `sections` adds `[timing]`, `[limits]` and such."""
+        """Write every node's configuration; `sections` adds tables, or lines to those there are."""
         for name in self.names:
             _write(self.config(name), self._config_text(name, sections))
             _turn_log(self.log(name))
 
     def _config_text(self, name: str, sections: Mapping[str, Mapping[str, str | int]]) -> str:
         ports = self.layout.nodes[name]
-        blocks = [
-            ("cluster", {"id": self.layout.id, "key_file": "cluster.key"}),
-            ("node", {"id": name, "data": f"data/{name}"}),
-            ("client", {"listen": f"127.0.0.1:{ports.client}", "url": self.address(name).url}),
-            ("peer", {"listen": f"127.0.0.1:{ports.peer}"}),
-        ]
+        tables: dict[str, Mapping[str, str | int]] = {
+            "cluster": {"id": self.layout.id, "key_file": "cluster.key"},
+            "node": {"id": name, "data": f"data/{name}"},
+            "client": {"listen": f"127.0.0.1:{ports.client}", "url": self.address(name).url},
+            "peer": {"listen": f"127.0.0.1:{ports.peer}"},
+        }
         for other, its in self.layout.nodes.items():
             at = self.via.get((name, other), f"127.0.0.1:{its.peer}")
-            peer = {"peer": at, "url": self.address(other).url}
-            blocks.append((f"nodes.{other}", peer))
-        rendered = [_block(title, values) for title, values in blocks]
-        rendered += [_block(title, values) for title, values in sections.items()]
+            tables[f"nodes.{other}"] = {"peer": at, "url": self.address(other).url}
+        for title, values in sections.items():
+            tables[title] = {**tables.get(title, {}), **values}
+        rendered = [_block(title, values) for title, values in tables.items()]
         return "\n".join(["# Written by unidesk at every start of this cluster.\n", *rendered])
 
 

@@ -51,6 +51,8 @@ class Plan:
     """Pause before each turn."""
     seed: int | None = None
     """Order of the dialogues; None is the file's."""
+    workers: int = 0
+    """Processes that serve the clients of each node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,9 @@ class Replay:
 
     async def run(self, folder: Path) -> Report:
         """Do it all in `folder`; return what came of it.  Raises `LocalFailure`."""
+        sections = {**UNLIMITED, "node": {"workers": self._plan.workers}}
         async with LocalCluster(
-            folder, nodes=self._plan.nodes, cluster_id="replay", sections=UNLIMITED
+            folder, nodes=self._plan.nodes, cluster_id="replay", sections=sections
         ) as cluster:
             self._tell(f"{self._plan.nodes} nodes are ready in {folder}")
             await cluster.wait_leader()

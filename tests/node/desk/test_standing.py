@@ -1,6 +1,5 @@
 """When a node may no longer serve: it says so, promises nothing, and sends everybody elsewhere."""
 
-from dataclasses import replace
 from typing import get_args
 
 import trio
@@ -8,7 +7,6 @@ from trio.testing import MockClock
 
 from node.edge.http import Request, Response
 from node.edge.pressure import Level
-from node.edge.server import EdgeServer
 from node.protocol import catalogue as ops
 from node.protocol.catalogue import Bye, ClusterPush, Err, Ok, Role
 from tests.node.desk.office import Client, office, token
@@ -172,8 +170,7 @@ async def test_without_memory_visitors_are_sent_away_little_by_little(
         visitors = [await desk.visitor(f"v{number}") for number in range(40)]
         agent = await desk.agent()
         n1 = desk.desks["n1"]
-        measure = EdgeServer(n1).statistics
-        n1.sources.edge = lambda: replace(measure(), level=level)
+        n1.pressure = lambda: level
 
         def admits(role: Role) -> bool:
             bearer = (b"authorization", b"Bearer " + token(role, "somebody").encode())

@@ -1,0 +1,105 @@
+"""What clients meet: a desk and an edge over the cluster's port, and how they start and stop.
+
+    join the cluster ──▶ desk ──▶ edge … until cancelled: goodbyes, then the end of all of it
+
+The port may be the replica itself, or that of a worker process.  When clients have to go, what
+they had asked is still answered: the port goes on until they are gone.
+"""
+
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import trio
+
+from cluster.port import Port
+from node.config import Config, LimitsConfig
+from node.desk.application import Desk
+from node.edge.memory import ceiling_bytes, tune_gc
+from node.edge.server import Certificate, EdgeLimits, EdgeServer
+from node.protocol.catalogue import FRAME_BYTES_MAX
+
+
+class StartFailed(Exception):
+    """The node cannot start; the message says why and what to mend."""
+
+
+class Front:
+    """The clients' side of one process."""
+
+    def __init__(
+        self,
+        config: Config,
+        listener: socket.socket,
+        certificate: Certificate | None,
+        *,
+        processes: int = 1,
+        pid: int | None = None,
+    ) -> None:
+        """`processes` share what `[limits]` allows; `pid` is the node's, if not this one's."""
+        self._config = config
+        self._listener = listener
+        self._pid = pid or os.getpid()
+        limits = _edge_limits(config.limits, processes)
+        self._certificate = certificate
+        self._limits = limits
+        self.desk: Desk | None = None
+        self.edge: EdgeServer | None = None
+
+    async def serve(
+        self,
+        port: Port,
+        *,
+        join: Callable[..., Awaitable[Any]],
+        on_up: Callable[[Desk, EdgeServer], None],
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve until cancelled; started once clients are accepted.
+
+        `join` is started first: the port can be used once it has.  `on_up` is called just before
+        this counts as started.
+        """
+
+        async def parts(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+            with life:
+                async with trio.open_nursery() as nursery:
+                    await nursery.start(join)
+                    self.desk = desk = Desk(port, self._config, pid=self._pid)
+                    self.edge = edge = EdgeServer(
+                        desk, limits=self._limits, certificate=self._certificate
+                    )
+                    desk.sources.edge = edge.statistics
+                    desk.pressure = edge.pressure
+                    await nursery.start(desk.run)
+                    await nursery.start(edge.serve, [self._listener])
+                    on_up(desk, edge)
+                    tune_gc()
+                    # Up to here a cancelled start ends all of it; from here on its end is ours to
+                    # choose, after the goodbyes.  Nothing is awaited between the two.
+                    await trio.lowlevel.checkpoint_if_cancelled()
+                    life.shield = True
+                    task_status.started()
+
+        life = trio.CancelScope()
+        async with trio.open_nursery() as outer:
+            await outer.start(parts)
+            task_status.started()
+            try:
+                await trio.sleep_forever()
+            finally:
+                with trio.CancelScope(shield=True):
+                    assert self.desk is not None
+                    await self.desk.drain(self._config.timing.drain_s)
+                life.cancel()
+
+
+def _edge_limits(limits: LimitsConfig, processes: int) -> EdgeLimits:
+    return EdgeLimits(
+        connections_max=-(-limits.connections_max // processes),
+        frame_bytes_max=FRAME_BYTES_MAX,
+        address_connections_max=-(-limits.address_connections_max // processes),
+        address_connects_per_s=-(-limits.address_connects_per_s // processes),
+        addresses_exempt=limits.trusted_addresses,
+        memory_bytes_max=(limits.memory_bytes_max or ceiling_bytes()) // processes,
+    )

@@ -1,0 +1,195 @@
+"""The core's side of one worker: what was applied, and answers to what it asks.
+
+Talks to the worker through one end of a socket pair, and to the replica.
+
+    replica ──entries, standing, whispers──▶ Feed ──▶ worker
+    replica ◀──submit, barrier, whisper───── Feed ◀── worker
+
+A feed begins with a copy of the state; the entries applied while the copy is encoded, in a thread,
+wait behind it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+import trio
+
+from cluster.port import Answer, NotLeading, Unavailable
+from cluster.raft.members import Members, MembersRefused
+from cluster.replica import Replica
+from cluster.state import commands, snapshot
+from cluster.state.outcome import Done
+from node.workers import messages
+from node.workers.messages import Message
+from node.workers.outlet import Outlet
+
+STANDING_S = 0.25
+READ_BYTES = 256 * 1024
+
+log = structlog.get_logger(__name__)
+
+
+class Feed:
+    """Serves one worker for as long as its stream lasts."""
+
+    def __init__(
+        self,
+        replica: Replica,
+        stream: trio.abc.Stream,
+        *,
+        on_whisper: Callable[["Feed", bytes], None],
+        on_measured: Callable[["Feed", messages.Measured], None],
+    ) -> None:
+        self._replica = replica
+        self._stream = stream
+        self._outlet = Outlet(stream)
+        self._on_whisper = on_whisper
+        self._on_measured = on_measured
+        self._waiting: list[Message] | None = []
+        """What happened while the state is on its way; None once it is."""
+        self._copies = 0
+        """Of the state, begun so far: only the newest one is sent."""
+        self._nursery: trio.Nursery | None = None
+
+    async def run(self) -> None:
+        """Serve until cancelled, then close the stream.
+
+        Raises trio's errors when the worker is gone; `Overrun` when it does not read.
+        """
+        replica = self._replica
+        unwatch = (
+            replica.watch_entries(self._on_entry),
+            replica.watch_installs(self._on_install),
+            replica.watch_standing(lambda _: self._send_standing()),
+            replica.watch_whispers(self.whisper),
+        )
+        try:
+            async with self._stream, trio.open_nursery() as nursery:
+                self._nursery = nursery
+                nursery.start_soon(self._outlet.run)
+                nursery.start_soon(self._send_state)
+                nursery.start_soon(self._keep_standing)
+                await self._listen()
+                nursery.cancel_scope.cancel()
+        finally:
+            self._nursery = None
+            for stop in unwatch:
+                stop()
+
+    def whisper(self, node: str, payload: bytes) -> None:
+        """Pass on what a node, or another worker of this one, whispers."""
+        self._send(messages.Heard(node, payload))
+
+    def send_figures(self, figures: messages.Figures) -> None:
+        """Tell the worker what all workers measured."""
+        self._send(figures)
+
+    # -- to the worker
+
+    def _send(self, message: Message) -> None:
+        if self._waiting is None:
+            self._outlet.send(messages.encode(message))
+        elif not isinstance(message, messages.Heard):  # which may be lost
+            self._waiting.append(message)
+
+    async def _send_state(self) -> None:
+        """Send a copy of the state, then what has happened since the copy was made."""
+        replica = self._replica
+        self._copies += 1
+        number = self._copies
+        copy = replica.state.frozen_copy()
+        chunks = await trio.to_thread.run_sync(
+            lambda: [messages.encode(messages.StateChunk(data)) for data in snapshot.dump(copy)]
+        )
+        if number != self._copies:
+            return
+        self._outlet.send(messages.encode(messages.Begin(replica.node_id, replica.boot)))
+        for chunk in chunks:
+            self._outlet.send(chunk)
+        self._outlet.send(messages.encode(self._standing()))
+        self._outlet.send(messages.encode(messages.StateWhole()))
+        waiting, self._waiting = self._waiting, None
+        for message in waiting or ():
+            self._outlet.send(messages.encode(message))
+
+    def _on_entry(self, index: int, payload: bytes) -> None:
+        self._send(messages.EntryApplied(index, payload))
+
+    def _on_install(self) -> None:
+        """Send the whole state anew: entries were jumped over.  Answers wait, and are kept."""
+        if self._nursery is not None:
+            waiting = self._waiting or []
+            self._waiting = [one for one in waiting if not isinstance(one, messages.EntryApplied)]
+            self._nursery.start_soon(self._send_state)
+
+    def _standing(self) -> messages.Standing:
+        replica = self._replica
+        return messages.Standing(replica.status(), replica.members().encode(), replica.guests())
+
+    def _send_standing(self) -> None:
+        self._send(self._standing())
+
+    async def _keep_standing(self) -> None:
+        while True:
+            await trio.sleep(STANDING_S)
+            self._send_standing()
+
+    # -- from the worker
+
+    async def _listen(self) -> None:
+        frames = messages.Frames()
+        while data := await self._stream.receive_some(READ_BYTES):
+            for frame in frames.feed(data):
+                self._hear(messages.from_worker.decode(frame))
+
+    def _hear(self, message: messages.FromWorker) -> None:
+        match message:
+            case messages.Submit(number, command):
+                self._replica.submit(
+                    commands.decode(command), lambda answer: self._answer(number, answer)
+                )
+            case messages.Await():
+                assert self._nursery is not None
+                self._nursery.start_soon(self._await, message)
+            case messages.Tell(payload):
+                self._replica.whisper(payload)
+                self._on_whisper(self, payload)
+            case messages.Measured():
+                self._on_measured(self, message)
+
+    def _answer(self, number: int, answer: Answer) -> None:
+        match answer:
+            case Done(result, dup):
+                self._send(messages.Answered(number, result, dup))
+            case Unavailable(code, text):
+                self._send(messages.Answered(number, {}, False, code, text, unavailable=True))
+            case refused:
+                data: dict[str, Any] = refused.data
+                self._send(messages.Answered(number, data, False, refused.code, refused.message))
+
+    async def _await(self, asked: messages.Await) -> None:
+        try:
+            result = await self._result(asked)
+        except NotLeading as error:
+            self._send(messages.Passed(asked.number, text=error.leader, kind="not_leading"))
+        except MembersRefused as refused:
+            self._send(messages.Passed(asked.number, text=str(refused), kind="refused"))
+        else:
+            if result is None:
+                self._send(messages.Passed(asked.number))
+            else:
+                self._send(
+                    messages.Passed(asked.number, result.code, result.message, "unavailable")
+                )
+
+    async def _result(self, asked: messages.Await) -> Unavailable | None:
+        if not asked.wanted:
+            return await self._replica.barrier()
+
+        def change(members: Members) -> Members:
+            if members.encode() != asked.expected:
+                raise MembersRefused("they have changed meanwhile: look again")
+            return Members.decode(asked.wanted)
+
+        return await self._replica.change_members(change)

@@ -1,0 +1,68 @@
+"""What several workers measured, as one.  No I/O.
+
+    totals, buckets, gauges    added up
+    lag, pressure              the largest
+
+Of a worker that is gone the totals stay: totals never fall.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from node.desk.statistics import DeskStatistics
+from node.edge.pressure import Level
+from node.edge.statistics import EdgeStatistics
+
+_LARGEST = frozenset({"loop_lag_s", "loop_lag_s_max", "level"})
+_LASTING = ("_total", "_buckets", "_sum_s")
+
+
+def plain(statistics: EdgeStatistics | DeskStatistics) -> dict[str, Any]:
+    """Return the fields, to be sent."""
+    return asdict(statistics)
+
+
+def of_the_departed(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what stays of a worker's figures when it is gone: its totals."""
+    return {
+        name: value if name.endswith(_LASTING) else type(value)() for name, value in fields.items()
+    }
+
+
+def edge_of_all(workers: Iterable[Mapping[str, Any]]) -> EdgeStatistics:
+    """Return one edge; there is at least one worker."""
+    fields = added(workers)
+    return EdgeStatistics(**{**fields, "level": Level(fields["level"])})
+
+
+def desk_of_all(workers: Iterable[Mapping[str, Any]]) -> DeskStatistics:
+    """Return one desk; there is at least one worker."""
+    fields = added(workers)
+    buckets = tuple((bound, count) for bound, count in fields["durable_buckets"])
+    return DeskStatistics(**{**fields, "durable_buckets": buckets})
+
+
+def added(workers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the sum of several workers' figures; nothing for none."""
+    total: dict[str, Any] = {}
+    for fields in workers:
+        for name, value in fields.items():
+            if name not in total:
+                total[name] = value
+            elif name in _LARGEST:
+                total[name] = max(total[name], value)
+            else:
+                total[name] = _sum(total[name], value)
+    return total
+
+
+def _sum(one: Any, other: Any) -> Any:
+    if isinstance(one, Mapping):
+        keys = [*one, *(key for key in other if key not in one)]
+        return {key: one.get(key, 0) + other.get(key, 0) for key in keys}
+    if isinstance(one, (list, tuple)):  # of (bound, count)
+        if not one or not other:
+            return one or other
+        return [(bound, count + more) for (bound, count), (_, more) in zip(one, other, strict=True)]
+    return one + other

@@ -1,0 +1,256 @@
+"""The cluster's port in a worker: its own copy of the state, and the core behind a socket pair.
+
+Talks to the core through one end of a socket pair.
+
+    core ──state, entries──▶ a state machine of the worker's own ──▶ watchers
+    submit ──▶ core ──answer, behind the entry that gave it──▶ on_answer
+
+The machine is deterministic, so this copy is what the core's is, a moment later; who is told `Done`
+finds its events told here.  When the core is gone the worker has nobody to ask: `run` ends.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+import structlog
+import trio
+
+from cluster.port import Answer, NotLeading, ReplicaStatus, Unavailable
+from cluster.raft.members import Members, MembersRefused
+from cluster.state import commands, snapshot
+from cluster.state.commands import Command
+from cluster.state.machine import Applied, Machine
+from cluster.state.outcome import Done, Refused
+from cluster.state.state import State
+from cluster.watchers import Watchers
+from node.workers import messages
+from node.workers.outlet import Outlet
+from wal.log import LogStatistics
+
+ANSWER_S = 8.0
+"""Longer than the core takes to give up: what is later was lost with it."""
+READ_BYTES = 256 * 1024
+
+log = structlog.get_logger(__name__)
+
+
+class CoreGone(Exception):
+    """The node's core has ended, and with it the reason to go on."""
+
+
+class RemotePort:
+    """Implements `cluster.port.Port`.  `run` it; it may be used once `run` has started."""
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self._stream = stream
+        self._outlet = Outlet(stream)
+        self._machine = Machine(checked=False)  # the core checks
+        self._begin: messages.Begin | None = None
+        self._standing: messages.Standing | None = None
+        self._members: Members | None = None
+        self._chunks: list[bytes] = []
+        self._number = 0
+        self._answers: dict[int, Callable[[Answer], None]] = {}
+        self._passed: dict[int, Callable[[messages.Passed], None]] = {}
+        self._on_applied: Watchers[Applied] = Watchers()
+        self._on_install: Watchers[()] = Watchers()
+        self._on_standing: Watchers[ReplicaStatus] = Watchers()
+        self._on_whisper: Watchers[str, bytes] = Watchers()
+        self.figures: messages.Figures | None = None
+        """What all workers of the node measured, as of a moment ago."""
+
+    # -- the port
+
+    @property
+    def node_id(self) -> str:
+        assert self._begin is not None
+        return self._begin.node
+
+    @property
+    def boot(self) -> str:
+        assert self._begin is not None
+        return self._begin.boot
+
+    @property
+    def state(self) -> State:
+        return self._machine.state
+
+    def status(self) -> ReplicaStatus:
+        """Return the core's standing, at most a quarter of a second old."""
+        assert self._standing is not None
+        return self._standing.status
+
+    def members(self) -> Members:
+        """See `Port.members`."""
+        assert self._members is not None
+        return self._members
+
+    def guests(self) -> dict[str, str]:
+        """See `Port.guests`."""
+        assert self._standing is not None
+        return self._standing.guests
+
+    def submit(self, command: Command, on_answer: Callable[[Answer], None]) -> None:
+        """See `Port.submit`."""
+        self._number += 1
+        self._answers[self._number] = on_answer
+        data = commands.encode(command)
+        self._outlet.send(messages.encode(messages.Submit(self._number, data)))
+
+    async def propose(self, command: Command) -> Answer:
+        """See `Port.propose`."""
+        done = trio.Event()
+        answers: list[Answer] = []
+
+        def on_answer(answer: Answer) -> None:
+            answers.append(answer)
+            done.set()
+
+        self.submit(command, on_answer)
+        with trio.move_on_after(ANSWER_S):
+            await done.wait()
+            return answers[0]
+        return Unavailable("timeout", "this node's core gave no answer; retry with the same key")
+
+    async def barrier(self) -> Unavailable | None:
+        """See `Port.barrier`."""
+        return _unavailable(await self._await(b"", b""))
+
+    async def change_members(self, change: Callable[[Members], Members]) -> Unavailable | None:
+        """See `Port.change_members`."""
+        before = self.members()
+        passed = await self._await(before.encode(), change(before).encode())
+        match passed.kind:
+            case "not_leading":
+                raise NotLeading(passed.text)
+            case "refused":
+                raise MembersRefused(passed.text)
+        return _unavailable(passed)
+
+    def whisper(self, payload: bytes) -> None:
+        """See `Port.whisper`."""
+        self._outlet.send(messages.encode(messages.Tell(payload)))
+
+    def watch(self, watcher: Callable[[Applied], None]) -> Callable[[], None]:
+        """See `Port.watch`."""
+        return self._on_applied.add(watcher)
+
+    def watch_standing(self, watcher: Callable[[ReplicaStatus], None]) -> Callable[[], None]:
+        """See `Port.watch_standing`."""
+        return self._on_standing.add(watcher)
+
+    def watch_installs(self, watcher: Callable[[], None]) -> Callable[[], None]:
+        """See `Port.watch_installs`."""
+        return self._on_install.add(watcher)
+
+    def watch_whispers(self, watcher: Callable[[str, bytes], None]) -> Callable[[], None]:
+        """See `Port.watch_whispers`."""
+        return self._on_whisper.add(watcher)
+
+    def measured(self, measured: messages.Measured) -> None:
+        """Tell the core what this worker measured."""
+        self._outlet.send(messages.encode(measured))
+
+    def wal_statistics(self) -> LogStatistics | None:
+        """Return the core's log in figures, about a second old; None before they are here."""
+        return LogStatistics(**self.figures.wal) if self.figures is not None else None
+
+    # -- the loop
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Follow the core until cancelled, then close the stream; started once the state is here.
+
+        Raises `CoreGone`.
+        """
+        try:
+            async with self._stream, trio.open_nursery() as nursery:
+                nursery.start_soon(self._outlet.run)
+                await self._listen(task_status)
+                raise CoreGone("this node's core has ended")
+        except* (trio.BrokenResourceError, trio.ClosedResourceError):
+            raise CoreGone("this node's core has ended") from None
+
+    async def _listen(self, task_status: trio.TaskStatus[None]) -> None:
+        frames, started = messages.Frames(), False
+        while data := await self._stream.receive_some(READ_BYTES):
+            for frame in frames.feed(data):
+                message = messages.from_core.decode(frame)
+                if isinstance(message, messages.StateWhole):
+                    await self._install()
+                    if not started:
+                        started = True
+                        task_status.started()
+                else:
+                    self._hear(message)
+
+    async def _install(self) -> None:
+        """Go on from the state that came."""
+        chunks, self._chunks = self._chunks, []
+        self._machine.state = await trio.to_thread.run_sync(snapshot.load, chunks)
+        self._on_install.tell()
+
+    def _hear(self, message: messages.FromCore) -> None:
+        match message:
+            case messages.EntryApplied(index, payload):
+                self._on_applied.tell(self._machine.apply(index, payload))
+            case messages.Answered():
+                self._answered(message)
+            case messages.Passed(number):
+                on_passed = self._passed.pop(number, None)
+                if on_passed is not None:
+                    on_passed(message)
+            case messages.Heard(node, payload):
+                self._on_whisper.tell(node, payload)
+            case messages.Standing():
+                self._stand(message)
+            case messages.Figures():
+                self.figures = message
+            case messages.StateChunk(data):
+                self._chunks.append(data)
+            case messages.Begin():
+                self._begin = message
+
+    def _answered(self, message: messages.Answered) -> None:
+        on_answer = self._answers.pop(message.number, None)
+        if on_answer is None:
+            return  # whoever asked has given up
+        on_answer(_refusal(message) if message.code else Done(message.result, message.dup))
+
+    def _stand(self, message: messages.Standing) -> None:
+        before, self._standing = self._standing, message
+        self._members = Members.decode(message.members)
+        old, new = before.status if before is not None else None, message.status
+        if old is not None and (old.standing, old.leader) != (new.standing, new.leader):
+            self._on_standing.tell(new)
+
+    async def _await(self, expected: bytes, wanted: bytes) -> messages.Passed:
+        self._number += 1
+        number = self._number
+        done = trio.Event()
+        results: list[messages.Passed] = []
+
+        def on_passed(passed: messages.Passed) -> None:
+            results.append(passed)
+            done.set()
+
+        self._passed[number] = on_passed
+        asked = messages.Await(number, expected, wanted)
+        self._outlet.send(messages.encode(asked))
+        with trio.move_on_after(ANSWER_S):
+            await done.wait()
+            return results[0]
+        self._passed.pop(number, None)
+        return messages.Passed(number, "timeout", "this node's core gave no answer", "unavailable")
+
+
+def _unavailable(passed: messages.Passed) -> Unavailable | None:
+    if not passed.kind:
+        return None
+    return msgspec.convert({"code": passed.code, "message": passed.text}, Unavailable)
+
+
+def _refusal(answered: messages.Answered) -> Answer:
+    fields = {"code": answered.code, "message": answered.text, "data": answered.result}
+    if answered.unavailable:
+        return msgspec.convert(fields, Unavailable)
+    return msgspec.convert(fields, Refused)

@@ -1,0 +1,96 @@
+"""One worker: clients' sockets, and a copy of the state, in a process of their own.
+
+Talks to the node's core through a socket pair, to clients through a listener that it shares.
+
+    SIGTERM, from the core          goodbyes, then the end
+    SIGINT                          for the core alone: a terminal sends it to all
+    the core is gone                the end
+"""
+
+import os
+import pickle
+import signal
+import socket
+from collections.abc import Sequence
+
+import structlog
+import trio
+
+from node import logs
+from node.config import Config
+from node.desk.application import Desk
+from node.desk.statistics import DeskStatistics
+from node.edge.server import Certificate, EdgeServer, EdgeStatistics, open_listener
+from node.front import Front
+from node.workers import figures
+from node.workers.messages import Measured
+from node.workers.remote import CoreGone, RemotePort
+
+MEASURE_S = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a worker: its number, and descriptors of the socket pair and the configuration."""
+    number, stream_fd, config_fd = (int(argument) for argument in arguments)
+    with os.fdopen(config_fd, "rb") as file:
+        config: Config = pickle.load(file)  # noqa: S301 - written by our own core
+    logs.configure(config.log.format, config.log.level, node=f"{config.node.id}/{number}")
+    code = 0
+    try:
+        trio.run(_until_told, config, socket.socket(fileno=stream_fd))
+    except* CoreGone:
+        log.warning("worker ends: its core has gone")
+        code = 1
+    return code
+
+
+async def _until_told(config: Config, plain: socket.socket) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_serve, config, plain)
+            async for number in signals:
+                if number == signal.SIGTERM:
+                    nursery.cancel_scope.cancel()
+                    break
+
+
+async def _serve(config: Config, plain: socket.socket) -> None:
+    stream = trio.SocketStream(trio.socket.from_stdlib_socket(plain))
+    port = RemotePort(stream)
+    tls = config.client.tls
+    certificate = Certificate(tls.cert, tls.key) if tls is not None else None
+    with open_listener(*config.client.listen, shared=True) as listener:
+        front = Front(
+            config, listener, certificate, processes=config.node.workers, pid=os.getppid()
+        )
+        async with trio.open_nursery() as nursery:
+
+            def on_up(desk: Desk, edge: EdgeServer) -> None:
+                nursery.start_soon(_measure, port, edge, desk)
+                desk.sources.edge = lambda: _edge_of_all(port, edge)
+                desk.sources.desk = lambda: _desk_of_all(port, desk)
+                desk.sources.wal = port.wal_statistics
+
+            try:
+                await front.serve(port, join=port.run, on_up=on_up)
+            finally:
+                nursery.cancel_scope.cancel()
+
+
+async def _measure(port: RemotePort, edge: EdgeServer, desk: Desk) -> None:
+    """Tell the core now, which says that clients are accepted, and again and again."""
+    while True:
+        port.measured(Measured(figures.plain(edge.statistics()), figures.plain(desk.statistics())))
+        await trio.sleep(MEASURE_S)
+
+
+def _edge_of_all(port: RemotePort, edge: EdgeServer) -> EdgeStatistics:
+    known = port.figures
+    return figures.edge_of_all(known.edge) if known is not None else edge.statistics()
+
+
+def _desk_of_all(port: RemotePort, desk: Desk) -> DeskStatistics:
+    known = port.figures
+    return figures.desk_of_all(known.desk) if known is not None else desk.statistics()

@@ -1,0 +1,225 @@
+"""A worker's port: a copy of the state that follows the core's, and answers behind their events."""
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+
+from cluster.port import Answer, Unavailable
+from cluster.raft.members import Members, MembersRefused
+from cluster.replica import Replica
+from cluster.settings import ReplicaSettings
+from cluster.state import commands, snapshot
+from cluster.state.commands import By, OpenConversation, SendMessage
+from cluster.state.machine import Applied
+from cluster.state.outcome import Appended, Done, Refused
+from node.workers.feed import Feed
+from node.workers.messages import Figures, Measured
+from node.workers.remote import CoreGone, RemotePort
+from tests.cluster.three import free_ports, until
+
+VISITOR = By("visitor", "ann")
+
+
+class Pair:
+    """A replica alone, and a worker's port that is fed by it."""
+
+    def __init__(self, replica: Replica, nursery: trio.Nursery) -> None:
+        self.replica = replica
+        self.nursery = nursery
+        self.whispered: list[bytes] = []
+        self.measured: list[Measured] = []
+
+    async def worker(self) -> tuple[RemotePort, Feed]:
+        ours, theirs = (
+            trio.SocketStream(trio.socket.from_stdlib_socket(one)) for one in socket.socketpair()
+        )
+        feed = Feed(
+            self.replica,
+            ours,
+            on_whisper=lambda _, payload: self.whispered.append(payload),
+            on_measured=lambda _, measured: self.measured.append(measured),
+        )
+        self.nursery.start_soon(feed.run)
+        port = RemotePort(theirs)
+        await self.nursery.start(port.run)
+        return port, feed
+
+    async def say(self, port: RemotePort | Replica, cv: str, count: int) -> list[Answer]:
+        """Say so many messages at once, and wait for their answers."""
+        answers: list[Answer] = []
+        first = len(port.state.conversations[cv].tail)
+        for number in range(first, first + count):
+            said = SendMessage(cv, f"{cv}{number}", VISITOR, f"k{number}", "text", "hi")
+            port.submit(said, answers.append)
+        await until(lambda: len(answers) == count)
+        return answers
+
+
+@asynccontextmanager
+async def pair(folder: Path) -> AsyncIterator[Pair]:
+    port, *_ = await free_ports()
+    settings = ReplicaSettings(
+        cluster="test",
+        node="n1",
+        key=b"k" * 32,
+        data=folder / "n1",
+        listen=("127.0.0.1", port),
+        peers={},
+    )
+    replica = Replica.open(settings)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(replica.run)
+        await until(lambda: replica.status().standing == "serving" and bool(replica.state.nodes))
+        yield Pair(replica, nursery)
+        nursery.cancel_scope.cancel()
+    replica.close()
+
+
+def same(port: RemotePort, replica: Replica) -> bool:
+    mine, its = port.state, replica.state
+    return mine.applied_index == its.applied_index and snapshot.digest(mine) == snapshot.digest(its)
+
+
+async def test_a_worker_has_the_state_follows_it_and_is_answered_behind_its_events(
+    tmp_path: Path,
+) -> None:
+    async with pair(tmp_path) as two:
+        assert isinstance(await two.replica.propose(OpenConversation("a", VISITOR, key="o")), Done)
+        port, _ = await two.worker()
+        assert (port.node_id, port.boot) == ("n1", two.replica.boot)
+        assert same(port, two.replica)
+        told: list[str] = []
+
+        def on_applied(applied: Applied) -> None:
+            events = [one.event for one in applied.notices if isinstance(one, Appended)]
+            told.extend(event.type for event in events if event.type == "msg")
+
+        stop = port.watch(on_applied)
+        port.submit(
+            SendMessage("a", "m1", VISITOR, "k1", "text", "hi"),
+            lambda answer: told.append(type(answer).__name__),
+        )
+        await until(lambda: len(told) == 2)
+        assert told == ["msg", "Done"]
+        stop()
+        assert await two.say(port, "a", 200)
+        assert await port.barrier() is None
+        assert same(port, two.replica)
+        again = await port.propose(SendMessage("a", "m9", VISITOR, "k1", "text", "hi"))
+        assert isinstance(again, Done)
+        assert again.dup
+        refused = await port.propose(SendMessage("b", "m1", VISITOR, "x", "text", "hi"))
+        assert isinstance(refused, Refused)
+        assert refused.code == "not_found"
+        assert port.members() == two.replica.members()
+        assert port.guests() == {}
+        await until(lambda: port.status().applied_index == two.replica.status().applied_index)
+
+
+async def test_workers_that_come_while_much_happens_have_it_all(tmp_path: Path) -> None:
+    async with pair(tmp_path) as two:
+        for name in "ab":
+            opened = await two.replica.propose(OpenConversation(name, VISITOR, key=f"o{name}"))
+            assert isinstance(opened, Done)
+        ports = []
+
+        async def talk(name: str) -> None:
+            for _ in range(20):
+                await two.say(two.replica, name, 20)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(talk, "a")
+            nursery.start_soon(talk, "b")
+            for _ in range(4):
+                ports.append(await two.worker())
+                await trio.sleep(0.02)
+        for port, _ in ports:
+            assert await port.barrier() is None
+            assert same(port, two.replica)
+
+
+async def test_a_state_that_is_sent_anew_loses_neither_entries_nor_answers(tmp_path: Path) -> None:
+    async with pair(tmp_path) as two:
+        assert isinstance(await two.replica.propose(OpenConversation("a", VISITOR, key="o")), Done)
+        port, feed = await two.worker()
+        installs: list[int] = []
+        port.watch_installs(lambda: installs.append(port.state.applied_index))
+
+        async def jump() -> None:
+            for _ in range(10):
+                feed._on_install()
+                feed._on_install()
+                await trio.sleep(0.01)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(jump)
+            for _ in range(10):
+                answers = await two.say(port, "a", 30)
+                assert all(isinstance(answer, Done) for answer in answers)
+        assert await port.barrier() is None
+        assert same(port, two.replica)
+        assert installs == sorted(installs)
+        assert 1 <= len(installs) <= 20
+
+
+async def test_members_are_changed_only_from_what_the_worker_saw(tmp_path: Path) -> None:
+    async with pair(tmp_path) as two:
+        port, _ = await two.worker()
+        assert (
+            await port.change_members(lambda now: now.add("n2", "127.0.0.1:1", votes=False)) is None
+        )
+        await until(lambda: "n2" in port.members().by_id)
+        with pytest.raises(MembersRefused):
+            await port.change_members(lambda now: now.add("n2", "127.0.0.1:1", votes=False))
+        stale = Members.of({"n1": ""})
+        port._members = stale
+        with pytest.raises(MembersRefused, match="changed meanwhile"):
+            await port.change_members(lambda now: now.add("n3", "127.0.0.1:2", votes=False))
+
+
+async def test_whispers_and_figures_pass_in_both_directions(tmp_path: Path) -> None:
+    async with pair(tmp_path) as two:
+        port, feed = await two.worker()
+        heard: list[tuple[str, bytes]] = []
+        port.watch_whispers(lambda node, payload: heard.append((node, payload)))
+        port.whisper(b"mine")
+        port.measured(Measured({"connections": 1}, {"resumes_total": 2}))
+        feed.whisper("n2", b"theirs")
+        feed.send_figures(Figures([{"connections": 1}], [{}], {}))
+        await until(lambda: bool(heard and two.whispered and two.measured and port.figures))
+        assert heard == [("n2", b"theirs")]
+        assert two.whispered == [b"mine"]
+        assert two.measured[0].edge == {"connections": 1}
+
+
+async def test_a_change_of_standing_reaches_the_worker(tmp_path: Path) -> None:
+    async with pair(tmp_path) as two:
+        port, feed = await two.worker()
+        told: list[str] = []
+        port.watch_standing(lambda status: told.append(status.standing))
+        two.replica._part.fail("the disk failed")
+        await until(lambda: port.status().standing == "failed")
+        assert told == ["failed"]
+        answer = await port.propose(OpenConversation("a", VISITOR, key="o"))
+        assert isinstance(answer, Unavailable)
+        assert feed is not None
+
+
+async def test_without_its_core_a_worker_ends(tmp_path: Path) -> None:
+    ours, theirs = socket.socketpair()
+    with pytest.RaisesGroup(CoreGone, flatten_subgroups=True):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(
+                RemotePort(trio.SocketStream(trio.socket.from_stdlib_socket(theirs))).run
+            )
+            await trio.sleep(0.01)
+            ours.close()
+
+
+def test_a_command_is_the_same_behind_the_port() -> None:
+    command = OpenConversation("a", VISITOR, key="o")
+    assert commands.decode(commands.encode(command)) == command
