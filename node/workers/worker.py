@@ -88,9 +88,9 @@ async def _measure(port: RemotePort, edge: EdgeServer, desk: Desk) -> None:
 
 def _edge_of_all(port: RemotePort, edge: EdgeServer) -> EdgeStatistics:
     known = port.figures
-    return figures.edge_of_all(known.edge) if known is not None else edge.statistics()
+    return figures.edge_of_all(known.edge) if known and known.edge else edge.statistics()
 
 
 def _desk_of_all(port: RemotePort, desk: Desk) -> DeskStatistics:
     known = port.figures
-    return figures.desk_of_all(known.desk) if known is not None else desk.statistics()
+    return figures.desk_of_all(known.desk) if known and known.desk else desk.statistics()
