@@ -33,8 +33,8 @@ suite: .venv/dev.stamp ## everything, also what is slow
 	$(BIN)/pytest -q -n auto
 
 lock:     ## requirements*.txt anew, with hashes (needs uv)
-	uv pip compile --universal --generate-hashes --no-header -q --python-version 3.11 pyproject.toml -o requirements.txt
-	uv pip compile --universal --generate-hashes --no-header -q --python-version 3.11 pyproject.toml --group dev --extra postgres -o requirements-dev.txt
+	uv pip compile --no-strip-extras --universal --generate-hashes --no-header -q --python-version 3.11 pyproject.toml -o requirements.txt
+	uv pip compile --no-strip-extras --universal --generate-hashes --no-header -q --python-version 3.11 pyproject.toml --group dev --extra postgres -o requirements-dev.txt
 
 nemesis: .venv/dev.stamp ## five real nodes under random faults, FOR=60s
 	$(BIN)/python -m scripts.nemesis --nodes $(or $(NODES),5) --for $(or $(FOR),60s)
