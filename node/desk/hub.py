@@ -166,7 +166,7 @@ class Hub:
                 self.following.catch_up(session, conversation)
         if principal.role == "agent":
             for oid in [oid for oid in session.offers if oid not in state.offers]:
-                session.offers.discard(oid)
+                del session.offers[oid]
                 session.send(OfferGonePush(oid=oid, why="lost"))
             self._offer_pending(session, state, principal.id)
             self._tell_inbox(principal.id)
@@ -237,7 +237,7 @@ class Hub:
         shared = Shared(offer_push(offer, conversation, self._now_ms()), self._tally)
         for session in sessions:
             if offer.oid not in session.offers:
-                session.offers.add(offer.oid)
+                session.offers[offer.oid] = None
                 session.send_frame(shared.frame(session.encoding))
 
     def _end_offer(self, state: State, offer: Offer, why: str) -> None:
@@ -245,7 +245,7 @@ class Hub:
         conversation = state.conversations.get(offer.cv)
         for session in self.sessions_of("agent", offer.agent):
             if offer.oid in session.offers:
-                session.offers.discard(offer.oid)
+                del session.offers[offer.oid]
                 session.send_frame(shared.frame(session.encoding))
             principal = session.principal
             assert principal is not None

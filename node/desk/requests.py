@@ -83,7 +83,7 @@ class Requests:
         """Go on with the requests that waited."""
         session.busy = False
         while session.waiting and not session.busy:
-            self._do(session, session.waiting.popleft())
+            self._do(session, session.waiting.pop(0))
 
     # -- one request
 

@@ -12,7 +12,6 @@ Times are seconds of the caller's monotonic clock, but for `exp` (seconds UTC).
 """
 
 import enum
-from collections import deque
 from typing import Any, Protocol
 
 from node.auth import Principal
@@ -112,14 +111,14 @@ class Session:
         self.audience: Audience = "visitor"
         self.sid = ""
         self.subscriptions: dict[str, Subscription] = {}
-        self.offers: set[str] = set()
+        self.offers: dict[str, None] = {}  # an empty set takes three times as much
         """Offers that the client was told of and that have not ended."""
         self.pending: dict[int, str] = {}
         """Numbers of the requests that wait for the log, and what they ask."""
         self.in_flight = 0
         """How many wait for the log, also those without a number."""
         self.busy = False
-        self.waiting: deque[AnyRequest | BadRequest] = deque()
+        self.waiting: list[AnyRequest | BadRequest] = []  # few; an empty deque takes ten times
         self.expires_at = NEVER
         self.warn_at = NEVER
         self.ping_at = NEVER
