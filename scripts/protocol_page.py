@@ -19,10 +19,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from node.desk import calls, event_stream
-from node.desk.access import PERMITTED, ROLES
 from node.desk.gate import STATUS
 from node.protocol import catalogue, codes, results
-from node.protocol.catalogue import RESULTS, AnyPush, AnyRequest, Err, Ok, Role
+from node.protocol.catalogue import ALL, RESULTS, AnyPush, AnyRequest, Err, Ok, Role
 from node.protocol.results import Result
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "protocol.md"
@@ -59,7 +58,7 @@ def page() -> str:
         "## Operations",
     ]
     for request in get_args(AnyRequest):
-        who = _roles(PERMITTED[_name(request)])
+        who = _roles(request.roles)
         only = "; on a connection only" if request.needs_connection else ""
         lines += _entry(request, described, who=who + only)
         result = RESULTS.get(request)
@@ -187,7 +186,7 @@ def _name(struct: type[msgspec.Struct]) -> str:
 
 
 def _roles(roles: frozenset[Role]) -> str:
-    if roles == ROLES:
+    if roles == ALL:
         return "everybody"
     return ", ".join(role for role in get_args(Role) if role in roles)
 

@@ -15,11 +15,11 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from node.auth import BadToken, ExpiredToken, Principal, UndecidedToken
-from node.desk.access import PERMITTED
 from node.desk.context import Context
 from node.desk.requests import TOO_FAST
 from node.edge.http import Request, Response
 from node.health import json_response
+from node.protocol.catalogue import BY_NAME
 from node.protocol.codes import RETRY, Close, ErrorCode
 
 RETRY_AFTER_S = 1
@@ -64,7 +64,7 @@ class Gate:
             return self.refusal("upstream", str(error))
         except BadToken as error:
             return self._unauthorized(error)
-        if principal.role not in PERMITTED[op]:
+        if principal.role not in BY_NAME[op].roles:
             return self.refusal("forbidden", f"{op} is not for the role {principal.role}")
         wait_s = self._context.rates.wait_s(principal)
         if wait_s:

@@ -10,7 +10,6 @@ from typing import Any, get_args
 import msgspec
 
 from node import __version__
-from node.desk.access import PERMITTED
 from node.desk.calls import OPERATIONS, PATH
 from node.desk.event_stream import CONVERSATIONS_MAX
 from node.desk.event_stream import PATH as EVENTS_PATH
@@ -107,7 +106,7 @@ def _events() -> dict[str, Any]:
 
 def _operation(op: str, kind: type[Request]) -> dict[str, Any]:
     summary, _, rest = inspect.cleandoc(kind.__doc__ or "").partition("\n")
-    roles = ", ".join(sorted(PERMITTED[op]))
+    roles = ", ".join(sorted(kind.roles))
     described: dict[str, Any] = {
         "operationId": op,
         "summary": summary.rstrip("."),

@@ -6,8 +6,8 @@
     Later      has to wait first (a barrier, a compiler), then one of the two above
     None       no reply
 
-or raises `NotAllowed` with the reply's code.  `node.desk.access.PERMITTED` says who may ask at
-all; `node.desk.requests` brings requests here and outcomes back.  Ids go into the command here;
+or raises `NotAllowed` with the reply's code.  The catalogue says who may ask at all;
+`node.desk.requests` brings requests here and outcomes back.  Ids go into the command here;
 whether it holds is decided where it is applied, the same on every node.
 """
 

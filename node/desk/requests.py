@@ -18,7 +18,6 @@ from functools import partial
 from cluster.port import Answer, Unavailable
 from cluster.state.commands import Command
 from cluster.state.outcome import Done, Refused
-from node.desk.access import PERMITTED
 from node.desk.context import Context, NotServed
 from node.desk.lookup import Answered, Effect, Later
 from node.desk.opening import Opening
@@ -105,7 +104,7 @@ class Requests:
             session.refuse(request.id, "unauthorized", "say hello first")
             return
         op = _op(request)
-        if principal.role not in PERMITTED[op]:
+        if principal.role not in request.roles:
             session.refuse(request.id, "forbidden", f"{op} is not for the role {principal.role}")
             return
         try:

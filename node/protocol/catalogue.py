@@ -11,7 +11,7 @@ request is answered with `unknown_op`.  A frame is one map or an array of at mos
 client's idempotency key, 1-64 bytes: the same key, at any node, gets the same answer.
 """
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import msgspec
 
@@ -28,12 +28,23 @@ HELLO_S = 5
 Status = Literal["online", "away", "busy", "offline", "transfer_only"]
 Role = Literal["visitor", "agent", "supervisor", "operator", "service"]
 
+Roles = frozenset[Role]
+ALL: Roles = frozenset(get_args(Role))
+VISITOR: Roles = frozenset({"visitor"})
+AGENT: Roles = frozenset({"agent"})
+SUPERVISOR: Roles = frozenset({"supervisor"})
+OPERATOR: Roles = frozenset({"operator"})
+SERVICE: Roles = frozenset({"service"})
+TALKERS = VISITOR | AGENT | SUPERVISOR | SERVICE
+
 
 class Request(msgspec.Struct, tag_field="op", kw_only=True, omit_defaults=True):
     """What a client may ask; subclasses are the operations."""
 
     needs_connection: ClassVar[bool] = False
     """Whether it means something on a WebSocket only; the others are at `POST /v1/op/<op>` too."""
+    roles: ClassVar[Roles] = ALL
+    """Who may ask for it at all."""
     id: int = 0
 
 
@@ -66,6 +77,8 @@ class Auth(Request, tag="auth"):
 
 class CvOpen(Request, tag="cv.open"):
     """Open a conversation."""
+
+    roles = VISITOR | SERVICE
 
     key: str
     channel: str = "web"
@@ -116,6 +129,8 @@ class CvUnsub(Request, tag="cv.unsub"):
 class MsgSend(Request, tag="msg.send"):
     """Say something."""
 
+    roles = TALKERS
+
     cv: str
     key: str
     body: Any
@@ -157,12 +172,16 @@ class Typing(Request, tag="typing"):
 class StatusSet(Request, tag="status.set"):
     """The agent's own status."""
 
+    roles = AGENT
+
     status: Status
     reason: str = ""
 
 
 class OfferAccept(Request, tag="offer.accept"):
     """Take what is offered."""
+
+    roles = AGENT
 
     oid: str
     key: str
@@ -171,12 +190,16 @@ class OfferAccept(Request, tag="offer.accept"):
 class OfferDecline(Request, tag="offer.decline"):
     """Let somebody else have it; it waits with its original age."""
 
+    roles = AGENT
+
     oid: str
     reason: str = ""
 
 
 class CvTransfer(Request, tag="cv.transfer"):
     """Let go of a conversation: to {agent} or {queue}."""
+
+    roles = AGENT | SUPERVISOR | SERVICE
 
     cv: str
     key: str
@@ -187,6 +210,8 @@ class CvTransfer(Request, tag="cv.transfer"):
 
 class CvClose(Request, tag="cv.close"):
     """End a conversation."""
+
+    roles = TALKERS
 
     cv: str
     key: str
@@ -199,6 +224,8 @@ class RulesApply(Request, tag="rules.apply"):
     Rules that do not compile are refused with every mistake, its file and its line.
     """
 
+    roles = OPERATOR
+
     files: dict[str, str]
     rev_expected: int | None = None
 
@@ -206,9 +233,13 @@ class RulesApply(Request, tag="rules.apply"):
 class RulesGet(Request, tag="rules.get"):
     """The rules in force."""
 
+    roles = OPERATOR | SUPERVISOR
+
 
 class MembersGet(Request, tag="members.get"):
     """Who takes part in the cluster, as this node knows."""
+
+    roles = OPERATOR
 
 
 class MembersChange(Request, tag="members.change"):
@@ -219,6 +250,8 @@ class MembersChange(Request, tag="members.change"):
     that back.  `replace`: `new` joins, then `node` leaves.  `address` is `host:port` for the other
     nodes; needed only when the new node does not call by itself.
     """
+
+    roles = OPERATOR
 
     change: Literal["add", "add_learner", "promote", "remove", "keep", "replace"]
     node: str
@@ -256,6 +289,10 @@ AnyRequest = (
     | Pong
 )
 
+BY_NAME: dict[str, type[Request]] = {
+    str(kind.__struct_config__.tag): kind for kind in get_args(AnyRequest)
+}
+"""Every operation by its name."""
 
 RESULTS: dict[type[Request], type[results.Result]] = {
     Auth: results.Renewed,

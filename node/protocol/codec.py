@@ -6,11 +6,12 @@ for the rest.  Both are decoded into the same typed requests, or refused with th
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol, get_args
+from typing import Any, Protocol
 
 import msgspec
 
 from node.protocol.catalogue import (
+    BY_NAME,
     FRAME_MAPS_MAX,
     SUBPROTOCOL_JSON,
     SUBPROTOCOL_MSGPACK,
@@ -37,9 +38,6 @@ class BadRequest:
     op: str = ""
     """What it wanted to be; empty when that is no operation."""
 
-
-OPS = frozenset(str(op.__struct_config__.tag) for op in get_args(AnyRequest))
-"""The name of every operation."""
 
 NO_ID = -1
 """Of a request whose `id` is something else than an integer: nothing could be answered to it."""
@@ -113,7 +111,7 @@ class Codec:
         except (msgspec.ValidationError, RecursionError) as error:
             head = self._peek(raw)
             number, op = head.get("id"), head.get("op")
-            known = isinstance(op, str) and op in OPS
+            known = isinstance(op, str) and op in BY_NAME
             missing = 0 if number is None else NO_ID
             return BadRequest(
                 id=number if isinstance(number, int) else missing,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cluster.state.commands import By
 from node.protocol import catalogue as ops
-from node.protocol.codec import BY_SUBPROTOCOL, JSON, MSGPACK, OPS, BadFrame, BadRequest, Codec
+from node.protocol.codec import BY_SUBPROTOCOL, JSON, MSGPACK, BadFrame, BadRequest, Codec
 from node.protocol.codes import RETRY, Close, ErrorCode
 from tests.node.golden import samples
 
@@ -164,7 +164,7 @@ def test_close_codes_say_by_their_range_whether_to_come_back() -> None:
         assert code.resume == (4000 <= code <= 4099)
     assert set(get_args(ErrorCode)) >= RETRY
     assert set(BY_SUBPROTOCOL) == {"unidesk.v1+json", "unidesk.v1+msgpack"}
-    assert "msg.send" in OPS
+    assert "msg.send" in ops.BY_NAME
 
 
 @pytest.mark.parametrize("codec", CODECS)

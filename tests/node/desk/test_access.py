@@ -6,7 +6,6 @@ import pytest
 import trio
 
 from cluster.state.commands import SendMessage
-from node.desk.access import PERMITTED
 from node.protocol import catalogue as ops
 from node.protocol.catalogue import Err, Ev, Role
 from tests.node.desk.office import Client, office, settle
@@ -63,7 +62,7 @@ MATRIX = {
 @pytest.mark.parametrize("column", range(5), ids=get_args(Role))
 async def test_each_role_may_ask_what_the_table_says(column: int) -> None:
     role: Role = get_args(Role)[column]
-    assert MATRIX.keys() | {"hello"} == PERMITTED.keys()
+    assert MATRIX.keys() | {"hello"} == ops.BY_NAME.keys()
     async with office() as desk:
         client = desk.client()
         await client.hello(role, "p1")
