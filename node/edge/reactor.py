@@ -155,13 +155,16 @@ class Reactor:
     # Streams.
 
     def add(self, stream: Stream) -> None:
-        """Watch a stream for input; its descriptor belongs to it alone."""
+        """Watch a stream for input; its descriptor belongs to it alone.
+
+        Raises `OSError` when the kernel watches no more.
+        """
         missing = stream.fd - len(self._streams) + 1
         if missing > 0:
             self._streams.extend([None] * max(missing, len(self._streams)))
         assert self._streams[stream.fd] is None
-        self._streams[stream.fd] = stream
         self._poller(stream).register(stream.fd, select.EPOLLIN)
+        self._streams[stream.fd] = stream
         self._count(stream, 1)
 
     def release(self, stream: Stream) -> None:

@@ -170,7 +170,14 @@ class EdgeServer:
         reactor.counters.accepted += 1
         accepted.setblocking(False)
         newcomer = self._newcomer(reactor, accepted.detach(), peer)
-        reactor.add(newcomer)
+        try:
+            reactor.add(newcomer)
+        except OSError as error:
+            if newcomer.tls is not None:
+                newcomer.tls.release()
+            os.close(newcomer.fd)
+            self._rest(error)
+            return
         newcomer.look_at(reactor.now + self._limits.handshake_s)
         if not reactor.addresses.enter(peer.rpartition(":")[0], reactor.now):
             self._turn_away(newcomer, too_many(self._limits.retry_after_s))

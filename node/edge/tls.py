@@ -45,6 +45,17 @@ class CertificateRefused(Exception):
     """No such certificate, or not with this key; the message names the files."""
 
 
+class _Accepted(ssl.SSLSocket):
+    """A socket that was connected when it was accepted.
+
+    Of any other `wrap_socket` reads a byte, and raises, if the peer has reset it meanwhile, with
+    the descriptor already closed.  Here the handshake meets the reset, as any read does.
+    """
+
+    def getpeername(self) -> None:
+        """Raise nothing: that is all it is asked for."""
+
+
 class Certificate:
     """What the server shows, read anew when its files change."""
 
@@ -54,6 +65,7 @@ class Certificate:
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         self.context.set_alpn_protocols(["http/1.1"])
+        self.context.sslsocket_class = _Accepted
         self._stamp = self._stamped()
         self._load()
 

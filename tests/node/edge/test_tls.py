@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -172,6 +174,21 @@ async def test_strangers_are_told_or_dropped_and_nobody_else_minds(tmp_path: Pat
         await client.text("still here")
         assert await client.receive_message() == "still here"
         await plain.aclose()
+
+
+@pytest.mark.parametrize("said", [b"", b"\x16\x03\x01"])
+async def test_who_resets_before_being_accepted_harms_nobody(tmp_path: Path, said: bytes) -> None:
+    application = Recorder()
+    async with secured(application, certificate(tmp_path)) as edge:
+        client = await edge.websocket()
+        for _ in range(3):  # the loop does not run meanwhile: they wait, reset, to be accepted
+            with socket.create_connection(("127.0.0.1", edge.port)) as plain:
+                plain.sendall(said)
+                plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await wait_until(lambda: edge.server.statistics().refused_total.get("tls") == 3)
+        assert edge.server.statistics().handshaking == 0
+        await client.text("still here")
+        assert await client.receive_message() == "still here"
 
 
 async def test_a_renewed_certificate_is_shown_to_whoever_comes_later(tmp_path: Path) -> None:
