@@ -90,8 +90,9 @@ class Certificate:
     def _load(self) -> None:
         cert, key = self._files
         try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key)  # a failed load
-            self.context.load_cert_chain(cert, key)  # would leave half of it in the context
+            trial = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # a failed load leaves half of it
+            for context in (trial, self.context):
+                context.load_cert_chain(cert, key, _no_passphrase)
         except (OSError, ssl.SSLError) as error:
             raise CertificateRefused(
                 f"{cert} and {key} are no certificate with its key: {error}"
@@ -102,6 +103,11 @@ class Certificate:
             return tuple(file.stat().st_mtime_ns for file in self._files)
         except OSError as error:
             raise CertificateRefused(f"{error.filename}: {error.strerror}") from None
+
+
+def _no_passphrase() -> str:
+    """Raise what OpenSSL would else ask the terminal for, with the whole node waiting."""
+    raise OSError("the key has a passphrase, and nobody types it here: store it without")
 
 
 class Tls:

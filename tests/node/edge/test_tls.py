@@ -12,6 +12,12 @@ import pytest
 import trio
 import trio.lowlevel
 import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from wsproto.events import AcceptConnection, CloseConnection, TextMessage
 
 from node.edge.frame import encode_binary, encode_text
@@ -225,4 +231,15 @@ def test_a_certificate_that_is_none_is_refused_by_name(tmp_path: Path) -> None:
     certificate(tmp_path)
     (tmp_path / "key.pem").write_text("nonsense")
     with pytest.raises(CertificateRefused, match="no certificate with its key"):
+        Certificate(tmp_path / "cert.pem", tmp_path / "key.pem")
+
+
+def test_a_key_with_a_passphrase_is_refused_and_nobody_is_asked_for_it(tmp_path: Path) -> None:
+    certificate(tmp_path)
+    key = load_pem_private_key((tmp_path / "key.pem").read_bytes(), None)
+    encrypted = key.private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")
+    )
+    (tmp_path / "key.pem").write_bytes(encrypted)
+    with pytest.raises(CertificateRefused, match="the key has a passphrase"):
         Certificate(tmp_path / "cert.pem", tmp_path / "key.pem")
