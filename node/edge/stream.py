@@ -119,13 +119,16 @@ class Stream(abc.ABC):
 
     def ready(self, events: int) -> None:
         """Handle what the poller says about the socket."""
+        asked = self._watching
         if events & OUT and self._outbox:
             self.flush()
         if not events & ~OUT or self.fd < 0:
             return
-        if not self._watching & IN:
+        if not asked & IN:
             self.drop()  # only an error or a hang-up is reported unasked
             return
+        if not self._watching & IN:
+            return  # what was just written let something begin that has to end first
         try:
             if self.tls is None or self.state is LINGERING:
                 data = os.read(self.fd, self._reactor.limits.read_bytes)

@@ -2,12 +2,15 @@
 
 import random
 import re
+import select
+import socket
 from collections.abc import Awaitable, Callable
 
 import pytest
 import trio
 from trio.testing import MockClock
 
+from node.edge.exchange import Exchange
 from node.edge.server import EdgeLimits, Request, Response
 from tests.node.edge.client import (
     GET,
@@ -306,3 +309,32 @@ async def test_a_large_answer_reaches_a_client_that_reads_slowly() -> None:
         stream = await edge.connect(receive_buffer=8_192)
         await stream.send_all(GET + get("/", "Connection: close"))
         assert bodies(await read_to_end(stream)) == [bytes(size)] * 2
+
+
+async def test_who_asks_on_while_the_last_of_an_answer_goes_out_is_answered() -> None:
+    application, large = Recorder(), Response(200, b"x" * 300_000)
+
+    async def slow() -> Response:
+        return Response(200, b"slow")
+
+    application.respond = lambda request: slow if request.path == "/slow" else large
+    async with serving(application, EdgeLimits(outbox_bytes_max=200_000)) as edge:
+        reactor = edge.server._reactor
+        assert reactor is not None
+        ours, theirs = socket.socketpair()
+        with theirs:
+            for one in (ours, theirs):
+                one.setblocking(False)
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8 * 1024)
+            exchange = Exchange(reactor, ours.detach(), "local")
+            reactor.add(exchange)
+            exchange.received(get("/large") + get("/slow"))
+            while exchange.outbox_bytes > 8_000:
+                theirs.recv(1 << 20)
+                exchange.ready(select.EPOLLOUT)
+            assert exchange.outbox_bytes, "all went out at once"
+            theirs.send(get("/more"))
+            while exchange.outbox_bytes:
+                theirs.recv(1 << 20)
+                exchange.ready(select.EPOLLIN | select.EPOLLOUT)
+            await wait_until(lambda: edge.server.statistics().requests_total == 3)
