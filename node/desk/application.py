@@ -315,6 +315,10 @@ class Desk:
             log.exception("fan-out failed", index=applied.index)
             self._evacuate(Close.INTERNAL, "internal error", GOODBYE_S)
 
+    def on_session_taken(self, sid: str) -> None:
+        """An agent's session goes on in another process of this node."""
+        self._presence.taken(sid)
+
     def _on_standing(self, status: ReplicaStatus) -> None:
         self._note_status(status)
         closed = self._context.closed()

@@ -73,16 +73,20 @@ class Presence:
         """A session ended in the log, or moved: its socket here has nothing to say any more."""
         port = self._context.port
         session = self._holders.get(notice.sid)
-        if (
-            session is not None
-            and session.live
-            and (notice.node, notice.boot)
-            == (
-                port.node_id,
-                port.boot,
-            )
-        ):
+        was_here = (notice.node, notice.boot) == (port.node_id, port.boot)
+        if session is not None and session.live and was_here:
             self._dismiss(notice.sid, session)
+
+    def taken(self, sid: str) -> None:
+        """Another process of this node has the session: its socket here is not what it was.
+
+        One that is being opened is newer than that.
+        """
+        self._ending.pop(sid, None)
+        session = self._holders.get(sid)
+        if session is not None and session.live:
+            del self._holders[sid]
+            session.bye(Close.REPLACED, "the session goes on in another connection", [])
 
     def sweep(self) -> None:
         """Mend what sockets and log do not agree on; called every `SWEEP_S`."""

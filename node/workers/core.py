@@ -28,6 +28,7 @@ from node.config import Config
 from node.workers import messages
 from node.workers.feed import Feed
 from node.workers.figures import added, of_the_departed
+from node.workers.holders import Holders
 from node.workers.outlet import Overrun
 
 PAUSE_S = 0.5
@@ -35,6 +36,7 @@ PAUSE_S = 0.5
 STOP_S = 5.0
 """What a worker may take to end, beyond its goodbyes."""
 FIGURES_S = 1.0
+SWEEP_S = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +47,7 @@ class Core:
     def __init__(self, config: Config, replica: Replica) -> None:
         self._config = config
         self._replica = replica
+        self._holders = Holders(replica)
         self._feeds: dict[Feed, messages.Measured | None] = {}
         self._departed = messages.Measured({}, {})
         self._processes: set[subprocess.Popen[bytes]] = set()
@@ -67,6 +70,7 @@ class Core:
                     for number in range(1, self._config.node.workers + 1):
                         nursery.start_soon(self._keep_worker, number)
                     nursery.start_soon(self._share_figures)
+                    nursery.start_soon(self._keep_sessions)
                     await self._all_up.wait()
                     await trio.lowlevel.checkpoint_if_cancelled()
                     life.shield = True
@@ -106,7 +110,11 @@ class Core:
         self._processes.add(process)
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
         feed = Feed(
-            self._replica, stream, on_whisper=self._on_whisper, on_measured=self._on_measured
+            self._replica,
+            stream,
+            self._holders,
+            on_whisper=self._on_whisper,
+            on_measured=self._on_measured,
         )
         self._feeds[feed] = None
         try:
@@ -170,6 +178,11 @@ class Core:
                 added(of_the_departed(one.edge) for one in departed),
                 added(of_the_departed(one.desk) for one in departed),
             )
+
+    async def _keep_sessions(self) -> None:
+        while True:
+            await trio.sleep(SWEEP_S)
+            self._holders.sweep()
 
     async def _share_figures(self) -> None:
         while True:

@@ -19,8 +19,10 @@ from cluster.port import Answer, NotLeading, Unavailable
 from cluster.raft.members import Members, MembersRefused
 from cluster.replica import Replica
 from cluster.state import commands, snapshot
+from cluster.state.commands import Command
 from cluster.state.outcome import Done
 from node.workers import messages
+from node.workers.holders import Holders
 from node.workers.messages import Message
 from node.workers.outlet import Outlet
 
@@ -37,12 +39,14 @@ class Feed:
         self,
         replica: Replica,
         stream: trio.abc.Stream,
+        holders: Holders,
         *,
         on_whisper: Callable[["Feed", bytes], None],
         on_measured: Callable[["Feed", messages.Measured], None],
     ) -> None:
         self._replica = replica
         self._stream = stream
+        self._holders = holders
         self._outlet = Outlet(stream)
         self._on_whisper = on_whisper
         self._on_measured = on_measured
@@ -74,12 +78,17 @@ class Feed:
                 nursery.cancel_scope.cancel()
         finally:
             self._nursery = None
+            self._holders.leave(self)
             for stop in unwatch:
                 stop()
 
     def whisper(self, node: str, payload: bytes) -> None:
         """Pass on what a node, or another worker of this one, whispers."""
         self._send(messages.Heard(node, payload))
+
+    def taken(self, sid: str) -> None:
+        """Tell the worker that an agent's session goes on in another one."""
+        self._send(messages.Taken(sid))
 
     def send_figures(self, figures: messages.Figures) -> None:
         """Tell the worker what all workers measured."""
@@ -145,10 +154,8 @@ class Feed:
 
     def _hear(self, message: messages.FromWorker) -> None:
         match message:
-            case messages.Submit(number, command):
-                self._replica.submit(
-                    commands.decode(command), lambda answer: self._answer(number, answer)
-                )
+            case messages.Submit(number, data):
+                self._submit(number, commands.decode(data))
             case messages.Await():
                 assert self._nursery is not None
                 self._nursery.start_soon(self._await, message)
@@ -157,6 +164,13 @@ class Feed:
                 self._on_whisper(self, payload)
             case messages.Measured():
                 self._on_measured(self, message)
+
+    def _submit(self, number: int, command: Command) -> None:
+        refused = self._holders.note(self, command)
+        if refused is not None:
+            self._answer(number, refused)
+        else:
+            self._replica.submit(command, lambda answer: self._answer(number, answer))
 
     def _answer(self, number: int, answer: Answer) -> None:
         match answer:

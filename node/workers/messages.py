@@ -7,6 +7,7 @@
     Answered: one for each Submit               Submit: numbers rise
     Passed: one for each Await                  Await: a barrier, or a change of members
     Heard: from other nodes and workers         Tell: whispers
+    Taken: a session, by another worker         -
     Figures: of all workers                     Measured: its own
 
 A frame is its length, four bytes, and a msgpack map.  The order on the wire is the order of
@@ -90,6 +91,12 @@ class Heard(Message, tag="heard"):
     payload: bytes
 
 
+class Taken(Message, tag="taken"):
+    """An agent's session goes on in another worker."""
+
+    sid: str
+
+
 class Figures(Message, tag="figures"):
     """What all workers, those that are gone too, measured: edge, desk and log."""
 
@@ -127,7 +134,16 @@ class Measured(Message, tag="measured"):
 
 
 FromCore = (
-    Begin | StateChunk | StateWhole | EntryApplied | Standing | Answered | Passed | Heard | Figures
+    Begin
+    | StateChunk
+    | StateWhole
+    | EntryApplied
+    | Standing
+    | Answered
+    | Passed
+    | Heard
+    | Taken
+    | Figures
 )
 FromWorker = Submit | Await | Tell | Measured
 

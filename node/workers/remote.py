@@ -56,6 +56,7 @@ class RemotePort:
         self._on_install: Watchers[()] = Watchers()
         self._on_standing: Watchers[ReplicaStatus] = Watchers()
         self._on_whisper: Watchers[str, bytes] = Watchers()
+        self._on_taken: Watchers[str] = Watchers()
         self.figures: messages.Figures | None = None
         """What all workers of the node measured, as of a moment ago."""
 
@@ -147,6 +148,10 @@ class RemotePort:
         """See `Port.watch_whispers`."""
         return self._on_whisper.add(watcher)
 
+    def watch_taken(self, watcher: Callable[[str], None]) -> Callable[[], None]:
+        """Call `watcher(sid)` when an agent's session goes on in another worker of this node."""
+        return self._on_taken.add(watcher)
+
     def measured(self, measured: messages.Measured) -> None:
         """Tell the core what this worker measured."""
         self._outlet.send(messages.encode(measured))
@@ -201,6 +206,8 @@ class RemotePort:
                     on_passed(message)
             case messages.Heard(node, payload):
                 self._on_whisper.tell(node, payload)
+            case messages.Taken(sid):
+                self._on_taken.tell(sid)
             case messages.Standing():
                 self._stand(message)
             case messages.Figures():

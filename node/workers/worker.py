@@ -69,6 +69,7 @@ async def _serve(config: Config, plain: socket.socket) -> None:
 
             def on_up(desk: Desk, edge: EdgeServer) -> None:
                 nursery.start_soon(_measure, port, edge, desk)
+                port.watch_taken(desk.on_session_taken)
                 desk.sources.edge = lambda: _edge_of_all(port, edge)
                 desk.sources.desk = lambda: _desk_of_all(port, desk)
                 desk.sources.wal = port.wal_statistics

@@ -17,6 +17,7 @@ from cluster.state.commands import By, OpenConversation, SendMessage
 from cluster.state.machine import Applied
 from cluster.state.outcome import Appended, Done, Refused
 from node.workers.feed import Feed
+from node.workers.holders import Holders
 from node.workers.messages import Figures, Measured
 from node.workers.remote import CoreGone, RemotePort
 from tests.cluster.three import free_ports, until
@@ -30,23 +31,42 @@ class Pair:
     def __init__(self, replica: Replica, nursery: trio.Nursery) -> None:
         self.replica = replica
         self.nursery = nursery
+        self.holders = Holders(replica)
         self.whispered: list[bytes] = []
         self.measured: list[Measured] = []
 
     async def worker(self) -> tuple[RemotePort, Feed]:
+        port, feed, _ = await self.worker_with_its_life()
+        return port, feed
+
+    async def worker_with_its_life(self) -> tuple[RemotePort, Feed, trio.CancelScope]:
+        """The scope ends the core's side of it."""
         ours, theirs = (
             trio.SocketStream(trio.socket.from_stdlib_socket(one)) for one in socket.socketpair()
         )
         feed = Feed(
             self.replica,
             ours,
+            self.holders,
             on_whisper=lambda _, payload: self.whispered.append(payload),
             on_measured=lambda _, measured: self.measured.append(measured),
         )
-        self.nursery.start_soon(feed.run)
+        life = trio.CancelScope()
+
+        async def live() -> None:
+            with life:
+                await feed.run()
+
+        async def follow(*, task_status: trio.TaskStatus[None]) -> None:
+            try:
+                await port.run(task_status=task_status)
+            except* CoreGone:
+                assert life.cancel_called
+
+        self.nursery.start_soon(live)
         port = RemotePort(theirs)
-        await self.nursery.start(port.run)
-        return port, feed
+        await self.nursery.start(follow)
+        return port, feed, life
 
     async def say(self, port: RemotePort | Replica, cv: str, count: int) -> list[Answer]:
         """Say so many messages at once, and wait for their answers."""
