@@ -6,8 +6,8 @@ Starts processes, and talks to each through a socket pair.
            ├── worker 2     all listen on the client port; the kernel deals out connections
            └── worker N
 
-A worker that ends is started again, after a pause; its clients come back and resume, at any
-worker.  When the core ends, so do the workers.
+A worker that ends, or says nothing for long, is started again, after a pause; its clients come
+back and resume, at any worker.  When the core ends, so do the workers.
 """
 
 import os
@@ -17,7 +17,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import structlog
@@ -31,14 +31,30 @@ from node.workers.figures import added, of_the_departed
 from node.workers.holders import Holders
 from node.workers.outlet import Overrun
 
-PAUSE_S = 0.5
-"""Before a worker that ended is started again."""
+PAUSE_S = 0.25
+PAUSE_S_MAX = 10.0
+"""Before a worker that ended is started again; the more, the more often it just did."""
+START_S = 60.0
+"""What a worker may take to accept clients."""
+SILENCE_S = 30.0
+"""Between two of its measures, which are due every second.  Its sockets would wait for ever."""
+EXIT_S = 2.0
+"""Between the end of its stream and that of its process."""
 STOP_S = 5.0
 """What a worker may take to end, beyond its goodbyes."""
 FIGURES_S = 1.0
 SWEEP_S = 1.0
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Worker:
+    """One process that is fed."""
+
+    patience: trio.CancelScope
+    """Cut off when it passes."""
+    measured: messages.Measured | None = None
 
 
 class Core:
@@ -48,7 +64,7 @@ class Core:
         self._config = config
         self._replica = replica
         self._holders = Holders(replica)
-        self._feeds: dict[Feed, messages.Measured | None] = {}
+        self._feeds: dict[Feed, _Worker] = {}
         self._departed = messages.Measured({}, {})
         self._processes: set[subprocess.Popen[bytes]] = set()
         self._all_up = trio.Event()
@@ -96,19 +112,32 @@ class Core:
     # -- workers
 
     async def _keep_worker(self, number: int) -> None:
+        """Run one process after the other, with pauses that grow while they end at once."""
+        pause_s = PAUSE_S
         while not self._stopping:
-            await self._run_worker(number)
-            if not self._stopping:
-                log.error("worker ended", worker=number)
-                await trio.sleep(PAUSE_S)
+            began_s = trio.current_time()
+            try:
+                code = await self._run_worker(number)
+            except OSError as error:  # no process, or no descriptor, left
+                log.error("worker not started", worker=number, why=str(error))
+            else:
+                if not self._stopping:
+                    log.error("worker ended", worker=number, code=code)
+            steady = trio.current_time() > began_s + PAUSE_S_MAX
+            pause_s = PAUSE_S if steady else min(2 * pause_s, PAUSE_S_MAX)
+            await trio.sleep(pause_s)
 
-    async def _run_worker(self, number: int) -> None:
-        """Start one process and feed it until it, or its stream, ends."""
+    async def _run_worker(self, number: int) -> int:
+        """Start one process and feed it until it, or its stream, ends; return its exit code."""
         ours, theirs = socket.socketpair()
-        with theirs:
-            process = await trio.to_thread.run_sync(self._start, number, theirs)
-        self._processes.add(process)
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
+        try:
+            with theirs:
+                process = await trio.to_thread.run_sync(self._start, number, theirs)
+        except OSError:
+            await trio.aclose_forcefully(stream)
+            raise
+        self._processes.add(process)
         feed = Feed(
             self._replica,
             stream,
@@ -116,45 +145,65 @@ class Core:
             on_whisper=self._on_whisper,
             on_measured=self._on_measured,
         )
-        self._feeds[feed] = None
+        feed.send_figures(self._figures())
         try:
-            await feed.run()
-        except* (trio.BrokenResourceError, trio.ClosedResourceError, Overrun, ValueError) as errors:
-            if not self._stopping:
-                log.warning("worker cut off", worker=number, why=str(errors.exceptions[0]))
+            await self._serve_worker(number, feed)
         finally:
             self._forget(feed)
-            process.kill()  # harmless when it has ended
-            with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(process.wait)
-            self._processes.discard(process)
+            code = await self._end(process)
+        return code
+
+    async def _serve_worker(self, number: int, feed: Feed) -> None:
+        """Feed one worker; return when it is gone, or better were."""
+        with trio.move_on_after(START_S) as patience:
+            self._feeds[feed] = _Worker(patience)
+            try:
+                await feed.run()
+            except* (trio.BrokenResourceError, trio.ClosedResourceError) as errors:
+                self._say_cut_off(number, str(errors.exceptions[0]))
+            except* (Overrun, ValueError) as errors:
+                self._say_cut_off(number, str(errors.exceptions[0]))
+        if patience.cancelled_caught:
+            self._say_cut_off(number, "it says nothing")
+
+    def _say_cut_off(self, number: int, why: str) -> None:
+        if not self._stopping:
+            log.warning("worker cut off", worker=number, why=why)
 
     def _start(self, number: int, theirs: socket.socket) -> subprocess.Popen[bytes]:
         config = os.memfd_create("config")
+        command = [sys.executable, "-m", "node.workers", str(number)]
         try:
             os.write(config, pickle.dumps(self._config))
             os.lseek(config, 0, os.SEEK_SET)
             return subprocess.Popen(  # noqa: S603 - our own interpreter and code
-                [
-                    sys.executable,
-                    "-m",
-                    "node.workers",
-                    str(number),
-                    str(theirs.fileno()),
-                    str(config),
-                ],
+                [*command, str(theirs.fileno()), str(config)],
                 pass_fds=(theirs.fileno(), config),
+                process_group=0,  # a terminal's Ctrl-C is for the core alone
             )
         finally:
             os.close(config)
 
+    async def _end(self, process: subprocess.Popen[bytes]) -> int:
+        """Give a process whose stream has ended a moment to end too; return its exit code."""
+        with trio.CancelScope(shield=True):
+            with trio.move_on_after(EXIT_S):
+                while process.poll() is None:
+                    await trio.sleep(0.02)
+            process.kill()  # harmless when it has ended
+            code = await trio.to_thread.run_sync(process.wait)
+        self._processes.discard(process)
+        return code
+
     async def _stop_workers(self) -> None:
         """Let every worker say goodbye to its clients, and wait for that."""
         self._stopping = True
-        for process in self._processes:
-            process.send_signal(signal.SIGTERM)
+        told: set[subprocess.Popen[bytes]] = set()
         with trio.move_on_after(self._config.timing.drain_s + STOP_S):
             while self._processes:
+                for process in self._processes - told:  # one may just be starting
+                    process.send_signal(signal.SIGTERM)
+                    told.add(process)
                 await trio.sleep(0.02)
 
     # -- what they say
@@ -165,13 +214,16 @@ class Core:
                 feed.whisper(self._replica.node_id, payload)
 
     def _on_measured(self, feed: Feed, measured: messages.Measured) -> None:
-        self._feeds[feed] = measured
-        if all(self._feeds.values()) and len(self._feeds) == self._config.node.workers:
+        worker = self._feeds[feed]
+        worker.measured = measured
+        worker.patience.deadline = trio.current_time() + SILENCE_S
+        up = [one for one in self._feeds.values() if one.measured is not None]
+        if len(up) == self._config.node.workers:
             self._all_up.set()
 
     def _forget(self, feed: Feed) -> None:
         """Keep a worker's totals."""
-        last = self._feeds.pop(feed)
+        last = self._feeds.pop(feed).measured
         if last is not None:
             departed = (self._departed, last)
             self._departed = messages.Measured(
@@ -187,12 +239,16 @@ class Core:
     async def _share_figures(self) -> None:
         while True:
             await trio.sleep(FIGURES_S)
-            living = [one for one in self._feeds.values() if one is not None]
-            known = [one for one in (self._departed, *living) if one.edge]
-            figures = messages.Figures(
-                edge=[one.edge for one in known],
-                desk=[one.desk for one in known],
-                wal=asdict(self._replica.wal_statistics()),
-            )
+            figures = self._figures()
             for feed in self._feeds:
                 feed.send_figures(figures)
+
+    def _figures(self) -> messages.Figures:
+        """Return what all workers measured, those that are gone too."""
+        living = [one.measured for one in self._feeds.values() if one.measured is not None]
+        known = [one for one in (self._departed, *living) if one.edge]
+        return messages.Figures(
+            edge=[one.edge for one in known],
+            desk=[one.desk for one in known],
+            wal=asdict(self._replica.wal_statistics()),
+        )

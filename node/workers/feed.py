@@ -6,12 +6,13 @@ Talks to the worker through one end of a socket pair, and to the replica.
     replica ◀──submit, barrier, whisper───── Feed ◀── worker
 
 A feed begins with a copy of the state; the entries applied while the copy is encoded, in a thread,
-wait behind it.
+and written, wait behind it.
 """
 
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import structlog
 import trio
 
@@ -19,8 +20,7 @@ from cluster.port import Answer, NotLeading, Unavailable
 from cluster.raft.members import Members, MembersRefused
 from cluster.replica import Replica
 from cluster.state import commands, snapshot
-from cluster.state.commands import Command
-from cluster.state.outcome import Done
+from cluster.state.outcome import Done, Refused
 from node.workers import messages
 from node.workers.holders import Holders
 from node.workers.messages import Message
@@ -59,7 +59,8 @@ class Feed:
     async def run(self) -> None:
         """Serve until cancelled, then close the stream.
 
-        Raises trio's errors when the worker is gone; `Overrun` when it does not read.
+        Raises trio's errors when the worker is gone, `Overrun` when it does not read, `ValueError`
+        for what is no message.
         """
         replica = self._replica
         unwatch = (
@@ -108,18 +109,21 @@ class Feed:
         self._copies += 1
         number = self._copies
         copy = replica.state.frozen_copy()
+        waiting = self._waiting or []  # entries that were applied are in the copy
+        self._waiting = [one for one in waiting if not isinstance(one, messages.EntryApplied)]
         chunks = await trio.to_thread.run_sync(
             lambda: [messages.encode(messages.StateChunk(data)) for data in snapshot.dump(copy)]
         )
-        if number != self._copies:
-            return
         self._outlet.send(messages.encode(messages.Begin(replica.node_id, replica.boot)))
         for chunk in chunks:
+            await self._outlet.wait_room()
+            if number != self._copies:
+                return
             self._outlet.send(chunk)
         self._outlet.send(messages.encode(self._standing()))
         self._outlet.send(messages.encode(messages.StateWhole()))
-        waiting, self._waiting = self._waiting, None
-        for message in waiting or ():
+        behind, self._waiting = self._waiting, None
+        for message in behind:
             self._outlet.send(messages.encode(message))
 
     def _on_entry(self, index: int, payload: bytes) -> None:
@@ -128,8 +132,7 @@ class Feed:
     def _on_install(self) -> None:
         """Send the whole state anew: entries were jumped over.  Answers wait, and are kept."""
         if self._nursery is not None:
-            waiting = self._waiting or []
-            self._waiting = [one for one in waiting if not isinstance(one, messages.EntryApplied)]
+            self._waiting = self._waiting or []
             self._nursery.start_soon(self._send_state)
 
     def _standing(self) -> messages.Standing:
@@ -150,12 +153,16 @@ class Feed:
         frames = messages.Frames()
         while data := await self._stream.receive_some(READ_BYTES):
             for frame in frames.feed(data):
-                self._hear(messages.from_worker.decode(frame))
+                try:
+                    message = messages.from_worker.decode(frame)
+                except msgspec.DecodeError as error:  # which is no ValueError
+                    raise ValueError(str(error)) from None
+                self._hear(message)
 
     def _hear(self, message: messages.FromWorker) -> None:
         match message:
             case messages.Submit(number, data):
-                self._submit(number, commands.decode(data))
+                self._submit(number, data)
             case messages.Await():
                 assert self._nursery is not None
                 self._nursery.start_soon(self._await, message)
@@ -165,7 +172,12 @@ class Feed:
             case messages.Measured():
                 self._on_measured(self, message)
 
-    def _submit(self, number: int, command: Command) -> None:
+    def _submit(self, number: int, data: bytes) -> None:
+        try:
+            command = commands.decode(data)
+        except msgspec.DecodeError as error:
+            self._answer(number, Refused("bad_request", f"no command: {error}"))
+            return
         refused = self._holders.note(self, command)
         if refused is not None:
             self._answer(number, refused)

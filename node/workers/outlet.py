@@ -6,7 +6,9 @@ Talks to one end of a socket pair.
 import trio
 
 GATHERED_BYTES_MAX = 256 * 1024 * 1024
-"""Of a peer that does not read.  A worker that starts is sent the whole state at once."""
+"""Of a peer that does not read."""
+ROOM_BYTES = 4 * 1024 * 1024
+"""With more than that gathered, whoever can wait does."""
 
 
 class Overrun(Exception):
@@ -21,20 +23,31 @@ class Outlet:
         self._gathered: list[bytes] = []
         self._bytes = 0
         self._some = trio.Event()
+        self._room = trio.Event()
+        self._life = trio.CancelScope()
 
     def send(self, frame: bytes) -> None:
         """Write `frame` soon, behind those before."""
         self._gathered.append(frame)
         self._bytes += len(frame)
         self._some.set()
+        if self._bytes > GATHERED_BYTES_MAX:
+            self._life.cancel()
+
+    async def wait_room(self) -> None:
+        """Return when little waits to be written."""
+        while self._bytes > ROOM_BYTES:
+            self._room = trio.Event()
+            await self._room.wait()
 
     async def run(self) -> None:
         """Write until cancelled.  Raises `Overrun`, and trio's errors when the other is gone."""
-        while True:
-            await self._some.wait()
-            self._some = trio.Event()
-            gathered, self._gathered = self._gathered, []
-            if self._bytes > GATHERED_BYTES_MAX:
-                raise Overrun(f"{self._bytes} bytes wait for a process that does not read")
-            self._bytes = 0
-            await self._stream.send_all(b"".join(gathered))
+        with self._life:
+            while True:
+                await self._some.wait()
+                self._some = trio.Event()
+                gathered, self._gathered = self._gathered, []
+                self._bytes = 0
+                await self._stream.send_all(b"".join(gathered))
+                self._room.set()
+        raise Overrun(f"{self._bytes} bytes wait for a process that does not read")

@@ -6,14 +6,21 @@ Talks to the core through one end of a socket pair.
     submit ──▶ core ──answer, behind the entry that gave it──▶ on_answer
 
 The machine is deterministic, so this copy is what the core's is, a moment later; who is told `Done`
-finds its events told here.  When the core is gone the worker has nobody to ask: `run` ends.
+finds its events told here.
+
+    the core               here
+    is gone                nobody is left to ask: `run` ends
+    silent for SILENCE_S   fenced, as a node is that hears no leader; `minority` to who asks now
+    does not answer        `timeout`, after ANSWER_S: the outcome is not known
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 import structlog
 import trio
+from msgspec.structs import replace
 
 from cluster.port import Answer, NotLeading, ReplicaStatus, Unavailable
 from cluster.raft.members import Members, MembersRefused
@@ -24,11 +31,14 @@ from cluster.state.outcome import Done, Refused
 from cluster.state.state import State
 from cluster.watchers import Watchers
 from node.workers import messages
-from node.workers.outlet import Outlet
+from node.workers.outlet import Outlet, Overrun
 from wal.log import LogStatistics
 
 ANSWER_S = 8.0
-"""Longer than the core takes to give up: what is later was lost with it."""
+"""Longer than the core takes to give up."""
+SILENCE_S = 4.0
+"""A core says how it stands many times a second."""
+LOOK_S = 0.5
 READ_BYTES = 256 * 1024
 
 log = structlog.get_logger(__name__)
@@ -36,6 +46,15 @@ log = structlog.get_logger(__name__)
 
 class CoreGone(Exception):
     """The node's core has ended, and with it the reason to go on."""
+
+
+class _Asked(NamedTuple):
+    on_answer: Callable[[Answer], None]
+    until_s: float
+
+
+_LATE = Unavailable("timeout", "this node's core gave no answer; retry with the same key")
+_SILENT = "this node's core says nothing"
 
 
 class RemotePort:
@@ -50,7 +69,9 @@ class RemotePort:
         self._members: Members | None = None
         self._chunks: list[bytes] = []
         self._number = 0
-        self._answers: dict[int, Callable[[Answer], None]] = {}
+        self._asked: dict[int, _Asked] = {}
+        self._heard_s = 0.0
+        """When the core last said how it stands."""
         self._passed: dict[int, Callable[[messages.Passed], None]] = {}
         self._on_applied: Watchers[Applied] = Watchers()
         self._on_install: Watchers[()] = Watchers()
@@ -77,7 +98,7 @@ class RemotePort:
         return self._machine.state
 
     def status(self) -> ReplicaStatus:
-        """Return the core's standing, at most a quarter of a second old."""
+        """Return the core's standing, a quarter of a second old or so."""
         assert self._standing is not None
         return self._standing.status
 
@@ -93,9 +114,12 @@ class RemotePort:
 
     def submit(self, command: Command, on_answer: Callable[[Answer], None]) -> None:
         """See `Port.submit`."""
-        self._number += 1
-        self._answers[self._number] = on_answer
         data = commands.encode(command)
+        if self._is_silent:
+            on_answer(Unavailable("minority", _SILENT))
+            return
+        self._number += 1
+        self._asked[self._number] = _Asked(on_answer, trio.current_time() + ANSWER_S)
         self._outlet.send(messages.encode(messages.Submit(self._number, data)))
 
     async def propose(self, command: Command) -> Answer:
@@ -108,10 +132,8 @@ class RemotePort:
             done.set()
 
         self.submit(command, on_answer)
-        with trio.move_on_after(ANSWER_S):
-            await done.wait()
-            return answers[0]
-        return Unavailable("timeout", "this node's core gave no answer; retry with the same key")
+        await done.wait()
+        return answers[0]
 
     async def barrier(self) -> Unavailable | None:
         """See `Port.barrier`."""
@@ -170,9 +192,10 @@ class RemotePort:
         try:
             async with self._stream, trio.open_nursery() as nursery:
                 nursery.start_soon(self._outlet.run)
+                nursery.start_soon(self._keep_watch)
                 await self._listen(task_status)
                 raise CoreGone("this node's core has ended")
-        except* (trio.BrokenResourceError, trio.ClosedResourceError):
+        except* (trio.BrokenResourceError, trio.ClosedResourceError, Overrun):
             raise CoreGone("this node's core has ended") from None
 
     async def _listen(self, task_status: trio.TaskStatus[None]) -> None:
@@ -209,19 +232,41 @@ class RemotePort:
             case messages.Taken(sid):
                 self._on_taken.tell(sid)
             case messages.Standing():
+                self._heard_s = trio.current_time()
                 self._stand(message)
             case messages.Figures():
                 self.figures = message
             case messages.StateChunk(data):
                 self._chunks.append(data)
             case messages.Begin():
-                self._begin = message
+                self._begin, self._chunks = message, []
 
     def _answered(self, message: messages.Answered) -> None:
-        on_answer = self._answers.pop(message.number, None)
-        if on_answer is None:
-            return  # whoever asked has given up
-        on_answer(_refusal(message) if message.code else Done(message.result, message.dup))
+        asked = self._asked.pop(message.number, None)
+        if asked is None:
+            return  # whoever asked was told that it is late
+        asked.on_answer(_refusal(message) if message.code else Done(message.result, message.dup))
+
+    async def _keep_watch(self) -> None:
+        """Tell whoever asked when that is too long ago, and all when the core is silent."""
+        while True:
+            await trio.sleep(LOOK_S)
+            self._give_up_late(trio.current_time())
+            if self._is_silent and self._standing is not None:
+                silent = replace(self._standing.status, standing="fenced", why=_SILENT)
+                self._stand(replace(self._standing, status=silent))
+
+    def _give_up_late(self, now_s: float) -> None:
+        while self._asked:
+            number, asked = next(iter(self._asked.items()))  # deadlines rise with numbers
+            if asked.until_s > now_s:
+                return
+            del self._asked[number]
+            asked.on_answer(_LATE)
+
+    @property
+    def _is_silent(self) -> bool:
+        return trio.current_time() > self._heard_s + SILENCE_S
 
     def _stand(self, message: messages.Standing) -> None:
         before, self._standing = self._standing, message
@@ -231,6 +276,8 @@ class RemotePort:
             self._on_standing.tell(new)
 
     async def _await(self, expected: bytes, wanted: bytes) -> messages.Passed:
+        if self._is_silent:
+            return messages.Passed(0, "minority", _SILENT, "unavailable")
         self._number += 1
         number = self._number
         done = trio.Event()

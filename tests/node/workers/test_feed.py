@@ -18,7 +18,7 @@ from cluster.state.machine import Applied
 from cluster.state.outcome import Appended, Done, Refused
 from node.workers.feed import Feed
 from node.workers.holders import Holders
-from node.workers.messages import Figures, Measured
+from node.workers.messages import Answered, Figures, Frames, Measured, Submit, encode, from_core
 from node.workers.remote import CoreGone, RemotePort
 from tests.cluster.three import free_ports, until
 
@@ -184,6 +184,62 @@ async def test_a_state_that_is_sent_anew_loses_neither_entries_nor_answers(tmp_p
         assert same(port, two.replica)
         assert installs == sorted(installs)
         assert 1 <= len(installs) <= 20
+
+
+async def test_what_is_applied_while_a_copy_is_made_is_not_applied_twice(tmp_path: Path) -> None:
+    async with pair(tmp_path) as two:
+        assert isinstance(await two.replica.propose(OpenConversation("a", VISITOR, key="o")), Done)
+        feeds: list[Feed] = []
+
+        def jump(index: int, payload: bytes) -> None:
+            """Before the feed hears of an entry that the copy will hold."""
+            for feed in feeds:
+                feed._on_install()
+
+        two.replica.watch_entries(jump)
+        port, feed = await two.worker()
+        feeds.append(feed)
+        for _ in range(3):
+            await two.say(port, "a", 5)
+        assert await port.barrier() is None
+        assert same(port, two.replica)
+
+
+async def test_what_a_worker_says_that_is_no_command_is_refused_and_no_message_ends_it(
+    tmp_path: Path,
+) -> None:
+    async with pair(tmp_path) as two:
+        ours, theirs = (
+            trio.SocketStream(trio.socket.from_stdlib_socket(one)) for one in socket.socketpair()
+        )
+        ended: list[str] = []
+
+        async def serve(feed: Feed) -> None:
+            try:
+                await feed.run()
+            except* ValueError as errors:
+                ended.append(str(errors.exceptions[0]))
+
+        feed = Feed(
+            two.replica,
+            ours,
+            two.holders,
+            on_whisper=lambda *_: None,
+            on_measured=lambda *_: None,
+        )
+        two.nursery.start_soon(serve, feed)
+        await theirs.send_all(encode(Submit(1, b"\x81\xa2op\x01")))
+        frames = Frames()
+        heard: list[Answered] = []
+        while not heard:
+            data = await theirs.receive_some(100_000)
+            said = [from_core.decode(frame) for frame in frames.feed(data)]
+            heard += [one for one in said if isinstance(one, Answered)]
+        assert (heard[0].number, heard[0].code) == (1, "bad_request")
+        await theirs.send_all(len(b"\xc0").to_bytes(4, "big") + b"\xc0")
+        await until(lambda: bool(ended))
+        assert "Expected `object`" in ended[0]
+        await theirs.aclose()
 
 
 async def test_members_are_changed_only_from_what_the_worker_saw(tmp_path: Path) -> None:

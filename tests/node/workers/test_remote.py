@@ -1,0 +1,89 @@
+"""A worker's port without a core that means well: silence, halves, and what nobody reads."""
+
+import socket
+
+import pytest
+import trio
+import trio.testing
+
+from cluster.port import Answer, ReplicaStatus, Standing, Unavailable
+from cluster.raft.members import Members
+from cluster.state import snapshot
+from cluster.state.commands import By, OpenConversation
+from cluster.state.state import State
+from node.workers import messages
+from node.workers.messages import Answered, Begin, StateChunk, StateWhole, encode
+from node.workers.outlet import Outlet, Overrun
+from node.workers.remote import ANSWER_S, SILENCE_S, RemotePort
+
+VISITOR = By("visitor", "ann")
+
+
+def status_of(standing: Standing) -> ReplicaStatus:
+    return ReplicaStatus("n1", "b", standing, "", "leader", "n1", 1, 1, 1, 1, 1, 0.0, {}, 0, 0)
+
+
+async def test_a_state_that_was_begun_and_not_sent_whole_leaves_nothing_behind() -> None:
+    ours, theirs = (
+        trio.SocketStream(trio.socket.from_stdlib_socket(one)) for one in socket.socketpair()
+    )
+    port = RemotePort(theirs)
+    chunks = list(snapshot.dump(State()))
+    standing = messages.Standing(status_of("serving"), Members.of({"n1": ""}).encode(), {})
+    begin = Begin("n1", "boot")
+    state = [StateChunk(chunk) for chunk in chunks]
+    async with trio.open_nursery() as nursery:
+        said = [begin, *state, begin, *state, standing, StateWhole()]
+        await ours.send_all(b"".join(encode(one) for one in said))
+        with trio.fail_after(10):
+            await nursery.start(port.run)
+        assert port.status().standing == "serving"
+        nursery.cancel_scope.cancel()
+    await ours.aclose()
+
+
+async def test_a_core_that_says_nothing_leaves_its_worker_fenced_and_nobody_waiting(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    ours, theirs = trio.testing.memory_stream_pair()
+    port = RemotePort(theirs)
+    answers: list[Answer] = []
+    told: list[str] = []
+    standing = encode(messages.Standing(status_of("serving"), Members.of({"n1": ""}).encode(), {}))
+    state = [encode(StateChunk(chunk)) for chunk in snapshot.dump(State())]
+    command = OpenConversation("a", VISITOR, key="o")
+    async with trio.open_nursery() as nursery:
+        await ours.send_all(encode(Begin("n1", "b")) + b"".join(state) + standing)
+        await ours.send_all(encode(StateWhole()))
+        await nursery.start(port.run)
+        port.watch_standing(lambda status: told.append(status.standing))
+        port.submit(command, answers.append)
+        await trio.sleep(SILENCE_S + 1)
+        assert (port.status().standing, told) == ("fenced", ["fenced"])
+        assert not answers
+        port.submit(command, answers.append)
+        barred = await port.barrier()
+        assert barred is not None
+        await trio.sleep(ANSWER_S)
+        codes = [one.code for one in answers if isinstance(one, Unavailable)]
+        assert [*codes, barred.code] == ["minority", "timeout", "minority"]
+        await ours.send_all(standing + encode(Answered(1)))  # too late
+        await trio.testing.wait_all_tasks_blocked()
+        assert (told, len(answers)) == (["fenced", "serving"], 2)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_worker_that_does_not_read_is_given_up_before_it_costs_all_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("node.workers.outlet.GATHERED_BYTES_MAX", 10_000)
+    ours, theirs = trio.testing.lockstep_stream_pair()  # a write ends when it is read
+    outlet = Outlet(ours)
+    with pytest.RaisesGroup(Overrun):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(outlet.run)
+            outlet.send(b"x" * 100)
+            await trio.testing.wait_all_tasks_blocked()
+            for _ in range(100):
+                outlet.send(b"x" * 101)
+    await theirs.aclose()
