@@ -19,23 +19,31 @@ class ListenRefused(Exception):
     """No listening socket there; the message names the address and what to do."""
 
 
-def open_listener(host: str, port: int, *, shared: bool = False) -> socket.socket:
+def open_listener(host: str, port: int) -> socket.socket:
     """Return a non-blocking socket that listens on `host` and `port`; port 0 takes a free one.
 
-    `shared` ones of several processes are given new connections in turn (SO_REUSEPORT).
     Raises `ListenRefused` when the address is taken, unknown or not allowed.
     """
-    listener = _open(host, port, shared=shared)
+    listener = _open(host, port, shared=False)
     listener.listen(BACKLOG)
     return listener
 
 
 def reserve(host: str, port: int) -> socket.socket:
-    """Return a socket that keeps `host` and `port` for `shared` listeners, and takes nothing.
+    """Return a socket that keeps `host` and `port` for those who `share` it, and takes nothing.
 
     Raises `ListenRefused`, also when others have it who would share it.
     """
     _open(host, port, shared=False).close()
+    return share(host, port)
+
+
+def share(host: str, port: int) -> socket.socket:
+    """Return one of several sockets on an address, each given new connections in turn.
+
+    It takes none before it listens: the kernel deals out to whoever does (SO_REUSEPORT), and what
+    it deals out waits for that process alone.  Raises `ListenRefused`.
+    """
     return _open(host, port, shared=True)
 
 

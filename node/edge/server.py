@@ -29,7 +29,7 @@ from node.edge.event_stream import EventStream
 from node.edge.exchange import Exchange, full, too_many
 from node.edge.http import Request, Response
 from node.edge.limits import EdgeLimits
-from node.edge.listener import ListenRefused, open_listener
+from node.edge.listener import BACKLOG, ListenRefused, open_listener, share
 from node.edge.pressure import Level
 from node.edge.reactor import Reactor
 from node.edge.statistics import Counters, EdgeStatistics
@@ -53,6 +53,7 @@ __all__ = [
     "Response",
     "ResponseFactory",
     "open_listener",
+    "share",
 ]
 
 log = structlog.get_logger(__name__)
@@ -101,6 +102,7 @@ class EdgeServer:
         try:
             for listener in self._listeners:
                 listener.setblocking(False)
+                listener.listen(BACKLOG)  # it may have been bound only, until now
                 reactor.listen(listener)
             async with trio.open_nursery() as nursery:
                 if self._certificate is not None:

@@ -36,7 +36,7 @@ PAUSE_S_MAX = 10.0
 """Before a worker that ended is started again; the more, the more often it just did."""
 START_S = 60.0
 """What a worker may take to accept clients."""
-SILENCE_S = 30.0
+SILENCE_S = 15.0
 """Between two of its measures, which are due every second.  Its sockets would wait for ever."""
 EXIT_S = 2.0
 """Between the end of its stream and that of its process."""

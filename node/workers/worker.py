@@ -3,8 +3,8 @@
 Talks to the node's core through a socket pair, to clients through a listener that it shares.
 
     SIGTERM, from the core          goodbyes, then the end
-    SIGINT                          for the core alone: a terminal sends it to all
     the core is gone                the end
+    no certificate, no port         the end: the core says so, and tries again
 """
 
 import os
@@ -20,7 +20,14 @@ from node import logs
 from node.config import Config
 from node.desk.application import Desk
 from node.desk.statistics import DeskStatistics
-from node.edge.server import Certificate, EdgeServer, EdgeStatistics, open_listener
+from node.edge.server import (
+    Certificate,
+    CertificateRefused,
+    EdgeServer,
+    EdgeStatistics,
+    ListenRefused,
+    share,
+)
 from node.front import Front
 from node.workers import figures
 from node.workers.messages import Measured
@@ -43,17 +50,19 @@ def main(arguments: Sequence[str]) -> int:
     except* CoreGone:
         log.warning("worker ends: its core has gone")
         code = 1
+    except* (CertificateRefused, ListenRefused) as refused:
+        log.error("worker cannot start", why=str(refused.exceptions[0]))
+        code = 2
     return code
 
 
 async def _until_told(config: Config, plain: socket.socket) -> None:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with trio.open_signal_receiver(signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_serve, config, plain)
-            async for number in signals:
-                if number == signal.SIGTERM:
-                    nursery.cancel_scope.cancel()
-                    break
+            async for _ in signals:
+                nursery.cancel_scope.cancel()
+                break
 
 
 async def _serve(config: Config, plain: socket.socket) -> None:
@@ -61,7 +70,7 @@ async def _serve(config: Config, plain: socket.socket) -> None:
     port = RemotePort(stream)
     tls = config.client.tls
     certificate = Certificate(tls.cert, tls.key) if tls is not None else None
-    with open_listener(*config.client.listen, shared=True) as listener:
+    with share(*config.client.listen) as listener:
         front = Front(
             config, listener, certificate, processes=config.node.workers, pid=os.getppid()
         )
