@@ -1,6 +1,7 @@
 """Requests come out of bytes whole and in order, however these are cut; responses are exact."""
 
 import itertools
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -156,3 +157,21 @@ def test_a_response_is_written_as_it_is() -> None:
 def test_a_header_cannot_break_out_of_its_line(value: str) -> None:
     with pytest.raises(ValueError, match="no header may"):
         Response(200, b"", headers=(("X", value),))
+
+
+def test_a_body_of_many_tiny_chunks_takes_no_more_memory_than_it_has_bytes() -> None:
+    found = parser(body_bytes_max=1_000_000)
+    found.feed(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+    tracemalloc.start()
+    try:
+        for _ in range(10):
+            found.feed(b"2\r\nab\r\n" * 1_000)
+            assert found.next_request() is None
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 4 * 20_000
+    found.feed(b"0\r\n\r\n")
+    request = found.next_request()
+    assert request is not None
+    assert request.body == b"ab" * 10_000
