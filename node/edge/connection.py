@@ -72,7 +72,10 @@ class Connection(Channel):
                     self._together(self._hear_all, messages)
                 return
         events, self._decoder = self._reactor.decoders.decode(self._decoder, data)
-        self._together(self._act, events)
+        if len(events) == 1 and isinstance(events[0], Message):
+            self._hear(*events[0])
+        else:
+            self._together(self._act, events)
 
     def settled(self) -> None:
         """Release the decoder and have `on_close` called, soon."""
