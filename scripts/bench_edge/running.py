@@ -9,12 +9,11 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from scripts.bench_edge.peers import LOAD, ROOT, Server
-from scripts.crowd.processes import pss_bytes, with_children
+from scripts.crowd.processes import cpu_s, pss_bytes, with_children
 
 SERVER_CORE, LOAD_CORE = "0", "1"
 START_S_MAX = 20.0
@@ -61,11 +60,7 @@ class Running:
 
     def cpu_s(self) -> float:
         """Return the processor time that the server has used."""
-        total = 0
-        for pid in self._pids():
-            for thread in Path(f"/proc/{pid}/task").iterdir():
-                total += int((thread / "schedstat").read_text().split()[0])
-        return total / 1e9
+        return cpu_s(self._pids())
 
     def pss_bytes(self) -> int:
         """Return what the server holds in memory."""
