@@ -1,106 +1,108 @@
-"""Acknowledged messages per second through real WebSockets, beside the disk's own sync rate.
+"""Acknowledged and fanned-out messages per second through real WebSockets.
 
-    python -m scripts.bench_messages [--senders 1 16 256] [--seconds 5]
+    python -m scripts.bench_messages [--senders 1 16 256] [--seconds 5] [--rounds 3]
 
-Three node processes on loopback; senders are visitors in one more process, spread over the
-nodes, each in a conversation of its own.  A sender sends its next message of 100 bytes when
-the last was acknowledged: durable on a majority of disks, applied, and seen by its node.
-Beside it, in the same run: appends of 4 KiB to the same disk, each followed by one fdatasync.
+Three node processes on loopback.  Senders are visitors, spread over the nodes, each in a
+conversation of its own; with each, at another node, a supervisor follows that conversation.  A
+sender sends its next message of 100 bytes when the last was acknowledged: durable on a majority of
+disks, applied, and seen by its node.  *ok* is how long that takes, *ev* how long until the follower
+at the other node has it.  Followers hold every event against the one before.  Beside it, in the
+same run: appends of 4 KiB to the same disk, each followed by one fdatasync.
 
-The senders share the machine's cores with the nodes; read the ratios.
+Senders and followers are one process that shares the machine's cores with the nodes; *us* is the
+processor time of a message at the three nodes together, *load us* at that process.
 """
 
 import argparse
+import json
+import statistics
+import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import trio
 
-from node.client import Client, new_key, open_client
 from node.local import UNLIMITED, LocalCluster
-from node.protocol.catalogue import CvOpen, MsgSend
 from node.replay.figures import percentile
 from scripts.bench_commit import measure_disk
+from scripts.crowd.processes import cpu_s, node_addresses, with_children
 
-BODY = "x" * 100
+BYTES = 100
 WARM_UP_S = 1.0
-OPENING_S = 30.0
+TALK_S_MAX = 120.0
+COLUMNS = ("per_second", "ok_p50_ms", "ok_p99_ms", "ev_p50_ms", "ev_p99_ms", "us", "load_us")
+
+Row = dict[str, float]
 
 
-class Bench:
-    """Closed-loop senders and what they measured."""
-
-    def __init__(self, cluster: LocalCluster, senders: int, seconds: float) -> None:
-        self._cluster = cluster
-        self._senders = senders
-        self._seconds = seconds
-        self._opened = 0
-        self._all_opened = trio.Event()
-        self.latencies_s: list[float] = []
-
-    async def run(self) -> dict[str, float]:
-        """Return messages per second, and the latency's percentiles in milliseconds."""
-        async with trio.open_nursery() as nursery:
-            for place in range(self._senders):
-                nursery.start_soon(self._be_sender, place)
-            with trio.fail_after(OPENING_S):
-                await self._all_opened.wait()
-            await trio.sleep(WARM_UP_S + self._seconds)
-            nursery.cancel_scope.cancel()
-        return {
-            "per_second": len(self.latencies_s) / self._seconds,
-            "p50_ms": 1e3 * percentile(self.latencies_s, 50),
-            "p99_ms": 1e3 * percentile(self.latencies_s, 99),
-        }
-
-    async def _be_sender(self, place: int) -> None:
-        urls = self._cluster.urls
-        urls = (*urls[place % len(urls) :], *urls[: place % len(urls)])
-        token = self._cluster.mint("visitor", f"sender-{place}")
-        async with open_client(urls, token, on_push=lambda _: None) as client:
-            opened = await client.request(CvOpen(key=new_key()))
-            self._opened += 1
-            if self._opened == self._senders:
-                self._all_opened.set()
-            await self._all_opened.wait()
-            await self._send(client, str(opened["cv"]))
-
-    async def _send(self, client: Client, cv: str) -> None:
-        measure_from = trio.current_time() + WARM_UP_S
-        until = measure_from + self._seconds
-        while (began := trio.current_time()) < until:
-            await client.request(MsgSend(cv=cv, key=new_key(), body=BODY))
-            ended = trio.current_time()
-            if began >= measure_from and ended < until:
-                self.latencies_s.append(ended - began)
-
-
-async def measure(senders: int, seconds: float, folder: Path) -> dict[str, float]:
+async def measure(senders: int, seconds: float, folder: Path) -> Row:
     """Return the figures of one run in `folder`."""
     async with LocalCluster(folder, cluster_id="bench", sections=UNLIMITED) as cluster:
         await cluster.wait_leader()
-        return await Bench(cluster, senders, seconds).run()
+        pids = [pid for name in cluster.names if (pid := cluster.pid(name)) is not None]
+        plan = {
+            "nodes": node_addresses(cluster),
+            "pairs": [
+                [cluster.mint("visitor", f"v{number}"), cluster.mint("supervisor", f"s{number}")]
+                for number in range(senders)
+            ],
+            "bytes": BYTES,
+            "warm_up_s": WARM_UP_S,
+            "seconds": seconds,
+        }
+        before = cpu_s(one for pid in pids for one in with_children(pid))
+        with trio.fail_after(TALK_S_MAX):
+            done = await trio.run_process(
+                [sys.executable, "-m", "scripts.crowd.talk"],
+                stdin=json.dumps(plan).encode(),
+                capture_stdout=True,
+                stderr=None,
+            )
+        used = cpu_s(one for pid in pids for one in with_children(pid)) - before
+    return _row(json.loads(done.stdout), seconds, used)
+
+
+def _row(told: dict[str, Any], seconds: float, cpu_of_nodes_s: float) -> Row:
+    acknowledged = told["acknowledged_ms"]
+    if told["wrong"] or told["errors"]:
+        raise SystemExit(f"events wrong: {told['wrong']}; errors: {told['errors']}")
+    # The nodes' time includes opening and warming up, so it is too high rather than too low.
+    messages = len(acknowledged) * (WARM_UP_S + seconds) / seconds
+    return {
+        "per_second": len(acknowledged) / seconds,
+        "ok_p50_ms": percentile(acknowledged, 50),
+        "ok_p99_ms": percentile(acknowledged, 99),
+        "ev_p50_ms": percentile(told["seen_ms"], 50),
+        "ev_p99_ms": percentile(told["seen_ms"], 99),
+        "us": cpu_of_nodes_s / messages * 1e6,
+        "load_us": told["cpu_s"] / messages * 1e6,
+    }
 
 
 def main() -> None:
-    """Parse the command line, run, print the table."""
+    """Parse the command line, run, print the table: medians of the rounds."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--senders", type=int, nargs="+", default=[1, 16, 256])
     parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--folder", default=".", help="on the disk to be measured")
     options = parser.parse_args()
     disk = measure_disk(options.folder, 2.0)
-    rows = {"disk: fdatasync per 4 KiB": disk}
+    print(f"disk: {disk['per_second']:.0f} fdatasync/s of 4 KiB, p99 {disk['p99_ms']:.2f} ms")
+    print(f"{'':14}" + "".join(f"{column:>12}" for column in (*COLUMNS, "lowest/s", "highest/s")))
     for senders in options.senders:
-        with tempfile.TemporaryDirectory(prefix="bench-", dir=options.folder) as folder:
-            rows[f"{senders} senders"] = trio.run(measure, senders, options.seconds, Path(folder))
-    print(f"{'':36}{'per second':>12}{'p50 ms':>9}{'p99 ms':>9}{'x disk':>8}")
-    for what, row in rows.items():
+        rows = []
+        for _ in range(options.rounds):
+            with tempfile.TemporaryDirectory(prefix="bench-", dir=options.folder) as folder:
+                rows.append(trio.run(measure, senders, options.seconds, Path(folder)))
+        middle = [statistics.median(row[column] for row in rows) for column in COLUMNS]
+        rates = [row["per_second"] for row in rows]
+        cells = [f"{value:12.{0 if value >= 1000 else 2}f}" for value in middle]
         print(
-            f"{what:36}{row['per_second']:12.0f}{row['p50_ms']:9.2f}{row['p99_ms']:9.2f}"
-            f"{row['per_second'] / disk['per_second']:8.2f}"
+            f"{senders:>5} senders {''.join(cells)}{min(rates):12.0f}{max(rates):12.0f}", flush=True
         )
 
 

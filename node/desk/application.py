@@ -286,6 +286,8 @@ class Desk:
             return
         for request in requests:
             self._requests.handle(session, request)
+        if session.excess:
+            connection.rest(TICK_S)
 
     def on_overflow(self, channel: Channel) -> bytes | None:
         """Say why a client that reads too slowly is closed: it may come back and resume."""

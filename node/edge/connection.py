@@ -37,16 +37,29 @@ _NEVER = 0.0
 class Connection(Channel):
     """One WebSocket, as the application holds it; `subprotocol` is what `on_upgrade` chose."""
 
-    __slots__ = ("_decoder", "_pinged", "_seen", "subprotocol")
+    __slots__ = ("_decoder", "_pinged", "_rests_until", "_seen", "subprotocol")
 
     def __init__(self, reactor: "Reactor", fd: int, peer: str, subprotocol: str | None) -> None:
         super().__init__(reactor, fd, peer)
         self._decoder: Decoder | None = None
         self._seen = reactor.now
         self._pinged = _NEVER
+        self._rests_until = _NEVER
+        self.read_bytes = reactor.limits.messages_read_bytes
         self.subprotocol = subprotocol
 
     # What the application calls.
+
+    def rest(self, seconds: float) -> None:
+        """Read nothing for so long, rounded up to a tick, and then little at a time.
+
+        A peer that says more than it may waits for the kernel, and others are not kept waiting.
+        """
+        if self.state is OPEN:
+            self._rests_until = self._reactor.clock() + seconds
+            self.look_at(self._rests_until)
+            self._set_portion()
+            self.watch()
 
     def close(self, code: int, reason: str = "") -> None:
         """Send a close frame after what waits, and give the peer `close_wait_s` to answer it."""
@@ -63,6 +76,9 @@ class Connection(Channel):
     def received(self, data: bytes) -> None:
         """Decode input and hand its messages to the application."""
         self._seen = self._reactor.now
+        if self._rests_until and len(data) < self.read_bytes:
+            self._rests_until = _NEVER  # it has said all
+            self._set_portion()
         if self._decoder is None:
             messages = self._reactor.decoders.quick(data)
             if messages is not None:
@@ -72,7 +88,15 @@ class Connection(Channel):
                     self._together(self._hear_all, messages)
                 return
         events, self._decoder = self._reactor.decoders.decode(self._decoder, data)
-        self._together(self._act, events)
+        self._set_portion()
+        if len(events) == 1 and isinstance(events[0], Message):
+            self._hear(*events[0])
+        else:
+            self._together(self._act, events)
+
+    def wants_input(self) -> bool:
+        """Say whether to read: not while it rests."""
+        return super().wants_input() and self._rests_until <= self._reactor.now
 
     def settled(self) -> None:
         """Release the decoder and have `on_close` called, soon."""
@@ -82,7 +106,11 @@ class Connection(Channel):
     def check(self, now: float) -> None:
         """Ping a silent peer, drop one that stays silent or takes too long to say goodbye."""
         limits = self._reactor.limits
-        if self.state is not OPEN:
+        if self._rests_until:
+            self.watch()
+        if self.state is OPEN and self._rests_until > now:
+            self.look_at(self._rests_until)
+        elif self.state is not OPEN:
             if now >= self.deadline:
                 self.drop()
             else:
@@ -103,6 +131,16 @@ class Connection(Channel):
     def last_word(self, code: int, reason: str) -> bytes:
         """Return a close frame."""
         return encode_close(code, reason)
+
+    def _set_portion(self) -> None:
+        """Read much only where a message is known to be large."""
+        limits = self._reactor.limits
+        if self._rests_until:
+            self.read_bytes = limits.greedy_read_bytes
+        elif self._decoder is not None:
+            self.read_bytes = limits.read_bytes
+        else:
+            self.read_bytes = limits.messages_read_bytes
 
     def _act(self, events: list[Event]) -> None:
         for event in events:

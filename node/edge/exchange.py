@@ -47,7 +47,10 @@ class Exchange(Stream):
         super().__init__(reactor, fd, peer)
         limits = reactor.limits
         self._parser = RequestParser(
-            peer, head_bytes_max=limits.head_bytes_max, body_bytes_max=limits.body_bytes_max
+            peer,
+            head_bytes_max=limits.head_bytes_max,
+            body_bytes_max=limits.body_bytes_max,
+            seen=reactor.seen_heads,
         )
         self._phase = Phase.HEAD  # a new socket owes us a head
         self._request: Request | None = None  # the one that is being answered

@@ -4,8 +4,9 @@
 
 `RequestParser` gives one request at a time, so pipelined ones wait in its buffer until the one
 before is answered.  The head is guarded (`node.edge.head`), then a fresh `h11.Connection` parses
-it and frames the body; the response never passes through h11, because writing ready-made bytes
-costs a third of that.  Paths and queries are as on the wire: nothing is percent-decoded here.
+it and frames the body, unless the same head came before (`node.edge.seen`); the response never
+passes through h11, because writing ready-made bytes costs a third of that.  Paths and queries are
+as on the wire: nothing is percent-decoded here.
 Trailers of a chunked body are read and dropped.
 
 Sizes in bytes: `head_bytes_max`, `body_bytes_max`.
@@ -22,12 +23,14 @@ from http import HTTPStatus
 import h11
 
 from node.edge.head import HEAD_END, RequestRefused, check_head, check_start
+from node.edge.seen import Head, SeenHeads
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _ABSOLUTE = re.compile(r"https?://[^/?]*", re.IGNORECASE)
 _UNSAFE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 _BODILESS = frozenset({204, 304})
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class Phase(enum.Enum):
@@ -72,8 +75,11 @@ class Request:
     @property
     def keep_alive(self) -> bool:
         """Whether the connection takes another request after this one."""
-        closing = b"close" in (token.lower() for token in self.tokens(b"connection"))
-        return self.version == "1.1" and not closing
+        if self.version != "1.1":
+            return False
+        if self.header(b"connection") is None:
+            return True
+        return b"close" not in (token.lower() for token in self.tokens(b"connection"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,16 +123,26 @@ class RequestParser:
         "_peer",
         "_protocol",
         "_searched",
+        "_seen",
     )
 
-    def __init__(self, peer: str, *, head_bytes_max: int, body_bytes_max: int) -> None:
+    def __init__(
+        self,
+        peer: str,
+        *,
+        head_bytes_max: int,
+        body_bytes_max: int,
+        seen: SeenHeads | None = None,
+    ) -> None:
+        """`seen` is shared by all connections of a server."""
         self._peer = peer
         self._head_bytes_max = head_bytes_max
         self._body_bytes_max = body_bytes_max
         self._buffer = b""
         self._searched = 0
         self._protocol: h11.Connection | None = None
-        self._head: h11.Request | None = None
+        self._head: Head | None = None
+        self._seen = seen
         self._body = bytearray()  # chunks of two bytes each would make a list twenty times as large
         self._continued = False
 
@@ -154,8 +170,9 @@ class RequestParser:
         Raises `RequestRefused`; the parser is of no use after that.
         """
         try:
-            if self._protocol is None and not self._begin():
-                return None
+            if self._protocol is None:
+                head = self._take_head()
+                return None if head is None else self._begin(head)
             return self._finish()
         except h11.RemoteProtocolError as error:
             reason = str(error).partition(": b")[0]  # its bytes stay out of the answer
@@ -166,10 +183,10 @@ class RequestParser:
         rest, self._buffer = self._buffer, b""
         return rest
 
-    def _begin(self) -> bool:
-        """Parse the head if it is whole; its body's bytes stay in the buffer."""
+    def _take_head(self) -> bytes | None:
+        """Return the head if it is whole; its body's bytes stay in the buffer."""
         if not self._buffer:
-            return False
+            return None
         end = self._buffer.find(HEAD_END, self._searched)
         size = len(self._buffer) if end < 0 else end + len(HEAD_END)
         if size > self._head_bytes_max:
@@ -177,19 +194,31 @@ class RequestParser:
         if end < 0:
             check_start(self._buffer)
             self._searched = max(0, size - len(HEAD_END) + 1)
-            return False
+            return None
         head, self._buffer, self._searched = self._buffer[:size], self._buffer[size:], 0
+        return head
+
+    def _begin(self, head: bytes) -> Request | None:
+        """Parse a head; return its request if it announces no body, or the body is there."""
+        found = self._seen.find(head) if self._seen is not None else None
+        if found is not None:
+            return Request(*found[:4], b"", self._peer, found.version)
         check_head(head)
         protocol = h11.Connection(h11.SERVER, max_incomplete_event_size=self._head_bytes_max)
         protocol.receive_data(head)
         request = protocol.next_event()
         assert isinstance(request, h11.Request)
-        self._protocol, self._head = protocol, request
-        self._refuse_length(request)
-        return True
+        parsed = _parsed(request)
+        if any(name in _FRAMING for name, _ in parsed.headers):
+            self._protocol, self._head = protocol, parsed
+            self._refuse_length(parsed)
+            return self._finish()
+        if self._seen is not None:
+            self._seen.keep(head, parsed)
+        return Request(*parsed[:4], b"", self._peer, parsed.version)
 
-    def _refuse_length(self, request: h11.Request) -> None:
-        for name, value in request.headers:
+    def _refuse_length(self, head: Head) -> None:
+        for name, value in head.headers:
             if name == b"content-length" and int(value) > self._body_bytes_max:
                 raise RequestRefused(413, f"body over {self._body_bytes_max} bytes")
 
@@ -217,19 +246,22 @@ class RequestParser:
         assert head is not None
         self._protocol = self._head = None
         self._body, self._continued = bytearray(), False
-        target = head.target.decode("ascii")
-        if not target.startswith("/"):
-            target = _ABSOLUTE.sub("", target) or "/"
-        path, _, query = target.partition("?")
-        return Request(
-            method=head.method.decode("ascii"),
-            path=path or "/",
-            query=query,
-            headers=tuple(head.headers),
-            body=body,
-            peer=self._peer,
-            version=head.http_version.decode("ascii"),
-        )
+        return Request(*head[:4], body, self._peer, head.version)
+
+
+def _parsed(request: h11.Request) -> Head:
+    target = request.target.decode("ascii")
+    if not target.startswith("/"):
+        target = _ABSOLUTE.sub("", target) or "/"
+    path, _, query = target.partition("?")
+    return Head(
+        method=request.method.decode("ascii"),
+        path=path or "/",
+        query=query,
+        # Indexing h11's own headers costs more than to lower the names a second time.
+        headers=tuple((name.lower(), value) for name, value in request.headers.raw_items()),
+        version=request.http_version.decode("ascii"),
+    )
 
 
 def _phrase(status: int) -> str:

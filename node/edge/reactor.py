@@ -33,6 +33,7 @@ from node.edge.decoder import Decoders
 from node.edge.limits import EdgeLimits
 from node.edge.memory import used_bytes
 from node.edge.pressure import OUTBOX_DIVISOR, Level, Pressure
+from node.edge.seen import SeenHeads
 from node.edge.statistics import Counters
 from node.edge.stream import GONE, Stream
 from node.edge.timers import TICK_S, Timers
@@ -62,6 +63,7 @@ class Reactor:
         self._set_outboxes(limits.outbox_bytes_max)
         self.counters = Counters()
         self.decoders = Decoders(limits.frame_bytes_max)
+        self.seen_heads = SeenHeads()
         self.clock = trio.current_time
         self.now = self.clock()
         self.timers: Timers[Stream] = Timers(self.now)

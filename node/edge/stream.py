@@ -67,6 +67,7 @@ class Stream(abc.ABC):
         "fd",
         "outbox_bytes",
         "peer",
+        "read_bytes",
         "state",
         "tls",
     )
@@ -84,6 +85,7 @@ class Stream(abc.ABC):
         self.fd = fd
         self.outbox_bytes = 0
         self.peer = peer
+        self.read_bytes = reactor.limits.read_bytes  # at a time
         self.state = OPEN
         self.tls: Tls | None = None
 
@@ -131,7 +133,7 @@ class Stream(abc.ABC):
             return  # what was just written let something begin that has to end first
         try:
             if self.tls is None or self.state is LINGERING:
-                data = os.read(self.fd, self._reactor.limits.read_bytes)
+                data = os.read(self.fd, self.read_bytes)
             else:
                 data = self.tls.read()
         except BlockingIOError:

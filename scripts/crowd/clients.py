@@ -136,10 +136,11 @@ class Crowd:
         self._asking_since = self._asking_since or now
         while self._asked < (now - self._asking_since) * self._asks_per_s:
             client = self._clients[self._asked % len(self._clients)]
+            due = self._asking_since + self._asked / self._asks_per_s
             self._asked += 1
             if client.handle is None:
                 continue
-            client.due = self._asking_since + self._asked / self._asks_per_s
+            client.due = due
             asked = {"op": "cv.get", "id": ASK, "cv": client.cv}
             try:
                 client.handle.send(masked(1, json.dumps(asked).encode()))

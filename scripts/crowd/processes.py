@@ -142,6 +142,15 @@ def pss_bytes(pids: Iterable[int]) -> int:
     return total
 
 
+def cpu_s(pids: Iterable[int]) -> float:
+    """Return the processor time that processes have used, of all their threads."""
+    total = 0
+    for pid in pids:
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            total += int((thread / "schedstat").read_text().split()[0])
+    return total / 1e9
+
+
 def slab_bytes() -> int:
     """Return the kernel's small objects, of all of the machine: sockets among them."""
     for line in Path("/proc/meminfo").read_text().splitlines():

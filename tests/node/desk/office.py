@@ -82,6 +82,7 @@ class Wire:
         self.outbox_bytes = 0
         self.frames: list[bytes] = []
         self.closed: tuple[int, str] | None = None
+        self.rests = 0
 
     @property
     def open(self) -> bool:
@@ -94,6 +95,9 @@ class Wire:
     def close(self, code: int, reason: str = "") -> None:
         if self.closed is None:
             self.closed = (code, reason)
+
+    def rest(self, seconds: float) -> None:
+        self.rests += 1
 
     def messages(self) -> Iterator[Reply | Push]:
         for frame in self.frames:

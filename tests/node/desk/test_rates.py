@@ -79,6 +79,8 @@ async def test_a_flood_is_refused_with_how_long_to_wait_and_then_goes_on(
         assert len(refused) in (20, 21)  # one was for the opening
         assert {(answer.code, answer.retry) for answer in refused} == {("rate_limited", True)}
         assert all(isinstance(one, Ok) for one in answers[: VISITOR_BURST - 1])
+        assert visitor.wire.rests == len(refused)
+        assert not other.wire.rests
         assert await other.ok(ops.CvGet(cv=theirs))
         assert refused[-1].after is not None
         await trio.sleep(refused[-1].after / 1000)

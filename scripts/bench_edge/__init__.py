@@ -1,0 +1,1 @@
+"""The edge beside other servers: memory, connects, echo, broadcast, HTTP, garbage collection."""
