@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 import trio
 
 from node.edge.channel import Channel
-from node.edge.connection import Connection
+from node.edge.connection import Connection, DeflatingConnection
+from node.edge.deflate import negotiate
 from node.edge.event_stream import HEAD, EventStream
 from node.edge.handshake import accept, upgrade_key
 from node.edge.head import RequestRefused
@@ -238,9 +239,16 @@ class Exchange(Stream):
             self._refuse_with(chosen)
             return
         assert chosen is None or chosen in request.subprotocols, "chosen but not offered"
-        self.write(accept(key, chosen))
-        if self.fd >= 0:
+        offers = request.tokens(b"sec-websocket-extensions")
+        agreed = negotiate(offers) if self._reactor.limits.deflate else None
+        self.write(accept(key, chosen, agreed and agreed.answer))
+        if self.fd < 0:
+            return
+        if agreed is None:
             self._open(Connection(self._reactor, self.fd, self.peer, chosen))
+        else:
+            bits = agreed.window_bits
+            self._open(DeflatingConnection(self._reactor, self.fd, self.peer, chosen, bits))
 
     def _open(self, connection: Connection) -> None:
         reactor = self._reactor

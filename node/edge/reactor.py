@@ -61,7 +61,7 @@ class Reactor:
         self.pressure = Pressure(limits.memory_bytes_max)
         self._set_outboxes(limits.outbox_bytes_max)
         self.counters = Counters()
-        self.decoders = Decoders(limits.frame_bytes_max)
+        self.decoders = Decoders(limits.frame_bytes_max, limits.quick_bytes_max)
         self.clock = trio.current_time
         self.now = self.clock()
         self.timers: Timers[Stream] = Timers(self.now)
