@@ -21,6 +21,7 @@ import select
 import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
+from email.utils import formatdate
 from typing import TypeVarTuple
 
 import structlog
@@ -64,6 +65,8 @@ class Reactor:
         self.decoders = Decoders(limits.frame_bytes_max, limits.quick_bytes_max)
         self.clock = trio.current_time
         self.now = self.clock()
+        self.date = formatdate(usegmt=True)
+        """As HTTP writes it, up to a tick old (RFC 9110, 6.6.1)."""
         self.timers: Timers[Stream] = Timers(self.now)
         self.corked: Stream | None = None
         self.connections = 0
@@ -120,6 +123,7 @@ class Reactor:
             for stream in self.timers.due(self.now):
                 if stream.state is not GONE:
                     self.deliver(stream, stream.check, self.now)
+            self.date = formatdate(usegmt=True)
             self._feel(self.now - at)
             self.addresses.forget_idle(self.now)
             at = self.now + TICK_S
