@@ -28,7 +28,7 @@ from wsproto.extensions import Extension
 from wsproto.frame_protocol import CloseReason, Frame, FrameProtocol, Opcode, ParseFailed
 
 from node.edge.deflate import Inflater, incompressible_bytes
-from node.edge.frame import Cursor, whole
+from node.edge.frame import MASK_BYTES, Cursor, whole
 from node.edge.quick import QUICK_BYTES_MAX, quick_messages
 
 TEXT, BINARY = Opcode.TEXT, Opcode.BINARY
@@ -138,7 +138,9 @@ class Decoders:
         """With `quick_bytes_max` 0 all is decoded by wsproto."""
         self._bytes_max = bytes_max
         self._quick_bytes_max = min(bytes_max, quick_bytes_max)
-        self._awaited_bytes_max = (bytes_max, incompressible_bytes(bytes_max))
+        self._awaited_bytes_max = tuple(
+            MASK_BYTES + most for most in (bytes_max, incompressible_bytes(bytes_max))
+        )
         self._shared = [Decoder(bytes_max, deflate=deflate) for deflate in (False, True)]
 
     def quick(self, data: bytes) -> list[tuple[bytes, bool]] | None:
