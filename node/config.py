@@ -398,7 +398,8 @@ def _check_members(config: Config, node: Table, nodes: Table) -> None:
         for what, where in (("peer", one.peer), ("url", one.url)):
             other = taken.setdefault((what, where), one.id)
             if other != one.id and where != NOWHERE:
-                table = nodes.tables()[one.id]
+                table = nodes.table(one.id)
+                assert table is not None
                 table.note(what, f"is that of {other} too", "give every node its own")
 
 
