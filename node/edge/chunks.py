@@ -24,7 +24,7 @@ from node.edge.head import RequestRefused
 
 LINE_BYTES_MAX = 1024
 SIZE_DIGITS_MAX = 16
-CHUNKS_MAX = 16_384
+CHUNKS_MAX = 4_096
 
 _TOKEN = rb"[-!#$%&'*+.^_`|~0-9A-Za-z]++"
 _QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*+"'

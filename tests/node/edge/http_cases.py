@@ -207,7 +207,7 @@ CHUNKED = {
     "many trailers": refused(
         "9112, 7.1.2", chunked(b"0\r\n" + b"X: yyyyyyyyyyyyy\r\n" * 1100), 431
     ),
-    "many chunks": refused("9110, 15.5.14", chunked(b"1\r\nh\r\n" * 17_000), 413),
+    "many chunks": refused("9110, 15.5.14", chunked(b"1\r\nh\r\n" * 5_000), 413),
     "bare LF ends the trailers": refused("9112, 7.1.2", chunked(b"5\r\nhello\r\n0\r\n\n" + OTHER)),
     "bare LF behind a trailer": refused(
         "9112, 7.1.2", chunked(b"5\r\nhello\r\n0\r\nX: y\n\r\n" + OTHER)
