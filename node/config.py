@@ -82,6 +82,8 @@ class ClientConfig:
     url: str
     """What clients are told to come to."""
     tls: ClientTlsConfig | None = None
+    deflate: bool = False
+    """Whether clients that ask for permessage-deflate are given it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +180,14 @@ def load(path: Path) -> Config:
     except (OSError, UnicodeDecodeError) as error:
         mend = "make it a UTF-8 text file that this user may read"
         raise _unreadable(path, f"cannot be read: {error}", mend) from None
+    return parse(text, path)
+
+
+def parse(text: str, path: Path) -> Config:
+    """Return the configuration that `text` says, the content of `path`.
+
+    Other files that it names are read.  Raises `SourceErrors`, all at once.
+    """
     try:
         reading = Reading(Document(str(path), text))
     except SourceError as error:
@@ -242,7 +252,7 @@ def _client(table: Table, folder: Path) -> ClientConfig:
     url = table.url("url", f"{scheme}://{_bracketed(host)}:{port}/v1/ws")
     if tls is not None and not url.startswith("wss:"):
         table.note("url", "there is a [client.tls], so clients need wss", "write wss://host/v1/ws")
-    return ClientConfig(listen, url, tls)
+    return ClientConfig(listen, url, tls, deflate=table.flag("deflate", False))
 
 
 def _client_tls(client: Table, folder: Path) -> ClientTlsConfig | None:
@@ -388,7 +398,8 @@ def _check_members(config: Config, node: Table, nodes: Table) -> None:
         for what, where in (("peer", one.peer), ("url", one.url)):
             other = taken.setdefault((what, where), one.id)
             if other != one.id and where != NOWHERE:
-                table = nodes.tables()[one.id]
+                table = nodes.table(one.id)
+                assert table is not None
                 table.note(what, f"is that of {other} too", "give every node its own")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import trio
 
 from cluster.port import Port
-from node.config import Config, LimitsConfig
+from node.config import Config
 from node.desk.application import Desk
 from node.edge.memory import ceiling_bytes, tune_gc
 from node.edge.server import Certificate, EdgeLimits, EdgeServer
@@ -41,7 +41,7 @@ class Front:
         self._config = config
         self._listener = listener
         self._pid = pid or os.getpid()
-        limits = _edge_limits(config.limits, processes)
+        limits = _edge_limits(config, processes)
         self._certificate = certificate
         self._limits = limits
         self.desk: Desk | None = None
@@ -94,8 +94,10 @@ class Front:
                 life.cancel()
 
 
-def _edge_limits(limits: LimitsConfig, processes: int) -> EdgeLimits:
+def _edge_limits(config: Config, processes: int) -> EdgeLimits:
+    limits = config.limits
     return EdgeLimits(
+        deflate=config.client.deflate,
         connections_max=-(-limits.connections_max // processes),
         frame_bytes_max=FRAME_BYTES_MAX,
         address_connections_max=-(-limits.address_connections_max // processes),

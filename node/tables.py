@@ -80,6 +80,14 @@ class Table:
         self.note(key, "must be text" if value != "" else "is empty", f'write {key} = "{example}"')
         return default or ""
 
+    def flag(self, key: str, default: bool) -> bool:
+        """Return whether something is so."""
+        value = self._take(key, default, str(default).lower())
+        if isinstance(value, bool):
+            return value
+        self.note(key, "must be true or false", f"write {key} = {str(not default).lower()}")
+        return default
+
     def integer(self, key: str, default: int, least: int, most: int) -> int:
         """Return a whole number within bounds."""
         value = self._take(key, default, str(default))

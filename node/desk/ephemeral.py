@@ -57,6 +57,12 @@ _encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(Typed | Seen)
 
 
+def decode(payload: bytes) -> Whisper:
+    """Return the whisper in `payload`; raise `msgspec.DecodeError` where it is none."""
+    whisper: Whisper = _decoder.decode(payload)
+    return whisper
+
+
 class Ephemeral:
     """Passes typing and receipts on."""
 
@@ -112,7 +118,7 @@ class Ephemeral:
     def on_whisper(self, node: str, payload: bytes) -> None:
         """Pass on what `node` heard from its own clients."""
         try:
-            whisper = _decoder.decode(payload)
+            whisper = decode(payload)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             log.warning("whisper not understood", peer=node, why=str(error))
             return

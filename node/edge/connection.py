@@ -17,10 +17,11 @@ decoder.
 Source: RFC 6455, sections 5.5.1 and 7.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from node.edge.channel import Channel
 from node.edge.decoder import Decoder, Event, Message, PeerClose, Ping, Pong, Violation
+from node.edge.deflate import deflated
 from node.edge.frame import encode_close, encode_ping, encode_pong
 from node.edge.stream import CLOSING, FLUSHING, GONE, OPEN
 from node.protocol.codes import Close
@@ -38,6 +39,9 @@ class Connection(Channel):
     """One WebSocket, as the application holds it; `subprotocol` is what `on_upgrade` chose."""
 
     __slots__ = ("_decoder", "_pinged", "_rests_until", "_seen", "subprotocol")
+
+    deflates: ClassVar[bool] = False
+    """Whether messages may come deflated."""
 
     def __init__(self, reactor: "Reactor", fd: int, peer: str, subprotocol: str | None) -> None:
         super().__init__(reactor, fd, peer)
@@ -87,7 +91,9 @@ class Connection(Channel):
                 else:
                     self._together(self._hear_all, messages)
                 return
-        events, self._decoder = self._reactor.decoders.decode(self._decoder, data)
+        events, self._decoder = self._reactor.decoders.decode(
+            self._decoder, data, deflate=self.deflates
+        )
         self._set_portion()
         if len(events) == 1 and isinstance(events[0], Message):
             self._hear(*events[0])
@@ -186,3 +192,22 @@ class Connection(Channel):
             self.write(encode_close(code, reason))
         if self.state is not GONE:
             self.finish(self._reactor.limits.close_wait_s)
+
+
+class DeflatingConnection(Connection):
+    """One WebSocket that has agreed on permessage-deflate, to send within `window_bits`."""
+
+    __slots__ = ("window_bits",)
+
+    deflates = True
+
+    def __init__(
+        self, reactor: "Reactor", fd: int, peer: str, subprotocol: str | None, window_bits: int
+    ) -> None:
+        super().__init__(reactor, fd, peer, subprotocol)
+        self.window_bits = window_bits
+
+    def send_frame(self, data: bytes, *, ephemeral: bool = False) -> None:
+        """Send an encoded frame, deflated if that makes it smaller."""
+        if self.state is OPEN:
+            super().send_frame(deflated(data, self.window_bits), ephemeral=ephemeral)

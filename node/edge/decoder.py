@@ -12,6 +12,8 @@ ends where a message ends.
     one           any                                own           kept unless at rest
 
 All decoders but the quick one are wsproto's; what is wrong with a chunk is always its verdict.
+Where permessage-deflate was agreed there is another shared one, which inflates: no message needs
+the one before (`node.edge.deflate`), so it too is at rest between messages.
 
 A decoder that reported `PeerClose` or `Violation` is spent; the shared one is then replaced, so
 that no connection can leave a byte of state to another.  `feed` returns a list, not a generator:
@@ -22,9 +24,11 @@ Source: RFC 6455; wsproto, frame_protocol.py.
 
 from typing import NamedTuple
 
+from wsproto.extensions import Extension
 from wsproto.frame_protocol import CloseReason, Frame, FrameProtocol, Opcode, ParseFailed
 
-from node.edge.frame import Cursor, whole
+from node.edge.deflate import Inflater, incompressible_bytes
+from node.edge.frame import MASK_BYTES, Cursor, whole
 from node.edge.quick import QUICK_BYTES_MAX, quick_messages
 
 TEXT, BINARY = Opcode.TEXT, Opcode.BINARY
@@ -71,9 +75,10 @@ class Decoder:
 
     __slots__ = ("_bytes_max", "_frames", "_parts", "_size", "cursor", "spent")
 
-    def __init__(self, bytes_max: int) -> None:
+    def __init__(self, bytes_max: int, *, deflate: bool = False) -> None:
         self._bytes_max = bytes_max
-        self._frames = FrameProtocol(client=False, extensions=[])
+        extensions: list[Extension] = [Inflater(bytes_max)] if deflate else []
+        self._frames = FrameProtocol(client=False, extensions=extensions)
         self._parts: list[bytes] = []
         self._size = 0
         self.cursor = Cursor()
@@ -127,39 +132,51 @@ class Decoder:
 class Decoders:
     """Gives each chunk to the shared decoder or to the connection's own."""
 
-    __slots__ = ("_bytes_max", "_quick_bytes_max", "_shared")
+    __slots__ = ("_awaited_bytes_max", "_bytes_max", "_quick_bytes_max", "_shared")
 
-    def __init__(self, bytes_max: int) -> None:
+    def __init__(self, bytes_max: int, quick_bytes_max: int = QUICK_BYTES_MAX) -> None:
+        """With `quick_bytes_max` 0 all is decoded by wsproto."""
         self._bytes_max = bytes_max
-        self._quick_bytes_max = min(bytes_max, QUICK_BYTES_MAX)
-        self._shared = Decoder(bytes_max)
+        self._quick_bytes_max = min(bytes_max, quick_bytes_max)
+        self._awaited_bytes_max = tuple(
+            MASK_BYTES + most for most in (bytes_max, incompressible_bytes(bytes_max))
+        )
+        self._shared = [Decoder(bytes_max, deflate=deflate) for deflate in (False, True)]
 
     def quick(self, data: bytes) -> list[tuple[bytes, bool]] | None:
         """Return payloads, and whether they are text, if that is all that is in `data`.
 
         For a connection that owns no decoder; None leaves all of `data` to `decode`.
         """
+        if not self._quick_bytes_max:
+            return None
         return quick_messages(data, self._quick_bytes_max)
 
-    def decode(self, own: Decoder | None, data: bytes) -> tuple[list[Event], Decoder | None]:
-        """Return the events of `data`, and the decoder that the connection owns from now on."""
+    def decode(
+        self, own: Decoder | None, data: bytes, *, deflate: bool = False
+    ) -> tuple[list[Event], Decoder | None]:
+        """Return the events of `data`, and the decoder that the connection owns from now on.
+
+        `deflate` says whether the connection has agreed on that.
+        """
         if own is None:
             if whole(data):
-                return self._decode_shared(data), None
-            own = Decoder(self._bytes_max)
+                return self._decode_shared(data, deflate), None
+            own = Decoder(self._bytes_max, deflate=deflate)
         events = own.feed(data)
         at_rest = own.cursor.advance(data)
-        if own.cursor.awaited_bytes > self._bytes_max and not own.spent:
+        if own.cursor.awaited_bytes > self._awaited_bytes_max[deflate] and not own.spent:
             # Not worth waiting for: wsproto would say so only when the bytes are there.
             limit = f"a frame of over {self._bytes_max} bytes"
             events.append(Violation(int(CloseReason.MESSAGE_TOO_BIG), limit))
             own.spent = True
         return events, None if at_rest or own.spent else own
 
-    def _decode_shared(self, data: bytes) -> list[Event]:
-        events = self._shared.feed(data)
-        if self._shared.spent:
-            self._shared = Decoder(self._bytes_max)
+    def _decode_shared(self, data: bytes, deflate: bool) -> list[Event]:
+        shared = self._shared[deflate]
+        events = shared.feed(data)
+        if shared.spent:
+            self._shared[deflate] = Decoder(self._bytes_max, deflate=deflate)
         return events
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 HEAD = (
     b"HTTP/1.1 200 OK\r\n"
+    b"Date: %b\r\n"
     b"Content-Type: text/event-stream\r\n"
     b"Cache-Control: no-store\r\n"
     b"X-Accel-Buffering: no\r\n"

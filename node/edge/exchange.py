@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING
 import trio
 
 from node.edge.channel import Channel
-from node.edge.connection import Connection
+from node.edge.connection import Connection, DeflatingConnection
+from node.edge.deflate import negotiate
 from node.edge.event_stream import HEAD, EventStream
 from node.edge.handshake import accept, upgrade_key
 from node.edge.head import RequestRefused
-from node.edge.http import CONTINUE, Phase, Request, RequestParser, Response
+from node.edge.http import CONTINUE, ConnectionOption, Phase, Request, RequestParser, Response
 from node.edge.pressure import Level
 from node.edge.stream import FLUSHING, OPEN, Stream
 
@@ -199,7 +200,11 @@ class Exchange(Stream):
         request, self._request = self._request, None
         last = last or (request is not None and not request.keep_alive)
         head_only = request is not None and request.method == "HEAD"
-        self.write(response.encode(head_only=head_only, close=last))
+        connection: ConnectionOption = "close" if last else ""
+        if request is not None and request.version == "1.0" and not last:
+            connection = "keep-alive"
+        date = self._reactor.date
+        self.write(response.encode(head_only=head_only, connection=connection, date=date))
         if last and self.fd >= 0:
             self.finish(self._reactor.limits.write_s)
 
@@ -216,7 +221,7 @@ class Exchange(Stream):
         assert request.method == "GET", "an answer to anything else has an end"
         if self._has_no_room():
             return
-        self.write(HEAD)
+        self.write(HEAD % self._reactor.date.encode())
         if self.fd >= 0:
             stream = EventStream(self._reactor, self.fd, self.peer)
             self._become(stream, self._reactor.limits.write_s)
@@ -241,9 +246,16 @@ class Exchange(Stream):
             self._refuse_with(chosen)
             return
         assert chosen is None or chosen in request.subprotocols, "chosen but not offered"
-        self.write(accept(key, chosen))
-        if self.fd >= 0:
+        offers = request.tokens(b"sec-websocket-extensions")
+        agreed = negotiate(offers) if self._reactor.limits.deflate else None
+        self.write(accept(key, chosen, agreed and agreed.answer))
+        if self.fd < 0:
+            return
+        if agreed is None:
             self._open(Connection(self._reactor, self.fd, self.peer, chosen))
+        else:
+            bits = agreed.window_bits
+            self._open(DeflatingConnection(self._reactor, self.fd, self.peer, chosen, bits))
 
     def _open(self, connection: Connection) -> None:
         reactor = self._reactor

@@ -14,6 +14,8 @@ Source: RFC 6455, section 5.2 (framing), 5.5 (control frames), 7.4 (close codes)
 """
 
 FIN = 0x80
+COMPRESSED = 0x40
+"""RSV1, as RFC 7692 uses it."""
 OPCODE = 0x0F
 CONTROL = 0x08
 TEXT, BINARY, CLOSE, PING, PONG = 0x81, 0x82, 0x88, 0x89, 0x8A
@@ -28,44 +30,50 @@ ABNORMAL = 1006
 
 def encode_text(payload: bytes) -> bytes:
     """Return one text frame; `payload` is UTF-8 already."""
-    return _encode(TEXT, payload)
+    return encode(TEXT, payload)
 
 
 def encode_binary(payload: bytes) -> bytes:
     """Return one binary frame."""
-    return _encode(BINARY, payload)
+    return encode(BINARY, payload)
 
 
 def encode_ping(payload: bytes = b"") -> bytes:
     """Return a ping, whose payload the peer's pong repeats."""
     assert len(payload) <= CONTROL_BYTES_MAX
-    return _encode(PING, payload)
+    return encode(PING, payload)
 
 
 def encode_pong(payload: bytes) -> bytes:
     """Return the answer to a ping that carried `payload`."""
     assert len(payload) <= CONTROL_BYTES_MAX
-    return _encode(PONG, payload)
+    return encode(PONG, payload)
 
 
 def encode_close(code: int, reason: str = "") -> bytes:
     """Return a close frame; a reason too long for it is cut, 1005 is written as no code at all."""
     if code == NO_STATUS:
-        return _encode(CLOSE, b"")
+        return encode(CLOSE, b"")
     assert 1000 <= code <= 4999
     assert code != ABNORMAL
     text = reason.encode("utf-8", "replace")[: CONTROL_BYTES_MAX - 2]
     text = text.decode("utf-8", "ignore").encode()  # the cut may have gone through a character
-    return _encode(CLOSE, code.to_bytes(2, "big") + text)
+    return encode(CLOSE, code.to_bytes(2, "big") + text)
 
 
-def _encode(first: int, payload: bytes) -> bytes:
+def encode(first: int, payload: bytes) -> bytes:
+    """Return a frame whose first byte is `first`."""
     length = len(payload)
     if length < 126:
         return b"%c%c%b" % (first, length, payload)
     if length < 65_536:
         return b"%c\x7e%b%b" % (first, length.to_bytes(2, "big"), payload)
     return b"%c\x7f%b%b" % (first, length.to_bytes(8, "big"), payload)
+
+
+def payload_start(frame: bytes) -> int:
+    """Return where the payload of an unmasked frame begins."""
+    return {126: 4, 127: 10}.get(frame[1], 2)
 
 
 def frame_bytes(head: bytes) -> int | None:

@@ -6,8 +6,7 @@
     yes                             yes          no                400
     yes                             yes          yes               the key
 
-No extension is ever accepted: permessage-deflate would cost each idle connection tens of
-kibibytes.
+The only extension is permessage-deflate, where it is enabled (`node.edge.deflate`).
 
 Source: RFC 6455, section 4.2.
 """
@@ -55,9 +54,11 @@ def upgrade_key(request: Request) -> bytes | Response | None:
     return key
 
 
-def accept(key: bytes, subprotocol: str | None) -> bytes:
+def accept(key: bytes, subprotocol: str | None, extension: str | None = None) -> bytes:
     """Return the response that turns the connection into a WebSocket."""
     chosen = f"Sec-WebSocket-Protocol: {subprotocol}\r\n" if subprotocol is not None else ""
+    if extension is not None:
+        chosen += f"Sec-WebSocket-Extensions: {extension}\r\n"
     return (
         b"HTTP/1.1 101 Switching Protocols\r\n"
         b"Upgrade: websocket\r\n"

@@ -4,10 +4,11 @@
 
 `RequestParser` gives one request at a time, so pipelined ones wait in its buffer until the one
 before is answered.  The head is guarded (`node.edge.head`), then a fresh `h11.Connection` parses
-it and frames the body, unless the same head came before (`node.edge.seen`); the response never
-passes through h11, because writing ready-made bytes costs a third of that.  Paths and queries are
-as on the wire: nothing is percent-decoded here.
-Trailers of a chunked body are read and dropped.
+it and frames the body, guarded too if it is chunked (`node.edge.chunks`), unless the same head
+came before (`node.edge.seen`); the response never passes through h11, because writing ready-made
+bytes costs a third of that.  Paths and queries are as on the wire: nothing is percent-decoded
+here.  Trailers of a chunked body are read and dropped.  One empty line before a request is
+skipped: some clients send it after a body.
 
 Sizes in bytes: `head_bytes_max`, `body_bytes_max`.
 
@@ -19,18 +20,24 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Literal
 
 import h11
 
+from node.edge.chunks import ChunkGuard
 from node.edge.head import HEAD_END, RequestRefused, check_head, check_start
 from node.edge.seen import Head, SeenHeads
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
+_EMPTY_LINE = b"\r\n"
 _ABSOLUTE = re.compile(r"https?://[^/?]*", re.IGNORECASE)
 _UNSAFE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 _BODILESS = frozenset({204, 304})
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+
+ConnectionOption = Literal["", "close", "keep-alive"]
+"""`close` is said with the last answer of a connection, `keep-alive` to HTTP/1.0."""
 
 
 class Phase(enum.Enum):
@@ -74,12 +81,11 @@ class Request:
 
     @property
     def keep_alive(self) -> bool:
-        """Whether the connection takes another request after this one."""
-        if self.version != "1.1":
-            return False
+        """Whether the connection takes another request after this one (RFC 9112, 9.3)."""
         if self.header(b"connection") is None:
-            return True
-        return b"close" not in (token.lower() for token in self.tokens(b"connection"))
+            return self.version == "1.1"
+        options = [token.lower() for token in self.tokens(b"connection")]
+        return b"close" not in options and (self.version == "1.1" or b"keep-alive" in options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +102,20 @@ class Response:
             if _UNSAFE.search(name) or _UNSAFE.search(value):
                 raise ValueError(f"header {name!r} holds a character that no header may")
 
-    def encode(self, *, head_only: bool = False, close: bool = False) -> bytes:
-        """Return the bytes to write; `head_only` for HEAD, `close` for the last of a connection."""
+    def encode(
+        self, *, head_only: bool = False, connection: ConnectionOption = "", date: str = ""
+    ) -> bytes:
+        """Return the bytes to write; `head_only` for HEAD, `date` as HTTP writes it."""
         lines = [f"HTTP/1.1 {self.status} {_phrase(self.status)}"]
+        if date:
+            lines.append(f"Date: {date}")
         if self.status not in _BODILESS:
             lines.append(f"Content-Length: {len(self.body)}")
             if self.body:
                 lines.append(f"Content-Type: {self.content_type}")
         lines.extend(f"{name}: {value}" for name, value in self.headers)
-        if close:
-            lines.append("Connection: close")
+        if connection:
+            lines.append(f"Connection: {connection}")
         head = "\r\n".join(lines).encode("latin-1") + HEAD_END
         return head if head_only or self.status in _BODILESS else head + self.body
 
@@ -117,6 +127,7 @@ class RequestParser:
         "_body",
         "_body_bytes_max",
         "_buffer",
+        "_chunks",
         "_continued",
         "_head",
         "_head_bytes_max",
@@ -143,6 +154,7 @@ class RequestParser:
         self._protocol: h11.Connection | None = None
         self._head: Head | None = None
         self._seen = seen
+        self._chunks: ChunkGuard | None = None
         self._body = bytearray()  # chunks of two bytes each would make a list twenty times as large
         self._continued = False
 
@@ -151,7 +163,7 @@ class RequestParser:
         """What the parser is waiting for."""
         if self._protocol is not None:
             return Phase.BODY
-        return Phase.HEAD if self._buffer else Phase.IDLE
+        return Phase.IDLE if _EMPTY_LINE.startswith(self._buffer) else Phase.HEAD
 
     def take_continue(self) -> bool:
         """Say, once per request, that the client holds its body back until it is told to go on."""
@@ -185,17 +197,18 @@ class RequestParser:
 
     def _take_head(self) -> bytes | None:
         """Return the head if it is whole; its body's bytes stay in the buffer."""
-        if not self._buffer:
+        if _EMPTY_LINE.startswith(self._buffer):
             return None
-        end = self._buffer.find(HEAD_END, self._searched)
-        size = len(self._buffer) if end < 0 else end + len(HEAD_END)
-        if size > self._head_bytes_max:
-            raise RequestRefused(431, f"head over {self._head_bytes_max} bytes")
-        if end < 0:
-            check_start(self._buffer)
-            self._searched = max(0, size - len(HEAD_END) + 1)
+        begin = len(_EMPTY_LINE) if self._buffer.startswith(_EMPTY_LINE) else 0
+        found = self._buffer.find(HEAD_END, max(begin, self._searched))
+        end = len(self._buffer) if found < 0 else found + len(HEAD_END)
+        if end - begin > self._head_bytes_max:
+            raise self._too_long(begin)
+        if found < 0:
+            check_start(self._buffer[begin:], max(0, self._searched - begin))
+            self._searched = max(0, end - len(HEAD_END) + 1)
             return None
-        head, self._buffer, self._searched = self._buffer[:size], self._buffer[size:], 0
+        head, self._buffer, self._searched = self._buffer[begin:end], self._buffer[end:], 0
         return head
 
     def _begin(self, head: bytes) -> Request | None:
@@ -211,16 +224,34 @@ class RequestParser:
         parsed = _parsed(request)
         if any(name in _FRAMING for name, _ in parsed.headers):
             self._protocol, self._head = protocol, parsed
-            self._refuse_length(parsed)
+            self._expect_body(parsed)
             return self._finish()
         if self._seen is not None:
             self._seen.keep(head, parsed)
         return Request(*parsed[:4], b"", self._peer, parsed.version)
 
-    def _refuse_length(self, head: Head) -> None:
+    def _too_long(self, begin: int) -> RequestRefused:
+        first_line_ends = self._buffer.find(b"\r\n", begin, begin + self._head_bytes_max) >= 0
+        what, status = ("head", 431) if first_line_ends else ("request line", 414)
+        return RequestRefused(status, f"{what} over {self._head_bytes_max} bytes")
+
+    def _expect_body(self, head: Head) -> None:
+        self._chunks = None
         for name, value in head.headers:
             if name == b"content-length" and int(value) > self._body_bytes_max:
                 raise RequestRefused(413, f"body over {self._body_bytes_max} bytes")
+            if name == b"transfer-encoding":
+                self._chunks = ChunkGuard(
+                    body_bytes_max=self._body_bytes_max, overhead_bytes_max=self._head_bytes_max
+                )
+
+    def _take_body(self) -> bytes:
+        """Return and forget the bytes that may be read as body: of a chunked one no more."""
+        end = self._chunks.advance(self._buffer) if self._chunks is not None else None
+        if end is None:
+            return self.take_rest()
+        body, self._buffer = self._buffer[:end], self._buffer[end:]
+        return body
 
     def _finish(self) -> Request | None:
         """Read the body; return the request once it is whole."""
@@ -228,7 +259,7 @@ class RequestParser:
         assert protocol is not None
         event = protocol.next_event()
         if event is h11.NEED_DATA and self._buffer:
-            protocol.receive_data(self.take_rest())
+            protocol.receive_data(self._take_body())
             event = protocol.next_event()
         while isinstance(event, h11.Data):
             self._body += event.data

@@ -6,6 +6,7 @@ Names end in their unit: `_bytes`, `_s` (seconds), `_per_pass` (one turn of the 
 from dataclasses import dataclass
 
 from node.edge.addresses import Network
+from node.edge.quick import QUICK_BYTES_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,10 @@ class EdgeLimits:
     body_bytes_max: int = 1024 * 1024
     frame_bytes_max: int = 64 * 1024
     """One WebSocket message, however it is fragmented.  A larger one closes with 1009."""
+    quick_bytes_max: int = QUICK_BYTES_MAX
+    """Larger messages are decoded by wsproto; 0 leaves all to it."""
+    deflate: bool = False
+    """Whether clients may ask for permessage-deflate."""
     outbox_bytes_max: int = 256 * 1024
     """What waits for a slow peer; more closes it with 4003.  An empty outbox takes any frame.
 

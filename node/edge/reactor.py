@@ -21,6 +21,7 @@ import select
 import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
+from email.utils import formatdate
 from typing import TypeVarTuple
 
 import structlog
@@ -62,10 +63,12 @@ class Reactor:
         self.pressure = Pressure(limits.memory_bytes_max)
         self._set_outboxes(limits.outbox_bytes_max)
         self.counters = Counters()
-        self.decoders = Decoders(limits.frame_bytes_max)
+        self.decoders = Decoders(limits.frame_bytes_max, limits.quick_bytes_max)
         self.seen_heads = SeenHeads()
         self.clock = trio.current_time
         self.now = self.clock()
+        self.date = formatdate(usegmt=True)
+        """As HTTP writes it, up to a tick old (RFC 9110, 6.6.1)."""
         self.timers: Timers[Stream] = Timers(self.now)
         self.corked: Stream | None = None
         self.connections = 0
@@ -122,6 +125,7 @@ class Reactor:
             for stream in self.timers.due(self.now):
                 if stream.state is not GONE:
                     self.deliver(stream, stream.check, self.now)
+            self.date = formatdate(usegmt=True)
             self._feel(self.now - at)
             self.addresses.forget_idle(self.now)
             at = self.now + TICK_S

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 RECORD_BYTES_MAX = 16 * 1024
 RENEWAL_S = 30.0
 """How often the files are looked at."""
-_PLAIN = Response(400, b"this port speaks TLS: use https or wss\n").encode(close=True)
+_PLAIN = Response(400, b"this port speaks TLS: use https or wss\n")
 
 log = structlog.get_logger(__name__)
 
@@ -215,5 +215,6 @@ class TlsHandshake(Stream):
             assert self.tls is not None
             self.tls.release()
             self.tls = None
-            self._try_write((_PLAIN,))
+            said = _PLAIN.encode(connection="close", date=self._reactor.date)
+            self._try_write((said,))
         self.drop()

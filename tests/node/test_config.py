@@ -79,6 +79,7 @@ def test_everything_that_may_be_said_is_read(tmp_path: Path) -> None:
         'listen = "0.0.0.0:7201"\n[peer.tls]\ncert = "cert.pem"\nkey = "key.pem"\nca = "ca.pem"',
     )
     text = text.replace("ws://127.0.0.1", "wss://127.0.0.1")
+    text = text.replace("[client]\n", "[client]\ndeflate = true\n")
     text += """
 [client.tls]
 cert = "cert.pem"
@@ -101,6 +102,7 @@ level = "debug"
     assert config.cluster.key == b"a key of its own file"
     assert config.client.tls == ClientTlsConfig(tmp_path / "cert.pem", tmp_path / "key.pem")
     assert config.client.url.startswith("wss://")
+    assert config.client.deflate
     assert config.peer.tls is not None
     assert config.peer.tls.ca == tmp_path / "ca.pem"
     assert config.timing == TimingConfig(0.02, 0.2, 0.4, 60_000, 30.0)
@@ -150,6 +152,7 @@ def test_the_key_is_not_shown_by_accident(tmp_path: Path) -> None:
         ("[client]\n", "[limits]\nconnections_max = 0\n[client]\n", "connections_max", "1 to"),
         ("[client]\n", "[limits]\nconnections_max = true\n[client]\n", "connections_max", "whole"),
         ("[client]\n", '[client.tls]\ncert = "no"\n[client]\n', "[client.tls]", "key: is missing"),
+        ("[client]\n", "[client]\ndeflate = 1\n", "deflate", "must be true or false"),
         ("[client]\n", '[limits]\nmemory_max = "2"\n[client]\n', "memory_max", "is no size"),
         ("[client]\n", '[limits]\nmemory_max = "9MB"\n[client]\n', "memory_max", "too little"),
         ("[client]\n", "[limits]\nmemory_max = 9\n[client]\n", "memory_max", "must be text"),

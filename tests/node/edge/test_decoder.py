@@ -170,6 +170,16 @@ def test_a_message_over_the_limit_is_refused_before_it_is_whole() -> None:
     assert decode([fragment, masked(0x00, bytes(600))])[-1].code == 1009  # type: ignore[union-attr]
 
 
+def test_a_message_of_the_limit_passes_wherever_it_is_cut() -> None:
+    frame = masked(0x82, bytes(LIMIT))
+    for cut in range(1, 12):
+        assert decode([frame[:cut], frame[cut:]]) == [Message(bytes(LIMIT), False)], cut
+    assert decode([masked(0x82, bytes(LIMIT + 1))])[0].code == 1009  # type: ignore[union-attr]
+    assert decode([masked(0x82, bytes(LIMIT + 9))[:8]]) == [
+        Violation(1009, f"a frame of over {LIMIT} bytes")
+    ]
+
+
 def test_endless_empty_fragments_hold_no_memory() -> None:
     decoder = Decoder(LIMIT)
     decoder.feed(masked(0x01, b""))

@@ -16,8 +16,6 @@ SMUGGLING = {
     "NUL": (b"GET / HTTP/1.1\r\nHost: a\0b\r\n\r\n", "control"),
     "DEL": (b"GET / HTTP/1.1\r\nHost: a\x7f\r\n\r\n", "control"),
     "escape": (b"GET / HTTP/1.1\r\nHost: a\x1b[2J\r\n\r\n", "control"),
-    "HTTP/9.9": (b"GET / HTTP/9.9\r\nHost: a\r\n\r\n", "version"),
-    "HTTP/2.0": (b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", "version"),
     "lower-case http": (b"GET / http/1.1\r\nHost: a\r\n\r\n", "version"),
     "no version": (b"GET /\r\nHost: a\r\n\r\n", "version"),
     "two lengths": (
@@ -58,6 +56,52 @@ def test_a_head_that_could_smuggle_is_refused_by_name(head: bytes, reason: str) 
     with pytest.raises(RequestRefused, match=reason) as refused:
         check_head(head)
     assert refused.value.status == 400
+
+
+def a_post(*fields: bytes) -> bytes:
+    return b"\r\n".join((b"POST / HTTP/1.1", b"Host: a", *fields, b"", b""))
+
+
+@pytest.mark.parametrize(
+    ("head", "status", "reason"),
+    [
+        (b"GET / HTTP/9.9\r\nHost: a\r\n\r\n", 505, "version"),
+        (b"PRI * HTTP/2.0\r\n\r\n", 505, "version"),
+        (b"M" * 25 + b" / HTTP/1.1\r\nHost: a\r\n\r\n", 501, "method of more than 24"),
+        (b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", 501, "proxies"),
+        (a_post(b"Transfer-Encoding: gzip, chunked"), 501, "understood"),
+        (a_post(b"Transfer-Encoding: gzip", b"Transfer-Encoding: chunked"), 501, "understood"),
+        (a_post(b"Content-Length: " + b"1" * 5_000), 413, "beyond all limits"),
+        (a_post(*[b"X: y"] * 100), 431, "more than 100 headers"),
+    ],
+)
+def test_what_has_a_status_of_its_own_gets_that(head: bytes, status: int, reason: str) -> None:
+    with pytest.raises(RequestRefused, match=reason) as refused:
+        check_head(head)
+    assert refused.value.status == status
+
+
+def test_a_hundred_headers_pass() -> None:
+    check_head(a_post(*[b"X: y"] * 99))
+
+
+def refuses(data: bytes, checked: int) -> bool:
+    try:
+        check_start(data, checked)
+    except RequestRefused:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 7])
+@pytest.mark.parametrize("bad", [b"\n", b"\r", b"\r\n ", b"\r\n\t", b"\0"])
+def test_what_is_new_is_checked_with_what_it_belongs_to(bad: bytes, step: int) -> None:
+    head = GOOD[:-4] + bad + b"x\r\n"
+    bad_at = len(GOOD) - 4
+    for end in range(step, bad_at + 1, step):
+        check_start(head[:end], max(0, end - step - 3))
+    ends = range(bad_at + 1, len(head) + step, step)
+    assert any(refuses(head[:end], max(0, end - step - 3)) for end in ends)
 
 
 def test_a_plain_head_passes_and_so_does_each_of_its_beginnings() -> None:

@@ -83,6 +83,7 @@ def test_the_client_is_told_to_continue_once_and_only_if_it_waits() -> None:
 @pytest.mark.parametrize(
     ("data", "status", "reason"),
     [
+        (b"GET /" + b"a" * 1_000, 414, "request line over 1000 bytes"),
         (b"GET / HTTP/1.1\r\nX: " + b"a" * 1_000, 431, "head over 1000 bytes"),
         (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 1_000 + b"\r\n\r\n", 431, "head over"),
         (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 101\r\n\r\n", 413, "body over 100"),
@@ -90,7 +91,7 @@ def test_the_client_is_told_to_continue_once_and_only_if_it_waits() -> None:
         (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "Host"),
         (b"GET / HTTP/1.1\r\nHost: a\r\nbad name: x\r\n\r\n", 400, "illegal header line"),
         (b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400, "illegal header line"),
-        (b"P / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501, "chunked"),
+        (b"P / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 400, "chunked"),
     ],
 )
 def test_a_request_over_a_limit_or_out_of_form_is_refused(
@@ -119,7 +120,6 @@ def test_no_smuggling_head_reaches_h11(head: bytes) -> None:
         (b"http://desk:80/a?b", "/a", "b"),
         (b"HTTPS://desk", "/", ""),
         (b"http://desk?q", "/", "q"),
-        (b"*", "*", ""),
         (b"/%2e%2e/?a=%20", "/%2e%2e/", "a=%20"),
         (b"//double", "//double", ""),
     ],
@@ -148,7 +148,9 @@ def test_a_response_is_written_as_it_is() -> None:
     )
     assert answer.encode() == head + b"\r\n{}"
     assert answer.encode(head_only=True) == head + b"\r\n"
-    assert answer.encode(close=True) == head + b"Connection: close\r\n\r\n{}"
+    dated = answer.encode(date="Sun, 06 Nov 1994 08:49:37 GMT")
+    assert dated.startswith(b"HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n")
+    assert answer.encode(connection="close") == head + b"Connection: close\r\n\r\n{}"
     assert Response(204).encode() == b"HTTP/1.1 204 No Content\r\n\r\n"
     assert Response(299, b"").encode().startswith(b"HTTP/1.1 299 Unknown\r\nContent-Length: 0\r\n")
 
@@ -165,7 +167,7 @@ def test_a_body_of_many_tiny_chunks_takes_no_more_memory_than_it_has_bytes() -> 
     tracemalloc.start()
     try:
         for _ in range(10):
-            found.feed(b"2\r\nab\r\n" * 1_000)
+            found.feed(b"2\r\nab\r\n" * 400)
             assert found.next_request() is None
         held, _ = tracemalloc.get_traced_memory()
     finally:
@@ -174,4 +176,4 @@ def test_a_body_of_many_tiny_chunks_takes_no_more_memory_than_it_has_bytes() -> 
     found.feed(b"0\r\n\r\n")
     request = found.next_request()
     assert request is not None
-    assert request.body == b"ab" * 10_000
+    assert request.body == b"ab" * 4_000

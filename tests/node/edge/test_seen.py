@@ -55,7 +55,7 @@ def test_what_proves_who_somebody_is_is_not_kept() -> None:
 
 def test_what_was_refused_is_refused_again() -> None:
     seen = SeenHeads()
-    for bad in (b"GET / HTTP/9.9\r\nHost: desk\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"):
+    for bad in (b"GET / HTTP/1.1\r\nHost : desk\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"):
         assert parse(seen, bad) == parse(seen, bad) == [400]
     assert not len(seen)
 

@@ -1,0 +1,1 @@
+"""Other people's conformance suites, run against our edge."""
