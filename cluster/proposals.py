@@ -4,7 +4,7 @@
                     │                             │ leader changed, or RESEND_S passed: sent again
                     └──deadline: `no_leader`      └──deadline: `timeout` (outcome unknown)
 
-A proposal is named (node, boot, number).  The state machine applies a name once, and the names
+A proposal is named (node, boot, number); whoever goes on with a boot goes on with its numbers.  The state machine applies a name once, and the names
 of a boot in their order, so sending again is safe.  One that comes before a lower number - a
 link broke, a batch was lost - is skipped as early, and what was sent goes out again.
 
@@ -46,10 +46,10 @@ class _Pending:
 class Proposals:
     """Numbers, batches and answers; times are the caller's monotonic seconds."""
 
-    def __init__(self, node: str, boot: str) -> None:
+    def __init__(self, node: str, boot: str, next_number: int = 1) -> None:
         self.node = node
         self.boot = boot
-        self._next = 1
+        self._next = next_number
         self._pending: dict[int, _Pending] = {}
         self._queue: deque[int] = deque()
         self._overtaken = False
@@ -57,6 +57,11 @@ class Proposals:
 
     def __len__(self) -> int:
         return len(self._pending)
+
+    @property
+    def next_number(self) -> int:
+        """What the next proposal will be called."""
+        return self._next
 
     @property
     def queued(self) -> bool:
