@@ -10,6 +10,7 @@ finds its events told here.  When the core is gone the worker has nobody to ask:
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import structlog
@@ -34,6 +35,10 @@ READ_BYTES = 256 * 1024
 log = structlog.get_logger(__name__)
 
 
+def _unheard(message: Any) -> None:
+    raise ValueError(f"a core does not say {type(message).__name__}")
+
+
 class CoreGone(Exception):
     """The node's core has ended, and with it the reason to go on."""
 
@@ -41,7 +46,16 @@ class CoreGone(Exception):
 class RemotePort:
     """Implements `cluster.port.Port`.  `run` it; it may be used once `run` has started."""
 
-    def __init__(self, stream: trio.abc.Stream) -> None:
+    def __init__(
+        self,
+        stream: trio.abc.Stream,
+        *,
+        decode: Callable[[bytes], Any] = messages.from_core.decode,
+        on_other: Callable[[Any], None] = _unheard,
+    ) -> None:
+        """`decode` may know more messages than a core's; those go to `on_other`, in their order."""
+        self._decode = decode
+        self._on_other = on_other
         self._stream = stream
         self._outlet = Outlet(stream)
         self._machine = Machine(checked=False)  # the core checks
@@ -147,6 +161,10 @@ class RemotePort:
         """See `Port.watch_whispers`."""
         return self._on_whisper.add(watcher)
 
+    def send(self, message: messages.Message) -> None:
+        """Send something of the caller's, behind all that was submitted so far."""
+        self._outlet.send(messages.encode(message))
+
     def measured(self, measured: messages.Measured) -> None:
         """Tell the core what this worker measured."""
         self._outlet.send(messages.encode(measured))
@@ -174,7 +192,7 @@ class RemotePort:
         frames, started = messages.Frames(), False
         while data := await self._stream.receive_some(READ_BYTES):
             for frame in frames.feed(data):
-                message = messages.from_core.decode(frame)
+                message = self._decode(frame)
                 if isinstance(message, messages.StateWhole):
                     await self._install()
                     if not started:
@@ -189,7 +207,7 @@ class RemotePort:
         self._machine.state = await trio.to_thread.run_sync(snapshot.load, chunks)
         self._on_install.tell()
 
-    def _hear(self, message: messages.FromCore) -> None:
+    def _hear(self, message: Any) -> None:
         match message:
             case messages.EntryApplied(index, payload):
                 self._on_applied.tell(self._machine.apply(index, payload))
@@ -209,6 +227,8 @@ class RemotePort:
                 self._chunks.append(data)
             case messages.Begin():
                 self._begin = message
+            case _:
+                self._on_other(message)
 
     def _answered(self, message: messages.Answered) -> None:
         on_answer = self._answers.pop(message.number, None)
