@@ -4,9 +4,10 @@
                     │                             │ leader changed, or RESEND_S passed: sent again
                     └──deadline: `no_leader`      └──deadline: `timeout` (outcome unknown)
 
-A proposal is named (node, boot, number); whoever goes on with a boot goes on with its numbers.  The state machine applies a name once, and the names
-of a boot in their order, so sending again is safe.  One that comes before a lower number - a
-link broke, a batch was lost - is skipped as early, and what was sent goes out again.
+A proposal is named (node, boot, number); whoever goes on with a boot goes on with its numbers.
+The state machine applies a name once, and the names of a boot in their order, so sending again
+is safe.  One that comes before a lower number - a link broke, a batch was lost - is skipped as
+early, and what was sent goes out again.
 
 `settled` - the lowest number still waited for - goes with every batch: what lies below was
 answered or given up, and a late copy of it is skipped by every node.  That makes a `timeout`

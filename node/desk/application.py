@@ -22,7 +22,7 @@ import random
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import structlog
 import trio
@@ -341,11 +341,10 @@ class Desk:
 
     def take(self, channel: Channel, parcel: SessionParcel) -> None:
         """Go on with a session: what was applied here is what was applied where it left."""
-        if isinstance(channel, Connection):
-            session = self._session_on(channel)
-        else:
-            assert isinstance(channel, EventStream)
+        if isinstance(channel, EventStream):
             session = session_on(channel, self._context.tally)
+        else:
+            session = self._session_on(cast("Connection", channel))
         channel.data = session
         follows = unpack(parcel, session, self._clock())
         if session.principal is not None and session.live:
