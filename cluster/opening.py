@@ -7,6 +7,9 @@
     damage, one or two voters            refused: nobody else could tell what is missing
     another node's data, a newer format  refused, nothing is touched
 
+A process that takes a running node over (`Succession`) brings the state along, and reads the log
+only: what that holds up to the state's place was applied already.
+
 Where damage is and what it means is `wal.recovery`'s to say; why a node without memory is
 safe is in `cluster.raft.abstaining`.
 """
@@ -41,6 +44,21 @@ class Opened:
     """What was found and set aside, in words; empty when all was well."""
 
 
+@dataclass(frozen=True, slots=True)
+class Succession:
+    """What a process is left by the one before it, of the same node, beside the disk.
+
+    The life of the node goes on: its boot is the same, and its proposals are numbered on.  That is
+    safe because the process before has ended its part in the cluster: nobody else counts.
+    """
+
+    boot: str
+    next_number: int
+    """Of the next proposal."""
+    state: State
+    applied_index: int
+
+
 OpenLog = Callable[[Disk, Identity], tuple[Log, Recovered]]
 MakeEngine = Callable[[Log, Recovered, SnapshotStore], Engine]
 
@@ -54,11 +72,13 @@ def open_data(
     *,
     open_log: OpenLog = lambda disk, identity: Log.open(disk, identity=identity),
     now_ms: int | None = None,
+    succession: Succession | None = None,
 ) -> Opened:
     """Return what a node goes on from.  Blocks; `now_ms` is for a folder that begins.
 
     Raises `ForeignLog`, `StorageFailed`; `CorruptLog`, `CorruptSnapshot` and `LogRefused` when
-    there are too few voters to heal from.
+    there are too few voters to heal from, and always with a `succession`: a node without memory
+    is no successor of one that had it.
     """
     aside.finish(disk)
 
@@ -67,7 +87,9 @@ def open_data(
         wal, recovered = open_log(disk, identity)
         snapshots = SnapshotStore(disk, identity)
         state, applied_index = State(), 1
-        if snapshots.latest() is not None:
+        if succession is not None:
+            state, applied_index = succession.state, succession.applied_index
+        elif snapshots.latest() is not None:
             meta, payload = snapshots.open_latest()
             state, applied_index = snapshot.load(payload), meta.index
         engine = make_engine(wal, recovered, snapshots)
@@ -76,7 +98,7 @@ def open_data(
     try:
         return opened("")
     except (CorruptLog, CorruptSnapshot, HistoryBroken) as error:
-        if len(tuple(voters)) < VOTERS_MIN:
+        if succession is not None or len(tuple(voters)) < VOTERS_MIN:
             raise
         damage = str(error)
     aside.set_aside(disk, damage, now_ms=now_ms)

@@ -106,7 +106,9 @@ class Participant:
         boot: str,
         world: World,
         peers: Peers,
+        next_number: int = 1,
     ) -> None:
+        """`next_number`: of the first proposal, for a boot that goes on."""
         engine = opened.engine
         self.node = settings.node
         self.boot = boot
@@ -115,7 +117,7 @@ class Participant:
         self._now_s = world.clock
         self._peers = peers
         self._clock = ClusterClock(world.wall_ms, world.clock)
-        self._proposals = Proposals(settings.node, boot)
+        self._proposals = Proposals(settings.node, boot, next_number)
         self._inbox: deque[tuple[str, Any]] = deque()
         self._forwarded: deque[entry.Batch] = deque()
         self._barriers = Barriers()
@@ -165,6 +167,16 @@ class Participant:
             on_answer(self.cut_off)
         elif not self._proposals.submit(data, on_answer, self._now_s()):
             on_answer(Unavailable("overloaded", "too many proposals wait at this node"))
+
+    @property
+    def next_number(self) -> int:
+        """Number of the next proposal."""
+        return self._proposals.next_number
+
+    @property
+    def waits(self) -> bool:
+        """Whether a proposal of this node has no outcome yet."""
+        return len(self._proposals) > 0
 
     def add_barrier(self, on_passed: Callable[[Unavailable | None], None]) -> None:
         """Call `on_passed` once: with None when all that was acknowledged before is applied."""

@@ -4,9 +4,10 @@
                     │                             │ leader changed, or RESEND_S passed: sent again
                     └──deadline: `no_leader`      └──deadline: `timeout` (outcome unknown)
 
-A proposal is named (node, boot, number).  The state machine applies a name once, and the names
-of a boot in their order, so sending again is safe.  One that comes before a lower number - a
-link broke, a batch was lost - is skipped as early, and what was sent goes out again.
+A proposal is named (node, boot, number); whoever goes on with a boot goes on with its numbers.
+The state machine applies a name once, and the names of a boot in their order, so sending again
+is safe.  One that comes before a lower number - a link broke, a batch was lost - is skipped as
+early, and what was sent goes out again.
 
 `settled` - the lowest number still waited for - goes with every batch: what lies below was
 answered or given up, and a late copy of it is skipped by every node.  That makes a `timeout`
@@ -46,10 +47,10 @@ class _Pending:
 class Proposals:
     """Numbers, batches and answers; times are the caller's monotonic seconds."""
 
-    def __init__(self, node: str, boot: str) -> None:
+    def __init__(self, node: str, boot: str, next_number: int = 1) -> None:
         self.node = node
         self.boot = boot
-        self._next = 1
+        self._next = next_number
         self._pending: dict[int, _Pending] = {}
         self._queue: deque[int] = deque()
         self._overtaken = False
@@ -57,6 +58,11 @@ class Proposals:
 
     def __len__(self) -> int:
         return len(self._pending)
+
+    @property
+    def next_number(self) -> int:
+        """What the next proposal will be called."""
+        return self._next
 
     @property
     def queued(self) -> bool:

@@ -1,6 +1,9 @@
 """One node's replica: the loop that drives its part in the cluster.  Talks to the peers' links,
 the disk (in threads) and the clock.
 
+    open ──▶ run ──cancelled──▶ close           a stop, or a crash: the next start reads the disk
+              └───stop, wait_stopped──▶ close   another process takes over (`Succession`)
+
 One task owns all of it, in turns: `cluster.participant` says what a turn's steps are and why their
 order is safe.  While one batch syncs, in a thread, the next one gathers.
 
@@ -10,15 +13,16 @@ again (Rebello et al., "Can Applications Recover from fsync Failures?", ATC 2020
 
 import random
 import secrets
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
 import trio
 
 from cluster.ids import Ulids
-from cluster.opening import Opened, open_data
+from cluster.opening import Opened, Succession, open_data
 from cluster.participant import Figures, Participant, World
 from cluster.peer.handshake import Self
 from cluster.peer.links import Links
@@ -40,6 +44,7 @@ APPLY_AT_ONCE = 64
 """Entries applied between two chances for other tasks."""
 BARRIER_S = 3.0
 MEMBERS_POLL_S = 0.02
+LEADERSHIP_POLL_S = 0.01
 
 log = structlog.get_logger()
 
@@ -63,8 +68,17 @@ class _LinkedPeers(Links):
 class Replica:
     """Implements `cluster.port.Port`.  `open` it in a thread, then `run` it."""
 
-    def __init__(self, settings: ReplicaSettings, disk: Disk, opened: Opened) -> None:
-        boot = secrets.token_hex(8)
+    def __init__(
+        self,
+        settings: ReplicaSettings,
+        disk: Disk,
+        opened: Opened,
+        *,
+        boot: str = "",
+        next_number: int = 1,
+        listeners: Sequence[socket.socket] = (),
+    ) -> None:
+        boot = boot or secrets.token_hex(8)
         self._settings = settings
         self._disk = disk
         self._wal = opened.wal
@@ -79,16 +93,35 @@ class Replica:
             on_frame=self._on_frame,
             on_lost=self._on_lost,
             tls=settings.tls,
+            listeners=listeners,
         )
+        self._stopping = False
+        self._stopped = trio.Event()
         world = World(time.monotonic, _wall_ms, Ulids(_wall_ms, secrets.token_bytes).new)
-        self._part = Participant(settings, opened, boot=boot, world=world, peers=self._links)
+        self._part = Participant(
+            settings,
+            opened,
+            boot=boot,
+            world=world,
+            peers=self._links,
+            next_number=next_number,
+        )
         self._links.set_peers(self._part.addresses())
 
     @classmethod
-    def open(cls, settings: ReplicaSettings, disk: Disk | None = None) -> "Replica":
+    def open(
+        cls,
+        settings: ReplicaSettings,
+        disk: Disk | None = None,
+        *,
+        succession: Succession | None = None,
+        listeners: Sequence[socket.socket] = (),
+    ) -> "Replica":
         """Return the replica as its disk remembers it.  Blocks; raises `StorageError`.
 
-        Damaged data is set aside, and the replica then abstains; see `cluster.opening`.
+        Damaged data is set aside, and the replica then abstains; see `cluster.opening`.  With a
+        `succession` it goes on where another process stopped, on the `listeners` of its peers'
+        port; damage is then raised.
         """
         disk = disk or FileDisk(settings.data)
         configured = settings.configured
@@ -104,17 +137,75 @@ class Replica:
                 rng=random.Random(secrets.randbits(64)),  # noqa: S311 - jitter, no secret
                 timing=settings.timing,
                 snapshot_every_entries=settings.snapshot_every_entries,
+                applied_index=succession.applied_index if succession is not None else 1,
             )
 
-        opened = open_data(disk, settings.cluster, settings.node, configured.voters, make_engine)
+        opened = open_data(
+            disk,
+            settings.cluster,
+            settings.node,
+            configured.voters,
+            make_engine,
+            succession=succession,
+        )
         if opened.damage:
             log.error("damaged data set aside", folder=str(settings.data), why=opened.damage)
-        return cls(settings, disk, opened)
+        if succession is None:
+            return cls(settings, disk, opened, listeners=listeners)
+        return cls(
+            settings,
+            disk,
+            opened,
+            boot=succession.boot,
+            next_number=succession.next_number,
+            listeners=listeners,
+        )
 
     def close(self) -> None:
-        """Let go of the data folder; the replica must not run any more."""
+        """Let go of the data folder; the replica must not run any more.  Harmless when repeated."""
         self._wal.close()
         self._disk.close()
+
+    # -- the end, where another process goes on
+
+    @property
+    def peers_listening(self) -> list[int]:
+        """Descriptors of the peers' port, while this runs."""
+        return self._links.listening
+
+    @property
+    def waits(self) -> bool:
+        """Whether a proposal of this node has no outcome yet."""
+        return self._part.waits
+
+    async def hand_over_leadership(self, s_max: float) -> bool:
+        """Return whether another node leads, after `s_max` at most; begin that if need be."""
+        engine = self._part.engine
+        again_s = 0.0
+        with trio.move_on_after(s_max):
+            while engine.is_leader or self._part.leader is None:
+                if engine.members.voters == (self.node_id,):
+                    return False
+                if engine.is_leader and trio.current_time() >= again_s:
+                    engine.transfer_leadership()  # or nobody is level yet: try again
+                    again_s = trio.current_time() + self._settings.timing.election_min_s
+                    self._wake.set()
+                await trio.sleep(LEADERSHIP_POLL_S)
+            return True
+        return False
+
+    def stop(self) -> None:
+        """End `run` after its present turn: everything it said is durable then."""
+        self._stopping = True
+        self._wake.set()
+
+    async def wait_stopped(self) -> tuple[int, int]:
+        """Return the next proposal's number and the applied index, once `run` has stopped.
+
+        Nothing is written or sent any more; `close` lets another process have the folder.
+        """
+        await self._stopped.wait()
+        return self._part.next_number, self._part.applying.applied_index
 
     # -- the port
 
@@ -242,7 +333,7 @@ class Replica:
     # -- the loop
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Take part in the cluster until cancelled; started once the peer port is bound.
+        """Take part in the cluster until cancelled or stopped; started once the peer port is bound.
 
         Raises `StorageError` when the disk fails, `OSError` when the port cannot be had.
         """
@@ -251,12 +342,14 @@ class Replica:
             task_status.started()
             nursery.start_soon(self._announce)
             try:
-                while True:
+                while not self._stopping:
                     await self._wait_for_work()
                     await self._turn(nursery)
             except StorageError as error:
                 self._part.fail(f"the disk failed: {error}")
                 raise
+            nursery.cancel_scope.cancel()
+        self._stopped.set()
 
     async def _wait_for_work(self) -> None:
         if not self._part.has_work:
@@ -313,6 +406,9 @@ class Replica:
 
     async def _announce(self) -> None:
         """Tell the cluster that this boot lives, until it has heard."""
+        known = self.state.nodes.get(self._settings.node)
+        if known is not None and (known.boot, known.url) == (self.boot, self._settings.url):
+            return  # this process goes on with it
         command = BootNode(self._settings.node, self.boot, self._settings.url)
         while isinstance(await self.propose(command), Unavailable):
             await trio.sleep(0.2)

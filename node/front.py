@@ -1,6 +1,7 @@
 """What clients meet: a desk and an edge over the cluster's port, and how they start and stop.
 
     join the cluster ──▶ desk ──▶ edge … until cancelled: goodbyes, then the end of all of it
+                                       … or until `end`: another process has the clients
 
 The port may be the replica itself, or that of a worker process.  When clients have to go, what
 they had asked is still answered: the port goes on until they are gone.
@@ -44,8 +45,18 @@ class Front:
         limits = _edge_limits(config, processes)
         self._certificate = certificate
         self._limits = limits
+        self._ended = trio.Event()
         self.desk: Desk | None = None
         self.edge: EdgeServer | None = None
+
+    @property
+    def listener(self) -> socket.socket:
+        """Where clients connect."""
+        return self._listener
+
+    def end(self) -> None:
+        """Let `serve` return, without a goodbye to anybody."""
+        self._ended.set()
 
     async def serve(
         self,
@@ -55,7 +66,7 @@ class Front:
         on_up: Callable[[Desk, EdgeServer], None],
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Serve until cancelled; started once clients are accepted.
+        """Serve until cancelled, or until `end`; started once clients are accepted.
 
         `join` is started first: the port can be used once it has.  `on_up` is called just before
         this counts as started.
@@ -86,11 +97,12 @@ class Front:
             await outer.start(parts)
             task_status.started()
             try:
-                await trio.sleep_forever()
+                await self._ended.wait()
             finally:
-                with trio.CancelScope(shield=True):
-                    assert self.desk is not None
-                    await self.desk.drain(self._config.timing.drain_s)
+                if not self._ended.is_set():
+                    with trio.CancelScope(shield=True):
+                        assert self.desk is not None
+                        await self.desk.drain(self._config.timing.drain_s)
                 life.cancel()
 
 

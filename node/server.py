@@ -1,20 +1,23 @@
 """One whole node: its replica and what clients meet, and how they start and stop.
 
-    bind the client port ──▶ read the log ──▶ join the peers ──▶ serve … until cancelled
-                                                      │              or the disk fails
+    bind the client port ──▶ read the log ──▶ join the peers ──▶ serve … until cancelled,
+                                                      │              or the disk fails,
+                                                      │              or another process goes on
                                     say goodbye, wait for pending requests, stop
 
 The client port is bound first: a port that is taken is a matter of the configuration and must
 be told before a log is opened.  With `[node] workers` other processes serve the clients, and this
-one is their core (`node.workers`).
+one is their core (`node.workers`).  How another process goes on: `node.handover`.
 """
 
 import socket
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import structlog
 import trio
 
+from cluster.opening import Succession
 from cluster.peer.links import PeerTls
 from cluster.raft.boot import LogRefused
 from cluster.raft.election import Timing
@@ -34,9 +37,13 @@ from node.edge.server import (
     open_listener,
 )
 from node.front import Front, StartFailed
+from node.handover import notifying
+from node.handover.asking import Asked
+from node.handover.control import Control
+from node.handover.predecessor import HandoverFailed, NodeLost, Predecessor
 from node.workers.core import Core
 
-__all__ = ["StartFailed", "serve"]
+__all__ = ["NodeLost", "StartFailed", "serve"]
 
 RESERVE_TRIES_MAX = 20
 RESERVE_PAUSE_S = 0.1
@@ -63,27 +70,52 @@ async def serve(
         raise StartFailed(str(refused)) from None
     with listener:
         front = Front(config, listener, certificate)
-        replica = await _open(config)
-
-        def on_up(desk: Desk, edge: EdgeServer) -> None:
-            desk.sources.wal = replica.wal_statistics
-            _say_up(config, replica)
-
+        replica = await open_replica(config)
         try:
-            join = partial(_join, replica, config)
-            await front.serve(replica, join=join, on_up=on_up, task_status=task_status)
+            async with trio.open_nursery() as nursery:
+
+                def on_up(desk: Desk, edge: EdgeServer) -> None:
+                    desk.sources.wal = replica.wal_statistics
+                    nursery.start_soon(serve_commands, config, front, replica)
+                    _say_up(config, replica)
+
+                join = partial(join_peers, replica, config)
+                await front.serve(replica, join=join, on_up=on_up, task_status=task_status)
+                nursery.cancel_scope.cancel()
         finally:
             replica.close()
             log.info("node down")
 
 
+async def serve_commands(config: Config, front: Front, replica: Replica) -> None:
+    """Serve `unidesk upgrade` until cancelled, or done: `front` is then told to end.
+
+    Raises `NodeLost`, in a group.
+    """
+
+    async def upgrade(asked: Asked, tell: Callable[[str], None]) -> int:
+        notifying.reloading()
+        predecessor = Predecessor(config, front, replica, on_leaving=control.leave)
+        try:
+            pid = await predecessor.hand_over(asked, tell)
+        except HandoverFailed:
+            notifying.ready()
+            raise
+        notifying.goes_on_in(pid)
+        log.info("node goes on in another process", pid=pid)
+        return pid
+
+    control = Control(config.node.data, upgrade, on_done=front.end)
+    await control.serve()
+
+
 async def _serve_by_workers(config: Config, task_status: trio.TaskStatus[None]) -> None:
     """Run the replica here, and the clients in other processes.  Raises `ListenRefused`."""
     with await _reserve(config):
-        replica = await _open(config)
+        replica = await open_replica(config)
         try:
             core = Core(config, replica)
-            join = partial(_join, replica, config)
+            join = partial(join_peers, replica, config)
             on_up = partial(_say_up, config, replica)
             await core.serve(join=join, on_up=on_up, task_status=task_status)
         finally:
@@ -109,10 +141,19 @@ def _say_up(config: Config, replica: Replica) -> None:
         boot=replica.boot,
         workers=config.node.workers,
     )
+    notifying.ready()
 
 
-async def _open(config: Config) -> Replica:
-    """Return the replica as its disk remembers it, read in a thread."""
+async def open_replica(
+    config: Config,
+    *,
+    succession: Succession | None = None,
+    listeners: Sequence[socket.socket] = (),
+) -> Replica:
+    """Return the replica as its disk remembers it, read in a thread; see `Replica.open`.
+
+    Raises `StartFailed`, `StorageError`.
+    """
     tls = config.peer.tls
     settings = ReplicaSettings(
         cluster=config.cluster.id,
@@ -130,17 +171,19 @@ async def _open(config: Config) -> Replica:
         offer_ttl_ms=config.timing.offer_ms,
     )
     try:
-        return await trio.to_thread.run_sync(partial(Replica.open, settings))
+        open_it = partial(Replica.open, settings, succession=succession, listeners=listeners)
+        return await trio.to_thread.run_sync(open_it)
     except (LogRefused, LibraryRefused, SnapshotRefused) as refused:
         raise StartFailed(str(refused)) from None
 
 
-async def _join(
+async def join_peers(
     replica: Replica,
     config: Config,
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
+    """Run the replica; started once it can be used.  Raises `StartFailed`, `StorageError`."""
     try:
         await replica.run(task_status=task_status)
     except* OSError as errors:

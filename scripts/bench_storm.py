@@ -33,7 +33,8 @@ BACK_S_MAX = 120.0
 class Talkers:
     """People at the nodes that live on."""
 
-    def __init__(self, cluster: LocalCluster, cvs: list[str]) -> None:
+    def __init__(self, cluster: LocalCluster, cvs: list[str], *, pause_s: float = PAUSE_S) -> None:
+        self._pause_s = pause_s
         self._cluster = cluster
         self._cvs = cvs
         self.taken_ms: list[float] = []
@@ -49,7 +50,7 @@ class Talkers:
                 began = trio.current_time()
                 await client.request(MsgSend(cv=cv, key=f"{node}-{self.said}", body="a word"))
                 self.taken_ms.append((trio.current_time() - began) * 1000)
-                await trio.sleep(PAUSE_S)
+                await trio.sleep(self._pause_s)
 
     def take(self) -> str:
         """Return p50, p99 and the longest of what was taken since the last call."""

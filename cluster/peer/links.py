@@ -9,9 +9,10 @@ Mutual TLS when a certificate is given; a node refuses to listen beyond loopback
 """
 
 import os
+import socket
 import ssl
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -126,9 +127,13 @@ class Links:
         on_frame: Callable[[str, str, Any], None],
         on_lost: Callable[[str], None],
         tls: "PeerTls | None" = None,
+        listeners: Sequence[socket.socket] = (),
     ) -> None:
+        """`listeners` are used, and closed, instead of new ones at `listen`."""
         self._me = me
         self._listen = listen
+        self._given = listeners
+        self._listeners: list[trio.SocketListener] = []
         self._links = {peer: _Link(peer, address) for peer, address in peers.items()}
         self._members = frozenset(peers)
         self._incoming: Counter[str] = Counter()
@@ -210,7 +215,7 @@ class Links:
 
         Raises `OSError` when the port cannot be had.
         """
-        listeners = await trio.open_tcp_listeners(self._listen[1], host=self._listen[0])
+        self._listeners = listeners = await self._open_listeners()
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             for link in self._links.values():
@@ -220,6 +225,17 @@ class Links:
                 lambda task_status: serve(self._accept, listeners, task_status=task_status)
             )
             task_status.started()
+
+    async def _open_listeners(self) -> list[trio.SocketListener]:
+        if self._given:
+            taken = (trio.socket.from_stdlib_socket(one) for one in self._given)
+            return [trio.SocketListener(one) for one in taken]
+        return await trio.open_tcp_listeners(self._listen[1], host=self._listen[0])
+
+    @property
+    def listening(self) -> list[int]:
+        """Descriptors that the other nodes dial, while `run` runs."""
+        return [listener.socket.fileno() for listener in self._listeners]
 
     # -- outgoing
 

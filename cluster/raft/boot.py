@@ -7,6 +7,7 @@
     at S       begins behind S + 1             refused: entries between are gone
     any        term below its last entry's     refused: the hard state is lost
     any        ends before its commit index    refused: committed entries are gone
+    any        ends before what was applied    refused, the same
     at S       committed another entry at S    refused: one of them is not of this history
 
 A crash between "snapshot durable" and "log cut" leaves a log that overlaps its snapshot.
@@ -90,6 +91,15 @@ def restore(
     if reset:
         journal.rebase(index, term, members)
     return journal
+
+
+def check_applied(journal: RaftJournal, applied_index: int) -> None:
+    """Raise `HistoryBroken` unless the log holds what a state that goes on has applied."""
+    if journal.base_index != applied_index and journal.term_at(applied_index) is None:
+        raise HistoryBroken(
+            f"the log holds {journal.base_index} to {journal.last_index}, but {applied_index} was"
+            " applied: it is not the log of this state; start the node anew"
+        )
 
 
 def members_of(snapshot: SnapshotMeta) -> Members:

@@ -32,7 +32,7 @@ Source: Raft thesis (Ongaro 2014), figure 3.1, sections 3.10, 6.4, 10.2.1; DESIG
 from collections.abc import Callable, Set
 from typing import Any, cast
 
-from cluster.raft.boot import members_of, restore
+from cluster.raft.boot import check_applied, members_of, restore
 from cluster.raft.changing import Changing
 from cluster.raft.compaction import (
     SNAPSHOT_EVERY_BYTES,
@@ -93,13 +93,16 @@ class Engine:
         snapshot_every_bytes: int = SNAPSHOT_EVERY_BYTES,
         chunk_bytes: int = CHUNK_BYTES_MAX,
         off: Set[str] = frozenset(),
+        applied_index: int = 1,
     ) -> None:
         """Start where log and snapshot end; the log may be dirty after.
 
+        What is committed up to `applied_index` is not handed out again: the caller's state has it.
+
         `members` count until the log or a snapshot names others.  `off` names rules of the
         guard to leave out, for tests.
-        Raises `LogRefused` when log and snapshot do not fit, `LibraryRefused` when PySyncObj
-        is not the one this was written for.
+        Raises `LogRefused` when log, snapshot and `applied_index` do not fit, `LibraryRefused`
+        when PySyncObj is not the one this was written for.
         """
         assert off <= RULES
         timing = timing or Timing()
@@ -127,10 +130,14 @@ class Engine:
         self._voting = Voting(self._parts)
         self._forwarded = ForwardedReads(rng.getrandbits(48))
         snapshot_index = 1 if newest is None else newest.index
-        core.jump_to(snapshot_index)
+        start_index = max(snapshot_index, applied_index)
+        check_applied(journal, start_index)
+        core.jump_to(start_index)
         every = Every(snapshot_every_entries, snapshot_every_bytes)
         self._compaction = Compaction(journal, every, snapshot_index)
-        self._taken_index = snapshot_index
+        for command, _, _ in journal.between(snapshot_index + 1, start_index):
+            self._compaction.applied(len(command))
+        self._taken_index = start_index
         self._committed: list[Committed | Install] = []
         self._committed_bytes = 0
         now_s = clock()

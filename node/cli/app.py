@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from node import __version__
-from node.cli import agent, cluster, demo, replay, rules, say, serve, token, wal
+from node.cli import agent, cluster, demo, replay, rules, say, serve, token, upgrade, wal
 from node.cli.problem import SIGNALLED, explain
 
 _HELP = """One customer-service desk, run as a cluster of identical nodes.
@@ -31,6 +31,7 @@ def _make() -> typer.Typer:
     app.callback()(_top)
     for name, command in (
         ("serve", serve.serve),
+        ("upgrade", upgrade.upgrade),
         ("demo", demo.demo),
         ("say", say.say),
         ("agent", agent.agent),

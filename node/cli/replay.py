@@ -30,12 +30,15 @@ def replay(
     kill_leader_every: Annotated[
         str, typer.Option(help="Kill the leader's process so long after each recovery: 5s.")
     ] = "",
+    upgrade_every: Annotated[
+        str, typer.Option(help="Upgrade the next node so long after the last upgrade: 5s.")
+    ] = "",
     nodes: Annotated[int, typer.Option(help="Nodes of the cluster.", min=1, max=9)] = 3,
     workers: Annotated[
         int, typer.Option(help="Processes that serve each node's clients.", min=0, max=8)
     ] = 0,
     pace: Annotated[
-        str, typer.Option(help="Pause before each turn; 200ms when leaders are killed, else none.")
+        str, typer.Option(help="Pause before each turn; 200ms when nodes are killed or upgraded.")
     ] = "",
     data: Annotated[
         Path | None, typer.Option(help="Folder for the cluster; a temporary one without.")
@@ -70,8 +73,9 @@ def replay(
         concurrency=concurrency,
         nodes=nodes,
         kill_leader_every_s=seconds(kill_leader_every) if kill_leader_every else None,
+        upgrade_every_s=seconds(upgrade_every) if upgrade_every else None,
         # Without a pause a few hundred dialogues are over before the first leader dies.
-        pace_s=seconds(pace or (KILLING_PACE if kill_leader_every else "0s")),
+        pace_s=seconds(pace or (KILLING_PACE if kill_leader_every or upgrade_every else "0s")),
         seed=seed,
         workers=workers,
     )

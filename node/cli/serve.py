@@ -25,4 +25,4 @@ def serve(
     async def body() -> None:
         await server.serve(loaded)
 
-    run(body, expected=(server.StartFailed, StorageError, OSError), stays=True)
+    run(body, expected=(server.StartFailed, server.NodeLost, StorageError, OSError), stays=True)

@@ -22,7 +22,7 @@ import random
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import structlog
 import trio
@@ -37,13 +37,14 @@ from node.desk.calls import Calls
 from node.desk.context import Context, Health
 from node.desk.ephemeral import Ephemeral
 from node.desk.event_stream import PATH as EVENTS_PATH
-from node.desk.event_stream import Events
+from node.desk.event_stream import Events, session_on
 from node.desk.frames import ON_WEBSOCKET, Shared
 from node.desk.gate import Gate
 from node.desk.hub import Hub
 from node.desk.opening import PING_S, Opening
 from node.desk.operations import Operations
 from node.desk.pages import Pages
+from node.desk.parcel import SessionParcel, is_at_rest, pack, unpack
 from node.desk.presence import SWEEP_S, Presence
 from node.desk.rates import Rates
 from node.desk.requests import Requests
@@ -52,6 +53,7 @@ from node.desk.statistics import DeskStatistics
 from node.edge.application import Feed, ResponseFactory
 from node.edge.channel import Channel
 from node.edge.connection import Connection
+from node.edge.event_stream import EventStream
 from node.edge.http import Request, Response
 from node.edge.pressure import Level
 from node.edge.timers import TICK_S, Timers
@@ -136,17 +138,17 @@ class Desk:
             schedule=self._schedule,
             rates=Rates(_per_s(config.limits), clock),
         )
-        self._presence = Presence(context)
+        self.presence = Presence(context)
         self._hub = Hub(
             lambda: port.state,
             context.tally,
             now_ms=context.now_ms,
-            on_session_gone=self._presence.on_session_gone,
+            on_session_gone=self.presence.on_session_gone,
         )
         self._ephemeral = Ephemeral(
             self._hub, lambda: port.state, context.tally, whisper=port.whisper, clock=clock
         )
-        opening = Opening(context, self._hub, self._presence, on_live=self._on_live)
+        opening = Opening(context, self._hub, self.presence, on_live=self._on_live)
         operations = Operations(context, self._hub, opening, self._ephemeral)
         self._requests = Requests(context, opening, operations)
         gate = Gate(context)
@@ -193,6 +195,14 @@ class Desk:
         with trio.move_on_after(over_s):
             while self._sessions:
                 await trio.sleep(TICK_S / 5)
+
+    def admit_again(self) -> None:
+        """Let people in again after a `drain` that led to nothing."""
+        self._context.draining = False
+
+    def on_whisper(self, payload: bytes) -> None:
+        """Pass on what another process of this node heard from its clients."""
+        self._ephemeral.on_whisper(self._port.node_id, payload)
 
     def statistics(self) -> DeskStatistics:
         """Return the present picture."""
@@ -256,15 +266,18 @@ class Desk:
 
     def on_open(self, connection: Connection) -> None:
         """A client is there; it has `HELLO_S` to say who it is."""
-        session = Session(
+        session = self._session_on(connection)
+        connection.data = session
+        self._attach(session)
+
+    def _session_on(self, connection: Connection) -> Session:
+        return Session(
             connection,
             ON_WEBSOCKET[connection.subprotocol or SUBPROTOCOL_JSON],
             self._context.tally,
             peer=connection.peer,
             hello_by=self._clock() + HELLO_S,
         )
-        connection.data = session
-        self._attach(session)
 
     def _attach(self, session: Session) -> None:
         """Take in a session, whatever it is told by."""
@@ -301,12 +314,48 @@ class Desk:
         """The client is gone."""
         session = channel.data
         assert isinstance(session, Session)
+        self._forget(session)
+        self.presence.end(session, code)
+
+    def _forget(self, session: Session) -> None:
         session.leave()
         self._hub.remove(session)
         self._sessions.pop(session, None)
         if self._timers is not None:
             self._timers.cancel(session)
-        self._presence.end(session, code)
+
+    # -- another process of this node, which sockets come from or leave for
+
+    def is_at_rest(self, channel: Channel) -> bool:
+        """Whether the session could go on in another process as it is."""
+        session = channel.data
+        assert isinstance(session, Session)
+        return is_at_rest(session)
+
+    def give(self, channel: Channel) -> SessionParcel:
+        """Let go of a session at rest; the cluster hears nothing of it."""
+        session = channel.data
+        assert isinstance(session, Session)
+        parcel = pack(session, self._clock())
+        self.presence.give(session)
+        self._forget(session)
+        return parcel
+
+    def take(self, channel: Channel, parcel: SessionParcel) -> None:
+        """Go on with a session: what was applied here is what was applied where it left."""
+        if isinstance(channel, EventStream):
+            session = session_on(channel, self._context.tally)
+        else:
+            session = self._session_on(cast("Connection", channel))
+        channel.data = session
+        follows = unpack(parcel, session, self._clock())
+        if session.principal is not None and session.live:
+            self._hub.add(session)
+            if session.principal.role == "agent":
+                self.presence.take(session)
+        for cv, subscription in follows.items():
+            self._hub.following.adopt(session, cv, subscription)
+        self._attach(session)
 
     # -- what the cluster calls
 
@@ -319,7 +368,7 @@ class Desk:
 
     def on_session_taken(self, sid: str) -> None:
         """An agent's session goes on in another process of this node."""
-        self._presence.taken(sid)
+        self.presence.taken(sid)
 
     def _on_standing(self, status: ReplicaStatus) -> None:
         self._note_status(status)
@@ -373,7 +422,7 @@ class Desk:
             self._hub.following.advance_lagging()
             if now >= swept + SWEEP_S:
                 swept = now
-                self._presence.sweep()
+                self.presence.sweep()
                 self._context.rates.forget_idle()
                 self._shed()
                 self._note_status(self._port.status())

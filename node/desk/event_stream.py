@@ -25,6 +25,7 @@ from node.desk.opening import Opening
 from node.desk.plain import NotAllowed
 from node.desk.requests import Requests
 from node.desk.session import IN_FLIGHT_MAX, NEVER, SUBSCRIPTIONS_MAX, Session
+from node.desk.statistics import Tally
 from node.edge.application import Feed
 from node.edge.event_stream import EventStream
 from node.edge.http import Request, Response
@@ -114,9 +115,7 @@ class Events:
     def _open(
         self, principal: Principal, wanted: list[str], resume: Resume | None, stream: EventStream
     ) -> None:
-        outlet = EventOutlet(stream)
-        session = Session(outlet, AS_EVENTS, self._context.tally, peer=stream.peer, hello_by=NEVER)
-        outlet.session = session
+        session = session_on(stream, self._context.tally)
         stream.data = session
         self._attach(session)
         stream.send_frame(RETRY)
@@ -125,6 +124,14 @@ class Events:
         for number, cv in enumerate(wanted, start=1):
             if cv not in had:
                 self._requests.handle(session, CvSub(id=number, cv=cv))
+
+
+def session_on(stream: EventStream, tally: Tally) -> Session:
+    """Return a new session that is told by `stream`."""
+    outlet = EventOutlet(stream)
+    session = Session(outlet, AS_EVENTS, tally, peer=stream.peer, hello_by=NEVER)
+    outlet.session = session
+    return session
 
 
 def place_of(session: Session) -> str:

@@ -56,6 +56,13 @@ class Following:
         self._tally.resumes += 1
         self._advance(session, subscription, conversation)
 
+    def adopt(self, session: Session, cv: str, subscription: Subscription) -> None:
+        """Go on with what another process of this node sent `session`, at the same entry."""
+        session.subscriptions[cv] = subscription
+        self._followers.setdefault(cv, {})[session] = subscription
+        if subscription.catching:
+            self._lagging[session, cv] = None
+
     def unsubscribe(self, session: Session, cv: str) -> None:
         """Let `session` hear no more of `cv`.  Harmless when it did not."""
         session.subscriptions.pop(cv, None)

@@ -10,6 +10,7 @@ The end of a session is proposed again until it has an outcome: an agent whose s
 must not be offered conversations for longer than the grace period.
 """
 
+from collections.abc import Iterable
 from functools import partial
 
 import structlog
@@ -68,6 +69,35 @@ class Presence:
             else LoseSession(session.sid, port.node_id, port.boot)
         )
         self._propose_end(session.sid)
+
+    # -- another process of this node, which goes on with its life
+
+    def give(self, session: Session) -> None:
+        """The socket leaves for another process; that has the session from now on."""
+        if self._holders.get(session.sid) is session:
+            del self._holders[session.sid]
+
+    def take(self, session: Session) -> None:
+        """The socket of an agent came from another process."""
+        self._holders[session.sid] = session
+
+    def give_up(self, sids: Iterable[str]) -> None:
+        """These left for a process that has ended: their sockets are gone."""
+        port = self._context.port
+        for sid in sids:
+            if sid not in self._holders:
+                self._ending[sid] = LoseSession(sid, port.node_id, port.boot)
+                self._propose_end(sid)
+
+    def ends(self) -> list[LoseSession | CloseSession]:
+        """Return the ends that have no outcome yet."""
+        return list(self._ending.values())
+
+    def go_on_with(self, ends: Iterable[LoseSession | CloseSession]) -> None:
+        """Propose what another process had no outcome of."""
+        for command in ends:
+            if command.sid not in self._holders:
+                self._ending.setdefault(command.sid, command)
 
     def on_session_gone(self, notice: SessionGone) -> None:
         """A session ended in the log, or moved: its socket here has nothing to say any more."""

@@ -23,6 +23,7 @@ from node.edge.channel import Channel
 from node.edge.decoder import Decoder, Event, Message, PeerClose, Ping, Pong, Violation
 from node.edge.deflate import deflated
 from node.edge.frame import encode_close, encode_ping, encode_pong
+from node.edge.parcel import Parcel
 from node.edge.stream import CLOSING, FLUSHING, GONE, OPEN
 from node.protocol.codes import Close
 
@@ -51,6 +52,41 @@ class Connection(Channel):
         self._rests_until = _NEVER
         self.read_bytes = reactor.limits.messages_read_bytes
         self.subprotocol = subprotocol
+
+    # On its way between processes.
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether it is open, and neither side has begun to say goodbye."""
+        return self.state is OPEN and self.tls is None
+
+    @property
+    def held_bytes(self) -> int:
+        """Output that waits, and what came of a message."""
+        unread = self._decoder.unfinished if self._decoder is not None else b""
+        return self.outbox_bytes + len(unread)
+
+    def parcel(self, now: float) -> Parcel:
+        """Return all that is known of it but `data`, which is the application's."""
+        parcel = self._packed("websocket", now)
+        parcel.subprotocol = self.subprotocol
+        parcel.seen_s = now - self._seen
+        if self._pinged != _NEVER:
+            parcel.pinged_s = now - self._pinged
+        if self._decoder is not None:
+            parcel.unread = self._decoder.unfinished
+        return parcel
+
+    def resume(self, parcel: Parcel) -> None:
+        """Go on where another process stopped; messages may come at once."""
+        now = self._reactor.clock()
+        self._seen = now - parcel.seen_s
+        if parcel.pinged_s is not None:
+            self._pinged = now - parcel.pinged_s
+        self.resume_output(parcel)
+        if parcel.unread:
+            events, self._decoder = self._reactor.decoders.decode(None, parcel.unread)
+            self._together(self._act, events)
 
     # What the application calls.
 

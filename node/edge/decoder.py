@@ -84,6 +84,11 @@ class Decoder:
         self.cursor = Cursor()
         self.spent = False
 
+    @property
+    def unfinished(self) -> bytes:
+        """What another decoder has to be fed to stand where this one stands."""
+        return self.cursor.unfinished
+
     def feed(self, data: bytes) -> list[Event]:
         """Return what `data` completes, in order; nothing follows a `PeerClose` or `Violation`."""
         events: list[Event] = []

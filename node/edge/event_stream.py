@@ -21,6 +21,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from node.edge.channel import Channel
+from node.edge.parcel import Parcel
 from node.edge.stream import OPEN
 
 if TYPE_CHECKING:
@@ -49,6 +50,24 @@ class EventStream(Channel):
         self._taken_at = reactor.now
         patience_ms = int(1000 * (reactor.limits.ping_s + reactor.limits.pong_s))
         _set_user_timeout(fd, patience_ms)
+
+    # On its way between processes.
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether the answer goes on."""
+        return self.state is OPEN and self.tls is None
+
+    def parcel(self, now: float) -> Parcel:
+        """Return all that is known of it but `data`, which is the application's."""
+        parcel = self._packed("events", now)
+        parcel.seen_s = now - self._taken_at
+        return parcel
+
+    def resume(self, parcel: Parcel) -> None:
+        """Go on where another process stopped."""
+        self._taken_at = self._reactor.clock() - parcel.seen_s
+        self.resume_output(parcel)
 
     # What the application calls.
 

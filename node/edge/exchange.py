@@ -25,6 +25,7 @@ from node.edge.event_stream import HEAD, EventStream
 from node.edge.handshake import accept, upgrade_key
 from node.edge.head import RequestRefused
 from node.edge.http import CONTINUE, ConnectionOption, Phase, Request, RequestParser, Response
+from node.edge.parcel import Parcel
 from node.edge.pressure import Level
 from node.edge.stream import FLUSHING, OPEN, Stream
 
@@ -119,6 +120,36 @@ class Exchange(Stream):
         """Answer without having read a request, and close at once: lingering would keep the fd."""
         self._refuse_with(response, last=True)
         self.drop()
+
+    # On its way between processes.
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether it waits for a request, or for the client to take an answer."""
+        return (
+            self.state is OPEN
+            and self.tls is None
+            and not self._busy
+            and not self._finished
+            and self._parser.phase is not Phase.BODY
+        )
+
+    @property
+    def held_bytes(self) -> int:
+        """Answers that wait, and what came of a request."""
+        return self.outbox_bytes + len(self._parser.unread)
+
+    def parcel(self, now: float) -> Parcel:
+        """Return all that is known of it."""
+        parcel = self._packed("http", now)
+        parcel.unread = self._parser.unread
+        return parcel
+
+    def resume(self, parcel: Parcel) -> None:
+        """Go on where another process stopped."""
+        self.resume_output(parcel)
+        self._parser.feed(parcel.unread)
+        self._phase = self._parser.phase
 
     # Requests.
 

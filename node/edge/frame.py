@@ -106,12 +106,25 @@ def whole(data: bytes) -> bool:
 class Cursor:
     """Where a stream of masked frames stands, however it was cut into chunks."""
 
-    __slots__ = ("_head", "_left", "_message_open")
+    __slots__ = ("_frame", "_head", "_left", "_message", "_message_open")
 
     def __init__(self) -> None:
         self._head = b""
         self._left = 0
         self._message_open = False
+        self._frame = bytearray()
+        """What has come of a frame whose size is known."""
+        self._message = bytearray()
+        """The whole frames of a message whose last one has not come."""
+
+    @property
+    def unfinished(self) -> bytes:
+        """What a decoder that begins anew has to be fed to stand where this stands.
+
+        Whole control frames are not in it, nor empty fragments, which a peer may send for ever:
+        it is no longer than a message of one-byte fragments.
+        """
+        return bytes(self._message + self._frame + self._head)
 
     @property
     def awaited_bytes(self) -> int:
@@ -129,11 +142,25 @@ class Cursor:
                 if size is None:
                     self._head = head
                     return False
+                self._frame += self._head
                 self._head = b""
                 self._left = size - taken
                 if not head[0] & CONTROL:
                     self._message_open = head[0] < FIN
             step = min(self._left, end - position)
+            self._frame += data[position : position + step]
             self._left -= step
             position += step
+            if not self._left:
+                self._keep_frame()
         return not self._left and not self._head and not self._message_open
+
+    def _keep_frame(self) -> None:
+        """A frame is whole: keep it while its message is not."""
+        first, length = self._frame[0], self._frame[1] & 0x7F
+        if not first & CONTROL:
+            if first >= FIN:
+                self._message.clear()
+            elif length or first & OPCODE:
+                self._message += self._frame
+        self._frame.clear()

@@ -172,6 +172,11 @@ class RequestParser:
         self._continued = self._protocol.they_are_waiting_for_100_continue
         return self._continued
 
+    @property
+    def unread(self) -> bytes:
+        """What has come of requests that are not begun yet."""
+        return self._buffer
+
     def feed(self, data: bytes) -> None:
         """Take bytes as they arrive."""
         self._buffer += data

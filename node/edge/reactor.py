@@ -71,6 +71,8 @@ class Reactor:
         """As HTTP writes it, up to a tick old (RFC 9110, 6.6.1)."""
         self.timers: Timers[Stream] = Timers(self.now)
         self.corked: Stream | None = None
+        self.resting: set[Stream] = set()
+        """Streams that are not read from, because they are about to leave this process."""
         self.connections = 0
         self.handshaking = 0
         self.requests_running = 0
@@ -183,7 +185,12 @@ class Reactor:
         assert self._streams[stream.fd] is stream
         self._streams[stream.fd] = None
         self.timers.cancel(stream)
+        self.resting.discard(stream)
         self._count(stream, -1)
+
+    def streams(self) -> list[Stream]:
+        """Return all that there are."""
+        return [stream for stream in self._streams if stream is not None]
 
     def modify(self, stream: Stream, events: int) -> None:
         """Change what a stream is watched for."""

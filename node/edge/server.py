@@ -16,7 +16,7 @@ import errno
 import os
 import select
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import structlog
@@ -30,9 +30,11 @@ from node.edge.exchange import Exchange, full, too_many
 from node.edge.http import Request, Response
 from node.edge.limits import EdgeLimits
 from node.edge.listener import BACKLOG, ListenRefused, open_listener, share
+from node.edge.parcel import Parcel
 from node.edge.pressure import Level
 from node.edge.reactor import Reactor
 from node.edge.statistics import Counters, EdgeStatistics
+from node.edge.stream import GONE, Stream
 from node.edge.tls import Certificate, CertificateRefused, TlsHandshake
 
 __all__ = [
@@ -119,6 +121,67 @@ class EdgeServer:
             if self._reactor is not None:
                 self._reactor.deafen(listener)
             listener.close()
+
+    # Sockets that come from another process of the node, or leave for one.
+
+    def deafen(self) -> None:
+        """Leave who wants to connect to another process that has the listeners too."""
+        assert self._reactor is not None
+        for listener in self._listeners:
+            self._reactor.deafen(listener)
+
+    def hear(self) -> None:
+        """Accept again, and read again from all who rest: nobody else does."""
+        reactor = self._reactor
+        assert reactor is not None
+        for listener in self._listeners:
+            reactor.deafen(listener)
+            reactor.listen(listener)
+        resting, reactor.resting = reactor.resting, set()
+        for stream in resting:
+            stream.watch()
+
+    def streams(self) -> list[Stream]:
+        """Return all sockets that are here."""
+        return self._reactor.streams() if self._reactor is not None else []
+
+    def rest(self, stream: Stream) -> None:
+        """Read no more from `stream`, so that it comes to rest."""
+        assert self._reactor is not None
+        if stream not in self._reactor.resting:
+            self._reactor.resting.add(stream)
+            stream.watch()
+
+    def give(self, stream: Stream) -> Parcel:
+        """Let go of a stream at rest whose descriptor another process has; nobody is told."""
+        reactor = self._reactor
+        assert reactor is not None
+        parcel = stream.parcel(reactor.clock())
+        reactor.release(stream)
+        reactor.addresses.leave(stream.peer.rpartition(":")[0])
+        fd, stream.fd = stream.fd, -1
+        stream.state = GONE
+        os.close(fd)
+        return parcel
+
+    def take(self, fd: int, parcel: Parcel, adopt: Callable[[Channel], None]) -> None:
+        """Go on with a socket of another process; a channel goes to `adopt` before it is used."""
+        reactor = self._reactor
+        assert reactor is not None
+        stream: Connection | EventStream | Exchange
+        match parcel.kind:
+            case "websocket":
+                stream = Connection(reactor, fd, parcel.peer, parcel.subprotocol)
+            case "events":
+                stream = EventStream(reactor, fd, parcel.peer)
+            case "http":
+                stream = Exchange(reactor, fd, parcel.peer)
+        reactor.addresses.enter(parcel.peer.rpartition(":")[0], reactor.now)
+        reactor.add(stream)
+        stream.look_at(reactor.clock() + parcel.due_s)
+        if isinstance(stream, Channel):
+            adopt(stream)
+        reactor.deliver(stream, stream.resume, parcel)
 
     def pressure(self) -> Level:
         """Return how close the process is to its limits."""

@@ -28,6 +28,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import TYPE_CHECKING, ClassVar, TypeVarTuple
 
+from node.edge.parcel import Kind, Parcel
 from node.edge.timers import UNSCHEDULED
 
 if TYPE_CHECKING:
@@ -110,6 +111,20 @@ class Stream(abc.ABC):
     def peer_finished(self) -> None:
         """The peer will send nothing more."""
         self.drop()
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether it could go on in another process as it is."""
+        return False
+
+    @property
+    def held_bytes(self) -> int:
+        """What a parcel of it holds of the peer's bytes and for the peer."""
+        return self.outbox_bytes
+
+    def parcel(self, now: float) -> Parcel:
+        """Return all that is known of it; called while `at_rest`."""
+        raise NotImplementedError
 
     def wants_input(self) -> bool:
         """Say whether to read: not for a peer that does not read itself."""
@@ -259,9 +274,27 @@ class Stream(abc.ABC):
         self.tls, other.tls = other.tls, None
         other.state = GONE
 
+    def resume_output(self, parcel: Parcel) -> None:
+        """Go on with what another process had to write."""
+        if parcel.outbox:
+            self._outbox = deque(parcel.outbox)
+            self._started = parcel.started
+            self.outbox_bytes = sum(map(len, parcel.outbox))
+        self.watch()
+
+    def _packed(self, kind: Kind, now: float) -> Parcel:
+        return Parcel(
+            kind,
+            self.peer,
+            due_s=self.deadline - now,
+            outbox=list(self._outbox or ()),
+            started=self._started,
+        )
+
     def watch(self) -> None:
         """Tell the poller what is of interest now."""
-        wanted = IN if self.wants_input() else 0
+        resting = self._reactor.resting
+        wanted = IN if self.wants_input() and not (resting and self in resting) else 0
         if self._outbox:
             wanted |= OUT
         if wanted != self._watching and self.fd >= 0:

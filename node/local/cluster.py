@@ -6,6 +6,7 @@
 What happens in it is real: `unidesk serve` per node, real disks, real sockets, real signals.
 """
 
+import json
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -141,6 +142,15 @@ class LocalCluster:
         self._kill_all()
         for process in self._processes.values():
             await process.kill()
+
+    async def upgrade(self, name: str) -> dict[str, Any]:
+        """Replace the process of node `name` by a new one; return the last that was told of it."""
+        done = await self._processes[name].upgrade()
+        lines = done.stdout.splitlines()
+        if not lines:
+            raise LocalFailure(f"{name}: no upgrade: {done.stderr.decode(errors='replace')}")
+        told: dict[str, Any] = json.loads(lines[-1])
+        return told
 
     def restart(self, name: str) -> None:
         """Start node `name` again; harmless when it runs.  `wait_ready` tells when it is there."""

@@ -4,6 +4,8 @@
                     │        │
                  SIGTERM  SIGKILL ──▶ ended
 
+`upgrade` replaces the process; the node runs all the time.
+
 The process is its own group, so that Ctrl-C in a terminal reaches only whoever runs the
 cluster; and the kernel kills it when its parent dies, so that no orphan keeps the ports.
 
@@ -12,6 +14,7 @@ started from the main thread and never from a pool's.
 """
 
 import ctypes
+import json
 import os
 import signal
 import subprocess
@@ -21,6 +24,7 @@ from pathlib import Path
 import trio
 
 import node
+from node.local.adopted import Adopted, orphans_come_here
 from node.local.failures import LocalFailure, NodeDied
 
 POLL_S = 0.02
@@ -40,7 +44,7 @@ class NodeProcess:
         self.name = name
         self._config = config
         self._log = log
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Adopted | None = None
         self._expected_to_run = False
         self.starts = 0
         self.environ: dict[str, str] = {}
@@ -65,8 +69,7 @@ class NodeProcess:
         """Start the process; harmless when it runs.  Raises `LocalFailure`."""
         if self.running:
             return
-        root = str(Path(node.__file__).parent.parent)
-        path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
+        path = _python_path()
         try:
             with self._log.open("ab") as log:
                 # In a thread, the kernel would kill the node when the thread ends.
@@ -83,6 +86,26 @@ class NodeProcess:
             raise LocalFailure(f"{self.name}: cannot start: {error}") from None
         self.starts += 1
         self._expected_to_run = True
+
+    async def upgrade(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        """Run `unidesk upgrade` for it; return how that went.  Goes on with the new process."""
+        command = [sys.executable, "-m", "node", "upgrade", "--config", str(self._config), "--json"]
+        environ = os.environ | {"PYTHONPATH": _python_path()}
+        with orphans_come_here():
+            done = await trio.run_process(
+                [*command, *arguments],
+                capture_stdout=True,
+                capture_stderr=True,
+                check=False,
+                env=environ,
+            )
+            pid = _pid_of_successor(done.stdout)
+            if done.returncode == 0 and pid:
+                self._expected_to_run = False
+                await self._wait_ended()
+                self._process = Adopted(pid)
+                self._expected_to_run = True
+        return done
 
     async def kill(self) -> int | None:
         """End it with SIGKILL; return the pid it had, None when it was not running."""
@@ -119,6 +142,7 @@ class NodeProcess:
         """Raise `NodeDied`, with the end of its log, if it ended by itself."""
         if self.died:
             assert self._process is not None
+            assert self._process.returncode is not None
             how = _how_it_ended(self._process.returncode)
             raise NodeDied(f"{self.name} {how}; the end of {self._log}:\n{self.log_tail()}")
 
@@ -140,6 +164,17 @@ class NodeProcess:
     async def _wait_ended(self) -> None:
         while self.running:
             await trio.sleep(POLL_S)
+
+
+def _python_path() -> str:
+    root = str(Path(node.__file__).parent.parent)
+    return os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
+
+
+def _pid_of_successor(told: bytes) -> int:
+    """Return the pid in the last line of an upgrade, 0 when it names none."""
+    lines = told.splitlines()
+    return int(json.loads(lines[-1]).get("pid", 0)) if lines else 0
 
 
 def _die_with_parent() -> None:

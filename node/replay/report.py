@@ -35,6 +35,7 @@ class Report:
     observers: int
     """Views of conversations that were compared."""
     nodes: int
+    upgrades: int = 0
     trouble: list[str] = field(default_factory=list)
     """What else went wrong: a node that did not come back, a history that was not to be had."""
 
@@ -71,6 +72,7 @@ class Report:
             "messages_acknowledged": self.messages_acknowledged,
             **{("gaps" if kind == "gap" else kind): counts[kind] for kind in KINDS},
             "kills": self.kills,
+            "upgrades": self.upgrades,
             "stall_p50_s": round(self.stall_p50_s, 3),
             "stall_max_s": round(self.stall_max_s, 3),
             "stalls_s": [round(stall, 3) for stall in self.stalls_s],
@@ -103,6 +105,7 @@ class Report:
             *((name, str(number), number == 0) for name, number in must_be_zero),
             ("views compared", str(self.observers), True),
             ("leader killed", str(self.kills), True),
+            ("nodes upgraded", str(self.upgrades), True),
             (
                 "time without progress, p50 / max",
                 f"{self.stall_p50_s:.2f} s / {self.stall_max_s:.2f} s" if self.stalls_s else "-",

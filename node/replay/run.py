@@ -1,7 +1,8 @@
 """A replay from beginning to end: cluster, agents, dialogues, kills, check.  Talks to nodes.
 
 start the nodes ─▶ agents online ─▶ speak, `concurrency` at a time ─▶ catch up ─▶ histories
-                                          └ kill the leader every so often              └─▶ check
+                                          ├ kill the leader every so often              └─▶ check
+                                          └ upgrade the next node every so often
 """
 
 import math
@@ -27,6 +28,7 @@ from node.replay.histories import read_histories
 from node.replay.killing import Kills, kill_leaders
 from node.replay.report import Report
 from node.replay.speaking import Book, Speaking, Unfinished
+from node.replay.upgrading import Upgrades, upgrade_nodes
 
 CAPACITY = 5
 SPARE = 1.25
@@ -47,6 +49,7 @@ class Plan:
     concurrency: int
     nodes: int = 3
     kill_leader_every_s: float | None = None
+    upgrade_every_s: float | None = None
     pace_s: float = 0.0
     """Pause before each turn."""
     seed: int | None = None
@@ -89,6 +92,7 @@ class Replay:
         self._name = secrets.token_hex(3)
         self._book = Book()
         self._kills = Kills()
+        self._upgrades = Upgrades()
         self._totals = _Totals()
         self._records: list[Record] = []
         self._unfinished: list[str] = []
@@ -115,7 +119,7 @@ class Replay:
                     assert agent.client is not None
                     self._totals.add(agent.client.statistics())
                 nursery.cancel_scope.cancel()
-        trouble += crew.trouble + self._kills.trouble
+        trouble += crew.trouble + self._kills.trouble + self._upgrades.trouble
         return self._report(seconds, trouble, over)
 
     def _agents(self) -> list[str]:
@@ -170,6 +174,9 @@ class Replay:
             if self._plan.kill_leader_every_s is not None:
                 interval_s = self._plan.kill_leader_every_s
                 killing.start_soon(kill_leaders, cluster, interval_s, self._kills, self._tell)
+            if self._plan.upgrade_every_s is not None:
+                interval_s = self._plan.upgrade_every_s
+                killing.start_soon(upgrade_nodes, cluster, interval_s, self._upgrades, self._tell)
             async with trio.open_nursery() as nursery:
                 for _ in range(self._plan.concurrency):
                     nursery.start_soon(self._speak_some, cluster, crew, work)
@@ -239,6 +246,7 @@ class Replay:
             jumps=self._totals.jumps,
             over_capacity=over_capacity,
             kills=len(self._kills.at),
+            upgrades=self._upgrades.done,
             stalls_s=[one for one in stalls if one is not None],
             seconds=seconds,
             latency_p50_ms=percentile(self._book.latencies_s, 50) * 1000,

@@ -32,6 +32,10 @@ READ_BYTES = 256 * 1024
 log = structlog.get_logger(__name__)
 
 
+def _unheard(message: Any) -> None:
+    raise ValueError(f"a worker does not say {type(message).__name__}")
+
+
 class Feed:
     """Serves one worker for as long as its stream lasts."""
 
@@ -43,7 +47,10 @@ class Feed:
         *,
         on_whisper: Callable[["Feed", bytes], None],
         on_measured: Callable[["Feed", messages.Measured], None],
+        decode: Callable[[bytes], Any] = messages.from_worker.decode,
+        on_other: Callable[[Any], None] = _unheard,
     ) -> None:
+        """`decode` may know more messages than a worker's; those go to `on_other`."""
         self._replica = replica
         self._stream = stream
         self._holders = holders
@@ -55,6 +62,9 @@ class Feed:
         self._copies = 0
         """Of the state, begun so far: only the newest one is sent."""
         self._nursery: trio.Nursery | None = None
+        self._decode = decode
+        self._on_other = on_other
+        self._awaited = 0
 
     async def run(self) -> None:
         """Serve until cancelled, then close the stream.
@@ -94,6 +104,15 @@ class Feed:
     def send_figures(self, figures: messages.Figures) -> None:
         """Tell the worker what all workers measured."""
         self._send(figures)
+
+    def send(self, message: Message) -> None:
+        """Send something of the caller's, behind all that was applied so far."""
+        self._send(message)
+
+    @property
+    def awaited(self) -> bool:
+        """Whether the worker waits for a barrier, or a change of members."""
+        return self._awaited > 0
 
     # -- to the worker
 
@@ -154,23 +173,26 @@ class Feed:
         while data := await self._stream.receive_some(READ_BYTES):
             for frame in frames.feed(data):
                 try:
-                    message = messages.from_worker.decode(frame)
+                    message = self._decode(frame)
                 except msgspec.DecodeError as error:  # which is no ValueError
                     raise ValueError(str(error)) from None
                 self._hear(message)
 
-    def _hear(self, message: messages.FromWorker) -> None:
+    def _hear(self, message: Any) -> None:
         match message:
             case messages.Submit(number, data):
                 self._submit(number, data)
             case messages.Await():
                 assert self._nursery is not None
+                self._awaited += 1
                 self._nursery.start_soon(self._await, message)
             case messages.Tell(payload):
                 self._replica.whisper(payload)
                 self._on_whisper(self, payload)
             case messages.Measured():
                 self._on_measured(self, message)
+            case _:
+                self._on_other(message)
 
     def _submit(self, number: int, data: bytes) -> None:
         try:
@@ -195,6 +217,12 @@ class Feed:
                 self._send(messages.Answered(number, data, False, refused.code, refused.message))
 
     async def _await(self, asked: messages.Await) -> None:
+        try:
+            await self._answer_await(asked)
+        finally:
+            self._awaited -= 1
+
+    async def _answer_await(self, asked: messages.Await) -> None:
         try:
             result = await self._result(asked)
         except NotLeading as error:

@@ -15,7 +15,7 @@ finds its events told here.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import structlog
@@ -44,6 +44,10 @@ READ_BYTES = 256 * 1024
 log = structlog.get_logger(__name__)
 
 
+def _unheard(message: Any) -> None:
+    raise ValueError(f"a core does not say {type(message).__name__}")
+
+
 class CoreGone(Exception):
     """The node's core has ended, and with it the reason to go on."""
 
@@ -60,7 +64,16 @@ _SILENT = "this node's core says nothing"
 class RemotePort:
     """Implements `cluster.port.Port`.  `run` it; it may be used once `run` has started."""
 
-    def __init__(self, stream: trio.abc.Stream) -> None:
+    def __init__(
+        self,
+        stream: trio.abc.Stream,
+        *,
+        decode: Callable[[bytes], Any] = messages.from_core.decode,
+        on_other: Callable[[Any], None] = _unheard,
+    ) -> None:
+        """`decode` may know more messages than a core's; those go to `on_other`, in their order."""
+        self._decode = decode
+        self._on_other = on_other
         self._stream = stream
         self._outlet = Outlet(stream)
         self._machine = Machine(checked=False)  # the core checks
@@ -174,6 +187,10 @@ class RemotePort:
         """Call `watcher(sid)` when an agent's session goes on in another worker of this node."""
         return self._on_taken.add(watcher)
 
+    def send(self, message: messages.Message) -> None:
+        """Send something of the caller's, behind all that was submitted so far."""
+        self._outlet.send(messages.encode(message))
+
     def measured(self, measured: messages.Measured) -> None:
         """Tell the core what this worker measured."""
         self._outlet.send(messages.encode(measured))
@@ -202,7 +219,7 @@ class RemotePort:
         frames, started = messages.Frames(), False
         while data := await self._stream.receive_some(READ_BYTES):
             for frame in frames.feed(data):
-                message = messages.from_core.decode(frame)
+                message = self._decode(frame)
                 if isinstance(message, messages.StateWhole):
                     await self._install()
                     if not started:
@@ -217,7 +234,7 @@ class RemotePort:
         self._machine.state = await trio.to_thread.run_sync(snapshot.load, chunks)
         self._on_install.tell()
 
-    def _hear(self, message: messages.FromCore) -> None:
+    def _hear(self, message: Any) -> None:
         match message:
             case messages.EntryApplied(index, payload):
                 self._on_applied.tell(self._machine.apply(index, payload))
@@ -240,6 +257,8 @@ class RemotePort:
                 self._chunks.append(data)
             case messages.Begin():
                 self._begin, self._chunks = message, []
+            case _:
+                self._on_other(message)
 
     def _answered(self, message: messages.Answered) -> None:
         asked = self._asked.pop(message.number, None)

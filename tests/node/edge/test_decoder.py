@@ -222,3 +222,50 @@ def test_small_messages_take_the_quick_way_and_nothing_else_does() -> None:
     ):
         assert decoders.quick(small + other) is None
     assert Decoders(100).quick(masked(0x81, b"a" * 101)) is None
+
+
+def decode_moving(chunks: list[bytes], moves: set[int]) -> list[Event]:
+    """Decode, but go on with a new decoder before those chunks, fed what was unfinished."""
+    own: Decoder | None = None
+    decoders = Decoders(LIMIT)
+    events: list[Event] = []
+    for place, chunk in enumerate(chunks):
+        if place in moves and own is not None:
+            again, own = Decoders(LIMIT).decode(None, own.unfinished)
+            assert not again, "what was heard is not heard again"
+            assert own is not None
+        new, own = decoders.decode(own, chunk)
+        events += new
+        if new and isinstance(new[-1], PeerClose | Violation):
+            break
+    return events
+
+
+@given(streams, st.data())
+def test_a_decoder_that_begins_anew_in_the_middle_goes_on_as_the_old_one(
+    frames: list[bytes], data: st.DataObject
+) -> None:
+    whole = b"".join(frames)
+    cuts = data.draw(st.sets(st.integers(0, len(whole)), max_size=6))
+    edges = [0, *sorted(cuts), len(whole)]
+    chunks = [whole[a:b] for a, b in itertools.pairwise(edges) if a < b]
+    moves = data.draw(st.sets(st.integers(0, len(chunks))))
+    assert without_reasons(decode_moving(chunks, moves)) == without_reasons(decode(chunks))
+
+
+@given(st.one_of(data_frame, fragmented()))
+def test_a_decoder_may_begin_anew_at_every_byte(whole: bytes) -> None:
+    chunks = [whole[at : at + 1] for at in range(len(whole))]
+    every = set(range(len(chunks)))
+    assert without_reasons(decode_moving(chunks, every)) == without_reasons(decode(chunks))
+
+
+def test_empty_fragments_and_pings_are_not_kept() -> None:
+    decoders = Decoders(LIMIT)
+    _, own = decoders.decode(None, masked(0x01, b"begins"))
+    assert own is not None
+    before = len(own.unfinished)
+    for _ in range(100):
+        _, own = decoders.decode(own, masked(0x00, b"") + masked(0x89, b"ping"))
+        assert own is not None
+    assert len(own.unfinished) == before

@@ -1,0 +1,138 @@
+"""What a node's process and its successor tell each other, beside what a worker is told.  No I/O.
+
+    the one that leaves                        the one that comes
+    Estate: what must not change               Objects: what has; the end
+    (the state, and entries as applied)        Level: all of it is here
+    Listeners, with their descriptors          Ready: who connects is accepted here
+    Moved ..., with descriptors                Taken: one for each
+    Hold: ask me nothing more                  Held: what I asked before has come before this
+    Yours: the core's port, boot and log       Running: it serves again
+
+They share a stream with a worker's messages, and its order: a `Moved` stands between the entries
+that were applied before and after it, so that a session goes on at the very entry where it stopped.
+Descriptors come by a socket of their own, each before the message that speaks of it.
+"""
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from cluster.state.commands import CloseSession, LoseSession
+from node.config import Config
+from node.desk.parcel import SessionParcel
+from node.edge.parcel import Parcel
+from node.workers import messages
+from node.workers.messages import Message
+
+CONNECTIONS_MAX = 128
+"""In one `Moved`; the kernel passes at most 253 descriptors at once (unix(7), SCM_MAX_FD)."""
+BATCH_BYTES_MAX = 8 * 1024 * 1024
+"""Of what waits to be written; a frame holds 32 MiB."""
+
+
+class Estate(Message, tag="estate"):
+    """What a node's next process must find in its own configuration, by name."""
+
+    fixed: dict[str, str]
+
+
+class Listeners(Message, tag="listeners"):
+    """How many sockets of the peers' port come behind the one of the clients' port."""
+
+    peers: int
+
+
+class Moved(Message, tag="moved"):
+    """Connections, in the order of their descriptors, with their sessions."""
+
+    number: int
+    connections: list[tuple[Parcel, SessionParcel | None]]
+
+
+class Hold(Message, tag="hold"):
+    """The core is about to change: keep what clients ask."""
+
+
+class Yours(Message, tag="yours"):
+    """The core's: its folder and its ports are free."""
+
+    next_number: int
+    applied_index: int
+    ends: list[LoseSession | CloseSession]
+    """Of agents' sessions, that have no outcome yet."""
+
+
+class Objects(Message, tag="objects"):
+    """Why it cannot be the successor, in words."""
+
+    why: str
+
+
+class Level(Message, tag="level"):
+    """It has the state, and everything else that can be had before."""
+
+
+class Ready(Message, tag="ready"):
+    """It accepts connections."""
+
+
+class Taken(Message, tag="taken"):
+    """It serves what came with the `Moved` of that number."""
+
+    number: int
+
+
+class Held(Message, tag="held"):
+    """It asks nothing more before the core is here."""
+
+
+class Running(Message, tag="running"):
+    """The core is here and serves."""
+
+
+_to_successor: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(
+    messages.FromCore | Estate | Listeners | Moved | Hold | Yours
+)
+_to_predecessor: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(
+    messages.FromWorker | Objects | Level | Ready | Taken | Held | Running
+)
+
+
+def to_successor(data: bytes) -> Any:
+    """Return what the process that leaves said.  Raises `ValueError`."""
+    return _to_successor.decode(data)
+
+
+def to_predecessor(data: bytes) -> Any:
+    """Return what the process that comes said.  Raises `ValueError`."""
+    return _to_predecessor.decode(data)
+
+
+def _digest(key: bytes) -> str:
+    return hashlib.sha256(key).hexdigest()
+
+
+def fixed(config: Config) -> dict[str, str]:
+    """Return what of a configuration an upgrade cannot change, by its name in the file."""
+    return {
+        "[cluster] id": config.cluster.id,
+        "[cluster] key": _digest(config.cluster.key),
+        "[node] id": config.node.id,
+        "[node] data": str(config.node.data.resolve()),
+        "[node] workers": str(config.node.workers),
+        "[client] listen": "{}:{}".format(*config.client.listen),
+        "[client.tls]": "given" if config.client.tls is not None else "not given",
+        "[peer] listen": "{}:{}".format(*config.peer.listen),
+    }
+
+
+def objection(had: dict[str, str], has: dict[str, str]) -> str:
+    """Return why a process with `has` cannot succeed one with `had`; empty when it can."""
+    changed = sorted(name for name in had if has.get(name) != had[name])
+    if not changed:
+        return ""
+    return (
+        f"the configuration has changed in {', '.join(changed)}: an upgrade cannot change that;"
+        " put it back, or stop the node and start it anew"
+    )

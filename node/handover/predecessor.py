@@ -1,0 +1,304 @@
+"""The process that a node leaves, step by step.  Talks to its successor; waits for it.
+
+    start it ─▶ Level ─▶ listeners ─▶ Ready ─▶ connections, in batches ─▶ leadership ─▶ Hold, Held
+     │  fails here: kill it; this process serves on, and accepts and reads again              │
+     └────────────────────────────────────────────────────────────────────────────────────────┤
+                           stop the replica, let go of its folder ─▶ Yours ─▶ Running ─▶ the end
+                           fails here: the node has ended, as if it had been killed
+
+A connection is silent only while its own batch travels.  One that waits for an answer is not read
+from until it has it, and leaves then.  What neither side can hand over - TLS, half a request's
+body, goodbyes that are said already - ends here as when a node is stopped.
+"""
+
+import os
+import socket
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+
+import structlog
+import trio
+
+from cluster.replica import Replica
+from node.config import Config
+from node.desk.application import Desk
+from node.desk.parcel import SessionParcel
+from node.edge.channel import Channel
+from node.edge.parcel import Parcel
+from node.edge.server import EdgeServer
+from node.edge.stream import Stream
+from node.front import Front
+from node.handover import descriptors, messages
+from node.handover.asking import Asked
+from node.workers.feed import Feed
+from node.workers.holders import Holders
+from node.workers.messages import Message, encode
+from node.workers.outlet import Overrun
+
+START_S = 60.0
+"""For a new process to read its programs and the state: a large one takes a while."""
+ANSWER_S = 10.0
+STRAGGLERS_S = 6.0
+"""For requests under way: longer than any of them waits for the log."""
+LEADERSHIP_S = 2.0
+RUNNING_S = 30.0
+POLL_S = 0.005
+UNDER_WAY_MAX = 2
+"""Batches that the successor has not taken yet."""
+
+log = structlog.get_logger(__name__)
+
+Tell = Callable[[str], None]
+
+
+class HandoverFailed(Exception):
+    """The successor is no use; this process serves on.  The message says why."""
+
+
+class NodeLost(Exception):
+    """The successor failed when it was the node already: the node has ended."""
+
+
+class Predecessor:
+    """One attempt."""
+
+    def __init__(
+        self, config: Config, front: Front, replica: Replica, *, on_leaving: Callable[[], None]
+    ) -> None:
+        """`on_leaving` is called when this process is about to be no node any more."""
+        assert front.desk is not None
+        assert front.edge is not None
+        self._config = config
+        self._front = front
+        self._desk: Desk = front.desk
+        self._edge: EdgeServer = front.edge
+        self._replica = replica
+        self._on_leaving = on_leaving
+        self._process: subprocess.Popen[bytes] | None = None
+        self._feed: Feed | None = None
+        self._channel: socket.socket | None = None
+        self._heard: dict[type[Message], trio.Event] = {}
+        self._number = 0
+        self._taken = 0
+        self._took = trio.Event()
+        self._moved = 0
+        self._agents: list[str] = []
+        """Agents' sessions that have left."""
+        self._left = False
+        """Whether this process is no node any more."""
+
+    async def hand_over(self, asked: Asked, tell: Tell) -> int:
+        """Return the successor's pid when it is the node; this process may end then.
+
+        `tell` is told of each step.  Raises `HandoverFailed`, `NodeLost`.
+        """
+        self._check()
+        ours, theirs = socket.socketpair()
+        self._channel, channel = descriptors.make_pair()
+        with self._channel:
+            with theirs, channel:
+                start = self._start
+                process = await trio.to_thread.run_sync(start, asked, theirs, channel)
+            self._process = process
+            try:
+                tell(f"process {process.pid} starts, by {asked.python}")
+                await self._work(ours, tell)
+                return process.pid
+            except BaseException as error:
+                with trio.CancelScope(shield=True):
+                    process.kill()
+                    await trio.to_thread.run_sync(process.wait)
+                if not self._left:
+                    self._serve_on()
+                self._explain(error)
+                raise
+
+    def _explain(self, error: BaseException) -> None:
+        """Raise what the caller is told, if `error` is a failure of the successor."""
+        first = error
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        if not isinstance(first, HandoverFailed):
+            return
+        if self._left:
+            raise NodeLost(f"{first}; it was the node already: start the node") from None
+        raise HandoverFailed(str(first)) from None
+
+    def _check(self) -> None:
+        standing = self._replica.status().standing
+        if standing != "serving":
+            raise HandoverFailed(f"this node is {standing}: upgrade it when it serves")
+
+    def _start(
+        self, asked: Asked, stream: socket.socket, channel: socket.socket
+    ) -> subprocess.Popen[bytes]:
+        fds = (stream.fileno(), channel.fileno())
+        path = os.pathsep.join(filter(None, [asked.root, os.environ.get("PYTHONPATH", "")]))
+        # -P: a folder `node` where this process was started is not ours.
+        command = [asked.python, "-P", "-m", "node.handover", *map(str, fds), asked.config]
+        try:
+            return subprocess.Popen(  # noqa: S603 - named by this node's own user
+                command,
+                stdin=subprocess.DEVNULL,
+                pass_fds=fds,
+                env=os.environ | {"PYTHONPATH": path},
+            )
+        except OSError as error:
+            raise HandoverFailed(f"{asked.python} cannot be started: {error.strerror}") from None
+
+    async def _work(self, ours: socket.socket, tell: Tell) -> None:
+        stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
+        estate = messages.Estate(messages.fixed(self._config))
+        self._feed = Feed(
+            self._replica,
+            stream,
+            Holders(self._replica),
+            on_whisper=lambda _, payload: self._desk.on_whisper(payload),
+            on_measured=lambda _, __: None,
+            decode=messages.to_predecessor,
+            on_other=self._hear,
+        )
+        async with trio.open_nursery() as nursery:
+            await stream.send_all(encode(estate))
+            nursery.start_soon(self._serve_feed, self._feed)
+            await self._steps(self._feed, tell)
+            nursery.cancel_scope.cancel()
+
+    async def _serve_feed(self, feed: Feed) -> None:
+        try:
+            await feed.run()
+        except* (trio.BrokenResourceError, trio.ClosedResourceError, Overrun, ValueError):
+            pass
+        raise HandoverFailed("the new process has ended; its last words are in this node's log")
+
+    # -- the steps
+
+    async def _steps(self, feed: Feed, tell: Tell) -> None:
+        await self._wait_for(messages.Level, START_S)
+        tell("it is level with this node")
+        self._edge.deafen()
+        self._send_listeners(feed)
+        await self._wait_for(messages.Ready, ANSWER_S)
+        if self._config.client.tls is not None:
+            await self._desk.drain(self._config.timing.drain_s)
+        await self._move_all(feed)
+        tell(f"{self._moved} connections have moved")
+        await self._replica.hand_over_leadership(LEADERSHIP_S)
+        feed.send(messages.Hold())
+        await self._wait_for(messages.Held, ANSWER_S)
+        with trio.move_on_after(ANSWER_S):
+            while self._replica.waits or feed.awaited:
+                await trio.sleep(POLL_S)
+        await self._leave(feed)
+        await self._wait_for(messages.Running, RUNNING_S)
+
+    async def _leave(self, feed: Feed) -> None:
+        """From here on this process is no node."""
+        self._left = True
+        self._on_leaving()
+        self._replica.stop()
+        next_number, applied_index = await self._replica.wait_stopped()
+        self._replica.close()
+        feed.send(messages.Yours(next_number, applied_index, self._desk.presence.ends()))
+
+    def _send_listeners(self, feed: Feed) -> None:
+        assert self._channel is not None
+        peers = self._replica.peers_listening
+        descriptors.send(self._channel, 0, [self._front.listener.fileno(), *peers])
+        feed.send(messages.Listeners(len(peers)))
+
+    def _serve_on(self) -> None:
+        """Do what was done before; who went along with the successor has lost the connection."""
+        self._edge.hear()
+        self._desk.admit_again()
+        self._desk.presence.give_up(self._agents)
+        log.warning("upgrade failed", connections_lost=self._moved)
+
+    # -- connections
+
+    async def _move_all(self, feed: Feed) -> None:
+        until = trio.current_time() + STRAGGLERS_S
+        while streams := self._edge.streams():
+            for batch in _batches(streams, messages.CONNECTIONS_MAX):
+                await self._move(feed, batch)
+            if trio.current_time() >= until:
+                log.warning("connections end with this process", count=len(self._edge.streams()))
+                return
+            await trio.sleep(POLL_S)
+
+    async def _move(self, feed: Feed, streams: Sequence[Stream]) -> None:
+        """Hand over those that are at rest; let the others come to rest."""
+        assert self._channel is not None
+        await self._wait_taken(self._number - UNDER_WAY_MAX)
+        while batch := self._ready(streams):
+            self._number += 1
+            try:
+                descriptors.send(self._channel, self._number, [one.fd for one in batch])
+            except BlockingIOError:
+                self._number -= 1
+                await trio.lowlevel.wait_writable(self._channel)
+                continue
+            # Nothing is awaited from here on: what is packed stands where the feed stands.
+            moved = messages.Moved(self._number, [self._pack(one) for one in batch])
+            feed.send(moved)
+            self._moved += len(batch)
+            await trio.lowlevel.checkpoint()
+
+    def _ready(self, streams: Sequence[Stream]) -> list[Stream]:
+        ready, size = [], 0
+        for stream in streams:
+            if stream.fd < 0:
+                continue
+            if not self._is_at_rest(stream):
+                self._edge.rest(stream)
+            elif size < messages.BATCH_BYTES_MAX:
+                ready.append(stream)
+                size += stream.held_bytes
+        return ready
+
+    def _is_at_rest(self, stream: Stream) -> bool:
+        if not stream.at_rest:
+            return False
+        return not isinstance(stream, Channel) or self._desk.is_at_rest(stream)
+
+    def _pack(self, stream: Stream) -> tuple[Parcel, SessionParcel | None]:
+        session = None
+        if isinstance(stream, Channel):
+            session = self._desk.give(stream)
+            if session.live and session.principal is not None and session.principal.role == "agent":
+                self._agents.append(session.sid)
+        return self._edge.give(stream), session
+
+    async def _wait_taken(self, number: int) -> None:
+        with trio.move_on_after(ANSWER_S):
+            while self._taken < number:
+                self._took = trio.Event()
+                await self._took.wait()
+            return
+        raise HandoverFailed("the new process takes no connections")
+
+    # -- what the successor says
+
+    def _hear(self, message: Message) -> None:
+        match message:
+            case messages.Objects(why):
+                raise HandoverFailed(why)
+            case messages.Taken(number):
+                self._taken = number
+                self._took.set()
+            case _:
+                self._event(type(message)).set()
+
+    def _event(self, kind: type[Message]) -> trio.Event:
+        return self._heard.setdefault(kind, trio.Event())
+
+    async def _wait_for(self, kind: type[Message], s_max: float) -> None:
+        with trio.move_on_after(s_max):
+            await self._event(kind).wait()
+            return
+        raise HandoverFailed(f"the new process was not {kind.__name__.lower()} within {s_max:g} s")
+
+
+def _batches(streams: Sequence[Stream], size: int) -> Iterator[Sequence[Stream]]:
+    for start in range(0, len(streams), size):
+        yield streams[start : start + size]

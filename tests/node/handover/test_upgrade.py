@@ -1,0 +1,233 @@
+"""Real nodes that go on in other processes while people talk."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import pytest
+import trio
+
+from node.client import Client, open_client
+from node.config import load
+from node.handover.control import NAME, connect
+from node.local import LocalCluster
+from node.protocol.catalogue import CvOpen, Ev, MsgSend, Push
+from node.replay.run import Plan, Replay
+from tests.node.replay.test_run import DIALOGUE
+
+pytestmark = pytest.mark.process
+
+
+async def test_nodes_are_upgraded_in_turn_and_no_socket_is_closed(tmp_path: Path) -> None:
+    plan = Plan([DIALOGUE], 24, concurrency=6, upgrade_every_s=0.1, pace_s=0.4)
+    await replay(plan, tmp_path, upgrades_min=1)
+
+
+@pytest.mark.slow
+async def test_upgrade_after_upgrade_for_minutes(tmp_path: Path) -> None:
+    plan = Plan([DIALOGUE], 150, concurrency=6, upgrade_every_s=0.5, pace_s=0.5)
+    await replay(plan, tmp_path, upgrades_min=3)  # the leader among them
+
+
+async def replay(plan: Plan, folder: Path, *, upgrades_min: int) -> None:
+    report = await Replay(plan, tell=lambda _: None, progress=lambda _: None).run(folder)
+
+    assert report.good, report.to_json()
+    assert report.messages_acknowledged == plan.conversations * len(DIALOGUE.turns)
+    assert report.upgrades >= upgrades_min
+    assert report.reconnects == 0
+    assert report.handovers == 0  # nobody lost a conversation
+
+
+class Talk:
+    """A visitor who says numbers, one after the other, and hears them."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = ["0"]
+        self.heard: list[str] = []
+
+    def on_push(self, push: Push) -> None:
+        if isinstance(push, Ev) and push.type == "msg":
+            self.heard.append(push.data["body"])
+
+    async def go_on(self, client: Client, cv: str) -> None:
+        while True:
+            number = str(len(self.said))
+            await client.request(MsgSend(cv=cv, key=f"k{number}", body=number))
+            self.said.append(number)
+            await trio.sleep(0.02)
+
+
+@asynccontextmanager
+async def talking(
+    cluster: LocalCluster, node: str, *, connections: int | None = 1
+) -> AsyncIterator[None]:
+    """Somebody talks at `node`, over so many connections, and goes on elsewhere if they must."""
+    others = [url for url in cluster.urls if url != cluster.url(node)]
+    urls, token, talk = [cluster.url(node), *others], cluster.mint("visitor", "ada"), Talk()
+    async with open_client(urls, token, on_push=talk.on_push) as client:
+        cv = (await client.request(CvOpen(key="open", text="0")))["cv"]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(talk.go_on, client, cv)
+            yield
+            said = len(talk.said)
+            with trio.fail_after(20):
+                while len(talk.said) < said + 5 or len(talk.heard) < said + 5:
+                    await trio.sleep(0.02)
+            nursery.cancel_scope.cancel()
+        statistics = client.statistics()
+        assert talk.heard[: len(talk.said)] == talk.said
+        assert len(talk.heard) <= len(talk.said) + 1  # one may have been under way
+        assert (statistics.gaps, statistics.jumps) == (0, 0)
+        if connections is not None:
+            assert (statistics.connections, statistics.duplicates) == (connections, 0)
+
+
+async def test_a_node_alone_is_upgraded_twice_in_a_row(tmp_path: Path) -> None:
+    async with LocalCluster(tmp_path, nodes=1) as cluster, talking(cluster, "n1"):
+        before = await cluster.status_of("n1")
+        pids = {cluster.pid("n1")}
+        for _ in range(2):
+            told = await cluster.upgrade("n1")
+            assert told["done"], told
+            pids.add(cluster.pid("n1"))
+        assert len(pids) == 3
+        after = await cluster.status_of("n1")
+        assert before is not None
+        assert after is not None
+        assert after.pid == cluster.pid("n1")
+
+
+@contextmanager
+def upgrading(cluster: LocalCluster, node: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`unidesk upgrade` runs; whatever becomes of it, nothing of it is left."""
+    config = str(cluster.folder.config(node))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "node", "upgrade", "--config", config, "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+async def step(process: subprocess.Popen[bytes], words: str) -> str:
+    """Wait until the upgrade tells of a step with these words; return what it told."""
+    assert process.stdout is not None
+    while line := await trio.to_thread.run_sync(process.stdout.readline):
+        told: dict[str, str] = json.loads(line)
+        if words in told["text"]:
+            return told["text"]
+    pytest.fail(f"never said: {words}")
+
+
+def children_of(pid: int) -> list[int]:
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for thread in threads for child in (thread / "children").read_text().split()]
+
+
+async def kill_successor_at_start(cluster: LocalCluster, node: str) -> None:
+    with upgrading(cluster, node) as process:
+        told = await step(process, "starts")
+        os.kill(int(told.split()[1]), signal.SIGKILL)
+        assert await trio.to_thread.run_sync(process.wait) == 1
+
+
+async def kill_successor_when_level(cluster: LocalCluster, node: str) -> None:
+    with upgrading(cluster, node) as process:
+        told = await step(process, "starts")
+        await step(process, "level")
+        os.kill(int(told.split()[1]), signal.SIGKILL)
+        # It may have been the node by then: that is said too.
+        assert await trio.to_thread.run_sync(process.wait) in (0, 1, 3)
+
+
+async def kill_both_when_level(cluster: LocalCluster, node: str) -> None:
+    pid = cluster.pid(node)
+    assert pid is not None
+    with upgrading(cluster, node) as process:
+        told = await step(process, "starts")
+        await step(process, "level")
+        await cluster.kill(node)
+        successor = int(told.split()[1])
+        assert await trio.to_thread.run_sync(process.wait) in (0, 3)
+        try:
+            os.kill(successor, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # it ended with the core, as it should
+
+
+async def test_a_successor_that_dies_at_its_start_leaves_the_node_as_it_was(
+    tmp_path: Path,
+) -> None:
+    async with LocalCluster(tmp_path, nodes=1) as cluster, talking(cluster, "n1"):
+        pid = cluster.pid("n1")
+        await kill_successor_at_start(cluster, "n1")
+        assert cluster.pid("n1") == pid
+        assert not children_of(pid or 0)
+        told = await cluster.upgrade("n1")
+        assert told["done"], told
+
+
+@pytest.mark.parametrize("happens", [kill_successor_when_level, kill_both_when_level])
+async def test_whoever_dies_meanwhile_nothing_acknowledged_is_lost(
+    tmp_path: Path, happens: Callable[[LocalCluster, str], Awaitable[None]]
+) -> None:
+    async with LocalCluster(tmp_path, nodes=3) as cluster:
+        leader = await cluster.wait_leader()
+        async with talking(cluster, leader, connections=None):
+            await happens(cluster, leader)
+            await trio.sleep(0.2)
+            cluster.restart(leader)
+            await cluster.wait_ready()
+
+
+async def test_what_cannot_change_in_an_upgrade_is_refused_by_name(tmp_path: Path) -> None:
+    async with LocalCluster(tmp_path, nodes=1) as cluster, talking(cluster, "n1"):
+        pid, config = cluster.pid("n1"), cluster.folder.config("n1")
+        whole = config.read_text()
+        host, port = cluster.address("n1").host, cluster.address("n1").port
+        config.write_text(whole.replace(f'"{host}:{port}"', f'"{host}:1"', 1))
+        assert config.read_text() != whole
+        told = await cluster.upgrade("n1")
+        assert told["refused"]
+        assert "[client] listen" in told["text"]
+        config.write_text("[node")
+        told_lines = await cluster.process("n1").upgrade()
+        assert told_lines.returncode == 2
+        config.write_text(whole)
+        assert cluster.pid("n1") == pid
+
+
+async def test_garbage_at_the_door_is_answered_and_harms_nothing(tmp_path: Path) -> None:
+    async with LocalCluster(tmp_path, nodes=1) as cluster, talking(cluster, "n1"):
+        data = load(cluster.folder.config("n1")).node.data
+        assert (data / NAME).stat().st_mode & 0o777 == 0o600
+        for garbage in (
+            b"\n",
+            b"\xff\xfe\n",
+            b'{"ask": "upgrade"}\n',
+            b"[" * 9_000 + b"\n",
+            b"x" * 20_000,
+        ):
+            with connect(data) as handle:
+                handle.settimeout(10)
+                handle.sendall(garbage)
+                handle.shutdown(socket.SHUT_WR)
+                answer = await trio.to_thread.run_sync(handle.recv, 4096)
+            assert json.loads(answer)["refused"], answer
+        asked = {"ask": "upgrade", "python": "/nowhere/python", "root": "/", "config": "/none"}
+        with connect(data) as handle:
+            handle.settimeout(10)
+            handle.sendall(json.dumps(asked).encode() + b"\n")
+            answer = await trio.to_thread.run_sync(handle.recv, 4096)
+        assert "cannot be started" in json.loads(answer)["text"]
