@@ -43,7 +43,7 @@ async def test_a_state_that_was_begun_and_not_sent_whole_leaves_nothing_behind()
 
 
 async def test_a_core_that_says_nothing_leaves_its_worker_fenced_and_nobody_waiting(
-    autojump_clock: trio.abc.Clock,
+    mock_clock: trio.testing.MockClock,
 ) -> None:
     ours, theirs = trio.testing.memory_stream_pair()
     port = RemotePort(theirs)
@@ -55,7 +55,8 @@ async def test_a_core_that_says_nothing_leaves_its_worker_fenced_and_nobody_wait
     async with trio.open_nursery() as nursery:
         await ours.send_all(encode(Begin("n1", "b")) + b"".join(state) + standing)
         await ours.send_all(encode(StateWhole()))
-        await nursery.start(port.run)
+        await nursery.start(port.run)  # reads the state in a thread, which no clock waits for
+        mock_clock.autojump_threshold = 0
         port.watch_standing(lambda status: told.append(status.standing))
         port.submit(command, answers.append)
         await trio.sleep(SILENCE_S + 1)
