@@ -74,6 +74,17 @@ class IssuerConfig:
 
 Keys = dict[str, jwt.PyJWK]
 
+_BAD_KEYS = (
+    PyJWTError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+    RecursionError,
+)
+"""What PyJWT raises for a set that is none: whatever its parsers happen to meet."""
+
 
 def read_keys(data: bytes) -> Keys:
     """Return the keys that may sign, by their `kid`.  Raises `ValueError` with what is wrong."""
@@ -81,8 +92,8 @@ def read_keys(data: bytes) -> Keys:
         raise ValueError(f"over {KEY_SET_BYTES_MAX} bytes")
     try:
         found = jwt.PyJWKSet.from_json(data.decode()).keys
-    except (PyJWTError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"not a JSON Web Key Set: {error}") from None
+    except _BAD_KEYS as error:
+        raise ValueError(f"not a JSON Web Key Set: {error!r}") from None
     keys = {str(key.key_id or ""): key for key in found[:KEYS_MAX] if _may_sign(key)}
     if not keys:
         raise ValueError(f"no public key for {', '.join(ALGORITHMS)} in it")

@@ -403,6 +403,7 @@ class Desk:
 
     def _on_live(self, session: Session) -> None:
         self._schedule(session)
+        self._events.on_live(session)
         self._requests.unblock(session)
 
     def _schedule(self, session: Session) -> None:

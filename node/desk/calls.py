@@ -13,7 +13,6 @@ here.  Bodies and keys have the bounds of a frame.
 Source: RFC 9110; RFC 6750; draft-ietf-httpapi-idempotency-key-header.
 """
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any, get_args
 
@@ -46,12 +45,11 @@ OPERATIONS: dict[str, type[Operation]] = {
 class Call:
     """Who asks once: the part of a session that reading needs."""
 
-    __slots__ = ("audience", "encoding", "subscriptions")
+    __slots__ = ("audience", "encoding")
 
     def __init__(self, principal: Principal) -> None:
         self.audience: Audience = audience_of(principal)
         self.encoding: Encoding = AS_TEXT
-        self.subscriptions: Mapping[str, Any] = {}
 
 
 class Calls:

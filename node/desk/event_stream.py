@@ -14,8 +14,9 @@ Source: WHATWG HTML, 9.2 "Server-sent events".
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 from urllib.parse import parse_qsl
 
 from node.auth import Principal
@@ -35,6 +36,8 @@ from node.protocol.codec import JSON
 PATH = "/v1/events"
 CONVERSATIONS_MAX = IN_FLIGHT_MAX
 """How many may be asked for; what is somebody's own comes unasked."""
+FOLLOWED_MAX = 250
+"""Conversations of one stream: their PLACE takes 8 KB, what nginx takes for a line by default."""
 RETRY = b"retry: 1000\n\n"
 """A browser waits so many milliseconds before it comes back."""
 _SID_CHARACTERS = 26
@@ -55,13 +58,23 @@ class EventFrames:
 AS_EVENTS = EventFrames()
 
 
+class Listening(Session):
+    """A session that only listens."""
+
+    __slots__ = ()
+
+    follows_max = FOLLOWED_MAX
+
+
 class EventOutlet:
     """The sending side of one stream: puts before each event where the client then is."""
 
-    __slots__ = ("_stream", "session")
+    __slots__ = ("_stream", "session", "wanted")
 
-    def __init__(self, stream: EventStream) -> None:
+    def __init__(self, stream: EventStream, wanted: Mapping[int, str]) -> None:
+        """`wanted`: conversations to follow when the session is live, numbered."""
         self._stream = stream
+        self.wanted = wanted
         self.session: Session | None = None
 
     @property
@@ -70,8 +83,12 @@ class EventOutlet:
         return self._stream.outbox_bytes
 
     def send_frame(self, data: bytes, *, ephemeral: bool = False) -> None:
-        """Send an event; on a stream that is over, do nothing."""
-        if not ephemeral and self.session is not None:
+        """Send an event; on a stream that is over, do nothing.
+
+        Whoever is sent away before `welcome` is still where they were: an empty `id` would take
+        their place from them.
+        """
+        if not ephemeral and self.session is not None and self.session.live:
             data = b"id: %b\n%b" % (place_of(self.session).encode(), data)
         self._stream.send_frame(data, ephemeral=ephemeral)
 
@@ -115,21 +132,35 @@ class Events:
     def _open(
         self, principal: Principal, wanted: list[str], resume: Resume | None, stream: EventStream
     ) -> None:
-        session = session_on(stream, self._context.tally)
+        had = {cv for cv, _ in resume.cvs} if resume is not None else set()
+        numbered = enumerate(wanted, start=1)
+        asked = {number: cv for number, cv in numbered if cv not in had}
+        session = session_on(stream, self._context.tally, asked)
         stream.data = session
         self._attach(session)
         stream.send_frame(RETRY)
         self._opening.enter(session, principal, resume)
-        had = {cv for cv, _ in resume.cvs} if resume is not None else set()
-        for number, cv in enumerate(wanted, start=1):
-            if cv not in had:
+
+    def on_live(self, session: Session) -> None:
+        """Let a session, if it is one that listens, follow what its client asked for.
+
+        What is its own it follows already, and would be told twice.
+        """
+        if not isinstance(session.outlet, EventOutlet):
+            return
+        for number, cv in session.outlet.wanted.items():
+            if cv in session.subscriptions:
+                session.reply(number, {"seq": self._context.state.conversations[cv].seq})
+            else:
                 self._requests.handle(session, CvSub(id=number, cv=cv))
 
 
-def session_on(stream: EventStream, tally: Tally) -> Session:
-    """Return a new session that is told by `stream`."""
-    outlet = EventOutlet(stream)
-    session = Session(outlet, AS_EVENTS, tally, peer=stream.peer, hello_by=NEVER)
+def session_on(
+    stream: EventStream, tally: Tally, wanted: Mapping[int, str] = MappingProxyType({})
+) -> Session:
+    """Return a new session that is told by `stream`; `wanted` as in `EventOutlet`."""
+    outlet = EventOutlet(stream, wanted)
+    session = Listening(outlet, AS_EVENTS, tally, peer=stream.peer, hello_by=NEVER)
     outlet.session = session
     return session
 

@@ -41,20 +41,40 @@ class Following:
         """Return how many subscriptions there are."""
         return sum(len(followers) for followers in self._followers.values())
 
+    def has_room(self, session: Session) -> bool:
+        """Say whether `session` may follow one more; what is closed and told makes room."""
+        if len(session.subscriptions) < session.follows_max:
+            return True
+        conversations = self._state().conversations
+        for cv, subscription in list(session.subscriptions.items()):
+            conversation = conversations.get(cv)
+            if conversation is None or (
+                conversation.state == "closed" and subscription.cursor == conversation.seq
+            ):
+                self.unsubscribe(session, cv)
+        return len(session.subscriptions) < session.follows_max
+
     def subscribe(self, session: Session, cv: str, have: int) -> None:
         """Let `session`, which has everything up to `have`, follow `cv`: send what is owed first.
 
         A subscription that is there already begins anew.
         """
-        conversation = self._state().conversations.get(cv)
-        if conversation is None:
+        if cv in self._state().conversations:
+            self.note(session, cv, have)
+            self.begin(session, cv)
+        else:
             session.send(nothing(cv, have))
-            return
+
+    def note(self, session: Session, cv: str, have: int) -> None:
+        """Let `session` follow `cv`, and tell it nothing before it is to `begin`."""
         subscription = Subscription(max(0, have))
         session.subscriptions[cv] = subscription
         self._followers.setdefault(cv, {})[session] = subscription
         self._tally.resumes += 1
-        self._advance(session, subscription, conversation)
+
+    def begin(self, session: Session, cv: str) -> None:
+        """Send what is owed of a conversation that is followed, and there."""
+        self._advance(session, session.subscriptions[cv], self._state().conversations[cv])
 
     def adopt(self, session: Session, cv: str, subscription: Subscription) -> None:
         """Go on with what another process of this node sent `session`, at the same entry."""

@@ -37,6 +37,7 @@ from node.desk.session import Session
 from node.desk.statistics import Tally
 from node.desk.views import inbox_push, offer_push
 from node.protocol.catalogue import Inbox, OfferGonePush, Push, RulesPush
+from node.protocol.codes import Close
 
 Sessions = dict[Session, None]
 """A set that keeps its order."""
@@ -98,19 +99,30 @@ class Hub:
 
     # -- who follows what
 
-    def welcome(self, session: Session, principal: Principal, have: dict[str, int]) -> None:
-        """Subscribe a session that just went live: to what is its own, and to what it resumes."""
+    def subscribe(self, session: Session, principal: Principal, have: dict[str, int]) -> None:
+        """Let a session that goes live follow what is its own, and what it resumes; say nothing.
+
+        So every place that it is told, from `welcome` on, speaks of all that it follows.
+        """
         state = self._state()
-        own = self._own(state, principal)
-        for cv in own:
-            self.following.subscribe(session, cv, have.get(cv, 0))
+        for cv in self._own(state, principal):
+            self.following.note(session, cv, have.get(cv, 0))
         for cv, seq in have.items():
-            if cv in session.subscriptions:
-                continue
             conversation = state.conversations.get(cv)
-            if conversation is not None and may_follow(principal, conversation, state):
-                self.following.subscribe(session, cv, seq)
-            else:
+            if (
+                cv not in session.subscriptions
+                and conversation is not None
+                and may_follow(principal, conversation, state)
+            ):
+                self.following.note(session, cv, seq)
+
+    def welcome(self, session: Session, principal: Principal, have: dict[str, int]) -> None:
+        """Tell a session that just went live what it is owed."""
+        state = self._state()
+        for cv in list(session.subscriptions):
+            self.following.begin(session, cv)
+        for cv, seq in have.items():
+            if cv not in session.subscriptions:
                 session.send(nothing(cv, seq))
         if principal.role == "agent":
             self._offer_pending(session, state, principal.id)
@@ -213,8 +225,13 @@ class Hub:
             assert principal is not None
             if conversation.cv in session.subscriptions:
                 continue
-            if may_follow(principal, conversation, self._state()):
+            if not may_follow(principal, conversation, self._state()):
+                continue
+            if self.following.has_room(session):
                 self.following.subscribe(session, conversation.cv, 0)
+            else:  # rather than leave one out unsaid
+                reason = f"over {session.follows_max} open conversations on one connection"
+                session.bye(Close.FORBIDDEN, reason, [])
 
     def _part(self, conversation: Conversation) -> None:
         """Unsubscribe agents whose conversation it no longer is."""

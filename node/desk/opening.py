@@ -149,6 +149,9 @@ class Opening:
         session.phase = Phase.LIVE
         session.busy = False
         is_agent = principal.role == "agent"
+        have = dict(resume.cvs) if resume is not None and known else {}
+        self._hub.add(session)
+        self._hub.subscribe(session, principal, have)
         session.send(
             Welcome(
                 sid=session.sid,
@@ -164,8 +167,6 @@ class Opening:
                 snap=agent_snapshot(context.state, principal.id) if is_agent else None,
             )
         )
-        have = dict(resume.cvs) if resume is not None and known else {}
-        self._hub.add(session)
         self._hub.welcome(session, principal, have)
         session.ping_at = context.clock() + PING_S
         self._set_expiry(session, principal)

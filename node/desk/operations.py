@@ -11,9 +11,9 @@ or raises `NotAllowed` with the reply's code.  The catalogue says who may ask at
 whether it holds is decided where it is applied, the same on every node.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import trio
 
@@ -40,7 +40,7 @@ from node.desk.plain import (
     check_text,
 )
 from node.desk.resume import events_after
-from node.desk.session import SUBSCRIPTIONS_MAX, Session
+from node.desk.session import Session
 from node.desk.views import Audience, conversation_view, event_push, first_kept
 from node.protocol import catalogue as ops
 from node.protocol.catalogue import Ev
@@ -59,8 +59,6 @@ class Asker(Protocol):
     def audience(self) -> Audience: ...
     @property
     def encoding(self) -> Encoding: ...
-    @property
-    def subscriptions(self) -> Mapping[str, Any]: ...
 
 
 class Operations:
@@ -124,8 +122,7 @@ class Operations:
         return self._lookup.look(principal, request.cv, answer, at_least=request.after)
 
     def _cv_sub(self, session: Session, principal: Principal, request: ops.CvSub) -> Effect:
-        if len(session.subscriptions) >= SUBSCRIPTIONS_MAX:
-            raise NotAllowed("at_capacity", f"{SUBSCRIPTIONS_MAX} conversations are followed")
+        self._check_room(session)
         have = max(0, request.from_ - 1)
 
         def answer(conversation: Conversation) -> Answered:
@@ -133,6 +130,10 @@ class Operations:
             return Answered({"seq": conversation.seq}, then)
 
         return self._lookup.look(principal, request.cv, answer, at_least=have)
+
+    def _check_room(self, session: Session) -> None:
+        if not self._hub.following.has_room(session):
+            raise NotAllowed("at_capacity", f"{session.follows_max} conversations are followed")
 
     def _cv_unsub(self, session: Session, principal: Principal, request: ops.CvUnsub) -> Effect:
         self._hub.following.unsubscribe(session, request.cv)
@@ -151,8 +152,8 @@ class Operations:
     # -- operations: the log
 
     def _cv_open(self, asker: Asker, principal: Principal, request: ops.CvOpen) -> Effect:
-        if len(asker.subscriptions) >= SUBSCRIPTIONS_MAX:
-            raise NotAllowed("at_capacity", f"{SUBSCRIPTIONS_MAX} conversations are followed")
+        if isinstance(asker, Session):
+            self._check_room(asker)
         check_key(request.key)
         check_fields(request.tags, "tags")
         check_fields(request.attrs, "attrs")

@@ -12,7 +12,7 @@ Times are seconds of the caller's monotonic clock, but for `exp` (seconds UTC).
 """
 
 import enum
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from node.auth import Principal
 from node.desk.frames import Encoding
@@ -98,6 +98,9 @@ class Session:
         "waiting",
         "warn_at",
     )
+
+    follows_max: ClassVar[int] = SUBSCRIPTIONS_MAX
+    """Conversations at once."""
 
     def __init__(
         self, outlet: Outlet, encoding: Encoding, tally: Tally, *, peer: str, hello_by: float

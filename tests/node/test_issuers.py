@@ -161,6 +161,20 @@ def test_what_is_no_key_set_is_refused_in_words(text: str, why: str) -> None:
         read_keys(text.encode())
 
 
+@pytest.mark.parametrize(
+    "jwk",
+    [
+        {"kty": "oct"},
+        {"kty": "none", "alg": "none"},
+        {"kty": "EC", "crv": "P-256", "x": 1, "y": None},
+        {"kty": "OKP", "crv": "Ed25519", "x": "\u00e9"},
+    ],
+)
+def test_a_key_that_is_none_is_no_end_of_the_node(jwk: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="."):
+        read_keys(json.dumps({"keys": [jwk]}).encode())
+
+
 async def test_keys_rotate_without_a_restart(keys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(issuers, "FILE_LOOK_S", 0.01)
     issuer = Issuer(config(keys))

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import trio
 
-from node.desk.event_stream import PATH, read_place
+from cluster.port import Unavailable
+from node.desk.event_stream import PATH, Listening, read_place
 from node.desk.plain import NotAllowed
 from node.protocol import catalogue as ops
 from node.protocol.catalogue import OfferPush, Role
@@ -146,6 +147,69 @@ async def test_conversations_are_asked_for_by_the_query_and_refused_by_number() 
         async with listener(port, "supervisor", "s1", query, place) as ear:
             told = await ear.until("err")
             assert not [one for one in told if one.name in ("ev", "ok")]
+
+
+async def test_what_is_a_clients_own_is_told_once_though_it_is_asked_for() -> None:
+    async with office() as desk, listening(desk.desks["n1"]) as port:
+        visitor = await desk.visitor("v1")
+        cv = await desk.opened(visitor)
+        async with listener(port, "visitor", "v1", f"?cv={cv}") as ear:
+            told = await ear.until("ok")
+            assert told[-1].data == {"op": "ok", "id": 1, "r": {"seq": 2}}
+            await visitor.ok(ops.MsgSend(cv=cv, key="m1", body="next"))
+            told += await ear.hear(1)
+        assert [one.data["seq"] for one in told if one.name == "ev"] == [1, 2, 3]
+
+
+async def test_every_place_from_the_first_on_speaks_of_all_that_the_client_has() -> None:
+    async with office() as desk, listening(desk.desks["n1"]) as port:
+        visitor = await desk.visitor("v1")
+        cvs = [await desk.opened(visitor) for _ in range(3)]
+        async with listener(port, "visitor", "v1") as ear:
+            for _ in cvs:
+                await ear.until("caught")
+            before = ear.place.partition(".")[2]
+        await visitor.ok(ops.MsgSend(cv=cvs[1], key="m1", body="unheard"))
+        async with listener(port, "visitor", "v1", place=f"S.{before}") as ear:
+            (welcome,) = await ear.hear(1)
+            assert sorted(welcome.id.split(".")[1:]) == sorted(before.split("."))
+
+
+async def test_a_client_that_is_sent_away_before_its_welcome_keeps_its_place() -> None:
+    async with office() as desk, listening(desk.desks["n1"]) as port:
+        visitor = await desk.visitor("v1")
+        cv = await desk.opened(visitor)
+        desk.port().unavailable = Unavailable("timeout", "no quorum confirmed a read in time")
+        async with listener(port, "visitor", "v1", place=f"S.{cv}:1") as ear:
+            ear.place = "what it was"
+            (*_, bye) = await ear.until("bye")
+            assert (bye.data["code"], bye.id) == (4009, "what it was")
+
+
+async def test_what_is_closed_and_told_makes_room_and_too_much_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Listening, "follows_max", 3)
+    async with (
+        office() as desk,
+        listening(desk.desks["n1"]) as port,
+        listener(port, "service", "crm") as ear,
+    ):
+        caller = Caller(port)
+
+        async def opened(key: str) -> str:
+            cv: str = (await caller.call("cv.open", {"key": key})).body["cv"]
+            return cv
+
+        old = await opened("o0")
+        await caller.call("cv.close", {"cv": old, "key": "c"})
+        newer = [await opened(f"o{number}") for number in range(1, 4)]
+        while newer[-1] not in ear.place:
+            await ear.hear(1)
+        assert [part.split(":")[0] for part in ear.place.split(".")[1:]] == newer
+        await opened("o4")
+        (*_, bye) = await ear.until("bye")
+        assert (bye.data["code"], "over 3 open" in bye.data["reason"]) == (4104, True)
 
 
 async def test_an_agent_who_listens_is_there_and_hears_of_offers() -> None:
