@@ -38,6 +38,8 @@ LEEWAY_S = 5
 """Clocks of those who mint and of this node may differ by as much."""
 CAPACITY_DEFAULT = 1
 _HMAC_BYTES = 32
+_NO_SKILLS: dict[str, int] = {}
+"""One for all who have none; nobody writes into a principal's skills."""
 
 
 class BadToken(Exception):
@@ -160,7 +162,7 @@ class Verifier:
             id=claims.sub,
             exp=int(claims.exp),
             name=claims.name,
-            skills=claims.skills,
+            skills=claims.skills or _NO_SKILLS,
             capacity=claims.cap,
         )
 

@@ -11,7 +11,6 @@ each session is told every event once.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from cluster.state.commands import SYSTEM
 from cluster.state.events import Event
@@ -33,7 +32,7 @@ from node.desk.access import has_opened, may_follow
 from node.desk.following import Following
 from node.desk.frames import Shared
 from node.desk.resume import nothing
-from node.desk.session import Session
+from node.desk.session import Session, without
 from node.desk.statistics import Tally
 from node.desk.views import inbox_push, offer_push
 from node.protocol.catalogue import Inbox, OfferGonePush, Push, RulesPush
@@ -63,7 +62,7 @@ class Hub:
         self._tally = tally
         self._now_ms = now_ms
         self._on_session_gone = on_session_gone
-        self._by_principal: dict[tuple[str, str], Sessions] = {}
+        self._by_principal: dict[tuple[str, str], tuple[Session, ...]] = {}  # mostly one each
         self._by_role: dict[str, Sessions] = {}
         self.following = Following(state, tally)
         self._inboxes: dict[str, Inbox] = {}
@@ -74,7 +73,8 @@ class Hub:
         """Take a session in; `principal` is known."""
         principal = session.principal
         assert principal is not None
-        self._by_principal.setdefault((principal.role, principal.id), {})[session] = None
+        key = (principal.role, principal.id)
+        self._by_principal[key] = (*self._by_principal.get(key, ()), session)
         self._by_role.setdefault(principal.role, {})[session] = None
 
     def remove(self, session: Session) -> None:
@@ -84,8 +84,16 @@ class Hub:
         principal = session.principal
         if principal is None:
             return
-        _discard(self._by_principal, (principal.role, principal.id), session)
-        _discard(self._by_role, principal.role, session)
+        key = (principal.role, principal.id)
+        left = without(self._by_principal.get(key, ()), session)
+        if left:
+            self._by_principal[key] = left
+        else:
+            self._by_principal.pop(key, None)
+        of_role = self._by_role.get(principal.role, {})
+        of_role.pop(session, None)
+        if not of_role:
+            self._by_role.pop(principal.role, None)
         if principal.role == "agent" and not self._by_principal.get(("agent", principal.id)):
             self._inboxes.pop(principal.id, None)
 
@@ -160,7 +168,7 @@ class Hub:
         """The state jumped to a snapshot: tell all sessions what no entry told them."""
         state = self._state()
         for sessions in list(self._by_principal.values()):
-            for session in list(sessions):
+            for session in sessions:
                 self._catch_up_session(session, state)
 
     def _catch_up_session(self, session: Session, state: State) -> None:
@@ -178,7 +186,7 @@ class Hub:
                 self.following.catch_up(session, conversation)
         if principal.role == "agent":
             for oid in [oid for oid in session.offers if oid not in state.offers]:
-                del session.offers[oid]
+                session.offers = without(session.offers, oid)
                 session.send(OfferGonePush(oid=oid, why="lost"))
             self._offer_pending(session, state, principal.id)
             self._tell_inbox(principal.id)
@@ -254,7 +262,7 @@ class Hub:
         shared = Shared(offer_push(offer, conversation, self._now_ms()), self._tally)
         for session in sessions:
             if offer.oid not in session.offers:
-                session.offers[offer.oid] = None
+                session.offers += (offer.oid,)
                 session.send_frame(shared.frame(session.encoding))
 
     def _end_offer(self, state: State, offer: Offer, why: str) -> None:
@@ -262,7 +270,7 @@ class Hub:
         conversation = state.conversations.get(offer.cv)
         for session in self.sessions_of("agent", offer.agent):
             if offer.oid in session.offers:
-                del session.offers[offer.oid]
+                session.offers = without(session.offers, offer.oid)
                 session.send_frame(shared.frame(session.encoding))
             principal = session.principal
             assert principal is not None
@@ -289,11 +297,3 @@ class Hub:
         shared = Shared(push, self._tally)
         for session in list(sessions):
             session.send_frame(shared.frame(session.encoding))
-
-
-def _discard(index: dict[Any, Sessions], key: Any, session: Session) -> None:
-    sessions = index.get(key)
-    if sessions is not None:
-        sessions.pop(session, None)
-        if not sessions:
-            del index[key]

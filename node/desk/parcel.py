@@ -84,7 +84,7 @@ def unpack(parcel: SessionParcel, session: Session, now: float) -> dict[str, Sub
     if parcel.principal is not None:
         session.identify(parcel.principal)
     session.sid = parcel.sid
-    session.offers = dict.fromkeys(parcel.offers)
+    session.offers = tuple(parcel.offers)
     session.expires_at = _at(parcel.expires_in_s, now)
     session.warn_at = _at(parcel.warn_in_s, now)
     session.ping_at = _at(parcel.ping_in_s, now)

@@ -23,7 +23,7 @@ from node.desk.lookup import Answered, Effect, Later
 from node.desk.opening import Opening
 from node.desk.operations import Operations
 from node.desk.plain import NotAllowed
-from node.desk.session import IN_FLIGHT_MAX, Phase, Session
+from node.desk.session import IN_FLIGHT_MAX, Phase, Session, without
 from node.protocol.catalogue import AnyRequest, Hello, Pong, Request
 from node.protocol.codec import BadRequest
 from node.protocol.codes import Close, ErrorCode
@@ -53,7 +53,7 @@ class Requests:
         elif not session.busy:
             self._do(session, request)
         elif len(session.waiting) < IN_FLIGHT_MAX:
-            session.waiting.append(request)
+            session.waiting += (request,)
         else:
             self._count(request)
             session.refuse(request.id, "overloaded", "too many requests wait")
@@ -82,7 +82,9 @@ class Requests:
         """Go on with the requests that waited."""
         session.busy = False
         while session.waiting and not session.busy:
-            self._do(session, session.waiting.pop(0))
+            first, *later = session.waiting
+            session.waiting = tuple(later)
+            self._do(session, first)
 
     # -- one request
 
@@ -154,14 +156,14 @@ class Requests:
             return
         session.in_flight += 1
         if request.id:
-            session.pending[request.id] = _op(request)
+            session.pending += (request.id,)
         started = self._context.clock()
         self._context.port.submit(command, partial(self._on_answer, session, request.id, started))
 
     def _on_answer(self, session: Session, number: int, started: float, answer: Answer) -> None:
         self._context.tally.durable.add(max(0.0, self._context.clock() - started))
         session.in_flight -= 1
-        session.pending.pop(number, None)
+        session.pending = without(session.pending, number)
         match answer:
             case Done(result, dup):
                 session.reply(number, {**result, "dup": True} if dup else result)

@@ -8,11 +8,14 @@ While an operation has to wait for the cluster (`busy`), later requests of the c
 behind it, so that a client's requests take effect in the order in which it made them.  Durable
 operations do not block: the log keeps their order.
 
+What is nearly always empty is a tuple: all empty ones are the same object, where each list or
+dict of its own would take fifty bytes and more of every idle session.
+
 Times are seconds of the caller's monotonic clock, but for `exp` (seconds UTC).
 """
 
 import enum
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from node.auth import Principal
 from node.desk.frames import Encoding
@@ -26,6 +29,8 @@ IN_FLIGHT_MAX = 64
 SUBSCRIPTIONS_MAX = 1_000
 RESUME_OUTBOX_BYTES_MAX = 64 * 1024
 """A resume goes on when less than this waits: a long one is no reason to call a client slow."""
+T = TypeVar("T")
+
 NEVER = float("inf")
 RETRY_MS = {"min_ms": 0, "max_ms": 250}
 """Other nodes are there: go at once, but not all in the same instant."""
@@ -114,14 +119,14 @@ class Session:
         self.audience: Audience = "visitor"
         self.sid = ""
         self.subscriptions: dict[str, Subscription] = {}
-        self.offers: dict[str, None] = {}  # an empty set takes three times as much
+        self.offers: tuple[str, ...] = ()
         """Offers that the client was told of and that have not ended."""
-        self.pending: dict[int, str] = {}
-        """Numbers of the requests that wait for the log, and what they ask."""
+        self.pending: tuple[int, ...] = ()
+        """Numbers of the requests that wait for the log."""
         self.in_flight = 0
         """How many wait for the log, also those without a number."""
         self.busy = False
-        self.waiting: list[AnyRequest | BadRequest] = []  # few; an empty deque takes ten times
+        self.waiting: tuple[AnyRequest | BadRequest, ...] = ()
         self.expires_at = NEVER
         self.warn_at = NEVER
         self.ping_at = NEVER
@@ -160,6 +165,7 @@ class Session:
 
     def identify(self, principal: Principal) -> None:
         """Take note of who it is."""
+        self.hello_by = NEVER
         self.principal = principal
         self.audience = audience_of(principal)
 
@@ -209,18 +215,29 @@ class Session:
             return
         for number in self.pending:
             self.refuse(number, "timeout", "closing; it may still happen: retry with the same key")
-        self.pending.clear()
+        self.pending = ()
         self.send(bye_push(code, reason, nodes))
         self.phase = Phase.CLOSING
-        self.waiting.clear()
+        self.waiting = ()
         self._tally.byes[int(code)] += 1
         self.outlet.close(int(code), reason)
 
     def leave(self) -> None:
         """The socket is gone: nothing more is sent."""
         self.phase = Phase.CLOSING
-        self.waiting.clear()
-        self.pending.clear()
+        self.waiting = ()
+        self.pending = ()
+
+
+def without(items: tuple[T, ...], item: T) -> tuple[T, ...]:
+    """Return a small tuple without the first `item` in it."""
+    if items == (item,):  # nearly always
+        return ()
+    try:
+        at = items.index(item)
+    except ValueError:
+        return items
+    return items[:at] + items[at + 1 :]
 
 
 def bye_push(code: Close, reason: str, nodes: list[NodeAddress]) -> Bye:
