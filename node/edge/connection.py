@@ -8,6 +8,7 @@ Talks to its socket through `Channel`; never waits, never raises to the applicat
     bad frame, bad UTF-8, message too big     1002, 1007, 1009          that code
     outbox full                               last frame, 4003          4003
     silent after a ping                       4002                      4002
+    a message takes longer than `message_s`   1008                      1008
     the application raised                    1011                      1011
     EOF or reset                              -                         1006
 
@@ -17,6 +18,7 @@ decoder.
 Source: RFC 6455, sections 5.5.1 and 7.
 """
 
+import math
 from typing import TYPE_CHECKING, ClassVar
 
 from node.edge.channel import Channel
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from node.edge.reactor import Reactor
 
 GOING_AWAY = 1001
+POLICY = 1008
+TOO_LATE = Violation(POLICY, "a message did not arrive in time")
 
 _PING = encode_ping()
 _NEVER = 0.0
@@ -85,7 +89,12 @@ class Connection(Channel):
             self._pinged = now - parcel.pinged_s
         self.resume_output(parcel)
         if parcel.unread:
-            events, self._decoder = self._reactor.decoders.decode(None, parcel.unread)
+            events, self._decoder = self._reactor.decoders.decode(
+                None, parcel.unread, deflate=self.deflates
+            )
+            if self._decoder is not None:
+                self._await_rest(self._decoder, None, events)
+            self._set_portion()
             self._together(self._act, events)
 
     # What the application calls.
@@ -127,9 +136,10 @@ class Connection(Channel):
                 else:
                     self._together(self._hear_all, messages)
                 return
-        events, self._decoder = self._reactor.decoders.decode(
-            self._decoder, data, deflate=self.deflates
-        )
+        before = self._decoder
+        events, self._decoder = self._reactor.decoders.decode(before, data, deflate=self.deflates)
+        if self._decoder is not None:
+            self._await_rest(self._decoder, before, events)
         self._set_portion()
         if len(events) == 1 and isinstance(events[0], Message):
             self._hear(*events[0])
@@ -139,6 +149,12 @@ class Connection(Channel):
     def wants_input(self) -> bool:
         """Say whether to read: not while it rests."""
         return super().wants_input() and self._rests_until <= self._reactor.now
+
+    def _await_rest(self, decoder: Decoder, before: Decoder | None, events: list[Event]) -> None:
+        """Give a message that is not all there its time; more bytes of it win it no more."""
+        if before is None or any(isinstance(event, Message) for event in events):
+            decoder.began = self._reactor.now
+            self._look_by(math.inf)
 
     def settled(self) -> None:
         """Release the decoder and have `on_close` called, soon."""
@@ -157,18 +173,26 @@ class Connection(Channel):
                 self.drop()
             else:
                 self.look_at(self.deadline)
+        elif self._decoder is not None and now >= self._decoder.began + limits.message_s:
+            self._handle(TOO_LATE)
         elif self._pinged > self._seen:
             if now >= self._pinged + limits.pong_s:
                 self.abandon(int(Close.NO_PONG), "no pong")
             else:
-                self.look_at(self._pinged + limits.pong_s)
+                self._look_by(self._pinged + limits.pong_s)
         elif now >= self._seen + limits.ping_s:
             self._pinged = now
             self.write(_PING)
             if self.fd >= 0:
-                self.look_at(now + limits.pong_s)
+                self._look_by(now + limits.pong_s)
         else:
-            self.look_at(self._seen + limits.ping_s)
+            self._look_by(self._seen + limits.ping_s)
+
+    def _look_by(self, deadline: float) -> None:
+        """Look again at `deadline`, or when a message must be there."""
+        if self._decoder is not None:
+            deadline = min(deadline, self._decoder.began + self._reactor.limits.message_s)
+        self.look_at(deadline)
 
     def last_word(self, code: int, reason: str) -> bytes:
         """Return a close frame."""
@@ -242,6 +266,12 @@ class DeflatingConnection(Connection):
     ) -> None:
         super().__init__(reactor, fd, peer, subprotocol)
         self.window_bits = window_bits
+
+    def parcel(self, now: float) -> Parcel:
+        """Return all that is known of it but `data`, which is the application's."""
+        parcel = super().parcel(now)
+        parcel.window_bits = self.window_bits
+        return parcel
 
     def send_frame(self, data: bytes, *, ephemeral: bool = False) -> None:
         """Send an encoded frame, deflated if that makes it smaller."""

@@ -73,7 +73,7 @@ Event = Message | Ping | Pong | PeerClose | Violation
 class Decoder:
     """One wsproto frame decoder, and the message that it is in the middle of."""
 
-    __slots__ = ("_bytes_max", "_frames", "_parts", "_size", "cursor", "spent")
+    __slots__ = ("_bytes_max", "_frames", "_parts", "_size", "began", "cursor", "spent")
 
     def __init__(self, bytes_max: int, *, deflate: bool = False) -> None:
         self._bytes_max = bytes_max
@@ -81,6 +81,8 @@ class Decoder:
         self._frames = FrameProtocol(client=False, extensions=extensions)
         self._parts: list[bytes] = []
         self._size = 0
+        self.began = 0.0
+        """When the message began that it is in the middle of; set by whoever has a clock."""
         self.cursor = Cursor()
         self.spent = False
 

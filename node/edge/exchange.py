@@ -10,7 +10,8 @@ answer waits.
                      -> refused                4xx or 5xx with the reason, then the connection ends
 
 Deadlines: a head has `handshake_s` from the accept or from its first byte, a body `body_s`, an
-idle connection `keep_alive_s`, and a client that takes nothing of its answers `write_s`.
+idle connection `keep_alive_s`, and a client that takes nothing of its answers `write_s`, whatever
+it sends meanwhile.
 """
 
 import random
@@ -54,7 +55,7 @@ class Exchange(Stream):
             body_bytes_max=limits.body_bytes_max,
             seen=reactor.seen_heads,
         )
-        self._phase = Phase.HEAD  # a new socket owes us a head
+        self._phase: Phase | None = Phase.HEAD  # a new socket owes us a head; None: to read
         self._request: Request | None = None  # the one that is being answered
         self._busy = False
         self._finished = False
@@ -314,8 +315,9 @@ class Exchange(Stream):
         """Give what is waited for its time; more bytes of the same head or body win no more."""
         limits, phase = self._reactor.limits, self._parser.phase
         if self._outbox:
-            self._phase = Phase.IDLE
-            self.look_at(self._reactor.now + limits.write_s)
+            if self._phase is not None:
+                self._phase = None
+                self.look_at(self._reactor.now + limits.write_s)
         elif phase is Phase.IDLE:
             self._phase = phase
             self.look_at(self._reactor.now + limits.keep_alive_s)

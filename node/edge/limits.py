@@ -51,6 +51,8 @@ class EdgeLimits:
     """For an answer made in a task; then 504."""
     write_s: float = 30.0
     """For an HTTP client to take at least something of what waits for it."""
+    message_s: float = 30.0
+    """From a WebSocket message's first byte to its last."""
     ping_s: float = 30.0
     """A WebSocket that has been silent this long is pinged."""
     pong_s: float = 10.0

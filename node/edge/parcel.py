@@ -29,6 +29,8 @@ class Parcel(msgspec.Struct, omit_defaults=True):
     started: bool = False
     unread: bytes = b""
     subprotocol: str | None = None
+    window_bits: int = 0
+    """Of what is deflated for it; 0 where permessage-deflate was not agreed."""
     seen_s: float = 0.0
     """A WebSocket: how long ago something came.  A feed: how long ago it took something."""
     pinged_s: float | None = None

@@ -24,7 +24,7 @@ import trio
 
 from node.edge.application import Application, Feed, OverflowListener, ResponseFactory
 from node.edge.channel import Channel
-from node.edge.connection import GOING_AWAY, Connection
+from node.edge.connection import GOING_AWAY, Connection, DeflatingConnection
 from node.edge.event_stream import EventStream
 from node.edge.exchange import Exchange, full, too_many
 from node.edge.http import Request, Response
@@ -170,6 +170,9 @@ class EdgeServer:
         assert reactor is not None
         stream: Connection | EventStream | Exchange
         match parcel.kind:
+            case "websocket" if parcel.window_bits:
+                where = (reactor, fd, parcel.peer, parcel.subprotocol)
+                stream = DeflatingConnection(*where, parcel.window_bits)
             case "websocket":
                 stream = Connection(reactor, fd, parcel.peer, parcel.subprotocol)
             case "events":

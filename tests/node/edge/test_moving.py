@@ -13,6 +13,7 @@ from wsproto.events import Ping, Pong, TextMessage
 
 from node.edge.application import Feed
 from node.edge.channel import Channel
+from node.edge.deflate import deflated
 from node.edge.event_stream import EventStream
 from node.edge.frame import encode_text
 from node.edge.limits import EdgeLimits
@@ -20,6 +21,7 @@ from node.edge.parcel import Parcel
 from node.edge.server import EdgeServer, Request, Response
 from node.edge.stream import Stream
 from tests.node.edge.client import GET, Edge, Recorder, read_until, serving, wait_until
+from tests.node.edge.test_deflate import shrunk, upgrade
 from tests.node.edge.test_frame import masked
 
 
@@ -233,3 +235,20 @@ async def test_silence_counts_across_a_move(silent_s: float, autojump_clock: Moc
         else:
             assert await client.receive_close() == 4002
         assert isinstance(both.new.server, EdgeServer)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 20, -1])
+async def test_what_was_agreed_on_deflating_goes_along(cut: int) -> None:
+    long = b"how do I pay? " * 100
+    frame = shrunk(long)
+    async with two(EdgeLimits(deflate=True)) as both:
+        _, stream = await upgrade(both.old, "permessage-deflate; server_max_window_bits=9")
+        await wait_until(lambda: len(both.left.connections) == 1)
+        wanted = both.old.server.statistics().bytes_in_total + len(frame[:cut])
+        await stream.send_all(frame[:cut])
+        await wait_until(lambda: both.old.server.statistics().bytes_in_total == wanted)
+        both.move()
+        await stream.send_all(frame[cut:])
+        expected = deflated(encode_text(long), 9)
+        assert await read_until(stream, lambda data: len(data) >= len(expected)) == expected
+        assert both.came.messages == [(long, True)]
