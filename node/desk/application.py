@@ -49,7 +49,7 @@ from node.desk.rates import Rates
 from node.desk.requests import Requests
 from node.desk.session import NEVER, Phase, Session, bye_push
 from node.desk.statistics import DeskStatistics
-from node.edge.application import Feed, ResponseFactory
+from node.edge.application import Answer, ResponseFactory
 from node.edge.channel import Channel
 from node.edge.connection import Connection
 from node.edge.http import Request, Response
@@ -234,7 +234,7 @@ class Desk:
 
     # -- what the edge calls
 
-    def on_request(self, request: Request) -> Response | ResponseFactory | Feed:
+    def on_request(self, request: Request) -> Answer | ResponseFactory:
         """Answer a probe, a scraper, a person, or a system that asks or listens."""
         if request.path.startswith(CALLS_PATH):
             return self._calls.answer(request)
@@ -254,7 +254,7 @@ class Desk:
         spoken = ", ".join(BY_SUBPROTOCOL)
         return json_response(400, {"code": "bad_request", "msg": f"subprotocols here: {spoken}"})
 
-    def on_open(self, connection: Connection) -> None:
+    def on_open(self, connection: Connection, request: Request) -> None:
         """A client is there; it has `HELLO_S` to say who it is."""
         session = Session(
             connection,

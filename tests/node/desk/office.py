@@ -18,6 +18,7 @@ from node.config import ClientConfig, ClusterConfig, Config, MemberConfig, NodeC
 from node.desk.application import Desk
 from node.desk.session import Session
 from node.edge.connection import Connection
+from node.edge.http import Request
 from node.protocol import catalogue as ops
 from node.protocol.catalogue import Err, Ev, Ok, Push, Reply, Role, Welcome
 from node.protocol.codec import BY_SUBPROTOCOL, Codec
@@ -103,13 +104,14 @@ class Wire:
 class Client:
     """Somebody at a desk."""
 
-    def __init__(self, desk: Desk, subprotocol: str = JSON) -> None:
+    def __init__(self, desk: Desk, subprotocol: str = JSON, *, origin: str = "") -> None:
         self.desk = desk
         self.wire = Wire(subprotocol)
         self.connection = cast("Connection", self.wire)
         self.sent = 0
         self.left = False
-        desk.on_open(self.connection)
+        headers = ((b"origin", origin.encode()),) if origin else ()
+        desk.on_open(self.connection, Request("GET", "/v1/ws", "", headers, b"", self.wire.peer))
 
     # -- saying
 
