@@ -9,6 +9,7 @@
     [peer.tls]  cert, key, ca                needed as soon as peers listen beyond loopback
     [nodes.X]   peer, url                    every node, this one included
     [auth.X]    issuer, audience, keys, roles, role | role_claim    see `node.issuers`
+    [visitors]  origins, ttl, per_minute     pages that may ask for anonymous visitors' tokens
     [timing]    heartbeat, election, offer, drain
     [limits]    connections_max; memory_max, of the process; 0 is any number in all others:
                 requests a second of one principal at this node, visitor_requests_per_s,
@@ -31,6 +32,7 @@ from node.client.address import is_loopback
 from node.issuers.config import IssuerConfig
 from node.issuers.tables import read_issuers
 from node.logs import Format, Level
+from node.origins import mistake_in
 from node.tables import NOWHERE, Address, Network, Reading, Table
 
 NODES_MAX = 9
@@ -140,6 +142,17 @@ class LimitsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class VisitorsConfig:
+    """Who gets a visitor's token without saying who they are."""
+
+    origins: tuple[str, ...] = ()
+    """Of the pages that may ask; none: nobody does."""
+    ttl_s: int = 24 * 3600
+    per_minute: int = 60
+    """Tokens for one address; 0 for any number."""
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """How the process logs."""
 
@@ -160,6 +173,7 @@ class Config:
     timing: TimingConfig = TimingConfig()
     limits: LimitsConfig = LimitsConfig()
     log: LogConfig = LogConfig()
+    visitors: VisitorsConfig = VisitorsConfig()
 
     @property
     def peers(self) -> dict[str, Address]:
@@ -199,6 +213,7 @@ def _config(root: Table, folder: Path) -> Config:
         timing=_timing(root.table("timing")),
         limits=_limits(root.table("limits")),
         log=_log(root.table("log")),
+        visitors=_visitors(root.table("visitors")),
     )
     for table in (cluster, node, client, peer, root):
         table.finish()
@@ -311,6 +326,25 @@ def _limits(table: Table | None) -> LimitsConfig:
     )
     table.finish()
     return limits
+
+
+def _visitors(table: Table | None) -> VisitorsConfig:
+    if table is None:
+        return VisitorsConfig()
+    default = VisitorsConfig()
+    origins = table.texts("origins", ())
+    if not origins:
+        table.note("origins", "nobody may ask", 'write origins = ["https://shop.example"]')
+    for origin in origins:
+        why = mistake_in(origin)
+        if why:
+            table.note(
+                "origins", f'"{origin}" {why}', 'write "https://shop.example", as browsers do'
+            )
+    ttl_s = round(table.seconds("ttl", "24h", 60, 30 * 86_400))
+    per_minute = table.integer("per_minute", default.per_minute, 0, REQUESTS_PER_S_MAX)
+    table.finish()
+    return VisitorsConfig(origins, ttl_s, per_minute)
 
 
 def _log(table: Table | None) -> LogConfig:

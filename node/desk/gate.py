@@ -94,11 +94,15 @@ class Gate:
             return self.refusal(
                 "overloaded", "this node has no room left", self._context.elsewhere()
             )
+        return self.closed()
+
+    def closed(self) -> Response | None:
+        """Return the refusal of everybody, while this node lets nobody in."""
         closed = self._context.closed()
-        if closed is not None:
-            code: ErrorCode = "minority" if closed[0] is Close.MINORITY else "overloaded"
-            return self.refusal(code, closed[1], self._context.elsewhere())
-        return None
+        if closed is None:
+            return None
+        code: ErrorCode = "minority" if closed[0] is Close.MINORITY else "overloaded"
+        return self.refusal(code, closed[1], self._context.elsewhere())
 
     def refusal(
         self,
@@ -122,10 +126,14 @@ class Gate:
         return json_response(405, body, {"Allow": allowed})
 
     def _principal(self, request: Request) -> Principal:
+        return self._context.verifier.verify(self.token(request))
+
+    def token(self, request: Request) -> str:
+        """Return the token that a request bears.  Raises `BadToken`."""
         scheme, _, token = (request.header(b"authorization") or b"").partition(b" ")
         if scheme.lower() != b"bearer":
             raise BadToken("say who you are: Authorization: Bearer TOKEN")
-        return self._context.verifier.verify(token.strip().decode("latin-1"))
+        return token.strip().decode("latin-1")
 
     def _not_believed(self, error: BadToken) -> Response:
         if isinstance(error, UndecidedToken):

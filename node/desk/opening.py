@@ -24,6 +24,7 @@ from node.desk.hub import Hub
 from node.desk.presence import Presence
 from node.desk.session import IN_FLIGHT_MAX, Phase, Session
 from node.desk.views import agent_snapshot
+from node.origins import unlisted
 from node.protocol.catalogue import (
     FRAME_BYTES_MAX,
     FRAME_MAPS_MAX,
@@ -100,6 +101,9 @@ class Opening:
 
     def enter(self, session: Session, principal: Principal, resume: Resume | None) -> None:
         """Let in a client that has proved who it is, soon or at once, or say goodbye."""
+        if principal.role == "visitor" and session.foreign_origin:
+            session.bye(Close.FORBIDDEN, unlisted(session.foreign_origin), [])
+            return
         if self._turn_away(session):
             return
         session.identify(principal)

@@ -83,33 +83,14 @@ class Fetcher:
     ) -> Fetched:
         try:
             check_url(url)
+            client = await self._opened()  # no time of the issuer's
             with trio.fail_after(FETCH_S):
                 async with self._in_flight:
-                    return await self._exchange(method, url, fields, headers)
+                    return await _exchange(client, method, url, fields, headers)
         except ValueError as error:
             raise Unreachable(str(error)) from None
         except trio.TooSlowError:
             raise Unreachable(f"{url}: no answer within {FETCH_S:g} s") from None
-
-    async def _exchange(
-        self, method: str, url: str, fields: Mapping[str, str] | None, headers: Mapping[str, str]
-    ) -> Fetched:
-        client = await self._opened()
-        library = _library()
-        asked = client.stream(method, url, data=fields, headers=dict(headers))
-        try:
-            async with asked as response:
-                body = bytearray()
-                with trio.CancelScope() as enough:  # ends the library's generators from within
-                    async for chunk in response.aiter_raw():
-                        body += chunk
-                        if len(body) > BODY_BYTES_MAX:
-                            enough.cancel()
-                if len(body) > BODY_BYTES_MAX:
-                    raise Unreachable(f"{url}: answered with over {BODY_BYTES_MAX} bytes")
-                return Fetched(response.status_code, bytes(body))
-        except (library.HTTPError, library.InvalidURL, OSError) as error:
-            raise Unreachable(f"{url}: {str(error) or type(error).__name__}") from None
 
     async def _opened(self) -> "httpx2.AsyncClient":
         async with self._loading:
@@ -125,6 +106,31 @@ class Fetcher:
                     trust_env=False,
                 )
             return self._client
+
+
+async def _exchange(
+    client: "httpx2.AsyncClient",
+    method: str,
+    url: str,
+    fields: Mapping[str, str] | None,
+    headers: Mapping[str, str],
+) -> Fetched:
+    library = _library()
+    asked = client.stream(method, url, data=fields, headers=dict(headers))
+    try:
+        async with asked as response:
+            body = bytearray()
+            with trio.CancelScope() as enough:  # ends the library's generators from within
+                async for chunk in response.aiter_raw():
+                    body += chunk
+                    if len(body) > BODY_BYTES_MAX:
+                        enough.cancel()
+            if len(body) > BODY_BYTES_MAX:
+                raise Unreachable(f"{url}: answered with over {BODY_BYTES_MAX} bytes")
+            client.cookies.clear()  # no request has to do with the one before
+            return Fetched(response.status_code, bytes(body))
+    except (library.HTTPError, library.InvalidURL, OSError) as error:
+        raise Unreachable(f"{url}: {str(error) or type(error).__name__}") from None
 
 
 @functools.cache

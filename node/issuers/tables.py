@@ -96,6 +96,8 @@ def _check(config: IssuerConfig, table: Table) -> None:
             'write roles = ["visitor"] and role = "visitor": who shares a secret vouches for both'
         )
         table.note("secret_file", "a shared secret vouches for visitors alone", mend)
+    if config.secret is not None and config.login is not None:
+        table.note("login", "whoever shares a secret has no login", "remove one of the two")
     if config.discovers and config.issuer:
         try:
             check_url(config.issuer)
