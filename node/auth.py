@@ -151,7 +151,8 @@ class Verifier:
         issuers = tuple(issuers)
         self._key = _hmac_key(key)
         self._cluster_id = cluster_id
-        self._issuers = {one.config.issuer: one for one in issuers}
+        by_judging = sorted(issuers, key=lambda one: one.config.judges)
+        self._issuers = {one.config.issuer: one for one in by_judging}  # who judges, before others
         asked = [(one.config.introspection, one) for one in issuers]
         self._opaque = sorted(
             ((how.prefix, one) for how, one in asked if how is not None),

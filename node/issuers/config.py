@@ -107,6 +107,11 @@ class IssuerConfig:
     login: LoginConfig | None = None
 
     @property
+    def judges(self) -> bool:
+        """Whether tokens of it open anything by themselves."""
+        return bool(self.audience) or self.introspection is not None
+
+    @property
     def discovers(self) -> bool:
         """Whether anything is left for OpenID Discovery to tell."""
         finds_keys = self.keys is None and self.secret is None and self.introspection is None

@@ -30,21 +30,24 @@ CALLBACK = "/v1/login/{name}/callback"
 
 def read_issuers(tables: Table | None, folder: Path) -> tuple[IssuerConfig, ...]:
     """Return all issuers; paths are relative to `folder`."""
-    found: dict[str, IssuerConfig] = {}
+    found: list[IssuerConfig] = []
+    judging: dict[str, IssuerConfig] = {}
     everyone: IssuerConfig | None = None
     for name, table in (tables.tables() if tables is not None else {}).items():
         assert tables is not None
         tables.check_name(name, name)
         one = _issuer(name, table, folder)
-        other = found.setdefault(one.issuer, one)
+        found.append(one)
+        other = judging.setdefault(one.issuer, one) if one.judges else one
         if other is not one:
-            table.note("issuer", f"is that of {other.name} too", "name every issuer once")
+            mend = "name it once; a second may be there for a login, without an audience"
+            table.note("issuer", f"is that of {other.name} too", mend)
         if one.introspection is not None and not one.introspection.prefix:
             if everyone is not None:
                 problem = f"{everyone.name} is asked about every opaque token already"
                 table.note("introspect", problem, 'say how its own begin: token_prefix = "x_"')
             everyone = one
-    return tuple(found.values())
+    return tuple(found)
 
 
 def _issuer(name: str, table: Table, folder: Path) -> IssuerConfig:
