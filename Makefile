@@ -1,7 +1,7 @@
 # Every target is one thing a person would want done.  A machine needs Python 3.11 and make.
 PYTHON ?= python3
 BIN := .venv/bin
-.PHONY: help run test check lint types layers suite soak nemesis mutants fmt lock clean
+.PHONY: help run test check lint types layers suite peers soak nemesis mutants fmt lock clean
 .DEFAULT_GOAL := help
 
 help:     ## what can be asked for
@@ -35,6 +35,10 @@ suite: .venv/dev.stamp ## everything, also what is slow
 lock:     ## requirements*.txt anew, with hashes (needs uv)
 	uv pip compile --no-strip-extras --universal --generate-hashes --no-header -q --python-version 3.11 pyproject.toml -o requirements.txt
 	uv pip compile --no-strip-extras --universal --generate-hashes --no-header -q --python-version 3.11 pyproject.toml --group dev --extra postgres -o requirements-dev.txt
+	uv pip compile --no-strip-extras --universal --generate-hashes --no-header -q --python-version 3.11 pyproject.toml --group peers -c requirements-dev.txt -o requirements-peers.txt
+
+peers: .venv/peers.stamp ## the tests against software of others, such as an OpenID provider
+	$(BIN)/pytest -q -m peers
 
 nemesis: .venv/dev.stamp ## five real nodes under random faults, FOR=60s
 	$(BIN)/python -m scripts.nemesis --nodes $(or $(NODES),5) --for $(or $(FOR),60s)
@@ -60,4 +64,8 @@ clean:    ## forget the environment; the demo's data stays
 .venv/dev.stamp: requirements-dev.txt .venv/run.stamp
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	$(BIN)/python -m compileall -q .venv/lib || true
+	touch $@
+
+.venv/peers.stamp: requirements-peers.txt .venv/dev.stamp
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-peers.txt
 	touch $@

@@ -13,12 +13,21 @@
 Of the cluster's own, only HS256 is accepted, whatever the token's head says; other issuers are
 those of `node.issuers`.  Verifying reads the system's clock.
 
-Source: RFC 7519; RFC 8725 (best practices), sections 3.1, 3.8 and 3.9.
+    the token is                    judged by
+    a JWT whose `iss` is known      that issuer, at once or by asking it
+    any other JWT                   the cluster's own key
+    no JWT, but of RFC 6750's form  the introspecting issuer whose prefix it has, the longest
+                                    first; the one without a prefix where none fits
+
+Source: RFC 7519; RFC 8725 (best practices), sections 3.1, 3.8 and 3.9; RFC 6750, section 2.1.
 """
 
+import re
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any
 
 import jwt
@@ -26,7 +35,7 @@ import msgspec
 from jwt.exceptions import ExpiredSignatureError, InvalidTokenError
 
 from cluster.state.commands import By
-from node.issuers import Expired, Issuer, NotVouched, UnknownKey
+from node.issuers import Claims, Expired, Issuer, NotVouched, Unasked, UnknownKey
 from node.protocol.catalogue import Role
 
 ISSUER = "unidesk"
@@ -40,6 +49,7 @@ CAPACITY_DEFAULT = 1
 _HMAC_BYTES = 32
 _NO_SKILLS: dict[str, int] = {}
 """One for all who have none; nobody writes into a principal's skills."""
+_OPAQUE = re.compile(r"[A-Za-z0-9._~+/-]{8,}=*")
 
 
 class BadToken(Exception):
@@ -48,6 +58,14 @@ class BadToken(Exception):
 
 class UndecidedToken(BadToken):
     """It may be good, and cannot be judged yet: the bearer should ask again in a moment."""
+
+
+class UnaskedToken(UndecidedToken):
+    """Its issuer has to be asked: `ask` returns the principal, or raises `BadToken`."""
+
+    def __init__(self, message: str, ask: "Callable[[], Awaitable[Principal]]") -> None:
+        super().__init__(message)
+        self.ask = ask
 
 
 class BadClaims(ValueError):
@@ -129,24 +147,51 @@ def mint(
 class Verifier:
     """Checks tokens for one cluster: its own, and those of the issuers it trusts."""
 
-    __slots__ = ("_cluster_id", "_issuers", "_key")
+    __slots__ = ("_cluster_id", "_issuers", "_key", "_opaque")
 
     def __init__(self, key: bytes, cluster_id: str, issuers: Iterable[Issuer] = ()) -> None:
+        issuers = tuple(issuers)
         self._key = _hmac_key(key)
         self._cluster_id = cluster_id
-        self._issuers = {one.config.issuer: one for one in issuers}
+        by_judging = sorted(issuers, key=lambda one: one.config.judges)
+        self._issuers = {one.config.issuer: one for one in by_judging}  # who judges, before others
+        asked = [(one.config.introspection, one) for one in issuers]
+        self._opaque = sorted(
+            ((how.prefix, one) for how, one in asked if how is not None),
+            key=lambda pair: -len(pair[0]),
+        )
 
     def verify(self, token: str) -> Principal:
         """Return who `token` proves its bearer to be.
 
-        Raises `ExpiredToken`, `UndecidedToken`, `BadToken`.
+        Raises `ExpiredToken`, `UndecidedToken`, `BadToken`; `UnaskedToken` where whoever can wait
+        may ask.
         """
         if len(token) > TOKEN_CHARACTERS_MAX:
             raise BadToken(f"token over {TOKEN_CHARACTERS_MAX} characters")
+        with self._telling_why():
+            return _principal(_checked(self._claims(token)))
+
+    def verify_own(self, token: str) -> Principal:
+        """Return who a token of the cluster's own key proves its bearer to be.
+
+        Raises `ExpiredToken`, `BadToken`; the latter for tokens of all other issuers.
+        """
+        with self._telling_why():
+            return _principal(_checked(self._own(token)))
+
+    async def _ask(self, question: Unasked) -> Principal:
+        """Return whom the issuer says it is.  Raises `BadToken`."""
+        with self._telling_why():
+            return _principal(_checked(await question.ask()))
+
+    @contextmanager
+    def _telling_why(self) -> Iterator[None]:
+        """Raise a `BadToken` for every way in which a token proves nothing."""
         try:
-            issuer = self._issuers.get(_issuer_of(token)) if self._issuers else None
-            decoded = self._own(token) if issuer is None else issuer.claims(token)
-            claims = _checked(decoded)
+            yield
+        except Unasked as question:
+            raise UnaskedToken(str(question), partial(self._ask, question)) from None
         except (ExpiredSignatureError, Expired):
             raise ExpiredToken("the token has expired: fetch a new one") from None
         except UnknownKey as error:
@@ -157,18 +202,26 @@ class Verifier:
             raise BadToken(f"a claim is not what it must be: {error}") from None
         except (InvalidTokenError, ValueError, OverflowError, RecursionError) as error:
             raise BadToken(f"not a token of this cluster: {error}") from None
-        return Principal(
-            role=claims.role,
-            id=claims.sub,
-            exp=int(claims.exp),
-            name=claims.name,
-            skills=claims.skills or _NO_SKILLS,
-            capacity=claims.cap,
-        )
 
-    def _own(self, token: str) -> dict[str, Any]:
+    def _claims(self, token: str) -> Claims:
+        """Return what `token` says, once it is proved."""
+        issuer = self._issuer_of(token) if self._issuers else None
+        return self._own(token) if issuer is None else issuer.claims(token)
+
+    def _issuer_of(self, token: str) -> Issuer | None:
+        """Return whose token it claims to be; None: the cluster's own, if anybody's."""
+        try:
+            said = jwt.decode(token, options={"verify_signature": False}).get("iss")
+        except InvalidTokenError:
+            if _OPAQUE.fullmatch(token) is None:
+                raise
+            fitting = (one for prefix, one in self._opaque if token.startswith(prefix))
+            return next(fitting, None)
+        return self._issuers.get(said) if isinstance(said, str) else None
+
+    def _own(self, token: str) -> Claims:
         """Return what a token of the cluster's own key says."""
-        decoded: dict[str, Any] = jwt.decode(
+        decoded: Claims = jwt.decode(
             token,
             self._key,
             algorithms=[ALGORITHM],
@@ -182,10 +235,23 @@ class Verifier:
         return decoded
 
 
-def _issuer_of(token: str) -> str:
-    """Return whose token it claims to be."""
-    said = jwt.decode(token, options={"verify_signature": False}).get("iss")
-    return said if isinstance(said, str) else ""
+def principal_of(claims: Claims) -> Principal:
+    """Return whom claims name that were proved elsewhere.  Raises `BadToken`."""
+    try:
+        return _principal(_checked(claims))
+    except msgspec.ValidationError as error:
+        raise BadToken(f"a claim is not what it must be: {error}") from None
+
+
+def _principal(claims: _Claims) -> Principal:
+    return Principal(
+        role=claims.role,
+        id=claims.sub,
+        exp=int(claims.exp),
+        name=claims.name,
+        skills=claims.skills or _NO_SKILLS,
+        capacity=claims.cap,
+    )
 
 
 def _checked(claims: dict[str, Any]) -> _Claims:

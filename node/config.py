@@ -9,6 +9,7 @@
     [peer.tls]  cert, key, ca                needed as soon as peers listen beyond loopback
     [nodes.X]   peer, url                    every node, this one included
     [auth.X]    issuer, audience, keys, roles, role | role_claim    see `node.issuers`
+    [visitors]  origins, ttl, per_minute     pages that may ask for anonymous visitors' tokens
     [timing]    heartbeat, election, offer, drain
     [limits]    connections_max; memory_max, of the process; 0 is any number in all others:
                 requests a second of one principal at this node, visitor_requests_per_s,
@@ -20,19 +21,18 @@
 the file are relative to the file.
 """
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast, get_args
 
 from cluster.toml_source import Document, Place, SourceError, SourceErrors, did_you_mean
-from node.auth import ISSUER, KEY_BYTES_MIN
-from node.client.address import Address as WebAddress
-from node.client.address import BadAddress
-from node.issuers import IssuerConfig, read_keys
+from node.auth import KEY_BYTES_MIN
+from node.client.address import is_loopback
+from node.issuers.config import IssuerConfig
+from node.issuers.tables import read_issuers
 from node.logs import Format, Level
-from node.protocol.catalogue import Role
+from node.origins import mistake_in
 from node.tables import NOWHERE, Address, Network, Reading, Table
 
 NODES_MAX = 9
@@ -144,6 +144,17 @@ class LimitsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class VisitorsConfig:
+    """Who gets a visitor's token without saying who they are."""
+
+    origins: tuple[str, ...] = ()
+    """Of the pages that may ask; none: nobody does."""
+    ttl_s: int = 24 * 3600
+    per_minute: int = 60
+    """Tokens for one address; 0 for any number."""
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """How the process logs."""
 
@@ -164,6 +175,7 @@ class Config:
     timing: TimingConfig = TimingConfig()
     limits: LimitsConfig = LimitsConfig()
     log: LogConfig = LogConfig()
+    visitors: VisitorsConfig = VisitorsConfig()
 
     @property
     def peers(self) -> dict[str, Address]:
@@ -207,10 +219,11 @@ def _config(root: Table, folder: Path) -> Config:
         client=_client(client, folder),
         peer=PeerConfig(peer.address("listen", "127.0.0.1:7201"), _tls(peer, folder)),
         nodes=_nodes(nodes),
-        issuers=_issuers(root.table("auth"), folder),
+        issuers=read_issuers(root.table("auth"), folder),
         timing=_timing(root.table("timing")),
         limits=_limits(root.table("limits")),
         log=_log(root.table("log")),
+        visitors=_visitors(root.table("visitors")),
     )
     for table in (cluster, node, client, peer, root):
         table.finish()
@@ -273,57 +286,6 @@ def _tls(peer: Table, folder: Path) -> TlsConfig | None:
     return TlsConfig(cert, key, ca)
 
 
-def _issuers(tables: Table | None, folder: Path) -> tuple[IssuerConfig, ...]:
-    found: dict[str, IssuerConfig] = {}
-    for name, table in (tables.tables() if tables is not None else {}).items():
-        one = _issuer(name, table, folder)
-        other = found.setdefault(one.issuer, one)
-        if other is not one:
-            table.note("issuer", f"is that of {other.name} too", "name every issuer once")
-    return tuple(found.values())
-
-
-def _issuer(name: str, table: Table, folder: Path) -> IssuerConfig:
-    config = IssuerConfig(
-        name,
-        table.text("issuer", example="https://login.example/desk"),
-        table.text("audience", example="unidesk"),
-        _key_set(table, folder),
-        tuple(cast("list[Role]", table.words("roles", get_args(Role)))),
-        cast("Role", table.choice("role", "agent", get_args(Role))) if "role" in table else None,
-        table.text("role_claim", "role", example="realm_access.roles"),
-    )
-    if config.issuer == ISSUER:
-        table.note("issuer", f'"{ISSUER}" is this cluster itself', "name another issuer")
-    if config.role is not None and config.role not in config.roles:
-        table.note("role", f'"{config.role}" is not one of its roles', "add it to roles")
-    if config.role is not None and "role_claim" in table:
-        table.note("role_claim", "there is a role already", "keep either role or role_claim")
-    table.finish()
-    return config
-
-
-def _key_set(table: Table, folder: Path) -> Path | str:
-    """Return where the public keys are; a file is read once, to see whether it holds any."""
-    where = table.text("keys", example="corp.jwks.json")
-    if where.startswith(("https://", "http://")):
-        try:
-            address = WebAddress.parse(where)
-        except BadAddress as error:
-            table.note("keys", str(error), "write https://host/path")
-            return where
-        if not address.tls and not is_loopback(address.host):
-            table.note("keys", "would come unprotected", "write https://host/path")
-        return where
-    data = table.contents("keys", folder, "corp.jwks.json")
-    if data is not None:
-        try:
-            read_keys(data)
-        except ValueError as error:
-            table.note("keys", str(error), "put the issuer's public key set (JWKS) into the file")
-    return folder / where
-
-
 def _nodes(nodes: Table) -> dict[str, MemberConfig]:
     found = {}
     for name, table in nodes.tables().items():
@@ -376,6 +338,25 @@ def _limits(table: Table | None) -> LimitsConfig:
     return limits
 
 
+def _visitors(table: Table | None) -> VisitorsConfig:
+    if table is None:
+        return VisitorsConfig()
+    default = VisitorsConfig()
+    origins = table.texts("origins", ())
+    if not origins:
+        table.note("origins", "nobody may ask", 'write origins = ["https://shop.example"]')
+    for origin in origins:
+        why = mistake_in(origin)
+        if why:
+            table.note(
+                "origins", f'"{origin}" {why}', 'write "https://shop.example", as browsers do'
+            )
+    ttl_s = round(table.seconds("ttl", "24h", 60, 30 * 86_400))
+    per_minute = table.integer("per_minute", default.per_minute, 0, REQUESTS_PER_S_MAX)
+    table.finish()
+    return VisitorsConfig(origins, ttl_s, per_minute)
+
+
 def _log(table: Table | None) -> LogConfig:
     if table is None:
         return LogConfig()
@@ -419,14 +400,6 @@ def _check_loopback(config: Config, peer: Table) -> None:
     if config.peer.tls is None and host and not is_loopback(host):
         mend = "add [peer.tls] with cert, key and ca, or listen on 127.0.0.1"
         peer.note("listen", f"{host} is beyond loopback and there is no [peer.tls]", mend)
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether only this machine can reach `host`; of names, only localhost is known."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _bracketed(host: str) -> str:

@@ -3,7 +3,7 @@
 A reader notes a mistake with its line and its mend, and goes on with a value that fits the type,
 so that one reading finds all of them.  Nothing of it may be used unless `problems` is empty.
 
-    durations   50ms  20s  5m          into seconds
+    durations   50ms  20s  5m  8h  7d  into seconds
     sizes       512MB  1.5GB           into bytes, 1024 x 1024 a MB
     networks    10.0.0.0/8  10.1.2.3
     ranges      300ms-600ms            into two of them
@@ -26,10 +26,11 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 NOWHERE: Address = ("", 0)
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 SHOWN_CHARACTERS_MAX = 60
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m)")
+TEXTS_MAX = 64
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)")
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(MB|GB)")
 _UNITS_BYTES = {"MB": 1 << 20, "GB": 1 << 30}
-_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0}
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 _URL_SCHEMES = ("ws", "wss")
 _MISSING = object()
@@ -118,6 +119,29 @@ class Table:
                 key, "must be a list of known words", f"write {key} = [{some}], or some of it"
             )
         return known[:1]
+
+    def texts(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
+        """Return a list of texts, each once."""
+        value = self._take(key, list(default), "")
+        if isinstance(value, list) and all(isinstance(one, str) and one for one in value):
+            if len(value) <= TEXTS_MAX:
+                return tuple(dict.fromkeys(value))
+            self.note(key, f"{len(value)} entries", f"at most {TEXTS_MAX} may be")
+            return default
+        self.note(key, "must be a list of text", f'write {key} = ["…"]')
+        return default
+
+    def boolean(self, key: str, *, default: bool) -> bool:
+        """Return true or false."""
+        value = self._take(key, default, "true")
+        if isinstance(value, bool):
+            return value
+        self.note(key, "must be true or false", f"write {key} = {str(default).lower()}")
+        return default
+
+    def keys(self) -> tuple[str, ...]:
+        """Return the keys that are there."""
+        return tuple(self._values)
 
     def named(self, key: str, example: str) -> str:
         """Return a name that can be part of a file name and a metric."""
@@ -277,7 +301,7 @@ class Table:
 
     def _seconds(self, key: str, text: str, default: str, least_s: float, most_s: float) -> float:
         if _DURATION.fullmatch(text.strip()) is None:
-            self.note(key, f'"{_shown(text)}" is no duration', "write it as 50ms, 20s or 5m")
+            self.note(key, f'"{_shown(text)}" is no duration', "write it as 50ms, 20s, 5m or 8h")
             return _in_seconds(default)
         seconds = _in_seconds(text.strip())
         if not least_s <= seconds <= most_s:

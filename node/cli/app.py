@@ -11,7 +11,19 @@ from typing import Annotated
 import typer
 
 from node import __version__
-from node.cli import agent, cluster, demo, replay, rules, say, serve, token, upgrade, wal
+from node.cli import (
+    agent,
+    cluster,
+    demo,
+    login_via,
+    replay,
+    rules,
+    say,
+    serve,
+    token,
+    upgrade,
+    wal,
+)
 from node.cli.problem import SIGNALLED, explain
 
 _HELP = """One customer-service desk, run as a cluster of identical nodes.
@@ -36,6 +48,7 @@ def _make() -> typer.Typer:
         ("say", say.say),
         ("agent", agent.agent),
         ("token", token.token),
+        ("login", login_via.login),
         ("replay", replay.replay),
     ):
         app.command(name)(command)

@@ -6,6 +6,7 @@ ws://desk.example            port 80, path /v1/ws
 wss://desk.example           port 443
 """
 
+import ipaddress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -54,3 +55,11 @@ class Address:
         """Host and port as HTTP's `Host` says them."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether only this machine can reach `host`; of names, only localhost is known."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -3,6 +3,8 @@
     HTTP       /livez /readyz /cluster /metrics
                /v1/op/… ──▶ Calls ───────────────▶ Operations
                /v1/events ──▶ Session             (it only listens)
+               /v1/login/… ─▶ BrowserLogin        at the company's own provider
+               /v1/visitor ─▶ Visitors            a token for anybody, from pages that may ask
     WebSocket  /v1/ws ──▶ Session ──▶ Requests ──▶ Operations ──▶ Port
                              ▲──────────── Hub ◀── what was applied ──┘
 
@@ -32,6 +34,8 @@ from cluster.port import Port, ReplicaStatus
 from cluster.state.machine import Applied
 from node.auth import Verifier
 from node.config import Config, LimitsConfig
+from node.desk.browser_login import PATH as LOGIN_PATH
+from node.desk.browser_login import BrowserLogin
 from node.desk.calls import PATH as CALLS_PATH
 from node.desk.calls import Calls
 from node.desk.context import Context, Health
@@ -50,7 +54,9 @@ from node.desk.rates import Rates
 from node.desk.requests import Requests
 from node.desk.session import NEVER, Phase, Session, bye_push
 from node.desk.statistics import DeskStatistics
-from node.edge.application import Feed, ResponseFactory
+from node.desk.visitors import PATH as VISITOR_PATH
+from node.desk.visitors import Visitors
+from node.edge.application import Answer, ResponseFactory
 from node.edge.channel import Channel
 from node.edge.connection import Connection
 from node.edge.event_stream import EventStream
@@ -71,6 +77,8 @@ from node.protocol.codec import BY_SUBPROTOCOL, BadFrame
 from node.protocol.codes import Close
 
 WS_PATH = "/v1/ws"
+SHARED_PATHS = (CALLS_PATH, EVENTS_PATH, VISITOR_PATH)
+"""What pages of other origins may use, if they are configured."""
 GOODBYE_S = (TICK_S, 1.0)
 """Earliest and latest goodbye of a node that may not serve: errors of what is pending go first."""
 
@@ -154,6 +162,11 @@ class Desk:
         gate = Gate(context)
         self._calls = Calls(context, gate, operations)
         self._events = Events(context, gate, opening, self._requests, self._attach)
+        self._browser_login = BrowserLogin(
+            context, gate, config.cluster, self._issuers, config.limits.trusted_addresses
+        )
+        self._visitors = Visitors(context, gate, config)
+        self._origins = self._visitors.origins
         self._pages = Pages(context, config, self.statistics, pid or os.getpid())
         self.sources = self._pages.sources
         """Where `/metrics` reads; whoever starts the edge and the log names theirs here."""
@@ -244,12 +257,23 @@ class Desk:
 
     # -- what the edge calls
 
-    def on_request(self, request: Request) -> Response | ResponseFactory | Feed:
+    def on_request(self, request: Request) -> Answer | ResponseFactory:
         """Answer a probe, a scraper, a person, or a system that asks or listens."""
+        if not self._origins or not request.path.startswith(SHARED_PATHS):
+            return self._answer(request)
+        return self._origins.preflight(request) or self._origins.share(
+            request, self._answer(request)
+        )
+
+    def _answer(self, request: Request) -> Answer | ResponseFactory:
         if request.path.startswith(CALLS_PATH):
             return self._calls.answer(request)
         if request.path == EVENTS_PATH:
             return self._events.answer(request)
+        if request.path.startswith(LOGIN_PATH):
+            return self._browser_login.answer(request)
+        if request.path == VISITOR_PATH:
+            return self._visitors.answer(request)
         return self._pages.answer(request)
 
     def on_upgrade(self, request: Request) -> str | Response | None:
@@ -264,9 +288,10 @@ class Desk:
         spoken = ", ".join(BY_SUBPROTOCOL)
         return json_response(400, {"code": "bad_request", "msg": f"subprotocols here: {spoken}"})
 
-    def on_open(self, connection: Connection) -> None:
+    def on_open(self, connection: Connection, request: Request) -> None:
         """A client is there; it has `HELLO_S` to say who it is."""
         session = self._session_on(connection)
+        session.foreign_origin = self._origins.foreign(request)
         connection.data = session
         self._attach(session)
 
@@ -425,6 +450,8 @@ class Desk:
                 swept = now
                 self.presence.sweep()
                 self._context.rates.forget_idle()
+                self._browser_login.forget_idle()
+                self._visitors.forget_idle()
                 self._shed()
                 self._note_status(self._port.status())
 

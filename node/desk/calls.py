@@ -28,7 +28,7 @@ from node.desk.lookup import Answered, Later
 from node.desk.operations import Operations
 from node.desk.plain import NotAllowed
 from node.desk.views import Audience, audience_of
-from node.edge.application import ResponseFactory
+from node.edge.application import Feed, ResponseFactory
 from node.edge.http import Request, Response
 from node.health import json_response
 from node.protocol.catalogue import FRAME_BYTES_MAX, AnyRequest
@@ -60,7 +60,7 @@ class Calls:
         self._gate = gate
         self._operations = operations
 
-    def answer(self, request: Request) -> Response | ResponseFactory:
+    def answer(self, request: Request) -> Response | Feed | ResponseFactory:
         """Return what follows from a request below `PATH`."""
         op = request.path.removeprefix(PATH)
         kind = OPERATIONS.get(op)
@@ -71,9 +71,11 @@ class Calls:
             )
         if request.method != "POST":
             return self._gate.wrong_method(request, "POST")
-        principal = self._gate.admit(request, op)
-        if isinstance(principal, Response):
-            return principal
+        return self._gate.admit(request, op, partial(self._call, kind, request))
+
+    def _call(
+        self, kind: type[Operation], request: Request, principal: Principal
+    ) -> Response | ResponseFactory:
         try:
             operation = _operation(kind, request)
         except NotAllowed as error:

@@ -27,7 +27,7 @@ from node.desk.plain import NotAllowed
 from node.desk.requests import Requests
 from node.desk.session import IN_FLIGHT_MAX, NEVER, SUBSCRIPTIONS_MAX, Session
 from node.desk.statistics import Tally
-from node.edge.application import Feed
+from node.edge.application import Answer, Feed, ResponseFactory
 from node.edge.event_stream import EventStream
 from node.edge.http import Request, Response
 from node.protocol.catalogue import CvSub, Push, Reply, Resume
@@ -114,14 +114,14 @@ class Events:
         self._requests = requests
         self._attach = attach
 
-    def answer(self, request: Request) -> Response | Feed:
+    def answer(self, request: Request) -> Answer | ResponseFactory:
         """Return the stream, or why there is none."""
         self._context.tally.requests["events"] += 1
         if request.method != "GET":
             return self._gate.wrong_method(request, "GET")
-        principal = self._gate.admit(request, "cv.sub")
-        if isinstance(principal, Response):
-            return principal
+        return self._gate.admit(request, "cv.sub", partial(self._feed, request))
+
+    def _feed(self, request: Request, principal: Principal) -> Response | Feed:
         try:
             wanted = _wanted(request)
             resume = read_place(request.header(b"last-event-id"))

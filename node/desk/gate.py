@@ -1,4 +1,5 @@
-"""Who comes in by HTTP: the bearer of a token, or an answer that says why not.  No I/O.
+"""Who comes in by HTTP: the bearer of a token, or an answer that says why not.  No I/O,
+but for issuers that have to be asked.
 
     refused because of               status
     no token, or a bad one           401, and the challenge of RFC 6750
@@ -11,18 +12,22 @@ Every refusal has the body {code, msg, retry, data}: an `err` of a WebSocket, wi
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, get_args
 
-from node.auth import BadToken, ExpiredToken, Principal, UndecidedToken
+from node.auth import BadToken, ExpiredToken, Principal, UnaskedToken, UndecidedToken
 from node.desk.context import Context
 from node.desk.requests import TOO_FAST
+from node.edge.application import Answer, ResponseFactory
 from node.edge.http import Request, Response
 from node.health import json_response
 from node.protocol.catalogue import BY_NAME
 from node.protocol.codes import RETRY, Close, ErrorCode
 
 RETRY_AFTER_S = 1
+Then = Callable[[Principal], Answer | ResponseFactory]
+"""What is done once somebody was let in."""
 
 STATUS: dict[ErrorCode, int] = {
     "bad_request": 400,
@@ -56,14 +61,29 @@ class Gate:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    def admit(self, request: Request, op: str) -> Principal | Response:
-        """Return who asks for `op` and may, or the refusal."""
+    def admit(self, request: Request, op: str, then: Then) -> Answer | ResponseFactory:
+        """Return what `then` makes of who asks for `op` and may, or the refusal.
+
+        A factory, where an issuer has to be asked first.
+        """
         try:
             principal = self._principal(request)
-        except UndecidedToken as error:
-            return self.refusal("upstream", str(error))
+        except UnaskedToken as question:
+            return partial(self._ask, question, op, then)
         except BadToken as error:
-            return self._unauthorized(error)
+            return self._not_believed(error)
+        return self._refused(principal, op) or then(principal)
+
+    async def _ask(self, question: UnaskedToken, op: str, then: Then) -> Answer:
+        try:
+            principal = await question.ask()
+        except BadToken as error:
+            return self._not_believed(error)
+        answer = self._refused(principal, op) or then(principal)
+        return await answer() if callable(answer) else answer
+
+    def _refused(self, principal: Principal, op: str) -> Response | None:
+        """Return the refusal of somebody who is known; None when they may."""
         if principal.role not in BY_NAME[op].roles:
             return self.refusal("forbidden", f"{op} is not for the role {principal.role}")
         wait_s = self._context.rates.wait_s(principal)
@@ -74,11 +94,15 @@ class Gate:
             return self.refusal(
                 "overloaded", "this node has no room left", self._context.elsewhere()
             )
+        return self.closed()
+
+    def closed(self) -> Response | None:
+        """Return the refusal of everybody, while this node lets nobody in."""
         closed = self._context.closed()
-        if closed is not None:
-            code: ErrorCode = "minority" if closed[0] is Close.MINORITY else "overloaded"
-            return self.refusal(code, closed[1], self._context.elsewhere())
-        return principal
+        if closed is None:
+            return None
+        code: ErrorCode = "minority" if closed[0] is Close.MINORITY else "overloaded"
+        return self.refusal(code, closed[1], self._context.elsewhere())
 
     def refusal(
         self,
@@ -102,12 +126,18 @@ class Gate:
         return json_response(405, body, {"Allow": allowed})
 
     def _principal(self, request: Request) -> Principal:
+        return self._context.verifier.verify(self.token(request))
+
+    def token(self, request: Request) -> str:
+        """Return the token that a request bears.  Raises `BadToken`."""
         scheme, _, token = (request.header(b"authorization") or b"").partition(b" ")
         if scheme.lower() != b"bearer":
             raise BadToken("say who you are: Authorization: Bearer TOKEN")
-        return self._context.verifier.verify(token.strip().decode("latin-1"))
+        return token.strip().decode("latin-1")
 
-    def _unauthorized(self, error: BadToken) -> Response:
+    def _not_believed(self, error: BadToken) -> Response:
+        if isinstance(error, UndecidedToken):
+            return self.refusal("upstream", str(error))
         why = "expired" if isinstance(error, ExpiredToken) else "invalid"
         challenge = f'Bearer error="invalid_token", error_description="the token is {why}"'
         headers = {"WWW-Authenticate": challenge}

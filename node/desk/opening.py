@@ -1,8 +1,8 @@
 """From `hello` to `welcome`: who may come in, and what they are told first.
 
     hello ─ version ─ token ─ standing ─┬─ nothing missed yet ──────────────────▶ welcome
-                                        ├─ resume: barrier ─────────────────────▶ welcome
-                                        └─ agent: barrier, OpenSession, outcome ▶ welcome
+              (its issuer,              ├─ resume: barrier ─────────────────────▶ welcome
+               where it must be asked)  └─ agent: barrier, OpenSession, outcome ▶ welcome
 
 The barrier makes "caught" true: what any node acknowledged before the hello is in this node's
 state when the client is told that it has everything.  A visitor without resume needs none: what
@@ -18,12 +18,13 @@ import trio
 from cluster.port import Answer, Unavailable
 from cluster.state.limits import TEXT_BYTES_MAX
 from cluster.state.outcome import Done, Refused
-from node.auth import BadToken, ExpiredToken, Principal, UndecidedToken
+from node.auth import BadToken, ExpiredToken, Principal, UnaskedToken, UndecidedToken
 from node.desk.context import Context
 from node.desk.hub import Hub
 from node.desk.presence import Presence
 from node.desk.session import IN_FLIGHT_MAX, Phase, Session
 from node.desk.views import agent_snapshot
+from node.origins import unlisted
 from node.protocol.catalogue import (
     FRAME_BYTES_MAX,
     FRAME_MAPS_MAX,
@@ -71,19 +72,38 @@ class Opening:
             return
         try:
             principal = self._context.verifier.verify(hello.token)
-        except ExpiredToken as error:
-            session.bye(Close.TOKEN_EXPIRED, str(error), [])
-            return
-        except UndecidedToken as error:
-            session.bye(Close.STATE_INVALID, str(error), self._context.others())
-            return
+        except UnaskedToken as question:
+            session.phase = Phase.OPENING
+            session.busy = True
+            self._context.start(self._ask, session, question, hello.resume)
         except BadToken as error:
-            session.bye(Close.UNAUTHORIZED, str(error), [])
-            return
-        self.enter(session, principal, hello.resume)
+            self._refuse(session, error)
+        else:
+            self.enter(session, principal, hello.resume)
+
+    async def _ask(self, session: Session, question: UnaskedToken, resume: Resume | None) -> None:
+        try:
+            principal = await question.ask()
+        except BadToken as error:
+            self._refuse(session, error)
+        else:
+            if session.phase is Phase.OPENING:
+                self.enter(session, principal, resume)
+
+    def _refuse(self, session: Session, error: BadToken) -> None:
+        match error:
+            case ExpiredToken():
+                session.bye(Close.TOKEN_EXPIRED, str(error), [])
+            case UndecidedToken():
+                session.bye(Close.STATE_INVALID, str(error), self._context.others())
+            case _:
+                session.bye(Close.UNAUTHORIZED, str(error), [])
 
     def enter(self, session: Session, principal: Principal, resume: Resume | None) -> None:
         """Let in a client that has proved who it is, soon or at once, or say goodbye."""
+        if principal.role == "visitor" and session.foreign_origin:
+            session.bye(Close.FORBIDDEN, unlisted(session.foreign_origin), [])
+            return
         if self._turn_away(session):
             return
         session.identify(principal)
@@ -96,7 +116,10 @@ class Opening:
 
     def renew(self, session: Session, token: str) -> int:
         """Take a newer token of the same principal; return when it ends.  Raises `BadToken`."""
-        principal = self._context.verifier.verify(token)
+        return self.take(session, self._context.verifier.verify(token))
+
+    def take(self, session: Session, principal: Principal) -> int:
+        """Go on as `principal`, proved anew; return when that ends.  Raises `BadToken`."""
         now = session.principal
         assert now is not None
         if (principal.role, principal.id) != (now.role, now.id):

@@ -22,7 +22,7 @@ from cluster.routing.ruleset import compile_rules
 from cluster.state import commands
 from cluster.state.model import Conversation
 from cluster.toml_source import SourceErrors
-from node.auth import BadToken, Principal
+from node.auth import BadToken, Principal, UnaskedToken, UndecidedToken
 from node.desk.context import Context
 from node.desk.ephemeral import Ephemeral
 from node.desk.frames import Encoding
@@ -44,6 +44,7 @@ from node.desk.session import Session
 from node.desk.views import Audience, conversation_view, event_push, first_kept
 from node.protocol import catalogue as ops
 from node.protocol.catalogue import Ev
+from node.protocol.codes import ErrorCode
 
 HISTORY_MAX = 200
 HISTORY_BYTES_MAX = 60 * 1024
@@ -88,8 +89,17 @@ class Operations:
     def _auth(self, session: Session, principal: Principal, request: ops.Auth) -> Effect:
         try:
             return Answered({"exp": self._opening.renew(session, request.token) * 1000})
+        except UnaskedToken as question:
+            return Later(partial(self._auth_asked, session, question))
         except BadToken as error:
-            raise NotAllowed("unauthorized", str(error)) from None
+            raise _not_renewed(error) from None
+
+    async def _auth_asked(self, session: Session, question: UnaskedToken) -> Answered:
+        try:
+            principal = await question.ask()
+            return Answered({"exp": self._opening.take(session, principal) * 1000})
+        except BadToken as error:
+            raise _not_renewed(error) from None
 
     def _pong(self, session: Session, principal: Principal, request: ops.Pong) -> Effect:
         return None
@@ -311,6 +321,11 @@ _HANDLERS: dict[type[ops.Request], Callable[..., Effect]] = {
     ops.MembersGet: Operations._members_get,
     ops.MembersChange: Operations._members_change,
 }
+
+
+def _not_renewed(error: BadToken) -> NotAllowed:
+    code: ErrorCode = "upstream" if isinstance(error, UndecidedToken) else "unauthorized"
+    return NotAllowed(code, str(error))
 
 
 def _fitting(pushes: Iterable[Ev], asker: Asker) -> list[Ev]:

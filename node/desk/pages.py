@@ -9,7 +9,7 @@ anything else             404
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qs
 
 import trio
@@ -20,7 +20,6 @@ from node.config import Config
 from node.desk.context import Context
 from node.desk.openapi import openapi
 from node.desk.statistics import DeskStatistics
-from node.edge.application import ResponseFactory
 from node.edge.http import Request, Response
 from node.health import (
     JSON_TYPE,
@@ -54,7 +53,7 @@ class Pages:
         self.sources = Sources(replica=context.port.status, state=self.state_statistics, desk=desk)
         self._metrics = Metrics(self.sources)
 
-    def answer(self, request: Request) -> Response | ResponseFactory:
+    def answer(self, request: Request) -> Response | Callable[[], Awaitable[Response]]:
         """Return the page that was asked for."""
         if request.method not in ("GET", "HEAD"):
             body = {"code": "bad_request", "msg": "only GET is served here"}

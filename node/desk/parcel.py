@@ -33,6 +33,7 @@ class SessionParcel(msgspec.Struct, omit_defaults=True):
 
     live: bool
     hello_in_s: float | None = None
+    foreign_origin: str = ""
     principal: Principal | None = None
     sid: str = ""
     follows: list[Followed] = []
@@ -61,6 +62,7 @@ def pack(session: Session, now: float) -> SessionParcel:
     return SessionParcel(
         live=PHASES[session.phase],
         hello_in_s=_until(session.hello_by, now),
+        foreign_origin=session.foreign_origin,
         principal=session.principal,
         sid=session.sid,
         follows=[
@@ -81,6 +83,7 @@ def unpack(parcel: SessionParcel, session: Session, now: float) -> dict[str, Sub
     """Make a new session what `parcel` says; return what it follows, which is yet to be indexed."""
     session.phase = Phase.LIVE if parcel.live else Phase.AWAITING_HELLO
     session.hello_by = _at(parcel.hello_in_s, now)
+    session.foreign_origin = parcel.foreign_origin
     if parcel.principal is not None:
         session.identify(parcel.principal)
     session.sid = parcel.sid

@@ -86,6 +86,7 @@ class Session:
         "encoding",
         "excess",
         "expires_at",
+        "foreign_origin",
         "goodbye",
         "hello_by",
         "in_flight",
@@ -115,6 +116,8 @@ class Session:
         self.peer = peer
         self.phase = Phase.AWAITING_HELLO
         self.hello_by = hello_by
+        self.foreign_origin = ""
+        """Of the page that it belongs to, when visitors may not come from there."""
         self.principal: Principal | None = None
         self.audience: Audience = "visitor"
         self.sid = ""

@@ -14,6 +14,7 @@ import ipaddress
 from collections.abc import Sequence
 
 BURST_S = 5.0
+IPV6_PREFIX = 64
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -63,10 +64,26 @@ class Addresses:
             del self._until[address]
 
     def _look_up(self, address: str) -> bool:
-        try:
-            found = ipaddress.ip_address(address.partition("%")[0])
-        except ValueError:
-            return True  # no address at all: a local socket
-        mapped = getattr(found, "ipv4_mapped", None)
-        found = mapped or found
-        return found.is_loopback or any(found in network for network in self._exempt)
+        return is_exempt(address, self._exempt)
+
+
+def is_exempt(address: str, networks: Sequence[Network]) -> bool:
+    """Say whether many may be behind `address`: one of `networks`, or of this machine."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return True  # no address at all: a local socket
+    mapped = getattr(found, "ipv4_mapped", None)
+    found = mapped or found
+    return found.is_loopback or any(found in network for network in networks)
+
+
+def network_of(address: str) -> str:
+    """Return what counts as one address: of IPv6 the network of a customer, a /64."""
+    try:
+        found = ipaddress.ip_address(address.strip("[]").partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is None:
+        return str(ipaddress.ip_network((found, IPV6_PREFIX), strict=False))
+    return str(getattr(found, "ipv4_mapped", None) or found)

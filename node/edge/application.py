@@ -1,7 +1,8 @@
 """What the edge asks of the program behind it.  No I/O.
 
-    request --on_request--> Response, or a factory of one that may wait
-                         `-> Feed --its open--> forgotten or on_close
+    request --on_request--> Response --> forgotten
+                         `-> Feed --its open--> on_close
+                         `-> a factory that may wait, of one of the two
     upgrade --on_upgrade--> subprotocol --on_open--> (on_message)* --on_close--> forgotten
                         `-> Response that refuses
 
@@ -11,7 +12,7 @@ All callbacks but the factory are synchronous, run on the one loop, and must ret
 closes the connection it was raised for (1011, or 500 for a request) and nothing else.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -20,27 +21,31 @@ from node.edge.connection import Connection
 from node.edge.event_stream import EventStream
 from node.edge.http import Request, Response
 
-ResponseFactory = Callable[[], Awaitable[Response]]
-
 
 @dataclass(frozen=True, slots=True)
 class Feed:
     """An answer that goes on: `open` is given the stream to send events on."""
 
     open: Callable[[EventStream], None]
+    headers: Sequence[tuple[str, str]] = ()
+    """Beside those of every event stream."""
+
+
+Answer = Response | Feed
+ResponseFactory = Callable[[], Awaitable[Answer]]
 
 
 class Application(Protocol):
     """The program behind an `EdgeServer`."""
 
-    def on_request(self, request: Request) -> Response | ResponseFactory | Feed:
+    def on_request(self, request: Request) -> Answer | ResponseFactory:
         """Answer a request; a factory runs in a task, and later requests of the client wait."""
 
     def on_upgrade(self, request: Request) -> str | Response | None:
         """Choose one of `request.subprotocols` (or none), or refuse with a response."""
 
-    def on_open(self, connection: Connection) -> None:
-        """A WebSocket is there; frames may be sent."""
+    def on_open(self, connection: Connection, request: Request) -> None:
+        """A WebSocket is there, made of `request`; frames may be sent."""
 
     def on_message(self, connection: Connection, payload: bytes, text: bool) -> None:
         """A whole message came; `text` says that it is UTF-8."""

@@ -18,6 +18,7 @@ Source: WHATWG HTML, 9.2 "Server-sent events"; RFC 9112, 6.3 (8) (length by clos
 """
 
 import socket
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from node.edge.channel import Channel
@@ -33,11 +34,17 @@ HEAD = (
     b"Content-Type: text/event-stream\r\n"
     b"Cache-Control: no-store\r\n"
     b"X-Accel-Buffering: no\r\n"
-    b"Connection: close\r\n\r\n"
+    b"Connection: close\r\n"
 )
 """Proxies that gather answers are asked not to; nginx listens to X-Accel-Buffering."""
 
 _TCP_USER_TIMEOUT: int = getattr(socket, "TCP_USER_TIMEOUT", 18)  # 18 on Linux
+
+
+def head(headers: Sequence[tuple[str, str]], date: str) -> bytes:
+    """Return the beginning of the answer."""
+    more = "".join(f"{name}: {value}\r\n" for name, value in headers)
+    return HEAD % date.encode() + more.encode("latin-1") + b"\r\n"
 
 
 class EventStream(Channel):

@@ -22,7 +22,7 @@ import trio
 from node.edge.channel import Channel
 from node.edge.connection import Connection, DeflatingConnection
 from node.edge.deflate import negotiate
-from node.edge.event_stream import HEAD, EventStream
+from node.edge.event_stream import EventStream, head
 from node.edge.handshake import accept, upgrade_key
 from node.edge.head import RequestRefused
 from node.edge.http import CONTINUE, ConnectionOption, Phase, Request, RequestParser, Response
@@ -31,7 +31,7 @@ from node.edge.pressure import Level
 from node.edge.stream import FLUSHING, OPEN, Stream
 
 if TYPE_CHECKING:
-    from node.edge.application import Feed, ResponseFactory
+    from node.edge.application import Answer, Feed, ResponseFactory
     from node.edge.reactor import Reactor
 
 INTERNAL_ERROR = Response(500, b"internal error\n")
@@ -208,22 +208,27 @@ class Exchange(Stream):
         """Make a slow answer; 504 when it is not there in time, 500 when it raised."""
         try:
             with trio.move_on_after(self._reactor.limits.request_s) as scope:
-                response = await factory()
+                answer = await factory()
             if scope.cancelled_caught:
                 self._reactor.counters.refused["504"] += 1
-                response = TOO_SLOW
+                answer = TOO_SLOW
         except Exception as error:
             self._reactor.blame(self, error)
-            response = INTERNAL_ERROR
+            answer = INTERNAL_ERROR
         finally:
             self._reactor.requests_running -= 1
         self._busy = False
-        self._reactor.deliver(self, self._resume, response)
+        self._reactor.deliver(self, self._resume, answer)
 
-    def _resume(self, response: Response) -> None:
-        if self.state is OPEN:
-            self._answer(response)
+    def _resume(self, answer: "Answer") -> None:
+        if self.state is not OPEN:
+            return
+        if isinstance(answer, Response):
+            self._answer(answer)
             self._proceed()
+        else:
+            assert self._request is not None
+            self._feed(self._request, answer)
 
     def _answer(self, response: Response, *, last: bool = False) -> None:
         """Write a response; end if it is the last one, or the client asked for that."""
@@ -253,7 +258,7 @@ class Exchange(Stream):
         assert request.method == "GET", "an answer to anything else has an end"
         if self._has_no_room():
             return
-        self.write(HEAD % self._reactor.date.encode())
+        self.write(head(feed.headers, self._reactor.date))
         if self.fd >= 0:
             stream = EventStream(self._reactor, self.fd, self.peer)
             self._become(stream, self._reactor.limits.write_s)
@@ -283,16 +288,16 @@ class Exchange(Stream):
         self.write(accept(key, chosen, agreed and agreed.answer))
         if self.fd < 0:
             return
+        where = (self._reactor, self.fd, self.peer, chosen)
         if agreed is None:
-            self._open(Connection(self._reactor, self.fd, self.peer, chosen))
+            self._open(Connection(*where), request)
         else:
-            bits = agreed.window_bits
-            self._open(DeflatingConnection(self._reactor, self.fd, self.peer, chosen, bits))
+            self._open(DeflatingConnection(*where, agreed.window_bits), request)
 
-    def _open(self, connection: Connection) -> None:
+    def _open(self, connection: Connection, request: Request) -> None:
         reactor = self._reactor
         self._become(connection, reactor.limits.ping_s)
-        reactor.deliver(connection, reactor.application.on_open, connection)
+        reactor.deliver(connection, reactor.application.on_open, connection, request)
         rest = self._parser.take_rest()
         if rest and connection.fd >= 0:
             reactor.deliver(connection, connection.received, rest)

@@ -8,7 +8,7 @@ What happens in it is real: `unidesk serve` per node, real disks, real sockets, 
 
 import json
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,7 +19,7 @@ from node.client.address import Address
 from node.client.http import Unreachable, get
 from node.client.status import NodeStatus, fetch_status
 from node.local.failures import LocalFailure
-from node.local.folder import Folder
+from node.local.folder import Folder, Sections
 from node.local.process import NodeProcess
 from node.protocol.catalogue import Role
 
@@ -44,7 +44,7 @@ class LocalCluster:
         nodes: int = 3,
         cluster_id: str = "local",
         first_port: int = 0,
-        sections: Mapping[str, Mapping[str, str | int]] | None = None,
+        sections: Sections | None = None,
     ) -> None:
         """Find the cluster of `folder`, or make it.  Raises `LocalFailure`.
 

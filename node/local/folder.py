@@ -14,7 +14,7 @@ import os
 import random
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +32,10 @@ PORTS = range(20_000, 32_000)
 PORT_TRIES_MAX = 200
 LOG_BYTES_MAX = 8 * 1024 * 1024
 TOKEN_TTL_S = 8 * 3600
+
+Setting = str | int | bool | Sequence[str]
+Sections = Mapping[str, Mapping[str, Setting]]
+"""Tables of a node.toml, by name."""
 
 
 class Ports(msgspec.Struct, frozen=True):
@@ -198,15 +202,15 @@ class Folder:
                         f"or change the port in {self.path / 'cluster.json'}"
                     )
 
-    def write_configs(self, sections: Mapping[str, Mapping[str, str | int]]) -> None:
+    def write_configs(self, sections: Sections) -> None:
         """Write every node's configuration; `sections` adds tables, or lines to those there are."""
         for name in self.names:
             _write(self.config(name), self._config_text(name, sections))
             _turn_log(self.log(name))
 
-    def _config_text(self, name: str, sections: Mapping[str, Mapping[str, str | int]]) -> str:
+    def _config_text(self, name: str, sections: Sections) -> str:
         ports = self.layout.nodes[name]
-        tables: dict[str, Mapping[str, str | int]] = {
+        tables: dict[str, Mapping[str, Setting]] = {
             "cluster": {"id": self.layout.id, "key_file": "cluster.key"},
             "node": {"id": name, "data": f"data/{name}"},
             "client": {"listen": f"127.0.0.1:{ports.client}", "url": self.address(name).url},
@@ -221,7 +225,7 @@ class Folder:
         return "\n".join(["# Written by unidesk at every start of this cluster.\n", *rendered])
 
 
-def _block(title: str, values: Mapping[str, str | int]) -> str:
+def _block(title: str, values: Mapping[str, Setting]) -> str:
     lines = [f"{key} = {json.dumps(value)}\n" for key, value in values.items()]
     return f"[{title}]\n{''.join(lines)}"
 

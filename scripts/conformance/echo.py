@@ -14,7 +14,7 @@ class Echo:
     def on_upgrade(self, request: Request) -> None:
         """Let everybody in."""
 
-    def on_open(self, connection: Connection) -> None:
+    def on_open(self, connection: Connection, request: Request) -> None:
         """Wait for messages."""
 
     def on_message(self, connection: Connection, payload: bytes, text: bool) -> None:

@@ -107,7 +107,9 @@ async def test_two_nodes_with_the_same_state_show_the_same_digest() -> None:
                 request = Request("GET", "/cluster", "digest=1", (), b"", "127.0.0.1:9")
                 answer = desk.desks[node].on_request(request)
                 assert not isinstance(answer, Response | Feed)
-                digests.append(json.loads((await answer()).body)["state_digest"])
+                page = await answer()
+                assert isinstance(page, Response)
+                digests.append(json.loads(page.body)["state_digest"])
         assert digests[0] == digests[1]
         assert digests[2] == digests[3]
         assert digests[0]["digest"] != digests[2]["digest"]

@@ -34,7 +34,7 @@ class Small:
     def on_upgrade(self, request: Request) -> str | Response | None:
         return None
 
-    def on_open(self, connection: Connection) -> None:
+    def on_open(self, connection: Connection, request: Request) -> None:
         self._connections[connection] = None
 
     def on_message(self, connection: Connection, payload: bytes, text: bool) -> None:

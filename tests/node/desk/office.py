@@ -18,6 +18,7 @@ from node.config import ClientConfig, ClusterConfig, Config, MemberConfig, NodeC
 from node.desk.application import Desk
 from node.desk.session import Session
 from node.edge.connection import Connection
+from node.edge.http import Request
 from node.protocol import catalogue as ops
 from node.protocol.catalogue import Err, Ev, Ok, Push, Reply, Role, Welcome
 from node.protocol.codec import BY_SUBPROTOCOL, Codec
@@ -29,7 +30,7 @@ JSON, MSGPACK = "unidesk.v1+json", "unidesk.v1+msgpack"
 P = TypeVar("P", bound=Push | Reply)
 
 
-def config_of(node_id: str, node_ids: tuple[str, ...]) -> Config:
+def config_of(node_id: str, node_ids: tuple[str, ...], **more: Any) -> Config:
     """The configuration of one node of a test cluster."""
     members = {
         one: MemberConfig(one, ("127.0.0.1", 7200 + number), f"ws://{one}/v1/ws")
@@ -41,6 +42,7 @@ def config_of(node_id: str, node_ids: tuple[str, ...]) -> Config:
         client=ClientConfig(("127.0.0.1", 7100), members[node_id].url),
         peer=PeerConfig(members[node_id].peer),
         nodes=members,
+        **more,
     )
 
 
@@ -107,13 +109,14 @@ class Wire:
 class Client:
     """Somebody at a desk."""
 
-    def __init__(self, desk: Desk, subprotocol: str = JSON) -> None:
+    def __init__(self, desk: Desk, subprotocol: str = JSON, *, origin: str = "") -> None:
         self.desk = desk
         self.wire = Wire(subprotocol)
         self.connection = cast("Connection", self.wire)
         self.sent = 0
         self.left = False
-        desk.on_open(self.connection)
+        headers = ((b"origin", origin.encode()),) if origin else ()
+        desk.on_open(self.connection, Request("GET", "/v1/ws", "", headers, b"", self.wire.peer))
 
     # -- saying
 
@@ -214,8 +217,8 @@ class Office:
     def port(self, node: str = "n1") -> DeskPort:
         return self.cluster.ports[node]
 
-    def client(self, node: str = "n1", subprotocol: str = JSON) -> Client:
-        return Client(self.desks[node], subprotocol)
+    def client(self, node: str = "n1", subprotocol: str = JSON, *, origin: str = "") -> Client:
+        return Client(self.desks[node], subprotocol, origin=origin)
 
     async def visitor(self, subject: str = "v1", node: str = "n1", **more: Any) -> Client:
         client = self.client(node, more.pop("subprotocol", JSON))
@@ -269,8 +272,8 @@ class Office:
 
 
 @asynccontextmanager
-async def office(*node_ids: str) -> AsyncIterator[Office]:
-    """Run a desk on every node."""
+async def office(*node_ids: str, **more: Any) -> AsyncIterator[Office]:
+    """Run a desk on every node; `more` is of their configuration."""
     cluster = Cluster(node_ids or ("n1", "n2"))
     started = trio.current_time()
     wall = time.time()
@@ -283,7 +286,7 @@ async def office(*node_ids: str) -> AsyncIterator[Office]:
         for number, (node_id, port) in enumerate(cluster.ports.items()):
             desks[node_id] = Desk(
                 port,
-                config_of(node_id, cluster.node_ids),
+                config_of(node_id, cluster.node_ids, **more),
                 clock_ms=clock_ms,
                 random_bytes=random.Random(number).randbytes,
                 rng=random.Random(number),

@@ -107,7 +107,7 @@ class Recorder:
     def on_upgrade(self, request: ServerRequest) -> str | Response | None:
         return self.choose(request)
 
-    def on_open(self, connection: Connection) -> None:
+    def on_open(self, connection: Connection, request: ServerRequest) -> None:
         self.connections.append(connection)
 
     def on_message(self, connection: Connection, payload: bytes, text: bool) -> None:

@@ -244,8 +244,8 @@ async def test_a_peer_that_talks_is_not_pinged(mock_clock: MockClock) -> None:
 
 
 class Fragile(Recorder):
-    def on_open(self, connection: Connection) -> None:
-        super().on_open(connection)
+    def on_open(self, connection: Connection, request: Request) -> None:
+        super().on_open(connection, request)
         if len(self.connections) == 3:
             raise RuntimeError("open")
 
@@ -295,7 +295,7 @@ class Hub(Recorder):
         super().__init__()
         self.members: set[Channel] = set()
 
-    def on_open(self, connection: Connection) -> None:
+    def on_open(self, connection: Connection, request: Request) -> None:
         self.members.add(connection)
 
     def on_message(self, connection: Connection, payload: bytes, text: bool) -> None:

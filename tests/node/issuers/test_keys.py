@@ -14,9 +14,10 @@ import trio
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from node import issuers
 from node.auth import BadToken, ExpiredToken, UndecidedToken, Verifier, mint
-from node.issuers import Issuer, IssuerConfig, read_keys
+from node.issuers import Issuer, IssuerConfig
+from node.issuers import keys as key_sets
+from node.issuers.keys import read_keys
 from node.protocol import catalogue as ops
 from node.protocol.catalogue import Bye
 from tests.node.desk.office import KEY, office, settle
@@ -176,7 +177,7 @@ def test_a_key_that_is_none_is_no_end_of_the_node(jwk: dict[str, Any]) -> None:
 
 
 async def test_keys_rotate_without_a_restart(keys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(issuers, "FILE_LOOK_S", 0.01)
+    monkeypatch.setattr(key_sets, "FILE_LOOK_S", 0.01)
     issuer = Issuer(config(keys))
     mine = Verifier(KEY, "demo", [issuer])
     async with trio.open_nursery() as nursery:
@@ -200,7 +201,7 @@ async def test_keys_rotate_without_a_restart(keys: Path, monkeypatch: pytest.Mon
 async def test_keys_come_by_http_and_are_asked_for_again_when_one_is_unknown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(issuers, "WANTED_PAUSE_S", 0.01)
+    monkeypatch.setattr(key_sets, "WANTED_PAUSE_S", 0.01)
     served = [key_set(ec=EC), "nonsense", key_set(ec=EC, new=ROTATED)]
     asked: list[str] = []
 

@@ -1,0 +1,158 @@
+"""`unidesk login --via NAME`: log in with a browser, from a terminal.  Talks HTTP, listens on
+loopback.
+
+    terminal    node                       browser                       provider
+    ── listens on 127.0.0.1:PORT
+    ── shows (and opens) …/v1/login/NAME?return_to=http://127.0.0.1:PORT/&challenge&state ──▶
+                                            logs in ──────────────────────▶
+    ◀─────────────────────────────────────  127.0.0.1:PORT/?code&state
+    ── code, verifier ──▶
+    ◀── token ───────────
+
+Source: RFC 8252, sections 7.3 and 8; RFC 7636.
+"""
+
+import hmac
+import json
+import secrets
+import sys
+import time
+import webbrowser
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Annotated, Any, ClassVar
+from urllib.parse import parse_qsl, urlencode
+
+import typer
+
+from node.cli.connecting import ConfigFile, Data, Urls
+from node.cli.problem import FAILED, Problem
+
+LOGIN_S = 600.0
+REDEEM_S = 15.0
+_VERIFIER_BYTES = 32
+_PAGE = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><title>unidesk</title>'
+    "<h1>{title}</h1><p>{text}</p>"
+    '<p lang="zh-Hans">{chinese}</p></html>\n'
+)
+
+
+def login(
+    via: Annotated[str, typer.Option(help="The login: NAME of [auth.NAME.login] at the node.")],
+    url: Urls = None,
+    config: ConfigFile = None,
+    data: Data = None,
+    browser: Annotated[
+        bool, typer.Option(help="Open a browser; without, only show the address.")
+    ] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Log in with a browser and print the token.
+
+    Example:  export UNIDESK_TOKEN=$(unidesk login --via corp --url wss://desk.example/v1/ws)
+    """
+    from node.cli.connecting import Where, find_cluster
+    from node.cli.output import print_json
+
+    cluster = find_cluster(Where(urls=url, config=config, data=data))
+    given = log_in(base_of(cluster.urls[0]), via, browser=browser)
+    if as_json:
+        print_json(given)
+    else:
+        typer.echo(given["token"])
+
+
+def base_of(url: str) -> str:
+    """Return where HTTP is spoken at the node of a WebSocket address."""
+    from node.client import Address
+
+    address = Address.parse(url)
+    return f"{'https' if address.tls else 'http'}://{address.authority}"
+
+
+def log_in(base: str, name: str, *, browser: bool) -> dict[str, Any]:
+    """Return what the node at `base` gives for a login with a browser.  Raises `Problem`."""
+    from node.login.ticket import challenge_of
+
+    verifier, state = (secrets.token_urlsafe(_VERIFIER_BYTES) for _ in range(2))
+    with _Waiting(state) as waiting:
+        query = urlencode(
+            {
+                "return_to": f"http://127.0.0.1:{waiting.server_port}/",
+                "challenge": challenge_of(verifier),
+                "state": state,
+            }
+        )
+        where = f"{base}/v1/login/{name}?{query}"
+        print(f"log in here:\n  {where}", file=sys.stderr, flush=True)
+        if browser:
+            webbrowser.open(where)
+        code = waiting.code(LOGIN_S)
+    return _redeem(f"{base}/v1/login/{name}/token", code, verifier)
+
+
+def _redeem(url: str, code: str, verifier: str) -> dict[str, Any]:
+    import httpx2
+
+    try:
+        answer = httpx2.post(url, json={"code": code, "verifier": verifier}, timeout=REDEEM_S)
+        said = json.loads(answer.content)
+    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
+        raise Problem(f"{url}: {error}", FAILED) from None
+    if answer.status_code != 200:
+        raise Problem(f"not logged in: {said.get('msg', answer.status_code)}", FAILED)
+    return {str(field): value for field, value in said.items()}
+
+
+class _Waiting(HTTPServer):
+    """Waits for the browser to come back."""
+
+    def __init__(self, state: str) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.state = state
+        self.answer: dict[str, str] | None = None
+
+    def code(self, patience_s: float) -> str:
+        """Return the code that the browser brings.  Raises `Problem`."""
+        give_up_at = time.monotonic() + patience_s
+        while self.answer is None:
+            self.timeout = give_up_at - time.monotonic()
+            if self.timeout <= 0:
+                raise Problem(f"nobody logged in within {patience_s / 60:g} minutes", FAILED)
+            self.handle_request()
+        code = self.answer.get("code")
+        if not code:
+            why = self.answer.get("error_description") or self.answer.get("error") or "no code"
+            raise Problem(f"not logged in: {why}", FAILED)
+        return code
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Takes one answer; whatever else asks on this port is told nothing."""
+
+    timeout: ClassVar[float | None] = 5.0
+
+    def do_GET(self) -> None:
+        assert isinstance(self.server, _Waiting)
+        path, _, query = self.path.partition("?")
+        fields = dict(parse_qsl(query, max_num_fields=16)) if len(query) <= 16_384 else {}
+        state = fields.get("state", "").encode()
+        if path != "/" or not hmac.compare_digest(state, self.server.state.encode()):
+            self.send_error(404)
+            return
+        self.server.answer = fields
+        good = "code" in fields
+        page = _PAGE.format(
+            title="Logged in" if good else "Not logged in",
+            text="You may close this window." if good else "The terminal says why.",
+            chinese="登录成功，可以关闭此窗口。" if good else "登录未成功，原因请看终端。",
+        ).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(page)))
+        self.send_header("Referrer-Policy", "no-referrer")
+        self.end_headers()
+        self.wfile.write(page)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Say nothing: the code is in the first line of the request."""
