@@ -3,7 +3,7 @@
 A reader notes a mistake with its line and its mend, and goes on with a value that fits the type,
 so that one reading finds all of them.  Nothing of it may be used unless `problems` is empty.
 
-    durations   50ms  20s  5m          into seconds
+    durations   50ms  20s  5m  8h  7d  into seconds
     sizes       512MB  1.5GB           into bytes, 1024 x 1024 a MB
     networks    10.0.0.0/8  10.1.2.3
     ranges      300ms-600ms            into two of them
@@ -26,10 +26,10 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 NOWHERE: Address = ("", 0)
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 SHOWN_CHARACTERS_MAX = 60
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m)")
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)")
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(MB|GB)")
 _UNITS_BYTES = {"MB": 1 << 20, "GB": 1 << 30}
-_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0}
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 _URL_SCHEMES = ("ws", "wss")
 _MISSING = object()

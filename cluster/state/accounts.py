@@ -65,7 +65,7 @@ def put(change: Change, command: PutAccount) -> dict[str, Any]:
         disabled=command.disabled,
         secret="set" if command.secret else "",
     )
-    return {"id": new.id, "rev": new.rev}
+    return {"user": new.id, "rev": new.rev}
 
 
 def set_secret(change: Change, command: SetSecret) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def set_secret(change: Change, command: SetSecret) -> dict[str, Any]:
     if not command.keep:
         cut_off(change, new.kind, new.id)
     change.note_here(command.by, "user.secret", id=new.id, rev=new.rev, keep=command.keep)
-    return {"id": new.id, "rev": new.rev}
+    return {"user": new.id, "rev": new.rev}
 
 
 def remove(change: Change, command: RemoveAccount) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def remove(change: Change, command: RemoveAccount) -> dict[str, Any]:
     del change.state.accounts[account.id]
     cut_off(change, account.kind, account.id)
     change.note_here(command.by, "user.remove", id=account.id, kind=account.kind)
-    return {"id": account.id}
+    return {"user": account.id}
 
 
 def check_administers(by: By) -> None:

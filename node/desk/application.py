@@ -3,6 +3,7 @@
     HTTP       /livez /readyz /cluster /metrics
                /v1/op/… ──▶ Calls ───────────────▶ Operations
                /v1/events ──▶ Session             (it only listens)
+               /v1/token ──▶ TokenEndpoint        a secret for a token
     WebSocket  /v1/ws ──▶ Session ──▶ Requests ──▶ Operations ──▶ Port
                              ▲──────────── Hub ◀── what was applied ──┘
 
@@ -41,14 +42,18 @@ from node.desk.event_stream import Events
 from node.desk.frames import ON_WEBSOCKET, Shared
 from node.desk.gate import Gate
 from node.desk.hub import Hub
+from node.desk.looks import Looks
 from node.desk.opening import PING_S, Opening
 from node.desk.operations import Operations
 from node.desk.pages import Pages
+from node.desk.passwords import Passwords
 from node.desk.presence import SWEEP_S, Presence
 from node.desk.rates import Rates
 from node.desk.requests import Requests
 from node.desk.session import NEVER, Phase, Session, bye_push
 from node.desk.statistics import DeskStatistics
+from node.desk.token_endpoint import PATH as TOKEN_PATH
+from node.desk.token_endpoint import TokenEndpoint
 from node.edge.application import Feed, ResponseFactory
 from node.edge.channel import Channel
 from node.edge.connection import Connection
@@ -146,11 +151,13 @@ class Desk:
         self._ephemeral = Ephemeral(
             self._hub, lambda: port.state, context.tally, whisper=port.whisper, clock=clock
         )
-        opening = Opening(context, self._hub, self._presence, on_live=self._on_live)
-        operations = Operations(context, self._hub, opening, self._ephemeral)
+        looks, passwords = Looks(port, clock), Passwords()
+        opening = Opening(context, self._hub, self._presence, on_live=self._on_live, looks=looks)
+        operations = Operations(context, self._hub, opening, self._ephemeral, passwords, looks)
         self._requests = Requests(context, opening, operations)
         gate = Gate(context)
         self._calls = Calls(context, gate, operations)
+        self._tokens = TokenEndpoint(context, gate, passwords, config)
         self._events = Events(context, gate, opening, self._requests, self._attach)
         self._pages = Pages(context, config, self.statistics, pid or os.getpid())
         self.sources = self._pages.sources
@@ -238,6 +245,8 @@ class Desk:
         """Answer a probe, a scraper, a person, or a system that asks or listens."""
         if request.path.startswith(CALLS_PATH):
             return self._calls.answer(request)
+        if request.path == TOKEN_PATH:
+            return self._tokens.answer(request)
         if request.path == EVENTS_PATH:
             return self._events.answer(request)
         return self._pages.answer(request)
@@ -369,6 +378,7 @@ class Desk:
                 swept = now
                 self._presence.sweep()
                 self._context.rates.forget_idle()
+                self._tokens.forget_idle()
                 self._shed()
                 self._note_status(self._port.status())
 

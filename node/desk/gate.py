@@ -1,8 +1,8 @@
 """Who comes in by HTTP: the bearer of a token, or an answer that says why not.  No I/O.
 
     refused because of               status
-    no token, or a bad one           401, and the challenge of RFC 6750
-    a role that may not              403
+    no token, or a bad one           401, and the challenge of RFC 6750; a revoked one too
+    a role that may not              403; so is a disabled account
     too many requests                429, Retry-After
     this node, at present            503, Retry-After, the other nodes
     an issuer that does not answer   502
@@ -15,8 +15,9 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from node.auth import BadToken, ExpiredToken, Principal, UndecidedToken
+from node.desk.access import Denial, denial
 from node.desk.context import Context
-from node.desk.requests import TOO_FAST
+from node.desk.requests import RATE, TOO_FAST
 from node.edge.http import Request, Response
 from node.health import json_response
 from node.protocol.catalogue import BY_NAME
@@ -61,24 +62,32 @@ class Gate:
         try:
             principal = self._principal(request)
         except UndecidedToken as error:
-            return self.refusal("upstream", str(error))
+            return self.refusal("upstream", str(error), {"rule": error.rule})
         except BadToken as error:
             return self._unauthorized(error)
+        denied = denial(principal, self._context.state)
+        if denied is not None:
+            return self._denied(denied)
         if principal.role not in BY_NAME[op].roles:
-            return self.refusal("forbidden", f"{op} is not for the role {principal.role}")
+            message = f"{op} is not for the role {principal.role}"
+            return self.refusal("forbidden", message, {"rule": "role"})
         wait_s = self._context.rates.wait_s(principal)
         if wait_s:
             headers = {"Retry-After": str(math.ceil(wait_s))}
-            return self.refusal("rate_limited", TOO_FAST, headers=headers)
+            return self.refusal("rate_limited", TOO_FAST, RATE, headers=headers)
         if self._context.overloaded and principal.role in ("visitor", "service"):
             return self.refusal(
                 "overloaded", "this node has no room left", self._context.elsewhere()
             )
+        return self.closed() or principal
+
+    def closed(self) -> Response | None:
+        """Return the answer of a node that lets nobody in now, if it is one."""
         closed = self._context.closed()
-        if closed is not None:
-            code: ErrorCode = "minority" if closed[0] is Close.MINORITY else "overloaded"
-            return self.refusal(code, closed[1], self._context.elsewhere())
-        return principal
+        if closed is None:
+            return None
+        code: ErrorCode = "minority" if closed[0] is Close.MINORITY else "overloaded"
+        return self.refusal(code, closed[1], self._context.elsewhere())
 
     def refusal(
         self,
@@ -87,14 +96,20 @@ class Gate:
         data: Mapping[str, Any] | None = None,
         *,
         headers: Mapping[str, str] | None = None,
+        status: int = 0,
+        also: Mapping[str, Any] | None = None,
     ) -> Response:
-        """Return the answer that refuses with `code`."""
+        """Return the answer that refuses with `code`, and says `also` what another standard asks.
+
+        `status`, where that standard has another than ours.
+        """
         self._context.tally.errors[code] += 1
         body: dict[str, Any] = {"code": code, "msg": message, "retry": code in RETRY}
+        body.update(also or {})
         if data:
             body["data"] = data
         retry = {"Retry-After": str(RETRY_AFTER_S)} if code in RETRY else {}
-        return json_response(STATUS[code], body, {**retry, **(headers or {})})
+        return json_response(status or STATUS[code], body, {**retry, **(headers or {})})
 
     def wrong_method(self, request: Request, allowed: str) -> Response:
         """Return the answer to a method that the path does not take."""
@@ -104,11 +119,16 @@ class Gate:
     def _principal(self, request: Request) -> Principal:
         scheme, _, token = (request.header(b"authorization") or b"").partition(b" ")
         if scheme.lower() != b"bearer":
-            raise BadToken("say who you are: Authorization: Bearer TOKEN")
+            raise BadToken("say who you are: Authorization: Bearer TOKEN", "token.missing")
         return self._context.verifier.verify(token.strip().decode("latin-1"))
 
     def _unauthorized(self, error: BadToken) -> Response:
         why = "expired" if isinstance(error, ExpiredToken) else "invalid"
         challenge = f'Bearer error="invalid_token", error_description="the token is {why}"'
         headers = {"WWW-Authenticate": challenge}
-        return self.refusal("unauthorized", str(error), headers=headers)
+        return self.refusal("unauthorized", str(error), {"rule": error.rule}, headers=headers)
+
+    def _denied(self, denied: Denial) -> Response:
+        challenge = 'Bearer error="invalid_token", error_description="the token counts no more"'
+        headers = {"WWW-Authenticate": challenge} if denied.code == "unauthorized" else {}
+        return self.refusal(denied.code, denied.message, {"rule": denied.rule}, headers=headers)

@@ -4,6 +4,7 @@
                          OfferMade/Gone  ──▶ the agent's sessions
                          AgentChanged    ──▶ the agent's sessions
                          RulesApplied    ──▶ supervisors and operators
+                         AccessRevoked   ──▶ nothing more: 4109, and why
 
 Whoever opened a conversation, and whoever it is assigned to, follows it without asking, on all
 their devices; an owner who lets go of it hears that, and no more.  `node.desk.following` says how
@@ -18,6 +19,7 @@ from cluster.state.events import Event
 from cluster.state.machine import Applied
 from cluster.state.model import Conversation, Offer
 from cluster.state.outcome import (
+    AccessRevoked,
     AgentChanged,
     Appended,
     ConversationPurged,
@@ -29,7 +31,7 @@ from cluster.state.outcome import (
 )
 from cluster.state.state import State
 from node.auth import Principal
-from node.desk.access import has_opened, may_follow
+from node.desk.access import denial, has_opened, may_follow
 from node.desk.following import Following
 from node.desk.frames import Shared
 from node.desk.resume import nothing
@@ -37,6 +39,7 @@ from node.desk.session import Session
 from node.desk.statistics import Tally
 from node.desk.views import inbox_push, offer_push
 from node.protocol.catalogue import Inbox, OfferGonePush, Push, RulesPush
+from node.protocol.codes import Close
 
 Sessions = dict[Session, None]
 """A set that keeps its order."""
@@ -149,7 +152,8 @@ class Hub:
         state = self._state()
         for sessions in list(self._by_principal.values()):
             for session in list(sessions):
-                self._catch_up_session(session, state)
+                if not self._dismiss_denied(session, state):
+                    self._catch_up_session(session, state)
 
     def _catch_up_session(self, session: Session, state: State) -> None:
         principal = session.principal
@@ -191,6 +195,24 @@ class Hub:
                 self._purge(cv)
             case SessionGone():
                 self._on_session_gone(notice)
+            case AccessRevoked(kind, principal_id):
+                self._revoke(state, kind, principal_id)
+
+    # -- access
+
+    def _revoke(self, state: State, kind: str, principal_id: str) -> None:
+        """Send away whoever counts no more: of one principal, or, if it is not said, of all."""
+        own = [(kind, principal_id)] if principal_id else list(self._by_principal)
+        for key in own:
+            for session in list(self._by_principal.get(key, ())):
+                self._dismiss_denied(session, state)
+
+    def _dismiss_denied(self, session: Session, state: State) -> bool:
+        assert session.principal is not None
+        denied = denial(session.principal, state)
+        if denied is not None:
+            session.bye(Close.LOGGED_OUT, denied.message, [], denied.rule)
+        return denied is not None
 
     # -- conversations
 

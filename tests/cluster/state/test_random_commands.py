@@ -283,20 +283,9 @@ class Desks(RuleBasedStateMachine):
     def put_account(
         self, by: By, name: str, kind: Any, capacity: Any, disabled: Any, key: str
     ) -> None:
-        skills = {"refund": 2} if capacity else None
-        self.run(
-            c.PutAccount(
-                by,
-                f"put-{key}",
-                name,
-                kind,
-                None,
-                skills,
-                capacity,
-                disabled,
-                HASH if capacity else "",
-            )
-        )
+        skills, secret = ({"refund": 2}, HASH) if capacity else (None, "")
+        key = f"put-{key}"
+        self.run(c.PutAccount(by, key, name, kind, None, skills, capacity, disabled, secret))
 
     @rule(name=st.sampled_from(("bob", "li", "pos")), keep=st.booleans(), key=keys)
     def set_secret(self, name: str, keep: bool, key: str) -> None:
