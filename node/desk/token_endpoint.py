@@ -38,7 +38,7 @@ from node.desk.credentials import (
     credentials_of,
     origin_of,
 )
-from node.desk.gate import Gate
+from node.desk.gate import STATUS, Gate
 from node.desk.passwords import Busy, Passwords
 from node.edge.application import ResponseFactory
 from node.edge.http import Request, Response
@@ -124,7 +124,8 @@ class TokenEndpoint:
             case Done(result):
                 return self._token(account, jti, result["iat"], ttl_s)
             case Refused(code, message, data):
-                return self._refuse("invalid_grant", code, message, data.get("rule"))
+                rule = data.get("rule")
+                return self._refuse("invalid_grant", code, message, rule, status=STATUS[code])
             case Unavailable() as unavailable:
                 return self._not_served(unavailable)
 
