@@ -11,7 +11,20 @@ from typing import Annotated
 import typer
 
 from node import __version__
-from node.cli import agent, cluster, demo, replay, rules, say, serve, token, wal
+from node.cli import (
+    agent,
+    audit,
+    cluster,
+    demo,
+    login,
+    replay,
+    rules,
+    say,
+    serve,
+    token,
+    users,
+    wal,
+)
 from node.cli.problem import SIGNALLED, explain
 
 _HELP = """One customer-service desk, run as a cluster of identical nodes.
@@ -34,12 +47,15 @@ def _make() -> typer.Typer:
         ("demo", demo.demo),
         ("say", say.say),
         ("agent", agent.agent),
-        ("token", token.token),
+        ("login", login.login),
+        ("audit", audit.audit),
         ("replay", replay.replay),
     ):
         app.command(name)(command)
     app.add_typer(cluster.app, name="cluster")
     app.add_typer(rules.app, name="rules")
+    app.add_typer(users.app, name="users")
+    app.add_typer(token.app, name="token")
     app.add_typer(wal.app, name="wal")
     return app
 

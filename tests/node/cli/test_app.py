@@ -52,6 +52,20 @@ def write(path: str, text: str) -> str:
         ("token --role visitor --subject x --skill a=1", 2, "for agents"),
         ("token --role agent --subject x --skill a=much", 2, "name=level"),
         ("token --role agent --subject x --key-file k --cluster c", 2, "k:"),
+        ("token", 2, "--role and --subject"),
+        ("token revoke", 2, "name one of"),
+        ("token revoke x --kind agent --user y", 2, "name one of"),
+        ("token revoke --kind boss --user y", 2, "boss"),
+        ("users", 2, "Usage"),
+        ("users add ada --kind visitor", 2, "visitor"),
+        ("users add ada --no-secret", 2, "unidesk demo"),
+        ("users set ada", 2, "nothing to change"),
+        ("users set ada --skill a=1 --no-skills", 2, "not both"),
+        ("users passwd ada --keep", 2, "for services"),
+        ("users list", 2, "unidesk demo"),
+        ("login ada", 2, "unidesk demo"),
+        ("login ada --url ws://127.0.0.1:1", 2, "no password"),
+        ("audit -n 0", 2, "-n"),
     ],
 )
 def test_a_command_that_cannot_go_on_says_what_to_mend(
@@ -131,7 +145,9 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 COMMANDS = (
-    "serve,demo,say,agent,token,replay,cluster status,rules apply,rules show,rules test,wal inspect"
+    "serve,demo,say,agent,token,replay,cluster status,rules apply,rules show,rules test,wal inspect,"
+    "token revoke,login,audit,users add,users set,users passwd,users disable,users enable,"
+    "users remove,users show,users list"
 )
 
 
