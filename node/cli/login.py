@@ -24,7 +24,7 @@ def login(
 ) -> None:
     """Print a token for an account; asks for the password, or reads it from standard input.
 
-    Example:  export UNIDESK_TOKEN=$(unidesk login ada --url wss://desk.example/v1/ws)
+    Example:  unidesk login ada --url wss://desk.example/v1/ws
     """
     from node.cli.connecting import find_cluster
     from node.cli.output import print_json

@@ -10,6 +10,8 @@ import sys
 from node.cli.problem import USAGE, Problem
 
 CHARACTERS_MAX = 2_048
+LINE_BYTES_MAX = 16 * 1024
+"""A token has at most half of it."""
 _SECRET_BYTES = 32
 
 
@@ -18,9 +20,8 @@ def read_secret(what: str, *, twice: bool = False) -> str:
 
     `twice`: whoever types it is asked again, as a slip would lock somebody out.
     """
-    if not sys.stdin.isatty():
-        line = sys.stdin.readline(CHARACTERS_MAX + 1)
-        return _checked(line.rstrip("\r\n"), what)
+    if sys.stdin is None or not sys.stdin.isatty():
+        return _checked(read_line(what), what)
     try:
         first = _checked(getpass.getpass(f"{what}: "), what)
         if twice and getpass.getpass(f"{what}, once more: ") != first:
@@ -28,6 +29,16 @@ def read_secret(what: str, *, twice: bool = False) -> str:
     except EOFError:
         raise Problem(f"no {what.lower()} was given", USAGE) from None
     return first
+
+
+def read_line(what: str) -> str:
+    """Return the first line of standard input, "" where there is none.  Raises `Problem`."""
+    if sys.stdin is None:  # it was closed
+        return ""
+    try:
+        return sys.stdin.buffer.readline(LINE_BYTES_MAX).decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise Problem(f"the {what.lower()} is no UTF-8 text", USAGE) from None
 
 
 def new_secret() -> str:

@@ -3,7 +3,6 @@
 Reads files, talks to nodes.
 """
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -106,6 +105,7 @@ def revoke(
 
     from node.cli.asking import ask
     from node.cli.output import print_json
+    from node.cli.secrecy import read_line
     from node.client import new_key
     from node.protocol.catalogue import Role, TokenRevoke
 
@@ -115,7 +115,7 @@ def revoke(
         message = "name one of: TOKEN, or --jti and --exp, or --kind and --user"
         raise Problem(message, USAGE)
     if given == "-":
-        given = sys.stdin.readline().strip()
+        given = read_line("token").strip()
     request = TokenRevoke(
         key=new_key(),
         token=given,
