@@ -8,6 +8,7 @@
                   disabled                         revoked
                   enabled again                    stay revoked
     user.secret   another secret                   revoked, unless the earlier one is kept
+                  the earlier one goes             as they are: they end by themselves
     user.remove   any ──▶ none                     revoked
 
 An account speaks for the principal of its kind and id.  While it is disabled no command of that
@@ -71,16 +72,21 @@ def put(change: Change, command: PutAccount) -> dict[str, Any]:
 def set_secret(change: Change, command: SetSecret) -> dict[str, Any]:
     """Let another secret prove the account."""
     check_administers(command.by)
-    check_secret(command.secret)
+    if command.secret:
+        check_secret(command.secret)
     account = _known(change, command.id)
     if command.keep and account.kind != "service":
         no("bad_request", "keep: people have one password; two secrets are for services")
-    kept = account.secrets[: limits.SECRETS_MAX - 1] if command.keep else ()
-    new = _next(change, account, command.by, secrets=(command.secret, *kept))
+    if not command.secret and not command.keep:
+        no("bad_request", "secret: is missing; with keep it may be, and the newest alone stays")
+    added = (command.secret,) if command.secret else ()
+    kept = account.secrets[:1] if command.keep else ()
+    new = _next(change, account, command.by, secrets=(*added, *kept))
     change.state.accounts[new.id] = new
     if not command.keep:
         cut_off(change, new.kind, new.id)
-    change.note_here(command.by, "user.secret", id=new.id, rev=new.rev, keep=command.keep)
+    did = ("next" if added else "earlier gone") if command.keep else "another"
+    change.note_here(command.by, "user.secret", id=new.id, rev=new.rev, secret=did)
     return {"user": new.id, "rev": new.rev}
 
 

@@ -231,13 +231,13 @@ class SetSecret(_Command, frozen=True, tag="user.secret"):
     """Another password, or a service's next secret.
 
     `keep`, for services: the newest secret so far counts beside it.  Without it the old ones
-    count no more, nor does any token issued so far.
+    count no more, nor does any token issued so far.  No secret: the newest alone is kept.
     """
 
     by: By
     key: str
     id: str
-    secret: str
+    secret: str = ""
     keep: bool = False
 
 

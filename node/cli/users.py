@@ -120,7 +120,10 @@ def passwd(
         bool, typer.Option("--service", help="Make a new secret, and show it once.")
     ] = False,
     keep: Annotated[
-        bool, typer.Option("--keep", help="The secret before counts too, until the next change.")
+        bool, typer.Option("--keep", help="The secret before counts too, until you --retire it.")
+    ] = False,
+    retire: Annotated[
+        bool, typer.Option("--retire", help="Only the newest secret of a service counts.")
     ] = False,
     url: Urls = None,
     token: Token = "",
@@ -136,12 +139,17 @@ def passwd(
     from node.client import new_key
     from node.protocol.catalogue import UserSecret
 
+    where = Where(url, token, config, data)
     if keep and not service:
         raise typer.BadParameter("--keep is for services; people have one password")
+    if retire:
+        reply = ask(where, UserSecret(key=new_key(), user=user, keep=True))
+        _tell(reply, f"only the newest secret of {user} counts", as_json=as_json)
+        return
     made = new_secret() if service else None
     secret = made or read_secret(f"New password of {user}", twice=True)
     request = UserSecret(key=new_key(), user=user, secret=secret, keep=keep)
-    reply = ask(Where(url, token, config, data), request)
+    reply = ask(where, request)
     message = f"{user} has another {'secret' if service else 'password'}"
     _tell(reply, message, as_json=as_json, secret=made)
 

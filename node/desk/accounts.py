@@ -58,12 +58,14 @@ class Accounts:
             return command
         return Later(partial(self._with_secret, command, request.secret))
 
-    def set_secret(self, principal: Principal, request: ops.UserSecret) -> Later:
-        """Return what makes the command once the secret is hashed."""
+    def set_secret(self, principal: Principal, request: ops.UserSecret) -> commands.Command | Later:
+        """Return the command, or what makes it once the secret is hashed."""
         _check(request.key, request.user)
         command = commands.SetSecret(
-            by=principal.by, key=request.key, id=request.user, secret="", keep=request.keep
+            by=principal.by, key=request.key, id=request.user, keep=request.keep
         )
+        if request.secret is None:
+            return command
         return Later(partial(self._with_secret, command, request.secret))
 
     async def _with_secret(

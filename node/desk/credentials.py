@@ -109,14 +109,15 @@ def credentials_of(request: Request) -> Credentials:
         message = "grant_type: client_credentials for services, password for people"
         raise BadCredentials("unsupported_grant_type" if grant else "invalid_request", message)
     user_field, secret_field = _NAMES[grant]
-    in_body = (fields.get(user_field, ""), fields.get(secret_field, ""))
+    user, secret = fields.get(user_field, ""), fields.get(secret_field, "")
     header = request.header(b"authorization")
-    if header is None:
-        user, secret = in_body
-    elif any(in_body):
-        raise BadCredentials("invalid_request", "prove yourself in one place: header or body")
-    else:
+    if header is not None:
+        named = user
+        if secret:
+            raise BadCredentials("invalid_request", "prove yourself in one place: header or body")
         user, secret = _basic(header, encoded=grant == "client_credentials")
+        if named not in ("", user):
+            raise BadCredentials("invalid_request", f"{user_field}: is not that of the header")
     if not user or not secret:
         message = f"give {user_field} and {secret_field}, in the body or as Basic"
         raise BadCredentials("invalid_request", message)

@@ -12,6 +12,7 @@ each session is told every event once.
 """
 
 from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Any
 
 from cluster.state.commands import SYSTEM
@@ -195,17 +196,20 @@ class Hub:
                 self._purge(cv)
             case SessionGone():
                 self._on_session_gone(notice)
-            case AccessRevoked(kind, principal_id):
-                self._revoke(state, kind, principal_id)
+            case AccessRevoked(kind, principal_id, jti):
+                self._revoke(state, kind, principal_id, jti)
 
     # -- access
 
-    def _revoke(self, state: State, kind: str, principal_id: str) -> None:
-        """Send away whoever counts no more: of one principal, or, if it is not said, of all."""
-        own = [(kind, principal_id)] if principal_id else list(self._by_principal)
-        for key in own:
-            for session in list(self._by_principal.get(key, ())):
-                self._dismiss_denied(session, state)
+    def _revoke(self, state: State, kind: str, principal_id: str, jti: str) -> None:
+        """Send away whoever counts no more: of a principal, or whoever came with one token."""
+        if not jti:
+            sessions = self.sessions_of(kind, principal_id)
+        else:
+            everybody = chain.from_iterable(self._by_principal.values())
+            sessions = [one for one in everybody if one.principal and one.principal.jti == jti]
+        for session in sessions:
+            self._dismiss_denied(session, state)
 
     def _dismiss_denied(self, session: Session, state: State) -> bool:
         assert session.principal is not None

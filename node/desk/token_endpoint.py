@@ -108,7 +108,7 @@ class TokenEndpoint:
             self._attempts.take_back(credentials.user, origin.address)
             return self._gate.refusal("overloaded", str(busy), headers=NO_STORE)
         if account is None or not right:
-            return self._wrong(credentials, origin)
+            return self._wrong(credentials, origin, known=account is not None)
         self._attempts.take_back(credentials.user, origin.address)
         if (account.kind == "service") != (credentials.grant == "client_credentials"):
             rule: Rule = "credentials.grant"
@@ -154,8 +154,9 @@ class TokenEndpoint:
 
     # -- refusals
 
-    def _wrong(self, credentials: Credentials, origin: Origin) -> Response:
-        log.info("login refused", user=credentials.user[:64], address=origin.address)
+    def _wrong(self, credentials: Credentials, origin: Origin, *, known: bool) -> Response:
+        # What is no account's name may be a password, typed into the wrong field.
+        log.info("login refused", user=credentials.user if known else "", address=origin.address)
         rule: Rule = "credentials"
         if credentials.grant == "password" and not credentials.basic:
             return self._refuse("invalid_grant", "unauthorized", MEANING[rule], rule)

@@ -288,15 +288,16 @@ class UserPut(Request, tag="user.put"):
 class UserSecret(Request, tag="user.secret"):
     """Give an account another password, or a service its next secret.
 
-    With `keep`, for services, the newest secret so far counts beside it; without, the old ones
-    count no more, nor does any token issued so far.
+    With `keep`, for services, the newest secret so far counts beside it, and without a `secret`
+    alone: so the one before goes when every copy of the program has the next.  Without `keep` the
+    old ones count no more, nor does any token issued so far.
     """
 
     roles = OPERATOR
 
     key: str
     user: str
-    secret: str
+    secret: str | None = None
     keep: bool = False
 
 

@@ -106,6 +106,10 @@ def test_a_service_has_two_secrets_while_it_changes_them_and_people_have_one() -
     desk.done(c.SetSecret(OPS, desk.key(), "pos", HASH + "3", keep=True))
     assert list(desk.state.accounts["pos"].secrets) == [HASH + "3", HASH + "2"]
     assert counts(desk, iat_s, POS)
+    desk.done(c.SetSecret(OPS, desk.key(), "pos", keep=True))
+    assert list(desk.state.accounts["pos"].secrets) == [HASH + "3"]
+    assert counts(desk, iat_s, POS)
+    assert desk.refused(c.SetSecret(OPS, desk.key(), "pos")).code == "bad_request"
     desk.done(c.SetSecret(OPS, desk.key(), "pos", HASH + "4"))
     assert list(desk.state.accounts["pos"].secrets) == [HASH + "4"]
     assert not counts(desk, iat_s, POS)

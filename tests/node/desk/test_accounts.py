@@ -89,6 +89,8 @@ async def test_no_answer_event_or_log_entry_ever_holds_a_secret() -> None:
         assert b"argon2" not in said
         assert SECRET.encode() not in b"".join(desk.cluster.entries)
         assert len(desk.port("n2").state.accounts["ada"].secrets) == 2
+        await olga.ok(ops.UserSecret(key="k3", user="ada", keep=True))
+        assert len(desk.port("n2").state.accounts["ada"].secrets) == 1
 
 
 @pytest.mark.parametrize(
@@ -108,6 +110,7 @@ async def test_no_answer_event_or_log_entry_ever_holds_a_secret() -> None:
         (ops.UserPut(key="k", user="a", kind="agent", capacity=0), "bad_request"),
         (ops.UserPut(key="k", user="a"), "not_found"),
         (ops.UserSecret(key="k", user="nobody", secret=SECRET), "not_found"),
+        (ops.UserSecret(key="k", user="nobody", keep=True), "not_found"),
         (ops.TokenRevoke(key="k"), "bad_request"),
         (ops.TokenRevoke(key="k", kind="agent"), "bad_request"),
         (ops.TokenRevoke(key="k", user="ada"), "bad_request"),
@@ -126,6 +129,19 @@ async def test_what_makes_no_sense_is_refused(request_: ops.Request, code: str) 
         assert isinstance(reply, Err)
         assert reply.code == code
         assert desk.port().state.accounts == {}
+
+
+@pytest.mark.parametrize("text", [r"\ud800", r"\u0000", "\U0001f511", "ж" * 200])
+async def test_names_of_any_script_are_refused_or_kept_as_they_are(text: str) -> None:
+    async with today() as desk, listening(desk.desks["n1"]) as port:
+        olga = Caller(port, "operator", "olga")
+        body = f'{{"key": "k", "user": "{text}", "kind": "agent", "name": "{text}"}}'
+        heard = await olga.call("user.put", body.encode())
+        if heard.status == 200:
+            assert list(desk.port("n2").state.accounts) == [text]
+        else:
+            assert heard.body["code"] in ("bad_request", "too_large")
+            assert desk.port().state.accounts == {}
 
 
 async def test_a_revoked_token_ends_its_connection_at_every_node_and_opens_none() -> None:

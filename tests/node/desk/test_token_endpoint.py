@@ -113,7 +113,8 @@ async def test_a_person_gets_a_token_that_says_what_the_account_says() -> None:
 async def test_a_service_proves_itself_in_the_header_or_in_the_body(by_header: bool) -> None:
     async with desk_with_accounts() as (_, port):
         if by_header:
-            heard = await ask(port, SERVICE, basic=f"pos:{quote_plus(SECRET)}")
+            body = SERVICE | {"client_id": "pos"}  # some libraries name themselves twice
+            heard = await ask(port, body, basic=f"pos:{quote_plus(SECRET)}")
         else:
             heard = await ask(port, SERVICE | {"client_id": "pos", "client_secret": SECRET})
         assert (heard.status, heard.body["expires_in"]) == (200, 3600)
@@ -169,6 +170,7 @@ BASIC = {"Authorization": "Basic !!!"}
         (password(secret=""), "", {}, 400, "invalid_request", None),
         (password("x" * 300), "", {}, 400, "invalid_request", None),
         (password(), "ada:x", {}, 400, "invalid_request", None),
+        (SERVICE | {"client_id": "ada"}, f"pos:{SECRET}", {}, 400, "invalid_request", None),
         (SERVICE, "", BASIC, 400, "invalid_request", None),
         (SERVICE, "", {"Authorization": "Basic /w=="}, 400, "invalid_request", None),
         (SERVICE, "no colon", {}, 400, "invalid_request", None),
@@ -382,21 +384,22 @@ async def test_what_is_no_password_is_told_before_it_is_hashed(bad: str) -> None
 
 
 async def test_nobodys_hash_takes_as_long_as_somebodys() -> None:
-    """By its parameters, and by the clock: the fastest of a few, since machines are busy."""
+    """By its parameters, and by what the processor does for it: machines are busy."""
     assert not HASHER.check_needs_rehash(NOBODYS)
     passwords = Passwords()
 
-    async def fastest_s(*hashes: str, secret: str = NEXT) -> float:
-        found = []
-        for _ in range(7):
-            before = time.perf_counter()
-            await passwords.matches(hashes, secret)
-            found.append(time.perf_counter() - before)
-        return min(found)
+    async def taken_s(*hashes: str, secret: str = NEXT) -> float:
+        before = time.process_time()
+        await passwords.matches(hashes, secret)
+        return time.process_time() - before
 
-    somebodys = await fastest_s(HASHES[SECRET])
-    for nobodys in (await fastest_s(), await fastest_s(secret="x" * 2000)):
-        assert 0.5 < nobodys / somebodys < 2
+    somebodys, nobodys, too_long = [], [], []
+    for _ in range(7):
+        somebodys.append(await taken_s(HASHES[SECRET]))
+        nobodys.append(await taken_s())
+        too_long.append(await taken_s(secret="x" * 2000))
+    for found in (nobodys, too_long):
+        assert 0.5 < min(found) / min(somebodys) < 2
 
 
 async def test_no_more_wait_for_a_hash_than_may() -> None:
