@@ -5,7 +5,8 @@
     aud      the cluster's id: a token of another cluster is worth nothing here
     sub      the principal's id; a visitor and an agent of one id are two principals
     role     visitor | agent | supervisor | operator | service
-    exp      end of its life, seconds UTC; nbf, its beginning, when given; iat only tells
+    exp      end of its life, seconds UTC; nbf, its beginning, when given
+    iat, jti when it was issued, and its own name: what revokes it (`cluster.state.tokens`)
     name     as others will see it
     skills   {skill: level}, agents only
     cap      conversations at once, agents only
@@ -23,6 +24,7 @@ Source: RFC 7519; RFC 8725 (best practices), sections 3.1, 3.8 and 3.9; RFC 6750
 """
 
 import re
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -32,11 +34,21 @@ from typing import Annotated, Any
 
 import jwt
 import msgspec
-from jwt.exceptions import ExpiredSignatureError, InvalidTokenError
+from jwt.exceptions import (
+    ExpiredSignatureError,
+    ImmatureSignatureError,
+    InvalidAlgorithmError,
+    InvalidAudienceError,
+    InvalidIssuerError,
+    InvalidSignatureError,
+    InvalidTokenError,
+    MissingRequiredClaimError,
+)
 
 from cluster.state.commands import By
 from node.issuers import Claims, Expired, Issuer, NotVouched, Unasked, UnknownKey
 from node.protocol.catalogue import Role
+from node.protocol.refusals import Rule
 
 ISSUER = "unidesk"
 ALGORITHM = "HS256"
@@ -50,10 +62,24 @@ _HMAC_BYTES = 32
 _NO_SKILLS: dict[str, int] = {}
 """One for all who have none; nobody writes into a principal's skills."""
 _OPAQUE = re.compile(r"[A-Za-z0-9._~+/-]{8,}=*")
+_JTI_BYTES = 16
+_RULES: tuple[tuple[type[Exception], Rule], ...] = (
+    (InvalidSignatureError, "token.signature"),
+    (InvalidAlgorithmError, "token.signature"),
+    (InvalidAudienceError, "token.audience"),
+    (InvalidIssuerError, "token.issuer"),
+    (ImmatureSignatureError, "token.not_yet"),
+    (MissingRequiredClaimError, "token.claims"),
+)
+"""Which rule it was, by what PyJWT raises; for anything else it is `token.malformed`."""
 
 
 class BadToken(Exception):
     """The token proves nothing; the message says why, and may be told to its bearer."""
+
+    def __init__(self, message: str, rule: Rule = "token.malformed") -> None:
+        super().__init__(message)
+        self.rule: Rule = rule
 
 
 class UndecidedToken(BadToken):
@@ -64,7 +90,7 @@ class UnaskedToken(UndecidedToken):
     """Its issuer has to be asked: `ask` returns the principal, or raises `BadToken`."""
 
     def __init__(self, message: str, ask: "Callable[[], Awaitable[Principal]]") -> None:
-        super().__init__(message)
+        super().__init__(message, "token.unknown_key")
         self.ask = ask
 
 
@@ -87,6 +113,9 @@ class Principal:
     name: str = ""
     skills: dict[str, int] = field(default_factory=dict)
     capacity: int = CAPACITY_DEFAULT
+    iat: int = 0
+    """When the token was issued, seconds UTC; 0 when it does not say."""
+    jti: str = ""
 
     @property
     def by(self) -> By:
@@ -109,6 +138,8 @@ class _Claims(msgspec.Struct):
         msgspec.Meta(max_length=64),
     ] = {}
     cap: Annotated[int, msgspec.Meta(ge=1, le=1000)] = CAPACITY_DEFAULT
+    iat: Annotated[int, msgspec.Meta(le=EXP_MAX)] | Annotated[float, msgspec.Meta(le=EXP_MAX)] = 0
+    jti: Annotated[str, msgspec.Meta(max_length=256)] = ""
 
 
 def mint(
@@ -121,12 +152,14 @@ def mint(
     name: str = "",
     skills: dict[str, int] | None = None,
     capacity: int | None = None,
+    iat_s: int | None = None,
+    jti: str = "",
 ) -> str:
-    """Return a token that is good for `ttl_s` seconds from now.
+    """Return a token that is good for `ttl_s` seconds from `iat_s`, or now.
 
     Raises `BadClaims` for what no node would believe.
     """
-    now = int(time.time())
+    now = int(time.time()) if iat_s is None else iat_s
     claims: dict[str, Any] = {
         "iss": ISSUER,
         "aud": cluster_id,
@@ -134,6 +167,7 @@ def mint(
         "role": role,
         "iat": now,
         "exp": now + ttl_s,
+        "jti": jti or new_jti(),
     }
     extra = {"name": name, "skills": skills, "cap": capacity}
     claims.update({claim: value for claim, value in extra.items() if value})
@@ -142,6 +176,27 @@ def mint(
     except msgspec.ValidationError as error:
         raise BadClaims(str(error)) from None
     return jwt.encode(claims, _hmac_key(key), algorithm=ALGORITHM)
+
+
+def new_jti() -> str:
+    """Return a name for a token that no other has."""
+    return secrets.token_hex(_JTI_BYTES)
+
+
+def claimed(token: str) -> tuple[str, int]:
+    """Return the `jti` and `exp` that a token claims, unproved: "" or 0 where it says none.
+
+    Raises `BadToken` for what is no token at all.
+    """
+    if len(token) > TOKEN_CHARACTERS_MAX:
+        raise BadToken(f"token over {TOKEN_CHARACTERS_MAX} characters")
+    try:
+        said = jwt.decode(token, options={"verify_signature": False})
+    except (InvalidTokenError, ValueError, RecursionError) as error:
+        raise BadToken(f"not a token: {error}") from None
+    jti, exp = said.get("jti"), said.get("exp")
+    exp_s = int(exp) if isinstance(exp, int | float) and 0 < exp <= EXP_MAX else 0
+    return (jti if isinstance(jti, str) else ""), exp_s
 
 
 class Verifier:
@@ -193,15 +248,17 @@ class Verifier:
         except Unasked as question:
             raise UnaskedToken(str(question), partial(self._ask, question)) from None
         except (ExpiredSignatureError, Expired):
-            raise ExpiredToken("the token has expired: fetch a new one") from None
+            message = "the token has expired: fetch a new one"
+            raise ExpiredToken(message, "token.expired") from None
         except UnknownKey as error:
-            raise UndecidedToken(str(error)) from None
+            raise UndecidedToken(str(error), "token.unknown_key") from None
         except NotVouched as error:
-            raise BadToken(str(error)) from None
+            raise BadToken(str(error), "token.issuer") from None
         except msgspec.ValidationError as error:
-            raise BadToken(f"a claim is not what it must be: {error}") from None
+            message = f"a claim is not what it must be: {error}"
+            raise BadToken(message, "token.claims") from None
         except (InvalidTokenError, ValueError, OverflowError, RecursionError) as error:
-            raise BadToken(f"not a token of this cluster: {error}") from None
+            raise BadToken(f"not a token of this cluster: {error}", _rule_of(error)) from None
 
     def _claims(self, token: str) -> Claims:
         """Return what `token` says, once it is proved."""
@@ -235,12 +292,17 @@ class Verifier:
         return decoded
 
 
+def _rule_of(error: Exception) -> Rule:
+    return next((rule for kind, rule in _RULES if isinstance(error, kind)), "token.malformed")
+
+
 def principal_of(claims: Claims) -> Principal:
     """Return whom claims name that were proved elsewhere.  Raises `BadToken`."""
     try:
         return _principal(_checked(claims))
     except msgspec.ValidationError as error:
-        raise BadToken(f"a claim is not what it must be: {error}") from None
+        message = f"a claim is not what it must be: {error}"
+        raise BadToken(message, "token.claims") from None
 
 
 def _principal(claims: _Claims) -> Principal:
@@ -251,6 +313,8 @@ def _principal(claims: _Claims) -> Principal:
         name=claims.name,
         skills=claims.skills or _NO_SKILLS,
         capacity=claims.cap,
+        iat=max(0, int(claims.iat)),
+        jti=claims.jti,
     )
 
 
@@ -258,6 +322,7 @@ def _checked(claims: dict[str, Any]) -> _Claims:
     """Return the claims.  Raises `msgspec.ValidationError`."""
     found = msgspec.convert(claims, _Claims)
     texts = {"sub": found.sub, "name": found.name, "skills": "".join(found.skills)}
+    texts["jti"] = found.jti
     for claim, text in texts.items():
         try:
             text.encode()

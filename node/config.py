@@ -10,11 +10,13 @@
     [nodes.X]   peer, url                    every node, this one included
     [auth.X]    issuer, audience, keys, roles, role | role_claim    see `node.issuers`
     [visitors]  origins, ttl, per_minute     pages that may ask for anonymous visitors' tokens
+    [tokens]    people, services             how long tokens live that are issued for a secret
     [timing]    heartbeat, election, offer, drain
     [limits]    connections_max; memory_max, of the process; 0 is any number in all others:
                 requests a second of one principal at this node, visitor_requests_per_s,
                 requests_per_s, service_requests_per_s; sockets of one address,
-                address_connections_max, address_connects_per_s, but not of trusted_addresses
+                address_connections_max, address_connects_per_s, but not of trusted_addresses:
+                proxies, who are also believed what they say of a client (`node.desk.credentials`)
     [log]       format, level
 
 `load` finds every mistake in one go and names for each the file, the line and the mend.  Paths in
@@ -26,6 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast, get_args
 
+from cluster.state.limits import TOKEN_TTL_S
 from cluster.toml_source import Document, Place, SourceError, SourceErrors, did_you_mean
 from node.auth import KEY_BYTES_MIN
 from node.client.address import is_loopback
@@ -126,6 +129,16 @@ class TimingConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class TokensConfig:
+    """How long tokens live that are issued here."""
+
+    people_s: int = 8 * 3600
+    """A shift."""
+    services_s: int = 3600
+    """A program fetches the next one by itself."""
+
+
+@dataclass(frozen=True, slots=True)
 class LimitsConfig:
     """How much a node takes."""
 
@@ -172,6 +185,7 @@ class Config:
     peer: PeerConfig
     nodes: Mapping[str, MemberConfig]
     issuers: tuple[IssuerConfig, ...] = ()
+    tokens: TokensConfig = TokensConfig()
     timing: TimingConfig = TimingConfig()
     limits: LimitsConfig = LimitsConfig()
     log: LogConfig = LogConfig()
@@ -220,6 +234,7 @@ def _config(root: Table, folder: Path) -> Config:
         peer=PeerConfig(peer.address("listen", "127.0.0.1:7201"), _tls(peer, folder)),
         nodes=_nodes(nodes),
         issuers=read_issuers(root.table("auth"), folder),
+        tokens=_tokens(root.table("tokens")),
         timing=_timing(root.table("timing")),
         limits=_limits(root.table("limits")),
         log=_log(root.table("log")),
@@ -297,6 +312,17 @@ def _nodes(nodes: Table) -> dict[str, MemberConfig]:
         table.finish()
         found[name] = MemberConfig(name, peer, url)
     return found
+
+
+def _tokens(table: Table | None) -> TokensConfig:
+    if table is None:
+        return TokensConfig()
+    people_s, services_s = (
+        round(table.seconds(key, default, *TOKEN_TTL_S))
+        for key, default in (("people", "8h"), ("services", "1h"))
+    )
+    table.finish()
+    return TokensConfig(people_s, services_s)
 
 
 def _timing(table: Table | None) -> TimingConfig:

@@ -9,6 +9,7 @@ One node, a thousand clients that ask, together, a thousand questions a second a
     flooding     5 clients send questions as fast as the socket takes them
     slowloris    2,000 sockets send a byte of a request's head each second, and never end it
     reconnecting a client connects, says hello and leaves, as fast as it can
+    guessing     1,000 wrong passwords at once, again and again, of as many accounts and addresses
 """
 
 import argparse
@@ -16,6 +17,7 @@ import contextlib
 import json
 import socket
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -30,7 +32,7 @@ from scripts.crowd.processes import Crowd, node_addresses
 GOOD = 1_000
 ASKS_PER_S = 1_000.0
 SETTLE_S = 1.0
-SLOW, FLOODING, SLOWLORIS = 20, 5, 2_000
+SLOW, FLOODING, SLOWLORIS, GUESSES = 20, 5, 2_000, 1_000
 
 Rudeness = Callable[["Town"], Awaitable[None]]
 
@@ -41,6 +43,8 @@ class Town:
     def __init__(self, cluster: LocalCluster, busy: str) -> None:
         self.cluster = cluster
         self.busy = busy
+        self.statuses: Counter[str] = Counter()
+        """What guesses were answered."""
         self.host, self.port = node_addresses(cluster)[0]
 
     async def login(self, subject: str, cv: str, *, receive_buffer: int = 0) -> trio.SocketStream:
@@ -136,7 +140,32 @@ async def reconnecting(town: Town) -> None:
                 await stream.receive_some(65_536)
 
 
-async def bench(folder: Path, seconds: float) -> None:
+async def guessing(town: Town) -> None:
+    """Try a thousand passwords at once; a proxy, it seems, has them from as many addresses."""
+    while True:
+        async with trio.open_nursery() as nursery:
+            for number in range(GUESSES):
+                nursery.start_soon(_guess, town, number)
+
+
+async def _guess(town: Town, number: int) -> None:
+    form = f"grant_type=password&username=user{number}&password=guess".encode()
+    head = (
+        "POST /v1/token HTTP/1.1\r\nHost: desk\r\nConnection: close\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\nX-Forwarded-Proto: https\r\n"
+        f"X-Forwarded-For: 10.0.{number // 250}.{number % 250}\r\n"
+        f"Content-Length: {len(form)}\r\n\r\n"
+    )
+    with contextlib.suppress(OSError, trio.BrokenResourceError):
+        async with await trio.open_tcp_stream(town.host, town.port) as stream:
+            await stream.send_all(head.encode() + form)
+            answer = await stream.receive_some(65_536)
+            town.statuses[answer[9:12].decode()] += 1
+            while await stream.receive_some(65_536):
+                pass
+
+
+async def bench(folder: Path, seconds: float, only: str) -> None:
     """Measure, and print a table."""
     sections = {"limits": {"service_requests_per_s": 0}}
     async with LocalCluster(folder, nodes=1, cluster_id="bench", sections=sections) as cluster:
@@ -155,8 +184,9 @@ async def bench(folder: Path, seconds: float) -> None:
                     f"{GOOD} good clients, {ASKS_PER_S:.0f} questions a second, {seconds:g} s each"
                 )
                 print(f"  {'beside':<14} {'p50 ms':>8} {'p99 ms':>8} {'max ms':>8} {'answers':>8}")
-                kinds = (nothing, slow, flooding, slowloris, reconnecting)
-                for kind in [each for one in kinds[1:] for each in (nothing, one)]:
+                kinds = (slow, flooding, slowloris, reconnecting, guessing)
+                rude = [one for one in kinds if only in ("", one.__name__)]
+                for kind in [each for one in rude for each in (nothing, one)]:
                     async with _beside(kind, town):
                         await trio.sleep(SETTLE_S)
                         crowd.taken_ms.clear()
@@ -165,6 +195,8 @@ async def bench(folder: Path, seconds: float) -> None:
                 lost = crowd.figures["lost"]
                 nursery.cancel_scope.cancel()
         print(f"  good clients that were cut off: {lost}")
+        if town.statuses:
+            print(f"  guesses by status: {dict(sorted(town.statuses.items()))}")
 
 
 @contextlib.asynccontextmanager
@@ -184,9 +216,10 @@ def main() -> None:
     """Parse arguments, run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--only", default="", help="one kind of rudeness")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-rude-") as folder:
-        trio.run(bench, Path(folder), arguments.seconds)
+        trio.run(bench, Path(folder), arguments.seconds, arguments.only)
 
 
 if __name__ == "__main__":

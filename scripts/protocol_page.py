@@ -18,9 +18,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from node.desk import calls, event_stream
+from node.desk import calls, event_stream, token_endpoint
 from node.desk.gate import STATUS
-from node.protocol import catalogue, codes, results
+from node.protocol import catalogue, codes, refusals, results
 from node.protocol.catalogue import ALL, RESULTS, AnyPush, AnyRequest, Err, Ok, Role
 from node.protocol.results import Result
 
@@ -103,6 +103,21 @@ def _by_http() -> list[str]:
         "|---|---|",
         *(f"| {status} | {', '.join(codes)} |" for status, codes in sorted(by_status.items())),
         "",
+        "## A token for a secret",
+        "",
+        (
+            f"`POST {token_endpoint.PATH}` is the token endpoint of OAuth 2 (RFC 6749): the grant"
+            " `client_credentials` for services, `password` for people. The secret comes in the"
+            " body or as `Authorization: Basic`, over TLS or from the node's own machine. A refusal"
+            " has `error` and `error_description` beside `code`, `msg`, `retry` and `data`."
+        ),
+        "",
+        "```console",
+        f"curl https://desk.example{token_endpoint.PATH} -u pos:$SECRET \\",
+        "  -d grant_type=client_credentials",
+        '{"access_token":"eyJ…","token_type":"Bearer","expires_in":3600,"user":"pos","role":"service"}',
+        "```",
+        "",
         "## Events by HTTP",
         "",
         (
@@ -171,6 +186,18 @@ def _codes() -> Iterator[str]:
     yield "|---|---|"
     for code in get_args(codes.ErrorCode):
         yield f"| `{code}` | {'yes' if code in codes.RETRY else 'no'} |"
+    yield ""
+    yield "## Rules"
+    yield ""
+    yield (
+        "Every refusal of access says which rule refused: `data.rule` of an error, `rule` of a"
+        " `bye`. Names stay; words for people may change."
+    )
+    yield ""
+    yield "| rule | what it demands |"
+    yield "|---|---|"
+    for rule, meaning in refusals.MEANING.items():
+        yield f"| `{rule}` | {meaning} |"
     yield ""
     yield "## Close codes"
     yield ""

@@ -31,7 +31,8 @@ def set_status(change: Change, command: SetStatus) -> dict[str, Any]:
     by = command.by
     own = (by.kind, by.id) == ("agent", command.agent)
     if not own and by.kind not in _SETS_OTHERS:
-        no("forbidden", f"this {by.kind} does not set the status of {command.agent[:64]!r}")
+        message = f"this {by.kind} does not set the status of {command.agent[:64]!r}"
+        no("forbidden", message, rule="status.not_yours")
     agent = change.agent(command.agent)
     check_by(by)
     check_names(command.reason)

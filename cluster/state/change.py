@@ -32,10 +32,12 @@ def no(code: RefusalCode, message: str, **data: Any) -> NoReturn:
 class Change:
     """The state, the time of this entry, and the notices so far."""
 
-    __slots__ = ("notices", "now_ms", "state")
+    __slots__ = ("node", "notices", "now_ms", "state")
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, node: str = "") -> None:
+        """`node` is where the command was proposed."""
         self.state = state
+        self.node = node
         self.now_ms = state.now_ms
         self.notices: list[Notice] = []
 
@@ -111,3 +113,8 @@ class Change:
     def note(self, by: By, what: str, **detail: Any) -> None:
         """Put a line into the audit log."""
         self.state.audit.append(AuditRecord(self.now_ms, by, what, detail))
+
+    def note_here(self, by: By, what: str, **detail: Any) -> None:
+        """The same, with the node where it was asked; what says nothing is left out."""
+        said = {name: value for name, value in detail.items() if value not in ("", None)}
+        self.note(by, what, **said, node=self.node)

@@ -70,6 +70,14 @@ def check_skills(skills: tuple[str, ...] | dict[str, int]) -> None:
     check_names(*skills)
 
 
+def check_secret(secret: str) -> None:
+    """Refuse what is no argon2id hash: a password itself never comes into the log."""
+    if len(secret.encode()) > limits.SECRET_HASH_BYTES_MAX:
+        no("too_large", f"a hash of more than {limits.SECRET_HASH_BYTES_MAX} bytes")
+    if not secret.startswith(limits.ARGON2ID_PREFIX):
+        no("bad_request", "secret: is not an argon2id hash")
+
+
 def check_flat(what: str, values: dict[str, Any]) -> None:
     """Refuse tags or attributes that are not flat, too many or too large."""
     if len(values) > limits.TAGS_MAX:

@@ -10,7 +10,9 @@ added at the end, with a default.
     a visitor           OpenConversation, SendMessage, CloseConversation
     an agent            SendMessage, SetStatus, AcceptOffer, DeclineOffer, TransferConversation,
                         CloseConversation
-    an operator         ApplyRules
+    an operator         ApplyRules, PutAccount, SetSecret, RemoveAccount, RevokeTokens
+    whoever logs in     IssueToken
+    the node, for one   AddAudit
     the node            OpenSession, LoseSession, CloseSession, BootNode
     the leader          RouteConversation, MakeOffer, ExpireOffer, ExpireSession, LoseNode,
                         PurgeConversations
@@ -23,6 +25,8 @@ from typing import Any, Literal
 import msgspec
 
 PrincipalKind = Literal["visitor", "agent", "supervisor", "operator", "service", "system"]
+AccountKind = Literal["agent", "supervisor", "operator", "service"]
+"""Visitors have none: whoever comes to a desk for help registers nowhere."""
 Visibility = Literal["all", "agents"]
 
 
@@ -196,12 +200,86 @@ class ApplyRules(_Command, frozen=True, tag="rules.apply"):
     rev_expected: int | None = None
     skills: dict[str, tuple[str, ...]] = {}
     """Queue name to the skills it asks of agents, as compiled from `files`."""
+    node: str = ""
+    """Where it was asked, for the audit log."""
 
 
 class PurgeConversations(_Command, frozen=True, tag="cv.purge"):
     """Forget conversations closed longer ago than the retention; others named are left."""
 
     cvs: tuple[str, ...]
+
+
+class PutAccount(_Command, frozen=True, tag="user.put"):
+    """Make an account, or change what is given of one; None leaves a field as it is."""
+
+    by: By
+    key: str
+    id: str
+    kind: AccountKind | None = None
+    name: str | None = None
+    skills: dict[str, int] | None = None
+    capacity: int | None = None
+    disabled: bool | None = None
+    secret: str = ""
+    """The argon2id hash of a new password or secret, in PHC form; hashed by whoever proposes."""
+    rev_expected: int | None = None
+    """0: there must be none yet."""
+
+
+class SetSecret(_Command, frozen=True, tag="user.secret"):
+    """Another password, or a service's next secret.
+
+    `keep`, for services: the newest secret so far counts beside it.  Without it the old ones
+    count no more, nor does any token issued so far.  No secret: the newest alone is kept.
+    """
+
+    by: By
+    key: str
+    id: str
+    secret: str = ""
+    keep: bool = False
+
+
+class RemoveAccount(_Command, frozen=True, tag="user.remove"):
+    by: By
+    key: str
+    id: str
+
+
+class RevokeTokens(_Command, frozen=True, tag="token.revoke"):
+    """One token by its `jti`, or else all that were issued so far to the principal."""
+
+    by: By
+    key: str
+    kind: PrincipalKind | None = None
+    id: str = ""
+    jti: str = ""
+    exp_s: int = 0
+    """When the one token ends, seconds UTC: until then it is remembered."""
+
+
+class IssueToken(_Command, frozen=True, tag="token.issue"):
+    """Somebody proved their secret at a node.
+
+    Refused if the account is not what it was when the secret was looked at, so that every token
+    is before or after each revocation, by the log alone.
+    """
+
+    by: By
+    jti: str
+    ttl_s: int
+    rev: int
+    """Revision of the account whose secret was proved."""
+    address: str = ""
+
+
+class AddAudit(_Command, frozen=True, tag="audit.add"):
+    """What somebody did that is no command of its own: looked into a conversation ..."""
+
+    by: By
+    what: str
+    detail: dict[str, Any] = {}
 
 
 Command = (
@@ -223,6 +301,12 @@ Command = (
     | CloseConversation
     | ApplyRules
     | PurgeConversations
+    | PutAccount
+    | SetSecret
+    | RemoveAccount
+    | RevokeTokens
+    | IssueToken
+    | AddAudit
 )
 
 _encoder = msgspec.msgpack.Encoder()

@@ -38,7 +38,7 @@ from cluster.state.commands import (
 )
 from cluster.state.model import Conversation
 from cluster.state.offers import withdraw
-from cluster.state.outcome import ConversationPurged
+from cluster.state.outcome import ConversationPurged, RefusalRule
 
 _OPENS = frozenset({"visitor", "service", "system"})
 _TRANSFERS = frozenset({"supervisor", "operator", "service", "system"})
@@ -61,7 +61,8 @@ def open_conversation(change: Change, command: OpenConversation) -> dict[str, An
     """Begin a conversation, whose fields were checked; the leader routes it next."""
     by = command.by
     if by.kind not in _OPENS:
-        no("forbidden", f"a conversation is opened by a visitor, not by {by.kind}")
+        message = f"a conversation is opened by a visitor, not by {by.kind}"
+        no("forbidden", message, rule="role")
     if command.cv in change.state.conversations:
         no("conflict", "a conversation of this id exists")
     if len(change.state.conversations) >= limits.CONVERSATIONS_MAX:
@@ -124,7 +125,7 @@ def transfer(change: Change, command: TransferConversation) -> dict[str, Any]:
     if by.kind == "agent":
         check_owner(conversation, by, command.fence)
     elif by.kind not in _TRANSFERS:
-        no("forbidden", f"a {by.kind} may not transfer")
+        no("forbidden", f"a {by.kind} may not transfer", rule="role")
     to = _destination(change, conversation, command)
     check_text(command.note)
     conversation = withdraw(change, conversation, "withdrawn")
@@ -158,7 +159,9 @@ def close(change: Change, command: CloseConversation) -> dict[str, Any]:
     if by.kind == "agent":
         check_owner(conversation, by, None)
     elif not is_visitor(conversation, by) and by.kind not in _CLOSES:
-        no("forbidden", f"this {by.kind} may not close the conversation")
+        message = f"this {by.kind} may not close the conversation"
+        rule: RefusalRule = "conversation.not_yours" if by.kind == "visitor" else "role"
+        no("forbidden", message, rule=rule)
     check_names(command.reason)
     conversation = withdraw(change, conversation, "closed")
     conversation = release(change, conversation)
@@ -211,9 +214,11 @@ def is_visitor(conversation: Conversation, by: By) -> bool:
 def check_owner(conversation: Conversation, by: By, fence: int | None) -> None:
     """Refuse an agent who does not own the conversation (any more)."""
     if conversation.owner != by.id:
-        no("not_owner", "the conversation is not assigned to you", owner=conversation.owner)
+        message = "the conversation is not assigned to you"
+        no("not_owner", message, rule="conversation.not_owner", owner=conversation.owner)
     if fence is not None and fence != conversation.fence:
-        no("not_owner", "the conversation was assigned anew since", fence=conversation.fence)
+        message = "the conversation was assigned anew since"
+        no("not_owner", message, rule="fence", fence=conversation.fence)
 
 
 def _destination(

@@ -8,8 +8,8 @@
                                                    the end of an entry, `FORGET_MAX` at a time
 
 A key belongs to a principal.  Refusals are not remembered: a retry may succeed.  What the
-proposer made up - ids, fences, what the sender had seen - does not count as the meaning, since
-a retry by way of another node brings others.
+proposer made up - ids, fences, the salt of a hash, what the sender had seen - does not count as the
+meaning, since a retry by way of another node brings others.
 """
 
 import hashlib
@@ -24,19 +24,35 @@ from cluster.state.commands import (
     AcceptOffer,
     CloseConversation,
     OpenConversation,
+    PutAccount,
+    RemoveAccount,
+    RevokeTokens,
     SendMessage,
+    SetSecret,
     TransferConversation,
 )
 from cluster.state.limits import FORGET_MAX, KEY_BYTES_MAX, KEY_RETENTION_MS, KEYS_MAX
 from cluster.state.model import Remembered
 from cluster.state.state import State
 
-Keyed = OpenConversation | SendMessage | AcceptOffer | TransferConversation | CloseConversation
+Keyed = (
+    OpenConversation
+    | SendMessage
+    | AcceptOffer
+    | TransferConversation
+    | CloseConversation
+    | PutAccount
+    | SetSecret
+    | RemoveAccount
+    | RevokeTokens
+)
 
 _MADE_UP: dict[type[Any], dict[str, Any]] = {
     OpenConversation: {"cv": "", "mid": ""},
     SendMessage: {"mid": "", "fence": None, "after": None},
     TransferConversation: {"fence": None},
+    PutAccount: {"secret": ""},
+    SetSecret: {"secret": ""},
 }
 
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode

@@ -10,6 +10,7 @@
     state      fields agree with the lifecycle's state                      yes
     presence   sessions and agents agree; nobody waits for who is not here   yes
     bounds     nothing holds more than its limit                            yes, by `check`
+    accounts   revisions rise, secrets are hashes and at most two            yes
     indexes    they are what a rebuild would make                           yes, by `check`
 
 I1, I6 and I7 concern several nodes: the simulator and the replay check them.  A capacity may
@@ -23,7 +24,7 @@ from typing import NoReturn
 from cluster.state import limits
 from cluster.state.events import kept
 from cluster.state.limits import PASSED_MAX
-from cluster.state.model import Agent, Conversation, Offer
+from cluster.state.model import Account, Agent, Conversation, Offer
 from cluster.state.outcome import AgentChanged, Appended, Notice, OfferMade
 from cluster.state.state import State
 
@@ -38,6 +39,7 @@ INDEXES = (
     "by_visitor",
     "by_target",
     "by_node",
+    "revoked_ends",
 )
 _QUEUED = ("waiting", "offered")
 _IN_QUEUE = ("waiting", "offered", "assigned")
@@ -89,6 +91,8 @@ def _check_rest(state: State) -> None:
     revs = [record.rev for record in state.rule_sets]
     if revs != sorted(set(revs)):
         _broken("state", f"revisions {revs}")
+    for account in state.accounts.values():
+        _check_account(account)
     for node, proposer in state.proposers.items():
         if proposer.next_number <= 0:
             _broken("I1", f"{node}: {proposer.next_number} comes next")
@@ -188,6 +192,15 @@ def _check_offer(state: State, offer: Offer) -> None:
         _broken("I4", f"offer {offer.oid}: not its agent's")
 
 
+def _check_account(account: Account) -> None:
+    if account.rev <= 0 or not 1 <= account.capacity <= limits.CAPACITY_MAX:
+        _broken("state", f"account {account.id}: revision {account.rev}, {account.capacity}")
+    if len(account.secrets) > limits.SECRETS_MAX:
+        _broken("bounds", f"account {account.id}: {len(account.secrets)} secrets")
+    if not all(secret.startswith(limits.ARGON2ID_PREFIX) for secret in account.secrets):
+        _broken("state", f"account {account.id}: a secret that is not hashed")
+
+
 def _check_tail(conversation: Conversation) -> None:
     if not conversation.tail.is_whole:
         _broken("I2", f"{conversation.cv}: a tail that no append makes")
@@ -207,6 +220,9 @@ def _check_bounds(state: State) -> None:
         ("conversations", len(state.conversations), limits.CONVERSATIONS_MAX),
         ("rule sets", len(state.rule_sets), limits.RULE_SETS_KEPT),
         ("audit", len(state.audit), limits.AUDIT_MAX),
+        ("accounts", len(state.accounts), limits.ACCOUNTS_MAX),
+        ("revoked tokens", len(state.revoked), limits.TOKENS_REVOKED_MAX),
+        ("cutoffs", len(state.cutoffs), limits.CUTOFFS_MAX),
     ):
         if count > most:
             _broken("bounds", f"{count} {what} of {most}")

@@ -57,6 +57,7 @@ SESSION_GRACE_MS = 15_000
 CAPACITY_MAX = 1_000
 """Conversations of one agent; a bot, for people it is about 5."""
 SKILLS_MAX = 64
+SKILL_LEVEL_MAX = 100
 AGENTS_MAX = 20_000
 """Agents known.  For one more, the longest known of those who are not here is forgotten."""
 SESSIONS_PER_AGENT_MAX = 32
@@ -70,6 +71,29 @@ RETIRED_BOOTS_MAX = 8
 
 OFFER_TTL_MS = (100, 3_600_000)
 """Shortest and longest time an agent may be given to accept."""
+
+# -- accounts and tokens
+
+ACCOUNTS_MAX = AGENTS_MAX
+SECRETS_MAX = 2
+"""A service's: the next one is told to every copy of the program before the last one goes."""
+SECRET_HASH_BYTES_MAX = 256
+"""An argon2id hash in PHC form takes about 100."""
+ARGON2ID_PREFIX = "$argon2id$"
+"""Nothing else comes into the log: no password that somebody forgot to hash."""
+TOKEN_TTL_S = (60, 30 * 24 * 3600)
+"""Shortest and longest life of a token that is issued here."""
+EXP_MAX_S = 2**53 - 1
+TOKENS_REVOKED_MAX = 100_000
+"""Single tokens, each until it ends; for one more all of its principal are revoked instead."""
+CUTOFFS_MAX = 50_000
+"""Principals whose tokens were revoked.  For one more the oldest is forgotten, and with it every
+token issued up to then, whosever: nothing that was revoked comes back."""
+CLOCKS_S = 5
+"""Clocks of those who issue tokens elsewhere may be ahead by as much: revoked all the same."""
+FORGET_TOKENS_MAX = 1_000
+"""Revoked tokens that one entry may forget: a millisecond."""
+AUDIT_DETAIL_MAX = 8
 
 # -- what is remembered
 

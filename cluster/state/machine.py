@@ -9,6 +9,7 @@ entries give the same state and the same outcomes on every node.
       │                       │ applied before, or given up            Skipped late
       │                       │ one before it has not come             Skipped early
       │                       ├ no command of this release             Refused bad_request
+      │                       ├ its principal's account is disabled    Refused forbidden
       │                       ├ a key that was used before             Done dup | key_reused
       │                       └ the lifecycle's function               Done | Refused
       └ no entry of this release: only the index moves
@@ -26,7 +27,9 @@ from typing import Any
 import msgspec
 
 from cluster.state import (
+    accounts,
     agents,
+    auditing,
     commands,
     conversations,
     idempotency,
@@ -36,6 +39,7 @@ from cluster.state import (
     offers,
     rules,
     sessions,
+    tokens,
 )
 from cluster.state.change import Change, No
 from cluster.state.commands import BootNode, Command
@@ -100,6 +104,7 @@ class Machine:
         for batch in entry.batches:
             self._apply_batch(batch, applied)
         idempotency.forget_old(state)
+        tokens.forget_old(state)
         return applied
 
     def _apply_batch(self, batch: Batch, applied: Applied) -> None:
@@ -120,7 +125,9 @@ class Machine:
         turn = proposer.take_turn(proposal.number, batch.settled)
         if turn != "now":
             return Skipped(early=turn == "early")
-        return command if isinstance(command, Refused) else self._run(command, notices)
+        if isinstance(command, Refused):
+            return command
+        return self._run(command, batch.node, notices)
 
     def _begin_boot(
         self, old: Proposer | None, batch: Batch, number: int, command: Command | Refused
@@ -143,10 +150,11 @@ class Machine:
         self.state.proposers[batch.node] = proposer
         return proposer
 
-    def _run(self, command: Command, notices: list[Notice]) -> Outcome:
-        """Apply one command that was not applied before."""
-        change = Change(self.state)
+    def _run(self, command: Command, node: str, notices: list[Notice]) -> Outcome:
+        """Apply one command that was not applied before; `node` proposed it."""
+        change = Change(self.state, node)
         try:
+            accounts.check_enabled(self.state, command)
             if isinstance(command, idempotency.Keyed):
                 outcome = _run_keyed(change, command)
             else:
@@ -229,4 +237,10 @@ _HANDLERS: dict[type[Any], Callable[[Change, Any], dict[str, Any] | Done]] = {
     commands.CloseConversation: conversations.close,
     commands.ApplyRules: rules.apply_rules,
     commands.PurgeConversations: conversations.purge,
+    commands.PutAccount: accounts.put,
+    commands.SetSecret: accounts.set_secret,
+    commands.RemoveAccount: accounts.remove,
+    commands.RevokeTokens: tokens.revoke,
+    commands.IssueToken: tokens.issue,
+    commands.AddAudit: auditing.add,
 }

@@ -62,14 +62,15 @@ def _check_may_speak(conversation: Conversation, command: SendMessage, *, note: 
     by = command.by
     if by.kind == "visitor":
         if not is_visitor(conversation, by):
-            no("forbidden", "this is another visitor's conversation")
+            message = "this is another visitor's conversation"
+            no("forbidden", message, rule="conversation.not_yours")
         if note:
-            no("forbidden", "a visitor writes no notes")
+            no("forbidden", "a visitor writes no notes", rule="note.visitor")
     elif by.kind == "agent":
         if not note:
             check_owner(conversation, by, command.fence)
     elif by.kind not in _POSTS:
-        no("forbidden", f"a {by.kind} does not speak in conversations")
+        no("forbidden", f"a {by.kind} does not speak in conversations", rule="role")
 
 
 def _check_seen(conversation: Conversation, by: By, after: int) -> None:

@@ -8,6 +8,7 @@ them is a snapshot that a thread may write while the loop goes on.
                                      └─declined, timed out, lost── ─transferred──┘
                    (new may also be transferred; any may be closed: `CONVERSATION_NEXT`)
     agent          present (a live session) x status; eligible: present, online, below capacity
+    account        enabled <─▶ disabled; removed: its tokens so far count no more
     session        live ──socket broke, node died──▶ lost ──grace over──▶ gone
 
 What there may be very many of is out of the garbage collector's sight (`gc=False`): such values
@@ -21,7 +22,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from cluster.state.commands import By, PrincipalKind
+from cluster.state.commands import AccountKind, By, PrincipalKind
 from cluster.state.events import Tail
 
 ConversationState = Literal["new", "waiting", "offered", "assigned", "closed"]
@@ -146,3 +147,37 @@ class AuditRecord(msgspec.Struct, frozen=True, array_like=True):
     by: By
     what: str
     detail: dict[str, Any] = {}
+
+
+class Account(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A person of the company, or a program of it, that proves itself with a secret here.
+
+    It speaks for the principal of its kind and id, whoever issued the token.
+    """
+
+    id: str
+    kind: AccountKind
+    rev: int
+    """1, 2, 3 ... with every change."""
+    by: By
+    """Who changed it last."""
+    at_ms: int
+    made_ms: int
+    name: str = ""
+    skills: dict[str, int] = {}
+    capacity: int = 1
+    secrets: tuple[str, ...] = ()
+    """Hashes of what proves it, newest first."""
+    disabled: bool = False
+
+    def speaks_for(self, kind: str, principal_id: str) -> bool:
+        """Say whether it is the account of that principal."""
+        return (self.kind, self.id) == (kind, principal_id)
+
+
+class Cutoff(msgspec.Struct, frozen=True, array_like=True):
+    """Tokens of a principal that were issued at `at_s` (seconds UTC), or before, are revoked."""
+
+    kind: PrincipalKind
+    id: str
+    at_s: int

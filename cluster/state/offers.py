@@ -138,7 +138,7 @@ def _pending(change: Change, oid: str, by: By) -> Offer:
     if offer is None:
         no("offer_gone", "the offer is not pending any more")
     if (by.kind, by.id) != ("agent", offer.agent):
-        no("forbidden", "the offer was made to another")
+        no("forbidden", "the offer was made to another", rule="offer.not_yours")
     return offer
 
 

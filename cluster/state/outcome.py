@@ -26,6 +26,20 @@ RefusalCode = Literal[
     "internal",
 ]
 
+RefusalRule = Literal[
+    "role",
+    "conversation.not_yours",
+    "conversation.not_owner",
+    "fence",
+    "note.visitor",
+    "offer.not_yours",
+    "status.not_yours",
+    "session.not_yours",
+    "account.disabled",
+    "account.changed",
+]
+"""In `data["rule"]` of a refusal of access: which of the rules it was that the command broke."""
+
 
 class Done(msgspec.Struct, frozen=True):
     """The command holds; `result` is the reply's `r`, `dup` that an earlier copy did it."""
@@ -83,6 +97,14 @@ class ConversationPurged(msgspec.Struct, frozen=True):
     cv: str
 
 
+class AccessRevoked(msgspec.Struct, frozen=True):
+    """Tokens stopped to count: the one of `jti`, or some, or all, of principal `kind`, `id`."""
+
+    kind: str = ""
+    id: str = ""
+    jti: str = ""
+
+
 Notice = (
     Appended
     | OfferMade
@@ -91,4 +113,5 @@ Notice = (
     | SessionGone
     | RulesApplied
     | ConversationPurged
+    | AccessRevoked
 )

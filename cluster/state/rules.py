@@ -52,13 +52,14 @@ def apply_rules(change: Change, command: ApplyRules) -> dict[str, Any] | Done:
     )
     state.rule_sets = [*state.rule_sets, record][-limits.RULE_SETS_KEPT :]
     change.notices.append(RulesApplied(record.rev))
-    change.note(command.by, "rules.apply", rev=record.rev, digest=digest)
+    where = {"node": command.node} if command.node else {}
+    change.note(command.by, "rules.apply", rev=record.rev, digest=digest, **where)
     return {"rev": record.rev, "digest": digest}
 
 
 def _check(command: ApplyRules) -> None:
     if command.by.kind not in ("operator", "system"):
-        no("forbidden", f"a {command.by.kind} may not change the rules")
+        no("forbidden", f"a {command.by.kind} may not change the rules", rule="role")
     check_by(command.by)
     size = sum(len(name.encode()) + len(text.encode()) for name, text in command.files.items())
     if size > limits.RULES_BYTES_MAX:

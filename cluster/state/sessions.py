@@ -43,7 +43,7 @@ def open_session(change: Change, command: OpenSession) -> dict[str, Any]:
     _check_opening(command)
     old = state.sessions.get(command.sid)
     if old is not None and old.agent != by.id:
-        no("forbidden", "this session is another agent's")
+        no("forbidden", "this session is another agent's", rule="session.not_yours")
     if old is not None and command.seen not in (None, (old.node, old.boot, old.since_ms)):
         no("stale", "the session has moved since")
     info = state.nodes.get(command.node)
@@ -67,12 +67,13 @@ def open_session(change: Change, command: OpenSession) -> dict[str, Any]:
         state.nodes[info.node] = replace(info, lost_ms=0)
     session = Session(command.sid, by.id, command.node, command.boot, change.now_ms)
     state.put_session(session)
+    account = state.accounts.get(by.id)
+    if account is not None and account.kind == "agent":  # it counts, whatever the token says
+        name, skills, capacity = account.name or by.name, account.skills, account.capacity
+    else:
+        name, skills, capacity = by.name, command.skills, command.capacity
     agent = change.change_agent(
-        agent,
-        name=by.name or agent.name,
-        skills=command.skills,
-        capacity=command.capacity,
-        sessions=sessions,
+        agent, name=name or agent.name, skills=skills, capacity=capacity, sessions=sessions
     )
     return {"sid": session.sid, "status": agent.status}
 
@@ -136,7 +137,7 @@ def lose_node(change: Change, command: LoseNode) -> dict[str, Any]:
 
 def _check_opening(command: OpenSession) -> None:
     if command.by.kind != "agent":
-        no("forbidden", "only agents have replicated sessions")
+        no("forbidden", "only agents have replicated sessions", rule="role")
     check_ids(command.sid, command.node, command.boot)
     check_by(command.by)
     check_skills(command.skills)

@@ -7,7 +7,9 @@
     trailer  = ["end", [[section, items], ...]]
 
 Sections are written in a fixed order and items in the order of their dictionaries, so a state
-that was loaded behaves like the one that was written.  The trailer tells a whole snapshot from
+that was loaded behaves like the one that was written.  A section that came with a later release
+is left out while it is empty: what was written before has none, and an earlier release reads what
+it could have written.  The trailer tells a whole snapshot from
 one that was cut between two frames, and parts that do not fit are refused.  Damage that fits is
 the concern of whoever stores it: a checksum's.
 
@@ -24,9 +26,11 @@ import msgspec
 from cluster.state.invariants import InvariantViolated, check_loaded
 from cluster.state.limits import INTEGER_MAX, NOW_MS_MAX
 from cluster.state.model import (
+    Account,
     Agent,
     AuditRecord,
     Conversation,
+    Cutoff,
     NodeInfo,
     Offer,
     Remembered,
@@ -47,10 +51,11 @@ class SnapshotRefused(Exception):
     """The snapshot is damaged, or of a format that this release does not read."""
 
 
-class _Header(msgspec.Struct, frozen=True):
+class _Header(msgspec.Struct, frozen=True, omit_defaults=True):
     format: int
     now_ms: int
     applied_index: int
+    cutoff_floor_s: int = 0
 
 
 class _Chunk(msgspec.Struct, frozen=True, array_like=True):
@@ -68,15 +73,21 @@ _SECTIONS: dict[str, tuple[Any, Callable[[State], Iterable[Any]]]] = {
     "keys": (tuple[str, Remembered], lambda s: s.keys.items()),
     "rule_sets": (RuleSetRecord, lambda s: s.rule_sets),
     "audit": (AuditRecord, lambda s: s.audit),
+    "accounts": (Account, lambda s: s.accounts.values()),
+    "revoked": (tuple[str, int], lambda s: s.revoked.items()),
+    "cutoffs": (Cutoff, lambda s: s.cutoffs.values()),
 }
 """Section to the type of its items, and where they are."""
+_LATER = frozenset({"accounts", "revoked", "cutoffs"})
+"""Sections that the first releases do not know."""
 _END = "end"
 _COUNTS = msgspec.msgpack.Decoder(tuple[str, int])
 
 
 def dump(state: State) -> Iterator[bytes]:
     """Yield the frames of `state`, which must not change meanwhile (see `frozen_copy`)."""
-    yield _frame(_encode(_Header(FORMAT, state.now_ms, state.applied_index)))
+    header = _Header(FORMAT, state.now_ms, state.applied_index, state.cutoff_floor_s)
+    yield _frame(_encode(header))
     counts: list[tuple[str, int]] = []
     for section, (_, items_of) in _SECTIONS.items():
         count = size = 0
@@ -91,7 +102,8 @@ def dump(state: State) -> Iterator[bytes]:
             count += 1
         if items:
             yield _frame(_encode(_Chunk(section, items)))
-        counts.append((section, count))
+        if count or section not in _LATER:
+            counts.append((section, count))
     yield _frame(_encode(_Chunk(_END, [msgspec.Raw(_encode(pair)) for pair in counts])))
 
 
@@ -124,6 +136,7 @@ def _load(frames: Iterator[bytes]) -> State:
     if not (0 <= header.now_ms <= NOW_MS_MAX and 0 <= header.applied_index <= INTEGER_MAX):
         raise SnapshotRefused(f"a header from nowhere: {header}")
     state.now_ms, state.applied_index = header.now_ms, header.applied_index
+    state.cutoff_floor_s = header.cutoff_floor_s
     decoders = {name: msgspec.msgpack.Decoder(kind) for name, (kind, _) in _SECTIONS.items()}
     whole = False
     for frame in frames:
@@ -145,6 +158,7 @@ def _load(frames: Iterator[bytes]) -> State:
 
 def _check_counts(state: State, counts: list[tuple[str, int]]) -> None:
     found = [(name, sum(1 for _ in items_of(state))) for name, (_, items_of) in _SECTIONS.items()]
+    found = [(name, count) for name, count in found if count or name not in _LATER]
     if found != counts:
         raise SnapshotRefused(f"it holds {dict(found)} items, and should {dict(counts)}")
 
@@ -153,7 +167,7 @@ def _take(state: State, section: str, items: list[Any]) -> None:
     match section:
         case "nodes":
             state.nodes.update((item.node, item) for item in items)
-        case "proposers" | "keys":
+        case "proposers" | "keys" | "revoked":
             getattr(state, section).update(items)
         case "sessions":
             state.sessions.update((item.sid, item) for item in items)
@@ -163,6 +177,10 @@ def _take(state: State, section: str, items: list[Any]) -> None:
             state.conversations.update((item.cv, item) for item in items)
         case "offers":
             state.offers.update((item.oid, item) for item in items)
+        case "accounts":
+            state.accounts.update((item.id, item) for item in items)
+        case "cutoffs":
+            state.cutoffs.update(((item.kind, item.id), item) for item in items)
         case _:  # lists: rule sets, audit
             getattr(state, section).extend(items)
 

@@ -1,8 +1,9 @@
 """The replicated state: dictionaries of immutable values, and indexes over them.  No I/O.
 
-    replicated   nodes, sessions, agents, conversations, offers, keys, rule_sets, audit, proposers
+    replicated   nodes, sessions, agents, conversations, offers, keys, rule_sets, audit, proposers,
+                 accounts, revoked, cutoffs, cutoff_floor_s
     derived      unrouted, waiting, free, deadlines, lost, closed, key_ages,
-                 by_visitor, by_target, by_node
+                 by_visitor, by_target, by_node, revoked_ends
 
 Readers may look at everything and change nothing.  Writers are the lifecycle modules of this
 package, through `put_*` and `drop_*`, which keep the indexes right.  The indexes make every
@@ -16,9 +17,11 @@ from collections import deque
 
 from cluster.state.limits import AUDIT_MAX
 from cluster.state.model import (
+    Account,
     Agent,
     AuditRecord,
     Conversation,
+    Cutoff,
     NodeInfo,
     Offer,
     Remembered,
@@ -48,6 +51,13 @@ class State:
         self.audit: deque[AuditRecord] = deque(maxlen=AUDIT_MAX)
         self.proposers: dict[str, Proposer] = {}
         """Per node: its current boot's proposals."""
+        self.accounts: dict[str, Account] = {}
+        self.revoked: dict[str, int] = {}
+        """Single tokens that count no more: `jti` to their end, seconds UTC."""
+        self.cutoffs: dict[tuple[str, str], Cutoff] = {}
+        """By kind and id, the one that was set last behind the others."""
+        self.cutoff_floor_s = 0
+        """Whosever token was issued then, or before, does not count; 0 unless cutoffs were many."""
         self._clear_indexes()
 
     def _clear_indexes(self) -> None:
@@ -71,6 +81,8 @@ class State:
         """Open conversations that wait for, or are offered to, the agent they were passed to."""
         self.by_node: dict[str, dict[str, None]] = {}
         """Sessions at a node."""
+        self.revoked_ends: SortedSet[tuple[int, str]] = SortedSet()
+        """(exp_s, jti) of `revoked`."""
 
     # -- reading
 
@@ -111,6 +123,10 @@ class State:
         copy.rule_sets = list(self.rule_sets)
         copy.audit = deque(self.audit, maxlen=AUDIT_MAX)
         copy.proposers = {node: one.copy() for node, one in self.proposers.items()}
+        copy.accounts = dict(self.accounts)
+        copy.revoked = dict(self.revoked)
+        copy.cutoffs = dict(self.cutoffs)
+        copy.cutoff_floor_s = self.cutoff_floor_s
         return copy
 
     # -- writing, for the lifecycle modules only
@@ -175,6 +191,21 @@ class State:
         """Forget the key that was remembered first."""
         del self.keys[self.key_ages.popleft()[1]]
 
+    def put_revoked(self, jti: str, exp_s: int) -> None:
+        """Remember a single token as revoked; one that is known already stays as it is."""
+        if jti not in self.revoked:
+            self.revoked[jti] = exp_s
+            self.revoked_ends.add((exp_s, jti))
+
+    def drop_revoked(self, jti: str) -> None:
+        """Forget a revoked token."""
+        self.revoked_ends.discard((self.revoked.pop(jti), jti))
+
+    def put_cutoff(self, cutoff: Cutoff) -> None:
+        """Replace or add a principal's cutoff, as the newest."""
+        self.cutoffs.pop((cutoff.kind, cutoff.id), None)
+        self.cutoffs[cutoff.kind, cutoff.id] = cutoff
+
     def rebuild_indexes(self) -> None:
         """Make the indexes anew from what is replicated."""
         self._clear_indexes()
@@ -188,6 +219,8 @@ class State:
         for agent in self.agents.values():
             if self.is_eligible(agent):
                 self.free.add((agent.idle_since_ms, agent.agent))
+        for jti, exp_s in self.revoked.items():
+            self.revoked_ends.add((exp_s, jti))
 
     def _index_conversation(self, conversation: Conversation) -> None:
         cv = conversation.cv

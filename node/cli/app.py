@@ -13,15 +13,17 @@ import typer
 from node import __version__
 from node.cli import (
     agent,
+    audit,
     cluster,
     demo,
-    login_via,
+    login,
     replay,
     rules,
     say,
     serve,
     token,
     upgrade,
+    users,
     wal,
 )
 from node.cli.problem import SIGNALLED, explain
@@ -47,13 +49,15 @@ def _make() -> typer.Typer:
         ("demo", demo.demo),
         ("say", say.say),
         ("agent", agent.agent),
-        ("token", token.token),
-        ("login", login_via.login),
+        ("login", login.login),
+        ("audit", audit.audit),
         ("replay", replay.replay),
     ):
         app.command(name)(command)
     app.add_typer(cluster.app, name="cluster")
     app.add_typer(rules.app, name="rules")
+    app.add_typer(users.app, name="users")
+    app.add_typer(token.app, name="token")
     app.add_typer(wal.app, name="wal")
     return app
 

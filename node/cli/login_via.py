@@ -1,4 +1,4 @@
-"""`unidesk login --via NAME`: log in with a browser, from a terminal.  Talks HTTP, listens on
+"""A login with a browser, from a terminal: `unidesk login --via NAME`.  Talks HTTP, listens on
 loopback.
 
     terminal    node                       browser                       provider
@@ -19,12 +19,9 @@ import sys
 import time
 import webbrowser
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlencode
 
-import typer
-
-from node.cli.connecting import ConfigFile, Data, Urls
 from node.cli.problem import FAILED, Problem
 
 LOGIN_S = 600.0
@@ -35,31 +32,6 @@ _PAGE = (
     "<h1>{title}</h1><p>{text}</p>"
     '<p lang="zh-Hans">{chinese}</p></html>\n'
 )
-
-
-def login(
-    via: Annotated[str, typer.Option(help="The login: NAME of [auth.NAME.login] at the node.")],
-    url: Urls = None,
-    config: ConfigFile = None,
-    data: Data = None,
-    browser: Annotated[
-        bool, typer.Option(help="Open a browser; without, only show the address.")
-    ] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Log in with a browser and print the token.
-
-    Example:  export UNIDESK_TOKEN=$(unidesk login --via corp --url wss://desk.example/v1/ws)
-    """
-    from node.cli.connecting import Where, find_cluster
-    from node.cli.output import print_json
-
-    cluster = find_cluster(Where(urls=url, config=config, data=data))
-    given = log_in(base_of(cluster.urls[0]), via, browser=browser)
-    if as_json:
-        print_json(given)
-    else:
-        typer.echo(given["token"])
 
 
 def base_of(url: str) -> str:

@@ -1,16 +1,27 @@
-"""`unidesk token`: say who somebody is, signed with the cluster's key.  Reads files."""
+"""`unidesk token`: say who somebody is, signed with the cluster's key; and take that back.
+
+Reads files, talks to nodes.
+"""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from node.cli.connecting import ConfigFile, Data
+from node.cli.asking import Json
+from node.cli.connecting import ConfigFile, Data, Token, Urls, Where
+from node.cli.problem import USAGE, Problem
+
+app = typer.Typer(no_args_is_help=False, invoke_without_command=True)
 
 
+@app.callback()
 def token(
-    role: Annotated[str, typer.Option(help="visitor, agent, supervisor, operator or service.")],
-    subject: Annotated[str, typer.Option(help="The principal's id.")],
+    context: typer.Context,
+    role: Annotated[
+        str, typer.Option(help="visitor, agent, supervisor, operator or service.")
+    ] = "",
+    subject: Annotated[str, typer.Option(help="The principal's id.")] = "",
     name: Annotated[str, typer.Option(help="As others will see it.")] = "",
     skill: Annotated[
         list[str] | None,
@@ -26,19 +37,23 @@ def token(
         Path | None, typer.Option(help="The cluster's key; needs --cluster.")
     ] = None,
     cluster: Annotated[str, typer.Option(help="The cluster's id, with --key-file.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Print a token for a principal.
+    """Print a token for a principal, or revoke some.
 
     Example:  unidesk token --role agent --subject ada --skill refund=3 --ttl 8h
     """
+    if context.invoked_subcommand is not None:
+        return
     from typing import cast, get_args
 
-    from node.cli.connecting import Cluster, Where, find_cluster
+    from node.cli.connecting import Cluster, find_cluster
     from node.cli.durations import seconds
     from node.cli.output import print_json
     from node.protocol.catalogue import Role
 
+    if not role:
+        raise typer.BadParameter("--role and --subject say whose token it is to be")
     if role not in get_args(Role):
         raise typer.BadParameter(f"{role!r} is none; use one of {', '.join(get_args(Role))}")
     if not subject or len(subject) > 128:
@@ -65,6 +80,56 @@ def token(
         print_json({"token": made, "role": role, "subject": subject, "ttl_s": ttl_s})
     else:
         typer.echo(made)
+
+
+@app.command()
+def revoke(
+    given: Annotated[
+        str, typer.Argument(metavar="[TOKEN]", help="The token itself; - reads it from stdin.")
+    ] = "",
+    jti: Annotated[str, typer.Option(help="One token by its name, with --exp; see audit.")] = "",
+    exp: Annotated[int, typer.Option(help="When it ends, seconds UTC; with --jti.", min=0)] = 0,
+    kind: Annotated[str, typer.Option(help="All tokens so far of a principal: its kind …")] = "",
+    user: Annotated[str, typer.Option(help="… and its id.")] = "",
+    url: Urls = None,
+    token: Token = "",
+    config: ConfigFile = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Let tokens count no more, at any node; connections that they opened end.
+
+    Example:  unidesk token revoke --kind agent --user ada
+    """
+    from typing import Any, cast, get_args
+
+    from node.cli.asking import ask
+    from node.cli.output import print_json
+    from node.cli.secrecy import read_line
+    from node.client import new_key
+    from node.protocol.catalogue import Role, TokenRevoke
+
+    if kind and kind not in get_args(Role):
+        raise typer.BadParameter(f"{kind!r} is none; use one of {', '.join(get_args(Role))}")
+    if sum(map(bool, (given, jti, kind))) != 1:
+        message = "name one of: TOKEN, or --jti and --exp, or --kind and --user"
+        raise Problem(message, USAGE)
+    if given == "-":
+        given = read_line("token").strip()
+    request = TokenRevoke(
+        key=new_key(),
+        token=given,
+        jti=jti,
+        exp=exp * 1000,
+        kind=cast("Any", kind),
+        user=user,
+    )
+    reply = ask(Where(url, token, config, data), request)
+    if as_json:
+        print_json(reply)
+    else:
+        what = f"all tokens so far of the {kind} {user}" if kind else "the token"
+        typer.echo(f"revoked: {what}")
 
 
 def parse_skill(text: str) -> tuple[str, int]:

@@ -1,9 +1,11 @@
-"""One HTTP GET: h11 over trio's streams.  Talks to a node's client port.
+"""One HTTP request: h11 over trio's streams.  Talks to a node's client port.
 
 Source: RFC 9112.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 import h11
 import trio
@@ -13,6 +15,7 @@ from node.client.dialing import dial
 from node.client.failures import plainly
 
 BODY_BYTES_MAX = 4 * 1024 * 1024
+FORM = "application/x-www-form-urlencoded"
 
 
 class Unreachable(Exception):
@@ -34,9 +37,22 @@ class Answer:
 
 async def get(address: Address, target: str, *, timeout_s: float) -> Answer:
     """Return the answer to `GET target` at the host of `address`.  Raises `Unreachable`."""
+    return await _within(timeout_s, address, "GET", target, b"")
+
+
+async def post_form(
+    address: Address, target: str, fields: Mapping[str, str], *, timeout_s: float
+) -> Answer:
+    """Return the answer to `POST target` with a form as its body.  Raises `Unreachable`."""
+    return await _within(timeout_s, address, "POST", target, urlencode(fields).encode())
+
+
+async def _within(
+    timeout_s: float, address: Address, method: str, target: str, body: bytes
+) -> Answer:
     try:
         with trio.fail_after(timeout_s):
-            return await _get(address, target)
+            return await _ask(address, method, target, body)
     except trio.TooSlowError:
         raise Unreachable(f"{address.authority}: no answer within {timeout_s:g} s") from None
     except (OSError, trio.BrokenResourceError) as error:
@@ -45,16 +61,17 @@ async def get(address: Address, target: str, *, timeout_s: float) -> Answer:
         raise Unreachable(f"{address.authority}: not HTTP: {error}") from None
 
 
-async def _get(address: Address, target: str) -> Answer:
+async def _ask(address: Address, method: str, target: str, form: bytes) -> Answer:
     connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=64 * 1024)
-    request = h11.Request(
-        method="GET",
-        target=target,
-        headers=[("Host", address.authority), ("Connection", "close")],
-    )
+    headers = [("Host", address.authority), ("Connection", "close")]
+    if method == "POST":
+        headers += [("Content-Type", FORM), ("Content-Length", str(len(form)))]
+    request = h11.Request(method=method, target=target, headers=headers)
     async with await dial(address) as stream:
-        head = connection.send(request) or b""
-        await stream.send_all(head + (connection.send(h11.EndOfMessage()) or b""))
+        data = connection.send(request) or b""
+        if form:
+            data += connection.send(h11.Data(data=form)) or b""
+        await stream.send_all(data + (connection.send(h11.EndOfMessage()) or b""))
         status, body = 0, bytearray()
         while True:
             event = connection.next_event()

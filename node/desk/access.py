@@ -8,11 +8,40 @@ command is applied.  Reading is decided here, on the state that was applied so f
                              agent                its owner; whom it is offered (a preview)
                              supervisor,
                              operator, service    any
+
+A token that was good when it was issued may count no more: `denial` says so, from the index of the
+log on at which it was revoked, or its account disabled.
 """
 
+from typing import NamedTuple
+
+from cluster.state import tokens
 from cluster.state.model import Conversation
 from cluster.state.state import State
 from node.auth import Principal
+from node.protocol.codes import ErrorCode
+from node.protocol.refusals import Rule
+
+
+class Denial(NamedTuple):
+    """Why somebody is let in no more."""
+
+    code: ErrorCode
+    rule: Rule
+    message: str
+
+
+def denial(principal: Principal, state: State) -> Denial | None:
+    """Return why `principal` may not come in, or stay, although the token is good by itself."""
+    kind, name = principal.role, principal.id
+    account = state.accounts.get(name)
+    if account is not None and account.disabled and account.speaks_for(kind, name):
+        message = "the account is disabled: ask an operator"
+        return Denial("forbidden", "account.disabled", message)
+    if tokens.is_revoked(state, kind, name, jti=principal.jti, iat_s=principal.iat):
+        message = "the token was revoked: log in again"
+        return Denial("unauthorized", "token.revoked", message)
+    return None
 
 
 def has_opened(principal: Principal, conversation: Conversation) -> bool:

@@ -4,6 +4,7 @@
                /v1/op/… ──▶ Calls ───────────────▶ Operations
                /v1/events ──▶ Session             (it only listens)
                /v1/login/… ─▶ BrowserLogin        at the company's own provider
+               /v1/token ──▶ TokenEndpoint        a secret for a token
                /v1/visitor ─▶ Visitors            a token for anybody, from pages that may ask
     WebSocket  /v1/ws ──▶ Session ──▶ Requests ──▶ Operations ──▶ Port
                              ▲──────────── Hub ◀── what was applied ──┘
@@ -45,15 +46,19 @@ from node.desk.event_stream import Events, session_on
 from node.desk.frames import ON_WEBSOCKET, Shared
 from node.desk.gate import Gate
 from node.desk.hub import Hub
+from node.desk.looks import Looks
 from node.desk.opening import PING_S, Opening
 from node.desk.operations import Operations
 from node.desk.pages import Pages
 from node.desk.parcel import SessionParcel, is_at_rest, pack, unpack
+from node.desk.passwords import Passwords
 from node.desk.presence import SWEEP_S, Presence
 from node.desk.rates import Rates
 from node.desk.requests import Requests
 from node.desk.session import NEVER, Phase, Session, bye_push
 from node.desk.statistics import DeskStatistics
+from node.desk.token_endpoint import PATH as TOKEN_PATH
+from node.desk.token_endpoint import TokenEndpoint
 from node.desk.visitors import PATH as VISITOR_PATH
 from node.desk.visitors import Visitors
 from node.edge.application import Answer, ResponseFactory
@@ -156,11 +161,13 @@ class Desk:
         self._ephemeral = Ephemeral(
             self._hub, lambda: port.state, context.tally, whisper=port.whisper, clock=clock
         )
-        opening = Opening(context, self._hub, self.presence, on_live=self._on_live)
-        operations = Operations(context, self._hub, opening, self._ephemeral)
+        looks, passwords = Looks(port, clock), Passwords()
+        opening = Opening(context, self._hub, self.presence, on_live=self._on_live, looks=looks)
+        operations = Operations(context, self._hub, opening, self._ephemeral, passwords, looks)
         self._requests = Requests(context, opening, operations)
         gate = Gate(context)
         self._calls = Calls(context, gate, operations)
+        self._tokens = TokenEndpoint(context, gate, passwords, config)
         self._events = Events(context, gate, opening, self._requests, self._attach)
         self._browser_login = BrowserLogin(
             context, gate, config.cluster, self._issuers, config.limits.trusted_addresses
@@ -268,6 +275,8 @@ class Desk:
     def _answer(self, request: Request) -> Answer | ResponseFactory:
         if request.path.startswith(CALLS_PATH):
             return self._calls.answer(request)
+        if request.path == TOKEN_PATH:
+            return self._tokens.answer(request)
         if request.path == EVENTS_PATH:
             return self._events.answer(request)
         if request.path.startswith(LOGIN_PATH):
@@ -451,6 +460,7 @@ class Desk:
                 self.presence.sweep()
                 self._context.rates.forget_idle()
                 self._browser_login.forget_idle()
+                self._tokens.forget_idle()
                 self._visitors.forget_idle()
                 self._shed()
                 self._note_status(self._port.status())

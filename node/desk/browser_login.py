@@ -93,7 +93,10 @@ class BrowserLogin:
         if wait_s:
             headers = {"Retry-After": str(math.ceil(wait_s))}
             return self._gate.refusal(
-                "rate_limited", "too many logins; wait a little", headers=headers
+                "rate_limited",
+                "too many logins; wait a little",
+                {"rule": "rate.address"},
+                headers=headers,
             )
         match step:
             case "token":
@@ -152,7 +155,7 @@ class BrowserLogin:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return self._gate.refusal("bad_request", f"body: {error}")
         except BadGrant as error:
-            return self._gate.refusal("unauthorized", str(error))
+            return self._gate.refusal("unauthorized", str(error), {"rule": "login.code"})
         token, exp = self._minted(flow, principal)
         told = {"token": token, "exp": exp, "role": principal.role}
         told |= {"id": principal.id, "name": principal.name}

@@ -79,7 +79,7 @@ class Calls:
         try:
             operation = _operation(kind, request)
         except NotAllowed as error:
-            return self._gate.refusal(error.code, str(error))
+            return self._gate.refusal(error.code, str(error), error.data)
         return partial(self._perform, principal, operation)
 
     async def _perform(self, principal: Principal, operation: Operation) -> Response:
@@ -88,7 +88,7 @@ class Calls:
             while isinstance(outcome, Later):
                 outcome = await outcome.run()
         except NotAllowed as error:
-            return self._gate.refusal(error.code, str(error))
+            return self._gate.refusal(error.code, str(error), error.data)
         except NotServed as error:
             return self._answered(error.answer)
         if isinstance(outcome, Answered):

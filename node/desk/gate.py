@@ -2,8 +2,8 @@
 but for issuers that have to be asked.
 
     refused because of               status
-    no token, or a bad one           401, and the challenge of RFC 6750
-    a role that may not              403
+    no token, or a bad one           401, and the challenge of RFC 6750; a revoked one too
+    a role that may not              403; so is a disabled account
     too many requests                429, Retry-After
     this node, at present            503, Retry-After, the other nodes
     an issuer that does not answer   502
@@ -17,8 +17,9 @@ from functools import partial
 from typing import Any, get_args
 
 from node.auth import BadToken, ExpiredToken, Principal, UnaskedToken, UndecidedToken
+from node.desk.access import Denial, denial
 from node.desk.context import Context
-from node.desk.requests import TOO_FAST
+from node.desk.requests import RATE, TOO_FAST
 from node.edge.application import Answer, ResponseFactory
 from node.edge.http import Request, Response
 from node.health import json_response
@@ -84,12 +85,16 @@ class Gate:
 
     def _refused(self, principal: Principal, op: str) -> Response | None:
         """Return the refusal of somebody who is known; None when they may."""
+        denied = denial(principal, self._context.state)
+        if denied is not None:
+            return self._denied(denied)
         if principal.role not in BY_NAME[op].roles:
-            return self.refusal("forbidden", f"{op} is not for the role {principal.role}")
+            message = f"{op} is not for the role {principal.role}"
+            return self.refusal("forbidden", message, {"rule": "role"})
         wait_s = self._context.rates.wait_s(principal)
         if wait_s:
             headers = {"Retry-After": str(math.ceil(wait_s))}
-            return self.refusal("rate_limited", TOO_FAST, headers=headers)
+            return self.refusal("rate_limited", TOO_FAST, RATE, headers=headers)
         if self._context.overloaded and principal.role in ("visitor", "service"):
             return self.refusal(
                 "overloaded", "this node has no room left", self._context.elsewhere()
@@ -111,14 +116,20 @@ class Gate:
         data: Mapping[str, Any] | None = None,
         *,
         headers: Mapping[str, str] | None = None,
+        status: int = 0,
+        also: Mapping[str, Any] | None = None,
     ) -> Response:
-        """Return the answer that refuses with `code`."""
+        """Return the answer that refuses with `code`, and says `also` what another standard asks.
+
+        `status`, where that standard has another than ours.
+        """
         self._context.tally.errors[code] += 1
         body: dict[str, Any] = {"code": code, "msg": message, "retry": code in RETRY}
+        body.update(also or {})
         if data:
             body["data"] = data
         retry = {"Retry-After": str(RETRY_AFTER_S)} if code in RETRY else {}
-        return json_response(STATUS[code], body, {**retry, **(headers or {})})
+        return json_response(status or STATUS[code], body, {**retry, **(headers or {})})
 
     def wrong_method(self, request: Request, allowed: str) -> Response:
         """Return the answer to a method that the path does not take."""
@@ -132,13 +143,18 @@ class Gate:
         """Return the token that a request bears.  Raises `BadToken`."""
         scheme, _, token = (request.header(b"authorization") or b"").partition(b" ")
         if scheme.lower() != b"bearer":
-            raise BadToken("say who you are: Authorization: Bearer TOKEN")
+            raise BadToken("say who you are: Authorization: Bearer TOKEN", "token.missing")
         return token.strip().decode("latin-1")
 
     def _not_believed(self, error: BadToken) -> Response:
         if isinstance(error, UndecidedToken):
-            return self.refusal("upstream", str(error))
+            return self.refusal("upstream", str(error), {"rule": error.rule})
         why = "expired" if isinstance(error, ExpiredToken) else "invalid"
         challenge = f'Bearer error="invalid_token", error_description="the token is {why}"'
         headers = {"WWW-Authenticate": challenge}
-        return self.refusal("unauthorized", str(error), headers=headers)
+        return self.refusal("unauthorized", str(error), {"rule": error.rule}, headers=headers)
+
+    def _denied(self, denied: Denial) -> Response:
+        challenge = 'Bearer error="invalid_token", error_description="the token counts no more"'
+        headers = {"WWW-Authenticate": challenge} if denied.code == "unauthorized" else {}
+        return self.refusal(denied.code, denied.message, {"rule": denied.rule}, headers=headers)

@@ -4,6 +4,7 @@
                          OfferMade/Gone  ──▶ the agent's sessions
                          AgentChanged    ──▶ the agent's sessions
                          RulesApplied    ──▶ supervisors and operators
+                         AccessRevoked   ──▶ nothing more: 4109, and why
 
 Whoever opened a conversation, and whoever it is assigned to, follows it without asking, on all
 their devices; an owner who lets go of it hears that, and no more.  `node.desk.following` says how
@@ -11,12 +12,14 @@ each session is told every event once.
 """
 
 from collections.abc import Callable, Iterable
+from itertools import chain
 
 from cluster.state.commands import SYSTEM
 from cluster.state.events import Event
 from cluster.state.machine import Applied
 from cluster.state.model import Conversation, Offer
 from cluster.state.outcome import (
+    AccessRevoked,
     AgentChanged,
     Appended,
     ConversationPurged,
@@ -28,7 +31,7 @@ from cluster.state.outcome import (
 )
 from cluster.state.state import State
 from node.auth import Principal
-from node.desk.access import has_opened, may_follow
+from node.desk.access import denial, has_opened, may_follow
 from node.desk.following import Following
 from node.desk.frames import Shared
 from node.desk.resume import nothing
@@ -168,8 +171,9 @@ class Hub:
         """The state jumped to a snapshot: tell all sessions what no entry told them."""
         state = self._state()
         for sessions in list(self._by_principal.values()):
-            for session in sessions:
-                self._catch_up_session(session, state)
+            for session in list(sessions):
+                if not self._dismiss_denied(session, state):
+                    self._catch_up_session(session, state)
 
     def _catch_up_session(self, session: Session, state: State) -> None:
         principal = session.principal
@@ -211,6 +215,27 @@ class Hub:
                 self._purge(cv)
             case SessionGone():
                 self._on_session_gone(notice)
+            case AccessRevoked(kind, principal_id, jti):
+                self._revoke(state, kind, principal_id, jti)
+
+    # -- access
+
+    def _revoke(self, state: State, kind: str, principal_id: str, jti: str) -> None:
+        """Send away whoever counts no more: of a principal, or whoever came with one token."""
+        if not jti:
+            sessions = self.sessions_of(kind, principal_id)
+        else:
+            everybody = chain.from_iterable(self._by_principal.values())
+            sessions = [one for one in everybody if one.principal and one.principal.jti == jti]
+        for session in sessions:
+            self._dismiss_denied(session, state)
+
+    def _dismiss_denied(self, session: Session, state: State) -> bool:
+        assert session.principal is not None
+        denied = denial(session.principal, state)
+        if denied is not None:
+            session.bye(Close.LOGGED_OUT, denied.message, [], denied.rule)
+        return denied is not None
 
     # -- conversations
 

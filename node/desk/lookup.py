@@ -70,7 +70,8 @@ class Lookup:
         if conversation is None:
             raise NotAllowed("not_found", f"no conversation {cv}")
         if not may_follow(principal, conversation, self._context.state):
-            raise NotAllowed("forbidden", f"conversation {cv} is not yours")
+            message = f"conversation {cv} is not yours"
+            raise NotAllowed("forbidden", message, "conversation.not_yours")
         return answer(conversation)
 
     async def barrier(self) -> None:

@@ -11,8 +11,10 @@ from functools import partial
 
 from cluster.peer.frames import PeerRefused
 from cluster.peer.links import parse_address
-from cluster.port import NotLeading
+from cluster.port import Answer, NotLeading
 from cluster.raft.members import Members, MembersRefused
+from cluster.state.commands import AddAudit
+from node.auth import Principal
 from node.desk.context import Context
 from node.desk.lookup import Answered, Later
 from node.desk.plain import NotAllowed
@@ -46,13 +48,15 @@ class Membership:
         ]
         return Answered({"members": rows, "waiting": waiting})
 
-    def change(self, request: ops.MembersChange) -> Later:
+    def change(self, principal: Principal, request: ops.MembersChange) -> Later:
         """Begin a change; the reply comes when it is committed.  Raises `NotAllowed`."""
         _check_id(request.node, "node")
         change = self._asked(request)
-        return Later(partial(self._change, change))
+        detail = {"change": request.change, "member": request.node, "new": request.new}
+        line = AddAudit(principal.by, "members.change", detail)
+        return Later(partial(self._change, change, line))
 
-    async def _change(self, change: Callable[[Members], Members]) -> Answered:
+    async def _change(self, change: Callable[[Members], Members], line: AddAudit) -> Answered:
         context = self._context
         try:
             unavailable = await context.port.change_members(change)
@@ -62,6 +66,7 @@ class Membership:
             raise NotAllowed("conflict", str(refused)) from None
         if unavailable is not None:
             raise NotAllowed(unavailable.code, unavailable.message)
+        context.port.submit(line, _ignore)  # the change holds, whatever becomes of the line
         return self.get()
 
     def _asked(self, request: ops.MembersChange) -> Callable[[Members], Members]:
@@ -100,6 +105,10 @@ class Membership:
         except PeerRefused as error:
             raise NotAllowed("bad_request", f"address: {error}") from None
         return address
+
+
+def _ignore(answer: Answer) -> None:
+    """Nobody waits for a line of the audit log."""
 
 
 def _check_id(node: str, field: str) -> None:

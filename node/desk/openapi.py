@@ -9,13 +9,16 @@ from typing import Any, get_args
 
 import msgspec
 
+from cluster.state.commands import AccountKind
 from node import __version__
 from node.desk.calls import OPERATIONS, PATH
 from node.desk.event_stream import CONVERSATIONS_MAX
 from node.desk.event_stream import PATH as EVENTS_PATH
 from node.desk.gate import STATUS
+from node.desk.token_endpoint import PATH as TOKEN_PATH
 from node.protocol.catalogue import RESULTS, Request
 from node.protocol.codes import RETRY, ErrorCode
+from node.protocol.refusals import MEANING
 
 _REF = "#/components/schemas/{name}"
 _LEFT_OUT = ("op", "id")
@@ -49,6 +52,7 @@ def openapi() -> bytes:
         },
         "paths": {
             EVENTS_PATH: {"get": _events()},
+            TOKEN_PATH: {"post": _token()},
             **{PATH + op: {"post": _operation(op, kind)} for op, kind in OPERATIONS.items()},
         },
         "components": {
@@ -60,7 +64,8 @@ def openapi() -> bytes:
                 }
             },
             "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "basic": {"type": "http", "scheme": "basic"},
             },
         },
         "security": [{"bearer": []}],
@@ -99,6 +104,46 @@ def _events() -> dict[str, Any]:
                 "description": "Events, until somebody hangs up.",
                 "content": {"text/event-stream": {"schema": {"type": "string"}}},
             },
+            "default": {"$ref": "#/components/responses/Error"},
+        },
+    }
+
+
+def _token() -> dict[str, Any]:
+    grants = {
+        "grant_type": {"enum": ["password", "client_credentials"]},
+        **{
+            field: {"type": "string"}
+            for field in ("username", "password", "client_id", "client_secret")
+        },
+    }
+    schema = {"type": "object", "required": ["grant_type"], "properties": grants}
+    answer = {
+        "type": "object",
+        "required": ["access_token", "token_type", "expires_in"],
+        "properties": {
+            "access_token": {"type": "string"},
+            "token_type": {"const": "Bearer"},
+            "expires_in": {"type": "integer", "description": "Seconds."},
+            "user": {"type": "string"},
+            "role": {"enum": list(get_args(AccountKind))},
+        },
+    }
+    return {
+        "operationId": "token",
+        "summary": "A secret for a token",
+        "description": (
+            "The token endpoint of OAuth 2 (RFC 6749): `password` for people (4.3),"
+            " `client_credentials` for services (4.4). Secrets come in the body or as Basic, over"
+            " TLS or from the node's own machine. Errors have its fields beside the usual ones."
+        ),
+        "security": [{"basic": []}, {}],
+        "requestBody": {
+            "required": True,
+            "content": {"application/x-www-form-urlencoded": {"schema": schema}},
+        },
+        "responses": {
+            "200": {"description": "The token.", "content": _json(answer)},
             "default": {"$ref": "#/components/responses/Error"},
         },
     }
@@ -151,7 +196,16 @@ def _error_schema() -> dict[str, Any]:
                     + ", ".join(sorted(RETRY))
                 ),
             },
-            "data": {"type": "object", "description": "What the code adds: `nodes`, `owner` …"},
+            "data": {
+                "type": "object",
+                "description": "What the code adds: `nodes`, `owner` …",
+                "properties": {
+                    "rule": {
+                        "enum": list(MEANING),
+                        "description": "Of a refusal of access: which rule it was.",
+                    }
+                },
+            },
         },
     }
 

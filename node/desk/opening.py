@@ -19,8 +19,10 @@ from cluster.port import Answer, Unavailable
 from cluster.state.limits import TEXT_BYTES_MAX
 from cluster.state.outcome import Done, Refused
 from node.auth import BadToken, ExpiredToken, Principal, UnaskedToken, UndecidedToken
+from node.desk.access import denial
 from node.desk.context import Context
 from node.desk.hub import Hub
+from node.desk.looks import Looks
 from node.desk.presence import Presence
 from node.desk.session import IN_FLIGHT_MAX, Phase, Session
 from node.desk.views import agent_snapshot
@@ -58,11 +60,13 @@ class Opening:
         presence: Presence,
         *,
         on_live: Callable[[Session], None],
+        looks: Looks,
     ) -> None:
         self._context = context
         self._hub = hub
         self._presence = presence
         self._on_live = on_live
+        self._looks = looks
 
     def hello(self, session: Session, hello: Hello) -> None:
         """Let the client in, soon or at once, or say goodbye."""
@@ -93,18 +97,19 @@ class Opening:
     def _refuse(self, session: Session, error: BadToken) -> None:
         match error:
             case ExpiredToken():
-                session.bye(Close.TOKEN_EXPIRED, str(error), [])
+                session.bye(Close.TOKEN_EXPIRED, str(error), [], error.rule)
             case UndecidedToken():
-                session.bye(Close.STATE_INVALID, str(error), self._context.others())
+                others = self._context.others()
+                session.bye(Close.STATE_INVALID, str(error), others, error.rule)
             case _:
-                session.bye(Close.UNAUTHORIZED, str(error), [])
+                session.bye(Close.UNAUTHORIZED, str(error), [], error.rule)
 
     def enter(self, session: Session, principal: Principal, resume: Resume | None) -> None:
         """Let in a client that has proved who it is, soon or at once, or say goodbye."""
         if principal.role == "visitor" and session.foreign_origin:
-            session.bye(Close.FORBIDDEN, unlisted(session.foreign_origin), [])
+            session.bye(Close.FORBIDDEN, unlisted(session.foreign_origin), [], "origin")
             return
-        if self._turn_away(session):
+        if self._turn_away(session) or self._log_out(session, principal):
             return
         session.identify(principal)
         session.phase = Phase.OPENING
@@ -123,7 +128,11 @@ class Opening:
         now = session.principal
         assert now is not None
         if (principal.role, principal.id) != (now.role, now.id):
-            raise BadToken("the token is somebody else's: open another connection for them")
+            message = "the token is somebody else's: open another connection for them"
+            raise BadToken(message, "token.other_principal")
+        denied = denial(principal, self._context.state)
+        if denied is not None:
+            raise BadToken(denied.message, denied.rule)
         session.principal = principal
         self._set_expiry(session, principal)
         return principal.exp
@@ -134,6 +143,13 @@ class Opening:
         if closed is not None:
             session.bye(*closed, self._context.others())
         return closed is not None
+
+    def _log_out(self, session: Session, principal: Principal) -> bool:
+        """Say goodbye to somebody whose token counts no more; say whether it was so."""
+        denied = denial(principal, self._context.state)
+        if denied is not None:
+            session.bye(Close.LOGGED_OUT, denied.message, [], denied.rule)
+        return denied is not None
 
     async def _open(self, session: Session, principal: Principal, resume: Resume | None) -> None:
         answer: Answer | None = Unavailable("timeout", "the cluster did not answer in time")
@@ -151,10 +167,12 @@ class Opening:
                 session.bye(Close.MINORITY, message, self._context.others())
             case Refused("conflict", message):
                 session.bye(Close.TOO_MANY_CONNECTIONS, message, [])
-            case Refused(_, message):
-                session.bye(Close.FORBIDDEN, message, [])
+            case Refused(_, message, data):
+                if not self._log_out(session, principal):
+                    session.bye(Close.FORBIDDEN, message, [], data.get("rule"))
             case Done() | None:
-                if not self._turn_away(session):
+                # While it waited a node may have closed, and a token may have been revoked.
+                if not self._turn_away(session) and not self._log_out(session, principal):
                     self._welcome(session, principal, resume)
 
     async def _barrier(self, session: Session) -> Unavailable | None:
@@ -191,6 +209,8 @@ class Opening:
             )
         )
         self._hub.welcome(session, principal, have)
+        for cv in session.subscriptions:
+            self._looks.note(principal, cv)
         session.ping_at = context.clock() + PING_S
         self._set_expiry(session, principal)
         self._on_live(session)

@@ -23,13 +23,16 @@ from cluster.state import commands
 from cluster.state.model import Conversation
 from cluster.toml_source import SourceErrors
 from node.auth import BadToken, Principal, UnaskedToken, UndecidedToken
+from node.desk.accounts import Accounts
 from node.desk.context import Context
 from node.desk.ephemeral import Ephemeral
 from node.desk.frames import Encoding
 from node.desk.hub import Hub
+from node.desk.looks import Looks
 from node.desk.lookup import Answered, Effect, Later, Lookup, check_cv
 from node.desk.membership import Membership
 from node.desk.opening import Opening
+from node.desk.passwords import Passwords
 from node.desk.plain import (
     NotAllowed,
     check_body,
@@ -65,13 +68,23 @@ class Asker(Protocol):
 class Operations:
     """What can be asked."""
 
-    def __init__(self, context: Context, hub: Hub, opening: Opening, ephemeral: Ephemeral) -> None:
+    def __init__(
+        self,
+        context: Context,
+        hub: Hub,
+        opening: Opening,
+        ephemeral: Ephemeral,
+        passwords: Passwords,
+        looks: Looks,
+    ) -> None:
         self._context = context
         self._hub = hub
         self._opening = opening
         self._ephemeral = ephemeral
         self._lookup = Lookup(context)
         self._membership = Membership(context)
+        self._accounts = Accounts(context, passwords, self._lookup.barrier)
+        self._looks = looks
         self._compiling = trio.CapacityLimiter(1)
 
     def perform(self, asker: Asker, principal: Principal, request: ops.Request) -> Effect:
@@ -108,6 +121,7 @@ class Operations:
 
     def _cv_get(self, asker: Asker, principal: Principal, request: ops.CvGet) -> Effect:
         def answer(conversation: Conversation) -> Answered:
+            self._looks.note(principal, request.cv)
             return Answered({"conv": conversation_view(conversation, asker.audience)})
 
         return self._lookup.look(principal, request.cv, answer)
@@ -116,6 +130,7 @@ class Operations:
         limit = min(request.limit, HISTORY_MAX) or HISTORY_MAX
 
         def answer(conversation: Conversation) -> Answered:
+            self._looks.note(principal, request.cv)
             kept = events_after(conversation, request.after)
             pushes = (event_push(request.cv, event, asker.audience) for event in kept[:limit])
             events = _fitting(pushes, asker)
@@ -136,6 +151,7 @@ class Operations:
         have = max(0, request.from_ - 1)
 
         def answer(conversation: Conversation) -> Answered:
+            self._looks.note(principal, request.cv)
             then = partial(self._hub.following.subscribe, session, request.cv, have)
             return Answered({"seq": conversation.seq}, then)
 
@@ -286,6 +302,7 @@ class Operations:
             queues={name: queue.accept_ms for name, queue in rules.queues.items()},
             skills={name: queue.skills for name, queue in rules.queues.items()},
             rev_expected=request.rev_expected,
+            node=self._context.port.node_id,
         )
 
     # -- operations: members
@@ -296,7 +313,30 @@ class Operations:
     def _members_change(
         self, asker: Asker, principal: Principal, request: ops.MembersChange
     ) -> Effect:
-        return self._membership.change(request)
+        return self._membership.change(principal, request)
+
+    # -- operations: accounts, tokens, audit
+
+    def _user_put(self, asker: Asker, principal: Principal, request: ops.UserPut) -> Effect:
+        return self._accounts.put(principal, request)
+
+    def _user_secret(self, asker: Asker, principal: Principal, request: ops.UserSecret) -> Effect:
+        return self._accounts.set_secret(principal, request)
+
+    def _user_get(self, asker: Asker, principal: Principal, request: ops.UserGet) -> Effect:
+        return self._accounts.get(request)
+
+    def _user_list(self, asker: Asker, principal: Principal, request: ops.UserList) -> Effect:
+        return self._accounts.list(request)
+
+    def _user_remove(self, asker: Asker, principal: Principal, request: ops.UserRemove) -> Effect:
+        return self._accounts.remove(principal, request)
+
+    def _token_revoke(self, asker: Asker, principal: Principal, request: ops.TokenRevoke) -> Effect:
+        return self._accounts.revoke(principal, request)
+
+    def _audit_list(self, asker: Asker, principal: Principal, request: ops.AuditList) -> Effect:
+        return self._accounts.audit(request)
 
 
 _HANDLERS: dict[type[ops.Request], Callable[..., Effect]] = {
@@ -320,12 +360,19 @@ _HANDLERS: dict[type[ops.Request], Callable[..., Effect]] = {
     ops.RulesApply: Operations._rules_apply,
     ops.MembersGet: Operations._members_get,
     ops.MembersChange: Operations._members_change,
+    ops.UserPut: Operations._user_put,
+    ops.UserSecret: Operations._user_secret,
+    ops.UserGet: Operations._user_get,
+    ops.UserList: Operations._user_list,
+    ops.UserRemove: Operations._user_remove,
+    ops.TokenRevoke: Operations._token_revoke,
+    ops.AuditList: Operations._audit_list,
 }
 
 
 def _not_renewed(error: BadToken) -> NotAllowed:
     code: ErrorCode = "upstream" if isinstance(error, UndecidedToken) else "unauthorized"
-    return NotAllowed(code, str(error))
+    return NotAllowed(code, str(error), error.rule)
 
 
 def _fitting(pushes: Iterable[Ev], asker: Asker) -> list[Ev]:

@@ -33,16 +33,21 @@ from cluster.state.limits import (
     TEXT_BYTES_MAX,
 )
 from node.protocol.codes import ErrorCode
+from node.protocol.refusals import Rule
 
 INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
 
 
 class NotAllowed(Exception):
-    """A value that is refused: the reply's `code` and, as message, where and why."""
+    """A value that is refused: the reply's `code` and, as message, where and why.
 
-    def __init__(self, code: ErrorCode, message: str) -> None:
+    `rule`: for a refusal of access, which it was.
+    """
+
+    def __init__(self, code: ErrorCode, message: str, rule: Rule | None = None) -> None:
         super().__init__(message)
         self.code: ErrorCode = code
+        self.data: dict[str, Any] = {"rule": rule} if rule is not None else {}
 
 
 def check_key(key: str) -> None:

@@ -32,6 +32,7 @@ REQUEST_ID_MAX = 2**32 - 1
 EXCESS_MAX = 1_000
 """Requests that may come too fast in a row; after one more the connection is closed."""
 TOO_FAST = "too many requests; wait a little"
+RATE = {"rule": "rate.principal"}
 
 
 class Requests:
@@ -75,7 +76,8 @@ class Requests:
             session.bye(Close.RATE_LIMITED, TOO_FAST, self._context.others())
         else:
             number = request.id if isinstance(request.id, int) else 0
-            session.refuse(number, "rate_limited", TOO_FAST, after_ms=math.ceil(wait_s * 1000))
+            after_ms = math.ceil(wait_s * 1000)
+            session.refuse(number, "rate_limited", TOO_FAST, RATE, after_ms=after_ms)
         return False
 
     def unblock(self, session: Session) -> None:
@@ -103,16 +105,17 @@ class Requests:
             return
         principal = session.principal
         if not session.live or principal is None:
-            session.refuse(request.id, "unauthorized", "say hello first")
+            session.refuse(request.id, "unauthorized", "say hello first", {"rule": "hello"})
             return
         op = _op(request)
         if principal.role not in request.roles:
-            session.refuse(request.id, "forbidden", f"{op} is not for the role {principal.role}")
+            message = f"{op} is not for the role {principal.role}"
+            session.refuse(request.id, "forbidden", message, {"rule": "role"})
             return
         try:
             self._finish(session, request, self._operations.perform(session, principal, request))
         except NotAllowed as error:
-            session.refuse(request.id, error.code, str(error))
+            session.refuse(request.id, error.code, str(error), error.data)
 
     def _hello(self, session: Session, request: Hello) -> None:
         if session.phase is Phase.AWAITING_HELLO:
@@ -145,7 +148,7 @@ class Requests:
             if session.live:
                 self._finish(session, request, outcome)
         except NotAllowed as error:
-            session.refuse(request.id, error.code, str(error))
+            session.refuse(request.id, error.code, str(error), error.data)
         except NotServed as error:
             self._refuse_unavailable(session, request.id, error.answer)
         self.unblock(session)

@@ -24,6 +24,7 @@ from node.desk.views import Audience, audience_of
 from node.protocol.catalogue import AnyRequest, Bye, Err, NodeAddress, Ok, Push, Reply
 from node.protocol.codec import BadRequest
 from node.protocol.codes import RETRY, Close, ErrorCode
+from node.protocol.refusals import Rule
 
 IN_FLIGHT_MAX = 64
 SUBSCRIPTIONS_MAX = 1_000
@@ -212,14 +213,16 @@ class Session:
                 )
             )
 
-    def bye(self, code: Close, reason: str, nodes: list[NodeAddress]) -> None:
+    def bye(
+        self, code: Close, reason: str, nodes: list[NodeAddress], rule: Rule | None = None
+    ) -> None:
         """Say goodbye, naming where to go instead, and close.  Harmless when repeated."""
         if self.phase is Phase.CLOSING:
             return
         for number in self.pending:
             self.refuse(number, "timeout", "closing; it may still happen: retry with the same key")
         self.pending = ()
-        self.send(bye_push(code, reason, nodes))
+        self.send(bye_push(code, reason, nodes, rule))
         self.phase = Phase.CLOSING
         self.waiting = ()
         self._tally.byes[int(code)] += 1
@@ -243,7 +246,7 @@ def without(items: tuple[T, ...], item: T) -> tuple[T, ...]:
     return items[:at] + items[at + 1 :]
 
 
-def bye_push(code: Close, reason: str, nodes: list[NodeAddress]) -> Bye:
+def bye_push(code: Close, reason: str, nodes: list[NodeAddress], rule: Rule | None = None) -> Bye:
     """Return the goodbye that goes with close code `code`."""
     retry: dict[str, int] = {}
     if code.resume:
@@ -254,4 +257,5 @@ def bye_push(code: Close, reason: str, nodes: list[NodeAddress]) -> Bye:
         resume=code.resume,
         retry=retry,
         nodes=nodes if code.resume else [],
+        rule=rule or "",
     )

@@ -60,12 +60,14 @@ class Visitors:
             return self._gate.wrong_method(request, "POST")
         if not self.origins.allows(origin_of(request)):
             said = self.origins.foreign(request) or "a request without an Origin"
-            return self._gate.refusal("forbidden", unlisted(said))
+            return self._gate.refusal("forbidden", unlisted(said), {"rule": "origin"})
         wait_s = self._pace.wait_s(request)
         if wait_s:
             headers = {"Retry-After": str(math.ceil(wait_s))}
             message = "[visitors] per_minute: too many from this address; wait a little"
-            return self._gate.refusal("rate_limited", message, headers=headers)
+            return self._gate.refusal(
+                "rate_limited", message, {"rule": "rate.address"}, headers=headers
+            )
         if request.header(b"authorization") is not None:
             return self._gate.admit(request, "auth", partial(self._renewed, request))
         closed = self._gate.closed()
@@ -73,11 +75,15 @@ class Visitors:
 
     def _renewed(self, request: Request, principal: Principal) -> Response:
         if not principal.id.startswith(ANONYMOUS) or principal.role != "visitor":
-            return self._gate.refusal("forbidden", "only tokens of anonymous visitors are renewed")
+            return self._gate.refusal(
+                "forbidden",
+                "only tokens of anonymous visitors are renewed",
+                {"rule": "visitor.named"},
+            )
         try:
             self._context.verifier.verify_own(self._gate.token(request))
         except BadToken as error:
-            return self._gate.refusal("unauthorized", str(error))
+            return self._gate.refusal("unauthorized", str(error), {"rule": error.rule})
         return self._given(principal.id)
 
     def _given(self, visitor: str) -> Response:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from cluster.state.commands import By, PrincipalKind
+from cluster.state.commands import AccountKind, By, PrincipalKind
 from cluster.state.model import AgentStatus, ConversationState
 
 
@@ -163,3 +163,64 @@ class WaitingRow(msgspec.Struct):
 class Members(Result):
     members: list[MemberRow]
     waiting: list[WaitingRow]
+
+
+class UserChanged(_Keyed):
+    user: str
+    rev: int
+    """The account's revision now."""
+
+
+class UserRemoved(_Keyed):
+    user: str
+
+
+class AccountView(msgspec.Struct, kw_only=True):
+    """An account, without its secrets."""
+
+    user: str
+    kind: AccountKind
+    name: str
+    skills: dict[str, int]
+    capacity: int
+    disabled: bool
+    secrets: int
+    """How many prove it: 0 for one that cannot log in here, 2 while a service changes its own."""
+    rev: int
+    by: By
+    """Who changed it last."""
+    at: int
+    made: int
+
+
+class User(Result):
+    user: AccountView
+
+
+class Users(Result):
+    users: list[AccountView]
+    more: bool
+    """Ask again, after the last of them."""
+
+
+class Revoked(_Keyed):
+    """From here on they count nowhere."""
+
+
+class AuditLine(msgspec.Struct, kw_only=True):
+    """One thing that somebody did."""
+
+    at: int
+    by: By
+    what: str
+    detail: dict[str, Any]
+    """What it adds: `node`, where it was asked, `id`, `rev`, `cv` ..."""
+
+
+class Audit(Result):
+    lines: list[AuditLine]
+    next: str
+    """Goes into `after` for what comes behind these."""
+    more: bool
+    gap: bool
+    """Some after `after` are no longer kept."""

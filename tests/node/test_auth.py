@@ -40,8 +40,16 @@ def test_a_minted_token_proves_everything_that_was_put_in() -> None:
         capacity=3,
     )
     principal = VERIFIER.verify(token)
+    assert len(principal.jti) == 32
     assert principal == Principal(
-        role="agent", id="a1", exp=principal.exp, name="Ann", skills={"refund": 4}, capacity=3
+        role="agent",
+        id="a1",
+        exp=principal.exp,
+        name="Ann",
+        skills={"refund": 4},
+        capacity=3,
+        iat=principal.exp - 60,
+        jti=principal.jti,
     )
     assert principal.by == By("agent", "a1", "Ann")
     assert 50 <= principal.exp - time.time() <= 61

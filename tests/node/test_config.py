@@ -13,6 +13,7 @@ from node.config import (
     LimitsConfig,
     LogConfig,
     TimingConfig,
+    TokensConfig,
     load,
 )
 
@@ -67,6 +68,7 @@ def test_a_small_file_says_everything_that_is_needed(tmp_path: Path) -> None:
     assert config.peer.tls is None
     assert config.timing == TimingConfig()
     assert config.limits == LimitsConfig()
+    assert (config.tokens.people_s, config.tokens.services_s) == (8 * 3600, 3600)
     assert config.log == LogConfig()
 
 
@@ -84,6 +86,9 @@ def test_everything_that_may_be_said_is_read(tmp_path: Path) -> None:
 [client.tls]
 cert = "cert.pem"
 key = "key.pem"
+[tokens]
+people = "12h"
+services = "10m"
 [timing]
 heartbeat = "20ms"
 election = "0.2s-400ms"
@@ -105,6 +110,7 @@ level = "debug"
     assert config.client.deflate
     assert config.peer.tls is not None
     assert config.peer.tls.ca == tmp_path / "ca.pem"
+    assert config.tokens == TokensConfig(12 * 3600, 600)
     assert config.timing == TimingConfig(0.02, 0.2, 0.4, 60_000, 30.0)
     assert config.limits == LimitsConfig(
         connections_max=5,

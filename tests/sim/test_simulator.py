@@ -37,6 +37,14 @@ def test_clusters_of_other_sizes_keep_their_promises(nodes: int, seed: int) -> N
     assert outcome.counts["acked"] > 20
 
 
+def test_tokens_are_revoked_once_and_for_all_whatever_breaks() -> None:
+    counts: Counter[str] = Counter()
+    for seed in range(4):
+        counts += World(2_000 + seed, registrars=3).run(STEPS).counts
+    assert counts["tokens revoked"] > 20
+    assert counts["tokens issued"] > counts["tokens revoked"]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("nodes", [2, 3, 4, 5])

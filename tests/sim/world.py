@@ -26,6 +26,7 @@ from tests.sim.faults import Faults
 from tests.sim.linearizability import Operation
 from tests.sim.network import Network
 from tests.sim.node import Frame, Setup, SimNode
+from tests.sim.registrar import Registrar
 from wal.errors import StorageFailed
 
 HEAL_S = 15.0
@@ -54,6 +55,7 @@ class World:
         seed: int,
         *,
         nodes: int = 3,
+        registrars: int = 0,
         off: frozenset[str] = frozenset(),
         without: frozenset[str] = frozenset(),
         trace: Callable[[str], None] | None = None,
@@ -102,6 +104,9 @@ class World:
             Agent(self, "ann", {"expert": 1}),
             Agent(self, "bob", {}),
         ]
+        # None by default: one more client makes another run of every seed.
+        self.registrars = [Registrar(self, f"r{number}") for number in range(registrars)]
+        self.clients += self.registrars
         for name in self.names:
             self.start(name)
         rules = ApplyRules(
@@ -151,6 +156,8 @@ class World:
         members = leader.engine.members.by_id
         states = {name: self.up[name].part.state for name in members}
         self.checks.ended(states, self.history)
+        for registrar in self.registrars:
+            registrar.ended(leader.part.state)
         ends_s = self.now_s + CALM_S
         while self.now_s < ends_s:
             self.step()

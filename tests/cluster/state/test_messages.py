@@ -70,7 +70,7 @@ def test_a_message_with_an_old_fence_is_refused() -> None:
     assert desk.refused(desk.say(BOB, fence=1)).code == "not_owner"
     desk.done(c.AcceptOffer(desk.offered("cv1", BOB), BOB, "k2"))
     refused = desk.refused(desk.say(BOB, fence=1))
-    assert (refused.code, refused.data) == ("not_owner", {"fence": 2})
+    assert (refused.code, refused.data) == ("not_owner", {"rule": "fence", "fence": 2})
     desk.done(desk.say(BOB, fence=2))
 
 

@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from cluster.state import commands as c
 from cluster.state import entry as entries
-from cluster.state import invariants, limits, snapshot
+from cluster.state import invariants, limits, snapshot, tokens
 from cluster.state.commands import By, Command
 from cluster.state.entry import VERSION, Batch, Entry, Proposal
 from cluster.state.machine import Machine
@@ -32,6 +32,7 @@ SUE = By("supervisor", "sue")
 OPS = By("operator", "ops")
 NODES = ("n1", "n2")
 QUEUES = ("general", "vip")
+HASH = "$argon2id$of-something"
 
 cvs = st.sampled_from(CVS)
 agents = st.sampled_from(AGENTS)
@@ -57,6 +58,8 @@ class Desks(RuleBasedStateMachine):
         self.messages: dict[tuple[str, str], dict[str, Any]] = {}
         self.fences: dict[str, int] = {}
         self.pending: set[str] = set()
+        self.issued: list[tuple[str, str, int]] = []
+        self.out: set[tuple[str, str, int]] = set()
 
     # -- running
 
@@ -268,6 +271,65 @@ class Desks(RuleBasedStateMachine):
     @rule(text=st.sampled_from("ab"), expected=st.sampled_from([None, 0, 1, 2]))
     def apply_rules(self, text: str, expected: int | None) -> None:
         self.run(c.ApplyRules(OPS, {"main.toml": text}, {"vip": 20_000}, expected))
+
+    @rule(
+        by=st.sampled_from((OPS, OPS, SUE)),
+        name=st.sampled_from(("bob", "li", "pos")),
+        kind=st.sampled_from((None, "agent", "service")),
+        capacity=st.sampled_from((None, 1, 4)),
+        disabled=st.sampled_from((None, None, False, True)),
+        key=keys,
+    )
+    def put_account(
+        self, by: By, name: str, kind: Any, capacity: Any, disabled: Any, key: str
+    ) -> None:
+        skills, secret = ({"refund": 2}, HASH) if capacity else (None, "")
+        key = f"put-{key}"
+        self.run(c.PutAccount(by, key, name, kind, None, skills, capacity, disabled, secret))
+
+    @rule(name=st.sampled_from(("bob", "li", "pos")), keep=st.booleans(), key=keys)
+    def set_secret(self, name: str, keep: bool, key: str) -> None:
+        self.run(c.SetSecret(OPS, f"secret-{key}", name, f"{HASH}-{key}", keep))
+
+    @rule(name=st.sampled_from(("bob", "li", "pos")), key=keys)
+    def remove_account(self, name: str, key: str) -> None:
+        self.run(c.RemoveAccount(OPS, f"remove-{key}", name))
+
+    @rule(name=st.sampled_from(("bob", "ann")), jti=st.sampled_from(("", "t1", "t2")), key=keys)
+    def revoke(self, name: str, jti: str, key: str) -> None:
+        """From here on nothing that was issued before counts, and only time forgets that."""
+        exp_s = self.now_ms // 1000 + 30
+        kind: Any = None if jti else "agent"
+        self.run(c.RevokeTokens(OPS, f"revoke-{key}-{jti}", kind, "" if jti else name, jti, exp_s))
+
+    @rule(name=st.sampled_from(("bob", "li", "pos")), life_s=st.sampled_from((60, 3_600)))
+    def issue(self, name: str, life_s: int) -> None:
+        account = self.one.state.accounts.get(name)
+        if account is None:
+            return
+        command = c.IssueToken(By(account.kind, name), f"j{next(self.ids)}", life_s, account.rev)
+        (outcome,) = self.run(command)
+        assert isinstance(outcome, Done) is not account.disabled
+        if isinstance(outcome, Done):
+            at_s = outcome.result["iat"]
+            state = self.one.state
+            assert not tokens.is_revoked(state, account.kind, name, jti=command.jti, iat_s=at_s)
+            self.issued.append((account.kind, name, at_s))
+
+    @invariant()
+    def a_token_of_before_a_change_counts_no_more_and_never_again(self) -> None:
+        state = self.one.state
+        out = {
+            one
+            for one in self.issued
+            if tokens.is_revoked(state, one[0], one[1], jti="", iat_s=one[2])
+        }
+        assert out >= self.out
+        self.out = out
+        for kind, name, at_s in self.issued:
+            account = state.accounts.get(name)
+            if account is None or account.kind != kind or account.disabled:
+                assert (kind, name, at_s) in out
 
     # -- what the network and the disk do
 

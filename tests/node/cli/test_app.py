@@ -52,6 +52,19 @@ def write(path: str, text: str) -> str:
         ("token --role visitor --subject x --skill a=1", 2, "for agents"),
         ("token --role agent --subject x --skill a=much", 2, "name=level"),
         ("token --role agent --subject x --key-file k --cluster c", 2, "k:"),
+        ("token", 2, "--role and --subject"),
+        ("token revoke", 2, "name one of"),
+        ("token revoke x --kind agent --user y", 2, "name one of"),
+        ("token revoke --kind boss --user y", 2, "boss"),
+        ("users", 2, "Usage"),
+        ("users add ada --kind visitor", 2, "visitor"),
+        ("users add ada --no-secret", 2, "unidesk demo"),
+        ("users set ada", 2, "nothing to change"),
+        ("users set ada --skill a=1 --no-skills", 2, "not both"),
+        ("users passwd ada --keep", 2, "for services"),
+        ("users list", 2, "unidesk demo"),
+        ("login ada", 2, "unidesk demo"),
+        ("audit -n 0", 2, "-n"),
     ],
 )
 def test_a_command_that_cannot_go_on_says_what_to_mend(
@@ -63,6 +76,32 @@ def test_a_command_that_cannot_go_on_says_what_to_mend(
     # Usage errors are wrapped to the terminal's width.
     assert words in " ".join((told.out + told.err).split())
     assert "Traceback" not in told.err
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        (b"", "no password"),
+        (b"\n", "no password"),
+        (b"\xff\xfe\n", "no UTF-8"),
+        (b"x" * 5_000, "over 2048"),
+        (b"correct horse battery\n", "127.0.0.1:1"),
+        (None, "no password"),
+    ],
+)
+def test_a_password_that_is_none_is_told_without_a_traceback(
+    told: bytes | None, words: str
+) -> None:
+    command = f"{sys.executable} -m node login ada --url ws://127.0.0.1:1"
+    shell = command + (" <&-" if told is None else "")
+    folder = Path(__file__).parents[3]
+    done = subprocess.run(
+        ["sh", "-c", shell], input=told, capture_output=True, check=False, timeout=30, cwd=folder
+    )
+    assert done.returncode in (1, 2)
+    assert words in done.stderr.decode()
+    assert b"Traceback" not in done.stderr
+    assert b"correct horse" not in done.stderr
 
 
 def test_a_broken_node_toml_is_named_by_file_and_line(capfd: pytest.CaptureFixture[str]) -> None:
@@ -131,7 +170,9 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 COMMANDS = (
-    "serve,demo,say,agent,token,replay,cluster status,rules apply,rules show,rules test,wal inspect"
+    "serve,demo,say,agent,token,replay,cluster status,rules apply,rules show,rules test,"
+    "wal inspect,token revoke,login,audit,users add,users set,users passwd,users disable,"
+    "users enable,users remove,users show,users list"
 )
 
 

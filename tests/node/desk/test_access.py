@@ -33,6 +33,13 @@ REQUESTS: dict[str, ops.Request] = {
     "rules.get": ops.RulesGet(),
     "members.get": ops.MembersGet(),
     "members.change": ops.MembersChange(change="remove", node="n9"),
+    "user.put": ops.UserPut(key="k1", user="bo", kind="agent"),
+    "user.secret": ops.UserSecret(key="k2", user="bo", secret="x"),
+    "user.get": ops.UserGet(user="bo"),
+    "user.list": ops.UserList(),
+    "user.remove": ops.UserRemove(key="k3", user="bo"),
+    "token.revoke": ops.TokenRevoke(key="k4", kind="agent", user="bo"),
+    "audit.list": ops.AuditList(),
 }
 #                  visitor agent supervisor operator service
 MATRIX = {
@@ -56,6 +63,13 @@ MATRIX = {
     "rules.get":     "no    no    yes   yes   no",
     "members.get":   "no    no    no    yes   no",
     "members.change": "no   no    no    yes   no",
+    "user.put":      "no    no    no    yes   no",
+    "user.secret":   "no    no    no    yes   no",
+    "user.get":      "no    no    no    yes   no",
+    "user.list":     "no    no    no    yes   no",
+    "user.remove":   "no    no    no    yes   no",
+    "token.revoke":  "no    no    no    yes   no",
+    "audit.list":    "no    no    no    yes   no",
 }  # fmt: skip
 
 

@@ -58,6 +58,25 @@ REQUESTS: tuple[ops.Request, ...] = (
     ops.MembersGet(id=17),
     ops.MembersChange(id=18, change="replace", node="n2", new="n4", address="10.0.0.4:7201"),
     ops.Pong(),
+    ops.UserPut(
+        id=19,
+        key="k7",
+        user="ada",
+        kind="agent",
+        name="Ada",
+        skills={"refund": 3},
+        capacity=4,
+        disabled=False,
+        secret="correct horse battery",
+        rev_expected=0,
+    ),
+    ops.UserSecret(id=20, key="k8", user="pos", secret="correct horse battery", keep=True),
+    ops.UserGet(id=21, user="ada"),
+    ops.UserList(id=22, after="ada", limit=50),
+    ops.UserRemove(id=23, key="k9", user="ada"),
+    ops.TokenRevoke(id=24, key="k10", jti="00112233", exp=AT),
+    ops.TokenRevoke(id=25, key="k11", kind="agent", user="ada"),
+    ops.AuditList(id=26, after="1760000000000.1", limit=50),
 )
 
 ANSWERS: tuple[ops.Reply | ops.Push, ...] = (
@@ -114,6 +133,7 @@ ANSWERS: tuple[ops.Reply | ops.Push, ...] = (
         nodes=[N2],
     ),
     ops.Ping(),
+    ops.Bye(code=4109, reason="revoked", resume=False, rule="token.revoked"),
 )
 
 

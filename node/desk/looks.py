@@ -1,0 +1,45 @@
+"""Who looked into conversations that they have no part in, for the audit log.  Talks to the port.
+
+    supervisor, operator    reads, or follows, a conversation    one line an hour for each
+    agent, visitor          reads their own                      none
+    service                 reads any: that is what it is for    none
+
+The line is not waited for: a look is answered at once, and noted within the moment.
+"""
+
+from collections.abc import Callable
+
+from cluster.port import Answer, Port
+from cluster.state.commands import AddAudit
+from node.auth import Principal
+
+OVERSEERS = frozenset({"supervisor", "operator"})
+AGAIN_S = 3600.0
+LOOKS_MAX = 10_000
+"""Beyond them the oldest is noted once more when it is repeated."""
+
+
+class Looks:
+    """Notes looks at this node.  Seconds are those of `clock`."""
+
+    def __init__(self, port: Port, clock: Callable[[], float]) -> None:
+        self._port = port
+        self._clock = clock
+        self._noted: dict[tuple[str, str, str], float] = {}
+
+    def note(self, principal: Principal, cv: str) -> None:
+        """Note that `principal` looks into `cv`, unless that was noted lately."""
+        if principal.role not in OVERSEERS:
+            return
+        look, now_s = (principal.role, principal.id, cv), self._clock()
+        if now_s < self._noted.get(look, -AGAIN_S) + AGAIN_S:
+            return
+        self._noted.pop(look, None)
+        self._noted[look] = now_s
+        if len(self._noted) > LOOKS_MAX:
+            del self._noted[next(iter(self._noted))]
+        self._port.submit(AddAudit(principal.by, "conversation.read", {"cv": cv}), _ignore)
+
+
+def _ignore(answer: Answer) -> None:
+    """A node that cannot write the line serves nobody in a moment."""
