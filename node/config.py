@@ -12,7 +12,7 @@
     [visitors]  origins, ttl, per_minute     pages that may ask for anonymous visitors' tokens
     [tokens]    people, services             how long tokens live that are issued for a secret
     [timing]    heartbeat, election, offer, drain
-    [limits]    connections_max; memory_max, of the process; 0 is any number in all others:
+    [limits]    connections_max; memory_max, of all processes; 0 is any number in all others:
                 requests a second of one principal at this node, visitor_requests_per_s,
                 requests_per_s, service_requests_per_s; sockets of one address,
                 address_connections_max, address_connects_per_s, but not of trusted_addresses:
@@ -43,7 +43,7 @@ NODES_MAX = 9
 REQUESTS_PER_S_MAX = 1_000_000
 WORKERS_MAX = 64
 MEMORY_BYTES_MIN = 128 << 20
-"""A node alone takes half of that."""
+"""Of each process: a node alone takes half of that."""
 HEARTBEAT = "50ms"
 ELECTION = "300ms-600ms"
 HEARTBEATS_PER_ELECTION_MIN = 3
@@ -227,16 +227,17 @@ def parse(text: str, path: Path) -> Config:
 def _config(root: Table, folder: Path) -> Config:
     cluster, node = root.needed_table("cluster"), root.needed_table("node")
     client, peer, nodes = (root.needed_table(name) for name in ("client", "peer", "nodes"))
+    this = _node(node, folder)
     config = Config(
         cluster=_cluster(cluster, folder),
-        node=_node(node, folder),
+        node=this,
         client=_client(client, folder),
         peer=PeerConfig(peer.address("listen", "127.0.0.1:7201"), _tls(peer, folder)),
         nodes=_nodes(nodes),
         issuers=read_issuers(root.table("auth"), folder),
         tokens=_tokens(root.table("tokens")),
         timing=_timing(root.table("timing")),
-        limits=_limits(root.table("limits")),
+        limits=_limits(root.table("limits"), processes=this.workers + 1),
         log=_log(root.table("log")),
         visitors=_visitors(root.table("visitors")),
     )
@@ -339,7 +340,7 @@ def _timing(table: Table | None) -> TimingConfig:
     return TimingConfig(heartbeat_s, low_s, high_s, round(offer_s * 1000), drain_s)
 
 
-def _limits(table: Table | None) -> LimitsConfig:
+def _limits(table: Table | None, *, processes: int) -> LimitsConfig:
     if table is None:
         return LimitsConfig()
     default = LimitsConfig()
@@ -357,7 +358,9 @@ def _limits(table: Table | None) -> LimitsConfig:
         **per_address,
         trusted_addresses=table.networks("trusted_addresses"),
         memory_bytes_max=(
-            table.size("memory_max", "2GB", MEMORY_BYTES_MIN) if "memory_max" in table else 0
+            table.size("memory_max", "2GB", processes * MEMORY_BYTES_MIN)
+            if "memory_max" in table
+            else 0
         ),
     )
     table.finish()

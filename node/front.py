@@ -35,14 +35,14 @@ class Front:
         listener: socket.socket,
         certificate: Certificate | None,
         *,
-        processes: int = 1,
+        workers: int = 0,
         pid: int | None = None,
     ) -> None:
-        """`processes` share what `[limits]` allows; `pid` is the node's, if not this one's."""
+        """`workers` share what `[limits]` allows; `pid` is the node's, if not this process's."""
         self._config = config
         self._listener = listener
         self._pid = pid or os.getpid()
-        limits = _edge_limits(config, processes)
+        limits = _edge_limits(config, workers)
         self._certificate = certificate
         self._limits = limits
         self._ended = trio.Event()
@@ -106,14 +106,15 @@ class Front:
                 life.cancel()
 
 
-def _edge_limits(config: Config, processes: int) -> EdgeLimits:
-    limits = config.limits
+def _edge_limits(config: Config, workers: int) -> EdgeLimits:
+    """Return one front's share; a core takes as much memory as each of its workers."""
+    limits, fronts = config.limits, max(1, workers)
     return EdgeLimits(
         deflate=config.client.deflate,
-        connections_max=-(-limits.connections_max // processes),
+        connections_max=-(-limits.connections_max // fronts),
         frame_bytes_max=FRAME_BYTES_MAX,
-        address_connections_max=-(-limits.address_connections_max // processes),
-        address_connects_per_s=-(-limits.address_connects_per_s // processes),
+        address_connections_max=-(-limits.address_connections_max // fronts),
+        address_connects_per_s=-(-limits.address_connects_per_s // fronts),
         addresses_exempt=limits.trusted_addresses,
-        memory_bytes_max=(limits.memory_bytes_max or ceiling_bytes()) // processes,
+        memory_bytes_max=(limits.memory_bytes_max or ceiling_bytes()) // (workers + 1),
     )

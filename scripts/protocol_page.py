@@ -126,7 +126,8 @@ def _by_http() -> list[str]:
             " is. What is a client's own it hears unasked, as on a WebSocket; `?cv=ID`, up to"
             f" {event_stream.CONVERSATIONS_MAX} times, asks for more, from the first event on, and"
             " is answered by `ok` or `err` with its number. An agent who listens is there, and is"
-            " made offers."
+            f" made offers. A stream follows at most {event_stream.FOLLOWED_MAX} open"
+            " conversations; more is said by `bye` 4104, and is a matter for a WebSocket."
         ),
         "",
         "```console",

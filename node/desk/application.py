@@ -95,7 +95,7 @@ SHED_SHARE = 0.05
 """Of the visitors, sent away each second while there is no memory left."""
 
 LAGGING_TICK_S = 0.02
-"""How often a paused resume is looked at: what was let wait is soon written by a quick reader."""
+"""How often is looked at who has much to read: what waits is soon written to a quick reader."""
 
 log = structlog.get_logger(__name__)
 
@@ -449,12 +449,14 @@ class Desk:
         assert self._timers is not None
         swept = self._clock()
         while True:
-            await trio.sleep(LAGGING_TICK_S if self._hub.following.lagging else TICK_S)
+            reading = self._hub.following.lagging or self._requests.holding
+            await trio.sleep(LAGGING_TICK_S if reading else TICK_S)
             now = self._clock()
             for session in self._timers.due(now):
                 self._look_at(session, now)
                 self._schedule(session)
             self._hub.following.advance_lagging()
+            self._requests.go_on()
             if now >= swept + SWEEP_S:
                 swept = now
                 self.presence.sweep()

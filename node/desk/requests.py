@@ -6,9 +6,11 @@
                                               │                                requests wait
                                               └─ None ───────────────────────▶ nothing
 
-Whoever asks too fast is refused before all that (`node.desk.rates`).
+Whoever asks too fast is refused before all that (`node.desk.rates`).  Whoever has much to read
+still is answered when they have read some: to ask for a lot at once is not to read slowly.
 
-At most `IN_FLIGHT_MAX` requests of a connection wait for the log, and as many behind a `Later`.
+At most `IN_FLIGHT_MAX` requests of a connection wait for the log, and as many behind a `Later` or
+behind what is to be read.
 """
 
 import math
@@ -42,6 +44,8 @@ class Requests:
         self._context = context
         self._opening = opening
         self._operations = operations
+        self._held: dict[Session, None] = {}
+        """Sessions whose requests wait until more has been read."""
 
     def handle(self, session: Session, request: AnyRequest | BadRequest) -> None:
         """Do what the request asks, or queue it behind what the session waits for."""
@@ -51,7 +55,7 @@ class Requests:
             return
         if isinstance(request.id, bool) or not 0 <= request.id <= REQUEST_ID_MAX:
             session.bye(Close.BAD_FRAME, f"id: must be 0 to {REQUEST_ID_MAX}", [])
-        elif not session.busy:
+        elif not session.busy and not self._holds(session):
             self._do(session, request)
         elif len(session.waiting) < IN_FLIGHT_MAX:
             session.waiting += (request,)
@@ -83,10 +87,32 @@ class Requests:
     def unblock(self, session: Session) -> None:
         """Go on with the requests that waited."""
         session.busy = False
-        while session.waiting and not session.busy:
+        while session.waiting and not session.busy and not self._holds(session):
             first, *later = session.waiting
             session.waiting = tuple(later)
             self._do(session, first)
+
+    @property
+    def holding(self) -> bool:
+        """Whether some wait for their client to read."""
+        return bool(self._held)
+
+    def go_on(self) -> None:
+        """Handle what waited for its client to read."""
+        for session in list(self._held):
+            if session.has_room or not session.live:
+                del self._held[session]
+                if not session.busy:
+                    self.unblock(session)
+
+    def _holds(self, session: Session) -> bool:
+        """Say whether the session's next request waits until more has been read."""
+        if session in self._held:
+            return True
+        if session.has_room or not session.live:
+            return False
+        self._held[session] = None
+        return True
 
     # -- one request
 

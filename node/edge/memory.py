@@ -1,10 +1,11 @@
 """Memory: what there is, what is used, and a garbage collector for very many long-lived objects.
 
-Reads /proc and cgroup files.
+Reads /proc and cgroup files; calls the C library.
 
-Source: proc_pid_statm(5); cgroup v2, "memory.max".
+Source: proc_pid_statm(5); malloc_trim(3); cgroup v2, "memory.max".
 """
 
+import ctypes
 import gc
 import os
 from pathlib import Path
@@ -38,6 +39,19 @@ def ceiling_bytes() -> int:
     except (OSError, ValueError):  # no cgroup, or "max"
         allowed = there
     return int(min(there, allowed) * _SHARE_OF_ALL)
+
+
+_malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, musl has not
+
+
+def give_back() -> None:
+    """Return to the system what is free within the heap.
+
+    By itself only its end is: a burst of outboxes leaves the process as large as it was at its
+    worst, and measured by that it would stay full for ever.  Up to 100 ms for a heap of 600 MB.
+    """
+    if _malloc_trim is not None:
+        _malloc_trim(0)
 
 
 def tune_gc() -> None:

@@ -6,7 +6,8 @@
                                                           Retry-After; outboxes a quarter as large
     CRITICAL   100 % and more           -                 as HIGH; the application sends some away
 
-A level is left when memory is 5 % below where it began.  Lag is smoothed over a few seconds, so
+A level is left when memory is 5 % below where it began; from there on (`is_much`) what the heap has
+free is given back to the system before it is measured.  Lag is smoothed over a few seconds, so
 that one long pass turns nobody away.  Who is here already is served first: shedding begins with
 those who are not in yet, as long as there is memory for what those who are in still need.
 
@@ -44,6 +45,10 @@ class Pressure:
         self.memory_bytes = 0
         self.lag_s = 0.0
         self.level = Level.CALM
+
+    def is_much(self, memory_bytes: int) -> bool:
+        """Say whether less memory could make a difference."""
+        return 0 < self._memory_bytes_max * (HIGH_SHARE - LEAVE_SHARE) <= memory_bytes
 
     def measure(self, memory_bytes: int, lag_s: float) -> Level:
         """Take a measure; return the level from now on."""

@@ -32,7 +32,7 @@ from node.edge.application import Application, OverflowListener
 from node.edge.channel import Channel
 from node.edge.decoder import Decoders
 from node.edge.limits import EdgeLimits
-from node.edge.memory import used_bytes
+from node.edge.memory import give_back, used_bytes
 from node.edge.pressure import OUTBOX_DIVISOR, Level, Pressure
 from node.edge.seen import SeenHeads
 from node.edge.statistics import Counters
@@ -40,6 +40,9 @@ from node.edge.stream import GONE, Stream
 from node.edge.timers import TICK_S, Timers
 
 log = structlog.get_logger(__name__)
+
+GIVE_BACK_S = 5.0
+"""At least, between two times that free memory is given back to the system."""
 
 Arguments = TypeVarTuple("Arguments")
 
@@ -76,6 +79,7 @@ class Reactor:
         self.connections = 0
         self.handshaking = 0
         self.requests_running = 0
+        self._give_back_at = self.now
         self._nursery: trio.Nursery | None = None
         self._on_connectable = on_connectable
         self._overflow_listener = application if isinstance(application, OverflowListener) else None
@@ -135,7 +139,7 @@ class Reactor:
     def _feel(self, lag_s: float) -> None:
         """Measure how much there is to bear, and allow as much."""
         before = self.pressure.level
-        level = self.pressure.measure(used_bytes(), lag_s)
+        level = self.pressure.measure(self._used_bytes(), lag_s)
         if level is before:
             return
         log.warning(
@@ -146,6 +150,14 @@ class Reactor:
         )
         whole = self.limits.outbox_bytes_max
         self._set_outboxes(whole if level is Level.CALM else whole // OUTBOX_DIVISOR)
+
+    def _used_bytes(self) -> int:
+        used = used_bytes()
+        if self.now >= self._give_back_at and self.pressure.is_much(used):
+            self._give_back_at = self.now + GIVE_BACK_S
+            give_back()
+            used = used_bytes()
+        return used
 
     def _set_outboxes(self, bytes_max: int) -> None:
         """Say how much may wait for one peer, and with that what it costs to read too slowly."""

@@ -37,7 +37,8 @@ class Outlet:
     async def wait_room(self) -> None:
         """Return when little waits to be written."""
         while self._bytes > ROOM_BYTES:
-            self._room = trio.Event()
+            if self._room.is_set():
+                self._room = trio.Event()
             await self._room.wait()
 
     async def run(self) -> None:

@@ -36,7 +36,7 @@ from wal.log import LogStatistics
 
 ANSWER_S = 8.0
 """Longer than the core takes to give up."""
-SILENCE_S = 4.0
+SILENCE_S = 5.0
 """A core says how it stands many times a second."""
 LOOK_S = 0.5
 READ_BYTES = 256 * 1024

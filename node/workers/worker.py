@@ -71,9 +71,7 @@ async def _serve(config: Config, plain: socket.socket) -> None:
     tls = config.client.tls
     certificate = Certificate(tls.cert, tls.key) if tls is not None else None
     with share(*config.client.listen) as listener:
-        front = Front(
-            config, listener, certificate, processes=config.node.workers, pid=os.getppid()
-        )
+        front = Front(config, listener, certificate, workers=config.node.workers, pid=os.getppid())
         async with trio.open_nursery() as nursery:
 
             def on_up(desk: Desk, edge: EdgeServer) -> None:

@@ -162,6 +162,12 @@ def test_the_key_is_not_shown_by_accident(tmp_path: Path) -> None:
         ("[client]\n", '[limits]\nmemory_max = "2"\n[client]\n', "memory_max", "is no size"),
         ("[client]\n", '[limits]\nmemory_max = "9MB"\n[client]\n', "memory_max", "too little"),
         ("[client]\n", "[limits]\nmemory_max = 9\n[client]\n", "memory_max", "must be text"),
+        (
+            "[client]\n",
+            'workers = 3\n[limits]\nmemory_max = "400MB"\n[client]\n',
+            "memory_max",
+            "choose 512MB or more",
+        ),
         ("[client]\n", '[limits]\ntrusted_addresses = "x"\n[client]\n', "trusted", "a list"),
         ("[client]\n", '[limits]\ntrusted_addresses = ["x"]\n[client]\n', "trusted", "'x'"),
     ],

@@ -396,3 +396,24 @@ async def test_a_request_without_a_number_is_done_and_not_answered() -> None:
         visitor.say(ops.CvOpen(key="k", text="hi"))
         assert len(desk.port().state.conversations) == 1
         assert visitor.heard(Ok) == []
+
+
+async def test_who_asks_for_more_than_is_read_is_answered_in_order_as_it_is_read() -> None:
+    async with office() as desk:
+        visitor = await desk.visitor()
+        cv = await desk.opened(visitor)
+        visitor.wire.outbox_bytes = 100_000
+        numbers = [visitor.ask(ops.CvHistory(cv=cv)) for _ in range(3)]
+        numbers.append(visitor.ask(ops.MsgSend(cv=cv, key="m", body="behind them")))
+        await settle()
+        assert not [one for one in visitor.heard(Ok) if one.id in numbers]
+        visitor.wire.outbox_bytes = 0
+        desk.desks["n1"]._requests.go_on()
+        await settle()
+        assert [one.id for one in visitor.heard(Ok) if one.id in numbers] == numbers
+        assert not desk.desks["n1"]._requests.holding
+        visitor.wire.outbox_bytes = 100_000
+        visitor.ask(ops.CvHistory(cv=cv))
+        visitor.leave()
+        desk.desks["n1"]._requests.go_on()
+        assert not desk.desks["n1"]._requests.holding

@@ -45,6 +45,18 @@ def test_a_process_knows_what_it_holds_and_what_there_is() -> None:
     assert 1 << 20 < used_bytes() < ceiling_bytes()
 
 
+async def test_when_a_burst_is_over_people_are_let_in_again() -> None:
+    burst = [b"x" * 1_000 + str(number).encode() for number in range(150_000)]
+    async with serving(Recorder(), EdgeLimits(memory_bytes_max=used_bytes())) as edge:
+        await wait_until(lambda: edge.server.statistics().level is Level.CRITICAL)
+        burst[:] = burst[::1_000]  # what is left keeps the heap from shrinking by itself
+        with trio.fail_after(20):
+            while edge.server.statistics().level is not Level.CALM:
+                await trio.sleep(0.05)
+        await edge.websocket()
+    assert len(burst) == 150
+
+
 async def test_under_pressure_nobody_new_comes_in_and_who_is_in_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

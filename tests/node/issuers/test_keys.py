@@ -172,7 +172,7 @@ def test_what_is_no_key_set_is_refused_in_words(text: str, why: str) -> None:
     ],
 )
 def test_a_key_that_is_none_is_no_end_of_the_node(jwk: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"."):
+    with pytest.raises(ValueError, match=r"[Kk]ey"):
         read_keys(json.dumps({"keys": [jwk]}).encode())
 
 

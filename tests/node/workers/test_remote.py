@@ -5,6 +5,7 @@ import socket
 import pytest
 import trio
 import trio.testing
+from trio.testing import MockClock
 
 from cluster.port import Answer, ReplicaStatus, Standing, Unavailable
 from cluster.raft.members import Members
@@ -13,7 +14,7 @@ from cluster.state.commands import By, OpenConversation
 from cluster.state.state import State
 from node.workers import messages
 from node.workers.messages import Answered, Begin, StateChunk, StateWhole, encode
-from node.workers.outlet import Outlet, Overrun
+from node.workers.outlet import ROOM_BYTES, Outlet, Overrun
 from node.workers.remote import ANSWER_S, SILENCE_S, RemotePort
 
 VISITOR = By("visitor", "ann")
@@ -43,7 +44,7 @@ async def test_a_state_that_was_begun_and_not_sent_whole_leaves_nothing_behind()
 
 
 async def test_a_core_that_says_nothing_leaves_its_worker_fenced_and_nobody_waiting(
-    mock_clock: trio.testing.MockClock,
+    mock_clock: MockClock,
 ) -> None:
     ours, theirs = trio.testing.memory_stream_pair()
     port = RemotePort(theirs)
@@ -88,3 +89,28 @@ async def test_a_worker_that_does_not_read_is_given_up_before_it_costs_all_memor
             for _ in range(100):
                 outlet.send(b"x" * 101)
     await theirs.aclose()
+
+
+async def test_a_large_state_is_written_as_it_is_read() -> None:
+    ours, theirs = trio.testing.memory_stream_pair()
+    outlet = Outlet(ours)
+    waited: list[int] = []
+
+    async def fill(number: int) -> None:
+        for _ in range(3):
+            outlet.send(b"x" * (ROOM_BYTES // 2 + 1))
+            await outlet.wait_room()
+        waited.append(number)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fill, 1)
+        nursery.start_soon(fill, 2)
+        await trio.testing.wait_all_tasks_blocked()
+        assert not waited
+        nursery.start_soon(outlet.run)
+        size = 0
+        while size < 6 * (ROOM_BYTES // 2 + 1):
+            size += len(await theirs.receive_some(ROOM_BYTES))
+        await trio.testing.wait_all_tasks_blocked()
+        assert sorted(waited) == [1, 2]
+        nursery.cancel_scope.cancel()
