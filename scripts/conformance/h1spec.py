@@ -3,9 +3,9 @@
     python -m scripts.conformance.h1spec PATH/TO/h1spec
 
 Reads the cases out of its `http_test.ts`, which is a list of literals, and judges as it does: the
-first answer's status has to be in one of the ranges, and a 200 with the body it names; a case that
-expects a timeout passes when nothing is said for half a second.  Exits 1 when a case fails.  What the cases ask for is a test
-of ours too, in our own words: `tests/node/edge/http_cases.py`.
+first answer's status has to be in one of the ranges, and a 200 has the body that is named; a case
+that expects a timeout passes when nothing is said for half a second.  Exits 1 when a case fails.
+What the cases ask for is a test of ours too: `tests/node/edge/http_cases.py`.
 
 Source: uNetworking/h1spec, http_test.ts.
 """
