@@ -41,7 +41,7 @@ class Front:
         self._config = config
         self._listener = listener
         self._pid = pid or os.getpid()
-        limits = _edge_limits(config, processes)
+        limits = edge_limits(config, processes)
         self._certificate = certificate
         self._limits = limits
         self.desk: Desk | None = None
@@ -94,7 +94,8 @@ class Front:
                 life.cancel()
 
 
-def _edge_limits(config: Config, processes: int) -> EdgeLimits:
+def edge_limits(config: Config, processes: int) -> EdgeLimits:
+    """Return what the edge of one of `processes` allows."""
     limits = config.limits
     return EdgeLimits(
         deflate=config.client.deflate,
