@@ -42,7 +42,7 @@ class Front:
         self._config = config
         self._listener = listener
         self._pid = pid or os.getpid()
-        limits = _edge_limits(config, workers)
+        limits = edge_limits(config, workers)
         self._certificate = certificate
         self._limits = limits
         self._ended = trio.Event()
@@ -106,7 +106,7 @@ class Front:
                 life.cancel()
 
 
-def _edge_limits(config: Config, workers: int) -> EdgeLimits:
+def edge_limits(config: Config, workers: int) -> EdgeLimits:
     """Return one front's share; a core takes as much memory as each of its workers."""
     limits, fronts = config.limits, max(1, workers)
     return EdgeLimits(

@@ -3,12 +3,12 @@
     asks for `Upgrade: websocket`   version 13   key of 16 bytes   outcome
     no                              -            -                 None: an ordinary request
     yes                             no           -                 426, naming version 13
-    yes                             yes          no                400
+    yes                             yes          no, or two        400
     yes                             yes          yes               the key
 
 The only extension is permessage-deflate, where it is enabled (`node.edge.deflate`).
 
-Source: RFC 6455, section 4.2.
+Source: RFC 6455, sections 4.2 and 11.3.
 """
 
 import base64
@@ -21,6 +21,7 @@ from node.edge.http import Request, Response
 
 KEY_BYTES = 16
 VERSION = b"13"
+_ONCE = (b"sec-websocket-key", b"sec-websocket-version")
 
 UPGRADE_REQUIRED = Response(
     426,
@@ -46,6 +47,9 @@ def upgrade_key(request: Request) -> bytes | Response | None:
         raise RequestRefused(400, "upgrade to WebSocket without Connection: Upgrade")
     if request.method != "GET" or request.version != "1.1" or request.body:
         raise RequestRefused(400, "upgrade to WebSocket takes a GET of HTTP/1.1 without a body")
+    names = [name for name, _ in request.headers]
+    if max(names.count(name) for name in _ONCE) > 1:
+        raise RequestRefused(400, "a second Sec-WebSocket-Key or -Version")
     if request.header(b"sec-websocket-version") != VERSION:
         return UPGRADE_REQUIRED
     key = request.header(b"sec-websocket-key") or b""

@@ -8,7 +8,7 @@
     msgpack     the same                                          the same
     place       `Last-Event-ID`                                   `NotAllowed`
     token       who somebody is                                   `BadToken`
-    peer        frames of another node, messages of Raft          `PeerRefused`, `PeerError`
+    peer        frames of another node: its hello, Raft           `PeerRefused`, `PeerError`
     entry       commands, batches, entries, whispers              msgspec's errors
     worker      frames between a core and its workers             `ValueError`
     wal         records, frames, a whole segment                  `TornRecord`, `CorruptRecord`,
@@ -29,6 +29,7 @@ no UTF-8; whoever calls it treats both as its `DecodeError`.
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,6 +37,7 @@ import msgspec
 
 from cluster.peer.frames import FrameReader, PeerRefused
 from cluster.peer.frames import encode as encode_peer
+from cluster.peer.handshake import NONCE_BYTES, Acceptor, Self, answer, hello
 from cluster.raft.members import Members
 from cluster.raft.messages import PeerError, parse
 from cluster.routing.ruleset import compile_rules
@@ -49,6 +51,7 @@ from node.desk.event_stream import read_place
 from node.desk.plain import NotAllowed
 from node.edge.decoder import Decoder, Decoders, Event, Message, PeerClose, Violation
 from node.edge.deflate import negotiate
+from node.edge.handshake import upgrade_key
 from node.edge.head import RequestRefused
 from node.edge.http import Request, RequestParser
 from node.protocol.codec import JSON, MSGPACK, BadFrame, Codec
@@ -163,6 +166,9 @@ def http(data: bytes) -> None:
     for request in whole[0]:
         assert len(request.body) <= BODY_BYTES_MAX
         assert request.path
+        assert request.keep_alive in (True, False)
+        with suppress(RequestRefused):
+            upgrade_key(request)
 
 
 def requests(pieces: list[bytes]) -> tuple[list[Request], bool]:
@@ -224,9 +230,17 @@ def peer(data: bytes) -> None:
     pieces = chunks(data)
     cut, whole = peer_frames(pieces), peer_frames([b"".join(pieces)])
     assert repr(cut) == repr(whole), f"{cut} in pieces, {whole} at once"  # NaN is not itself
-    for _, body in whole[0]:
+    for kind, body in whole[0]:
         with suppress(PeerError):
             parse(body)
+        with suppress(PeerRefused):
+            Acceptor(_ME, _NONCE).on_hello(kind, body)
+        with suppress(PeerRefused):
+            answer(_ME, "n2", _NONCE, kind, body)
+
+
+_NONCE = bytes(NONCE_BYTES)
+_ME = Self("demo", "n1", "boot", bytes(32), "h:1")
 
 
 def peer_frames(pieces: list[bytes]) -> tuple[list[tuple[str, object]], bool]:
@@ -402,7 +416,13 @@ TARGETS: dict[str, Target] = {
     "token": Target(
         token, (mint(_KEY, "demo", role="agent", subject="ann", ttl_s=10**9).encode(),)
     ),
-    "peer": Target(peer, (b"\x00" + encode_peer("raft", _APPEND), b"\x02" + encode_peer("x", 1))),
+    "peer": Target(
+        peer,
+        (
+            b"\x00" + encode_peer("raft", _APPEND),
+            b"\x02" + encode_peer("hello", hello(replace(_ME, node="n2"), "n1", _NONCE)),
+        ),
+    ),
     "entry": Target(
         log_entry,
         (

@@ -73,8 +73,16 @@ H1SPEC = {
     "words before the method": refused("9112, 3", b"Extra line" + get()),
     "CR before a name": refused("9112, 2.2", b"GET / HTTP/1.1\r\nHost: a\r\n\rX: y\r\n\r\n"),
     "a POST with a body": taken("9112, 6.2", post(b"Content-Length: 2", body=b"ok"), OK_POST),
+    "a POST in chunks": taken(
+        "9112, 7.1",
+        post(b"Transfer-Encoding: chunked", body=b"2\r\nok\r\n0\r\n\r\n"),
+        OK_POST,
+    ),
     "length beside chunked": refused(
         "9112, 6.1", get(b"Transfer-Encoding: chunked", b"Content-Length: 5")
+    ),
+    "the same in any case": refused(
+        "9112, 6.1", post(b"content-LengtH: 2", b"TransFer-Encoding: chunked", body=b"2\r\nok")
     ),
 }
 """Its other fifteen are beginnings of a request, which have to wait: a test of their own."""

@@ -15,7 +15,9 @@ sends on behind a close               `close_wait_s`  here
 """
 
 import contextlib
+import ssl
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import trio
@@ -25,6 +27,7 @@ from node.edge.server import EdgeLimits, Response
 from tests.node.edge.client import GET, Edge, Recorder, read_to_end, serving, wait_until
 from tests.node.edge.http_cases import get, post
 from tests.node.edge.test_frame import masked
+from tests.node.edge.test_tls import certificate, secured
 
 
 async def settle() -> None:
@@ -45,6 +48,27 @@ async def drip(
 
 async def gone(edge: Edge) -> None:
     await wait_until(lambda: edge.server.statistics().handshaking == 0, passes=10_000)
+
+
+def client_hello() -> bytes:
+    outgoing = ssl.MemoryBIO()
+    client = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="a")
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    return outgoing.read()
+
+
+async def test_a_tls_handshake_that_drips_is_dropped_at_its_deadline(
+    mock_clock: MockClock, tmp_path: Path
+) -> None:
+    async with secured(Recorder(), certificate(tmp_path), EdgeLimits(handshake_s=10)) as edge:
+        stream = await trio.open_tcp_stream("127.0.0.1", edge.port)
+        await drip(stream, client_hello(), mock_clock, every_s=1, for_s=9)
+        assert edge.server.statistics().handshaking == 1
+        await drip(stream, client_hello(), mock_clock, every_s=1, for_s=2)
+        assert edge.server.statistics().handshaking == 0
+        assert edge.server.statistics().refused_total == {"tls_late": 1}
+        await stream.aclose()
 
 
 async def test_a_body_that_drips_is_408_at_its_deadline(mock_clock: MockClock) -> None:

@@ -1,5 +1,7 @@
 """An upgrade is proper, refused, or no upgrade at all."""
 
+import dataclasses
+
 import pytest
 
 from node.edge.handshake import UPGRADE_REQUIRED, accept, upgrade_key
@@ -50,6 +52,14 @@ def test_an_upgrade_is_a_get_without_body_that_asks_for_it_hop_by_hop() -> None:
     for request in (upgrade("POST"), upgrade(body=b"x"), upgrade(connection=b"close")):
         with pytest.raises(RequestRefused):
             upgrade_key(request)
+
+
+@pytest.mark.parametrize("name", [b"sec-websocket-key", b"sec-websocket-version"])
+def test_what_may_be_there_once_is_not_there_twice(name: bytes) -> None:
+    request = upgrade()
+    twice = (*request.headers, (name, request.header(name) or b""))
+    with pytest.raises(RequestRefused, match="second Sec-WebSocket"):
+        upgrade_key(dataclasses.replace(request, headers=twice))
 
 
 def test_subprotocols_are_read_in_the_order_of_preference() -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import socket
 import ssl
 import struct
@@ -195,6 +196,41 @@ async def test_who_resets_before_being_accepted_harms_nobody(tmp_path: Path, sai
         assert edge.server.statistics().handshaking == 0
         await client.text("still here")
         assert await client.receive_message() == "still here"
+
+
+async def test_broken_hellos_leave_a_server_that_answers(tmp_path: Path) -> None:
+    dice = random.Random(11)
+    outgoing = ssl.MemoryBIO()
+    client = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="a")
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    hello = outgoing.read()
+    async with secured(Recorder(), certificate(tmp_path)) as edge:
+        for _ in range(100):
+            broken = bytearray(hello)
+            for _ in range(dice.randrange(1, 9)):
+                broken[dice.randrange(len(broken))] = dice.randrange(256)
+            stream = await trio.open_tcp_stream("127.0.0.1", edge.port)
+            with contextlib.suppress(trio.BrokenResourceError):
+                await stream.send_all(broken[: dice.choice((len(hello), len(hello) // 2))])
+                await stream.send_eof()
+                await stream.receive_some(4096)
+            await trio.aclose_forcefully(stream)
+        await wait_until(lambda: edge.server.statistics().handshaking == 0)
+        assert edge.server.statistics().application_errors_total == 0
+        await edge.websocket()
+
+
+async def test_garbage_within_tls_ends_one_connection(tmp_path: Path) -> None:
+    application = Recorder()
+    async with secured(application, certificate(tmp_path)) as edge:
+        await edge.websocket()
+        victim, other = edge.streams[0], await edge.websocket()
+        record = b"\x17\x03\x03\x00\x20" + bytes(32)  # of nobody's key
+        await victim.transport_stream.send_all(record)
+        await wait_until(lambda: application.codes == [1006])
+        await other.text("still here")
+        assert await other.receive_message() == "still here"
 
 
 async def test_a_renewed_certificate_is_shown_to_whoever_comes_later(tmp_path: Path) -> None:
