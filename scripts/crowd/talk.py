@@ -7,9 +7,9 @@
     observer  upgrade, hello, cv.sub ─ caught ───────────▶ ev, ev, ev …
 
 Plan: {"nodes": [["127.0.0.1", 7101], ...], "pairs": [[sender's token, observer's token], ...],
-"bytes": 100, "warm_up_s": 1, "seconds": 5}.  It prints "begin" and "end" around what is
-measured, then how long each message took to be acknowledged, and to be seen by the observer, in milliseconds, and
-how many events were missing, double or out of order at an observer, which has to be none.
+"bytes": 100, "warm_up_s": 1, "seconds": 5}.  It prints "begin" and "end" around what is measured,
+then how long each message took to be acknowledged, and to be seen by the observer, in milliseconds,
+and how many events were missing, double or out of order at an observer, which has to be none.
 
 One loop over epoll and typed decoding, so that the nodes are measured and not this.
 """
