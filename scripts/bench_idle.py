@@ -21,6 +21,7 @@ from scripts.crowd.processes import Crowd, node_addresses, pss_bytes, slab_bytes
 
 CONVERSATIONS = 1_000
 SETTLE_S = 3.0
+CONNECTED_S_MAX = 1800.0
 ASK_S = 10.0
 MB = 1024 * 1024
 
@@ -46,7 +47,7 @@ async def bench(folder: Path, clients: int, workers: int) -> None:
         with Crowd(node_addresses(cluster), plan) as crowd:
             async with trio.open_nursery() as nursery:
                 await nursery.start(crowd.follow)
-                took_s = await crowd.wait_live(clients, timeout_s=600)
+                took_s = await crowd.wait_live(clients, timeout_s=CONNECTED_S_MAX)
                 await trio.sleep(SETTLE_S)
                 full, slab_full = pss_bytes(with_children(pid)), slab_bytes()
                 latencies = await _ask(cluster, cvs[0])

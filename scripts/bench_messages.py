@@ -16,6 +16,7 @@ processor time of a message at the three nodes together, *load us* at that proce
 import argparse
 import json
 import statistics
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -51,24 +52,44 @@ async def measure(senders: int, seconds: float, folder: Path) -> Row:
             "warm_up_s": WARM_UP_S,
             "seconds": seconds,
         }
-        before = cpu_s(one for pid in pids for one in with_children(pid))
         with trio.fail_after(TALK_S_MAX):
-            done = await trio.run_process(
-                [sys.executable, "-m", "scripts.crowd.talk"],
-                stdin=json.dumps(plan).encode(),
-                capture_stdout=True,
-                stderr=None,
-            )
-        used = cpu_s(one for pid in pids for one in with_children(pid)) - before
-    return _row(json.loads(done.stdout), seconds, used)
+            told, used_s = await _talk(plan, pids)
+    return _row(told, seconds, used_s)
+
+
+async def _talk(plan: dict[str, Any], pids: list[int]) -> tuple[dict[str, Any], float]:
+    """Return what the talks tell, and the nodes' processor time while it was measured."""
+
+    def used_s() -> float:
+        return cpu_s(one for pid in pids for one in with_children(pid))
+
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-m", "scripts.crowd.talk"]
+    process = await trio.lowlevel.open_process(command, stdin=pipe, stdout=pipe)
+    try:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        async with process.stdin:
+            await process.stdin.send_all(json.dumps(plan).encode())
+        lines: list[bytes] = [b""]
+        times: list[float] = []
+        async for data in process.stdout:
+            first, *more = bytes(data).split(b"\n")
+            lines[-1] += first
+            lines += more
+            while len(times) < min(2, len(lines) - 1):  # "begin", "end"
+                times.append(used_s())
+        await process.wait()
+    finally:
+        process.kill()
+    return json.loads(lines[2]), times[1] - times[0]
 
 
 def _row(told: dict[str, Any], seconds: float, cpu_of_nodes_s: float) -> Row:
     acknowledged = told["acknowledged_ms"]
     if told["wrong"] or told["errors"]:
         raise SystemExit(f"events wrong: {told['wrong']}; errors: {told['errors']}")
-    # The nodes' time includes opening and warming up, so it is too high rather than too low.
-    messages = len(acknowledged) * (WARM_UP_S + seconds) / seconds
+    messages = len(acknowledged)
     return {
         "per_second": len(acknowledged) / seconds,
         "ok_p50_ms": percentile(acknowledged, 50),

@@ -3,22 +3,25 @@
     python -m scripts.bench_rude
 
 One node, a thousand clients that ask, together, a thousand questions a second at their own moments
-(an open loop).  Their latency is taken alone, then beside each kind of rudeness, then alone again:
+(an open loop).  Their latency is taken beside each kind of rudeness, and each time just before
+beside the same without it; *x* is how many times as high that makes the p99.
 
-    slow         20 clients follow a busy conversation and read nothing
-    flooding     5 clients send questions as fast as the socket takes them
-    slowloris    2,000 sockets send a byte of a request's head each second, and never end it
-    reconnecting a client connects, says hello and leaves, as fast as it can
-    guessing     1,000 wrong passwords at once, again and again, of as many accounts and addresses
+    beside        what others do                                              compared with
+    slow          20 clients follow a busy conversation and read nothing      20 that read
+    flooding      5 clients send questions as fast as the socket takes them   nothing
+    slowloris     2,000 sockets send a byte of a head a second, without end   nothing
+    reconnecting  a client connects, says hello and leaves, without pause     nothing
+    guessing      1,000 wrong passwords at once, again and again              nothing
 """
 
 import argparse
 import contextlib
 import json
 import socket
+import statistics
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 import trio
@@ -33,8 +36,10 @@ GOOD = 1_000
 ASKS_PER_S = 1_000.0
 SETTLE_S = 1.0
 SLOW, FLOODING, SLOWLORIS, GUESSES = 20, 5, 2_000, 1_000
+TALK_PAUSE_S, TALK_BYTES = 0.02, 8_000
 
 Rudeness = Callable[["Town"], Awaitable[None]]
+Rounds = Sequence[list[float]]
 
 
 class Town:
@@ -66,6 +71,15 @@ async def nothing(town: Town) -> None:
     await trio.sleep_forever()
 
 
+async def reading(town: Town) -> None:
+    """Follow a busy conversation, and read what is said."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_talk, town)
+        for number in range(SLOW):
+            stream = await town.login(f"slow{number}", town.busy)
+            nursery.start_soon(_throw_away, stream, nursery.cancel_scope)
+
+
 async def slow(town: Town) -> None:
     """Follow a busy conversation, read nothing, and come back when that has its end."""
     async with trio.open_nursery() as nursery:
@@ -76,11 +90,10 @@ async def slow(town: Town) -> None:
 
 async def _talk(town: Town) -> None:
     async with open_client(town.cluster.urls, town.cluster.mint("service", "opener")) as client:
-        number = 0
         while True:
-            number += 1
-            said = MsgSend(cv=town.busy, key=f"{trio.current_time()}", body="x" * 8_000)
+            said = MsgSend(cv=town.busy, key=f"{trio.current_time()}", body="x" * TALK_BYTES)
             await client.request(said)
+            await trio.sleep(TALK_PAUSE_S)
 
 
 async def _read_nothing(town: Town, subject: str) -> None:
@@ -165,7 +178,7 @@ async def _guess(town: Town, number: int) -> None:
                 pass
 
 
-async def bench(folder: Path, seconds: float, only: str) -> None:
+async def bench(folder: Path, seconds: float, rounds: int, only: str) -> None:
     """Measure, and print a table."""
     sections = {"limits": {"service_requests_per_s": 0}}
     async with LocalCluster(folder, nodes=1, cluster_id="bench", sections=sections) as cluster:
@@ -181,22 +194,36 @@ async def bench(folder: Path, seconds: float, only: str) -> None:
                 await nursery.start(crowd.follow)
                 await crowd.wait_live(GOOD, timeout_s=60)
                 print(
-                    f"{GOOD} good clients, {ASKS_PER_S:.0f} questions a second, {seconds:g} s each"
+                    f"{GOOD} good clients, {ASKS_PER_S:.0f} questions a second,"
+                    f" {rounds} times {seconds:g} s each"
                 )
-                print(f"  {'beside':<14} {'p50 ms':>8} {'p99 ms':>8} {'max ms':>8} {'answers':>8}")
-                kinds = (slow, flooding, slowloris, reconnecting, guessing)
-                rude = [one for one in kinds if only in ("", one.__name__)]
-                for kind in [each for one in rude for each in (nothing, one)]:
-                    async with _beside(kind, town):
-                        await trio.sleep(SETTLE_S)
-                        crowd.taken_ms.clear()
-                        await trio.sleep(seconds)
-                        _print(kind.__name__, sorted(crowd.taken_ms))
+                print(
+                    f"  {'beside':<14}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}{'answers':>9}{'x':>7}"
+                )
+                for kind, without in RUDE.items():
+                    if only not in ("", kind.__name__):
+                        continue
+                    pairs = [
+                        [await _measure(one, town, crowd, seconds) for one in (without, kind)]
+                        for _ in range(rounds)
+                    ]
+                    calm, rude = zip(*pairs, strict=True)
+                    _print(without.__name__, calm, calm)
+                    _print(kind.__name__, rude, calm)
                 lost = crowd.figures["lost"]
                 nursery.cancel_scope.cancel()
         print(f"  good clients that were cut off: {lost}")
         if town.statuses:
             print(f"  guesses by status: {dict(sorted(town.statuses.items()))}")
+
+
+async def _measure(kind: Rudeness, town: Town, crowd: Crowd, seconds: float) -> list[float]:
+    """Return how long the good ones waited, rising."""
+    async with _beside(kind, town):
+        await trio.sleep(SETTLE_S)
+        crowd.taken_ms.clear()
+        await trio.sleep(seconds)
+        return sorted(crowd.taken_ms)
 
 
 @contextlib.asynccontextmanager
@@ -207,19 +234,38 @@ async def _beside(kind: Rudeness, town: Town) -> AsyncIterator[None]:
         nursery.cancel_scope.cancel()
 
 
-def _print(name: str, taken: list[float]) -> None:
-    p50, p99 = taken[len(taken) // 2], taken[int(len(taken) * 0.99)]
-    print(f"  {name:<14} {p50:>8.2f} {p99:>8.2f} {taken[-1]:>8.2f} {len(taken):>8}", flush=True)
+def _print(name: str, taken: Rounds, calm: Rounds) -> None:
+    """Print medians of the rounds, and the median of their ratios."""
+    p50, p99 = (statistics.median(_at(one, share) for one in taken) for share in (0.5, 0.99))
+    longest, answers = max(one[-1] for one in taken), sum(map(len, taken))
+    ratios = [_at(one, 0.99) / _at(other, 0.99) for one, other in zip(taken, calm, strict=True)]
+    cells = f"{p50:9.2f}{p99:9.2f}{longest:9.2f}{answers:9}{statistics.median(ratios):7.2f}"
+    print(f"  {name:<14}{cells}", flush=True)
+
+
+def _at(rising: list[float], share: float) -> float:
+    return rising[int(len(rising) * share)]
+
+
+RUDE: dict[Rudeness, Rudeness] = {
+    slow: reading,
+    flooding: nothing,
+    slowloris: nothing,
+    reconnecting: nothing,
+    guessing: nothing,
+}
+"""And what each is compared with."""
 
 
 def main() -> None:
     """Parse arguments, run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="", help="one kind of rudeness")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-rude-") as folder:
-        trio.run(bench, Path(folder), arguments.seconds, arguments.only)
+        trio.run(bench, Path(folder), arguments.seconds, arguments.rounds, arguments.only)
 
 
 if __name__ == "__main__":
