@@ -104,8 +104,8 @@ def forgeries(cluster: LocalCluster) -> dict[str, str]:
         found[f"its own {name}"] = jwt.encode(claims(), STRANGER, "RS256", head)
     head = {"alg": "RS256", "kid": "corp-1", "crit": ["b64"], "b64": False}
     found["crit"] = by_hand(head, claims(), b"x")
-    for kid in (None, 7, ["corp-1"], {"a": 1}):
-        found[f"kid of another type {kid}"] = by_hand({"alg": "RS256", "kid": kid}, claims(), b"x")
+    for odd in (None, 7, ["corp-1"], {"a": 1}):
+        found[f"kid of another type {odd}"] = by_hand({"alg": "RS256", "kid": odd}, claims(), b"x")
     key = cluster.folder.key
     found["another cluster, our key"] = mint(key, "other", role="agent", subject="ada", ttl_s=60)
     found["another cluster"] = mint(
