@@ -7,6 +7,7 @@ from openapi_spec_validator import validate
 from node.desk.calls import OPERATIONS, PATH
 from node.desk.event_stream import PATH as EVENTS_PATH
 from node.desk.openapi import openapi
+from node.desk.visitors import PATH as VISITOR_PATH
 from node.edge.http import Request, Response
 from node.protocol.catalogue import RESULTS
 from tests.node.desk.office import office
@@ -15,7 +16,11 @@ from tests.node.desk.office import office
 def test_it_is_openapi_and_names_every_operation() -> None:
     document = json.loads(openapi())
     validate(document)
-    assert document["paths"].keys() == {EVENTS_PATH, *(PATH + op for op in OPERATIONS)}
+    assert document["paths"].keys() == {
+        EVENTS_PATH,
+        VISITOR_PATH,
+        *(PATH + op for op in OPERATIONS),
+    }
     for op, kind in OPERATIONS.items():
         described = document["paths"][PATH + op]["post"]
         assert described["summary"]
