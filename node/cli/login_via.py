@@ -13,20 +13,25 @@ Source: RFC 8252, sections 7.3 and 8; RFC 7636.
 """
 
 import hmac
-import json
+import re
 import secrets
 import sys
 import time
 import webbrowser
+from html import unescape
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qsl, urlencode
 
 from node.cli.problem import FAILED, Problem
 
+if TYPE_CHECKING:
+    import httpx2
+
 LOGIN_S = 600.0
 REDEEM_S = 15.0
 _VERIFIER_BYTES = 32
+_ALERT = re.compile(r'<p role="alert"[^>]*>([^<]*)</p>')
 _PAGE = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><title>unidesk</title>'
     "<h1>{title}</h1><p>{text}</p>"
@@ -56,6 +61,7 @@ def log_in(base: str, name: str, *, browser: bool) -> dict[str, Any]:
             }
         )
         where = f"{base}/v1/login/{name}?{query}"
+        _check_begins(where)
         print(f"log in here:\n  {where}", file=sys.stderr, flush=True)
         if browser:
             webbrowser.open(where)
@@ -63,17 +69,38 @@ def log_in(base: str, name: str, *, browser: bool) -> dict[str, Any]:
     return _redeem(f"{base}/v1/login/{name}/token", code, verifier)
 
 
+def _check_begins(where: str) -> None:
+    """Raise `Problem` when a login does not begin at `where`: nobody would come back from there."""
+    answer = _asked("GET", where)
+    if answer.status_code == 302:
+        return
+    why = f"it answered {answer.status_code}"
+    if said := _ALERT.search(answer.text):
+        why = unescape(said[1])
+    elif answer.headers.get("content-type") == "application/json":
+        why = str(answer.json().get("msg", why))
+    raise Problem(f"{where.partition('?')[0]}: {why}", FAILED)
+
+
 def _redeem(url: str, code: str, verifier: str) -> dict[str, Any]:
+    answer = _asked("POST", url, json={"code": code, "verifier": verifier})
+    try:
+        said = dict(answer.json())
+    except ValueError:
+        said = {}
+    if answer.status_code != 200 or "token" not in said:
+        raise Problem(f"not logged in: {said.get('msg', answer.status_code)}", FAILED)
+    return said
+
+
+def _asked(method: str, url: str, **more: Any) -> "httpx2.Response":
+    """Return what a node answers.  Raises `Problem`."""
     import httpx2
 
     try:
-        answer = httpx2.post(url, json={"code": code, "verifier": verifier}, timeout=REDEEM_S)
-        said = json.loads(answer.content)
-    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
-        raise Problem(f"{url}: {error}", FAILED) from None
-    if answer.status_code != 200:
-        raise Problem(f"not logged in: {said.get('msg', answer.status_code)}", FAILED)
-    return {str(field): value for field, value in said.items()}
+        return httpx2.request(method, url, timeout=REDEEM_S, trust_env=False, **more)
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        raise Problem(f"{url.partition('?')[0]}: {error}", FAILED) from None
 
 
 class _Waiting(HTTPServer):

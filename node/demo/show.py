@@ -18,6 +18,7 @@ from node.demo.board import Board
 from node.demo.cast import TIMING, ScriptedAgent, Visitor
 from node.demo.script import CAST, RULES, SCENES
 from node.local import LocalCluster
+from node.local.folder import Sections
 from node.protocol.catalogue import RulesApply
 
 FIRST_PORT = 7101
@@ -26,7 +27,12 @@ CAPACITY = 2
 RESTART_S = 3.0
 WATCH_S = 0.5
 DRAW_S = 0.25
-SECTIONS = {"timing": {"offer": "20s"}, "log": {"format": "console", "level": "info"}}
+SECTIONS: Sections = {
+    "timing": {"offer": "20s"},
+    "log": {"format": "console", "level": "info"},
+    # A page that somebody tries out is served from this machine.
+    "visitors": {"origins": ["http://localhost:*", "http://127.0.0.1:*"]},
+}
 
 
 async def run_demo(folder: Path, *, seconds: float | None, live: bool) -> None:

@@ -174,7 +174,7 @@ class BrowserLogin:
             skills=principal.skills if is_agent else None,
             capacity=principal.capacity if is_agent else None,
         )
-        return token, self._context.verifier.verify(token).exp * 1000
+        return token, self._context.verifier.verify_own(token).exp * 1000
 
     def _failed(self, flow: Flow, request: Request, error: LoginFailed) -> Response:
         status = 502 if error.retry else 400

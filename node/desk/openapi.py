@@ -16,6 +16,7 @@ from node.desk.event_stream import CONVERSATIONS_MAX
 from node.desk.event_stream import PATH as EVENTS_PATH
 from node.desk.gate import STATUS
 from node.desk.token_endpoint import PATH as TOKEN_PATH
+from node.desk.visitors import PATH as VISITOR_PATH
 from node.protocol.catalogue import RESULTS, Request
 from node.protocol.codes import RETRY, ErrorCode
 from node.protocol.refusals import MEANING
@@ -53,6 +54,7 @@ def openapi() -> bytes:
         "paths": {
             EVENTS_PATH: {"get": _events()},
             TOKEN_PATH: {"post": _token()},
+            VISITOR_PATH: {"post": _visitor()},
             **{PATH + op: {"post": _operation(op, kind)} for op, kind in OPERATIONS.items()},
         },
         "components": {
@@ -144,6 +146,34 @@ def _token() -> dict[str, Any]:
         },
         "responses": {
             "200": {"description": "The token.", "content": _json(answer)},
+            "default": {"$ref": "#/components/responses/Error"},
+        },
+    }
+
+
+def _visitor() -> dict[str, Any]:
+    answer = {
+        "type": "object",
+        "required": ["token", "id", "exp"],
+        "properties": {
+            "token": {"type": "string"},
+            "id": {"type": "string", "description": "The visitor's; a renewed token keeps it."},
+            "exp": {"type": "integer", "description": "The token's end, milliseconds UTC."},
+        },
+    }
+    return {
+        "operationId": "visitor",
+        "summary": "A token for an anonymous visitor",
+        "description": (
+            "For pages whose Origin is configured. With a token that was given out here and is"
+            " still good, the same visitor gets one that lasts longer."
+        ),
+        "security": [{}, {"bearer": []}],
+        "parameters": [
+            {"name": "Origin", "in": "header", "required": True, "schema": {"type": "string"}}
+        ],
+        "responses": {
+            "200": {"description": "Here it is.", "content": _json(answer)},
             "default": {"$ref": "#/components/responses/Error"},
         },
     }

@@ -10,6 +10,7 @@ thread, when the first request is made: neither takes the loop's time.
 """
 
 import functools
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from node.client.http import Unreachable
 if TYPE_CHECKING:
     import httpx2
 
+_PLAIN = re.compile(r"https?://[\x21-\x7e]+")
 BODY_BYTES_MAX = 256 * 1024
 FETCH_S = 5.0
 IN_FLIGHT_MAX = 16
@@ -33,12 +35,12 @@ KEEP_ALIVE_S = 30.0
 
 def check_url(url: str) -> None:
     """Raise `ValueError` when `url` is none that may be asked."""
+    if not _PLAIN.fullmatch(url):  # urlsplit would drop what breaks out of a line
+        raise ValueError(f"{url[:200]!r} is no https:// address")
     try:
         address = Address.parse(url)
-    except BadAddress as error:
-        raise ValueError(str(error).partition(";")[0]) from None
-    if not url.startswith(("https://", "http://")):
-        raise ValueError(f"{url!r} is no https:// address")
+    except BadAddress:
+        raise ValueError(f"{url[:200]!r} is no https:// address") from None
     if not address.tls and not is_loopback(address.host):
         raise ValueError(f"{url!r} would come unprotected: it must be https://")
 

@@ -6,7 +6,6 @@ Every mistake is noted with its line and its mend; see `node.issuers.config` for
 from pathlib import Path
 from typing import cast, get_args
 
-from node.client.address import Address, BadAddress
 from node.issuers.config import (
     GROUP_RULES_MAX,
     ClientCredentials,
@@ -127,15 +126,9 @@ def _key_set(table: Table, folder: Path) -> Path | str:
 def _check_url(table: Table, key: str, url: str) -> None:
     """Note an address that may not be asked."""
     try:
-        address = Address.parse(url)
-    except BadAddress as error:
-        table.note(key, str(error), "write https://host/path")
-        return
-    try:
         check_url(url)
-    except ValueError:
-        plain = "would come unprotected" if not address.tls else "is no https:// address"
-        table.note(key, plain, "write https://host/path")
+    except ValueError as error:
+        table.note(key, str(error), "write https://host/path")
 
 
 def _secret(table: Table, folder: Path) -> Path:

@@ -8,6 +8,7 @@ from node.desk.calls import OPERATIONS, PATH
 from node.desk.event_stream import PATH as EVENTS_PATH
 from node.desk.openapi import openapi
 from node.desk.token_endpoint import PATH as TOKEN_PATH
+from node.desk.visitors import PATH as VISITOR_PATH
 from node.edge.http import Request, Response
 from node.protocol.catalogue import RESULTS
 from tests.node.desk.office import office
@@ -19,6 +20,7 @@ def test_it_is_openapi_and_names_every_operation() -> None:
     assert document["paths"].keys() == {
         EVENTS_PATH,
         TOKEN_PATH,
+        VISITOR_PATH,
         *(PATH + op for op in OPERATIONS),
     }
     for op, kind in OPERATIONS.items():

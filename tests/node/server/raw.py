@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import msgpack
 import trio
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import (
@@ -98,6 +99,9 @@ class Raw:
                 self.status = status
             case TextMessage(data=text):
                 whole = json.loads(text)
+                self.heard += whole if isinstance(whole, list) else [whole]
+            case BytesMessage(data=payload):
+                whole = msgpack.unpackb(bytes(payload))
                 self.heard += whole if isinstance(whole, list) else [whole]
             case CloseConnection(code=code) if self.code is None:
                 self.code = code
