@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from node.auth import BadToken, ExpiredToken, Principal, UndecidedToken
-from node.desk.access import Denial, denial
+from node.desk.access import denial
 from node.desk.context import Context
 from node.desk.requests import RATE, TOO_FAST
 from node.edge.http import Request, Response
@@ -65,9 +65,9 @@ class Gate:
             return self.refusal("upstream", str(error), {"rule": error.rule})
         except BadToken as error:
             return self._unauthorized(error)
-        denied = denial(principal, self._context.state)
+        denied = self.denied(principal)
         if denied is not None:
-            return self._denied(denied)
+            return denied
         if principal.role not in BY_NAME[op].roles:
             message = f"{op} is not for the role {principal.role}"
             return self.refusal("forbidden", message, {"rule": "role"})
@@ -128,7 +128,11 @@ class Gate:
         headers = {"WWW-Authenticate": challenge}
         return self.refusal("unauthorized", str(error), {"rule": error.rule}, headers=headers)
 
-    def _denied(self, denied: Denial) -> Response:
+    def denied(self, principal: Principal) -> Response | None:
+        """Return the refusal of somebody whose token counts no more, if it is so."""
+        denied = denial(principal, self._context.state)
+        if denied is None:
+            return None
         challenge = 'Bearer error="invalid_token", error_description="the token counts no more"'
         headers = {"WWW-Authenticate": challenge} if denied.code == "unauthorized" else {}
         return self.refusal(denied.code, denied.message, {"rule": denied.rule}, headers=headers)
