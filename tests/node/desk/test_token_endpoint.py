@@ -106,7 +106,32 @@ async def test_a_person_gets_a_token_that_says_what_the_account_says() -> None:
         principal = client.session.principal
         assert principal is not None
         assert (principal.jti, principal.exp) == (line.detail["jti"], line.detail["exp"])
-        assert (principal.skills, principal.capacity) == ({"vip": 3}, 4)
+        ada = desk.port("n2").state.agents["ada"]
+        assert (ada.skills, ada.capacity) == ({"vip": 3}, 4)
+
+
+async def test_the_largest_account_that_may_be_gets_a_token_that_is_good() -> None:
+    async with desk_with_accounts() as (desk, port):
+        olga = Caller(port, "operator", "olga")
+        put = {
+            "user": "🔑" * 64,
+            "kind": "agent",
+            "name": "名" * 85,
+            "skills": {f"{number:02} {'я' * 120}": 100 for number in range(64)},
+            "capacity": 1000,
+            "secret": SECRET,
+        }
+        for field, value in (("user", "x" * 129), ("name", "x" * 129)):
+            assert (await olga.call("user.put", put | {"key": field, field: value})).status == 400
+        made = await olga.call("user.put", put | {"key": "k"})
+        assert made.status == 200, made.body
+        heard = await ask(port, password("🔑" * 64))
+        assert heard.status == 200, heard.body
+        client = desk.client()
+        client.say(ops.Hello(ver="1", token=heard.body["access_token"]))
+        await trio.testing.wait_all_tasks_blocked()
+        assert client.heard(ops.Welcome)
+        assert len(desk.port().state.agents["🔑" * 64].skills) == 64
 
 
 @pytest.mark.parametrize("by_header", [True, False])
