@@ -84,7 +84,7 @@ class TokenEndpoint:
         try:
             credentials = credentials_of(request)
         except BadCredentials as bad:
-            return self._refuse(bad.error, "bad_request", str(bad), bad.rule)
+            return self._refuse(bad.error, "bad_request", str(bad), None)
         try:
             self._attempts.begin(credentials.user, origin.address)
         except TooMany as many:
