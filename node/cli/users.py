@@ -143,10 +143,10 @@ def passwd(
     from node.client import new_key
     from node.protocol.catalogue import UserSecret
 
-    where = Where(url, token, config, data)
-    find_cluster(where)
     if keep and not service:
         raise typer.BadParameter("--keep is for services; people have one password")
+    where = Where(url, token, config, data)
+    find_cluster(where)
     if retire:
         reply = ask(where, UserSecret(key=new_key(), user=user, keep=True))
         _tell(reply, f"only the newest secret of {user} counts", as_json=as_json)
