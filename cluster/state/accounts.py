@@ -61,7 +61,7 @@ def put(change: Change, command: PutAccount) -> dict[str, Any]:
         rev=new.rev,
         kind=command.kind,
         name=command.name,
-        skills=command.skills,
+        skills=None if command.skills is None else _in_words(command.skills),
         capacity=command.capacity,
         disabled=command.disabled,
         secret="set" if command.secret else "",
@@ -146,6 +146,12 @@ def _changed(change: Change, command: PutAccount, account: Account) -> Account:
 
 def _next(change: Change, account: Account, by: By, **changes: Any) -> Account:
     return replace(account, rev=account.rev + 1, by=by, at_ms=change.now_ms, **changes)
+
+
+def _in_words(skills: dict[str, int]) -> str:
+    """Return skills as the audit log has them: the first of very many."""
+    words = " ".join(f"{skill}={level}" for skill, level in sorted(skills.items()))
+    return words[: limits.AUDIT_CHARACTERS_MAX] or "none"
 
 
 def _known(change: Change, account_id: str) -> Account:

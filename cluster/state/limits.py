@@ -94,6 +94,8 @@ CLOCKS_S = 5
 FORGET_TOKENS_MAX = 1_000
 """Revoked tokens that one entry may forget: a millisecond."""
 AUDIT_DETAIL_MAX = 8
+AUDIT_CHARACTERS_MAX = 512
+"""Of a line's longer details, so that all lines together stay below some ten megabytes."""
 
 # -- what is remembered
 

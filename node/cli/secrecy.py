@@ -5,6 +5,7 @@ Never from an argument: those show in the list of processes, and in a shell's hi
 
 import getpass
 import secrets
+import signal
 import sys
 
 from node.cli.problem import USAGE, Problem
@@ -22,13 +23,24 @@ def read_secret(what: str, *, twice: bool = False) -> str:
     """
     if sys.stdin is None or not sys.stdin.isatty():
         return _checked(read_line(what), what)
+    first = _checked(_typed(what), what)
+    if twice and _typed(f"{what}, once more") != first:
+        raise Problem("the two are not the same: nothing was changed", USAGE)
+    return first
+
+
+def _typed(what: str) -> str:
+    """Return what somebody types without seeing it.  Raises `Problem`, `KeyboardInterrupt`.
+
+    Ctrl-C ends it as an exception, so that the terminal shows again what is typed.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        first = _checked(getpass.getpass(f"{what}: "), what)
-        if twice and getpass.getpass(f"{what}, once more: ") != first:
-            raise Problem("the two are not the same: nothing was changed", USAGE)
+        return getpass.getpass(f"{what}: ")
     except EOFError:
         raise Problem(f"no {what.lower()} was given", USAGE) from None
-    return first
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def read_line(what: str) -> str:

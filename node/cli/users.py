@@ -52,11 +52,14 @@ def add(
 
     Example:  unidesk users add ada --name "Ada Lovelace" --skill refund=3 --capacity 4
     """
+    from node.cli.connecting import find_cluster
     from node.cli.secrecy import new_secret, read_secret
     from node.client import new_key
     from node.protocol.catalogue import UserPut
 
     _check_kind(kind)
+    where = Where(url, token, config, data)
+    find_cluster(where)  # before anybody types a password for nothing
     made = new_secret() if kind == "service" and not no_secret else None
     secret = made or (None if no_secret else read_secret(f"Password of {user}", twice=True))
     request = UserPut(
@@ -69,7 +72,7 @@ def add(
         secret=secret,
         rev_expected=0,
     )
-    reply = ask(Where(url, token, config, data), request)
+    reply = ask(where, request)
     _tell(reply, f"{kind} {user} is there", as_json=as_json, secret=made)
 
 
@@ -135,13 +138,15 @@ def passwd(
 
     Example:  unidesk users passwd pos --service --keep
     """
+    from node.cli.connecting import find_cluster
     from node.cli.secrecy import new_secret, read_secret
     from node.client import new_key
     from node.protocol.catalogue import UserSecret
 
-    where = Where(url, token, config, data)
     if keep and not service:
         raise typer.BadParameter("--keep is for services; people have one password")
+    where = Where(url, token, config, data)
+    find_cluster(where)
     if retire:
         reply = ask(where, UserSecret(key=new_key(), user=user, keep=True))
         _tell(reply, f"only the newest secret of {user} counts", as_json=as_json)

@@ -25,6 +25,9 @@ from node.desk.plain import NotAllowed, check_key, check_name
 from node.protocol import catalogue as ops
 from node.protocol.results import AccountView
 
+USER_CHARACTERS_MAX = 128
+NAME_CHARACTERS_MAX = 128
+"""What a token can say of its bearer (`node.auth`)."""
 LIST_MAX = 100
 AUDIT_LIST_MAX = 500
 
@@ -151,8 +154,8 @@ class Accounts:
 def _check(key: str, user: str) -> None:
     check_key(key)
     check_name(user, "user")
-    if not user:
-        raise NotAllowed("bad_request", "user: is empty")
+    if not 1 <= len(user) <= USER_CHARACTERS_MAX:
+        raise NotAllowed("bad_request", f"user: 1 to {USER_CHARACTERS_MAX} characters")
     if ":" in user or any(ord(one) < 0x20 or ord(one) == 0x7F for one in user):
         # RFC 7617, 2: HTTP's Basic ends the name at the first colon.
         raise NotAllowed("bad_request", "user: holds a colon or a control character")
@@ -160,6 +163,8 @@ def _check(key: str, user: str) -> None:
 
 def _check_profile(request: ops.UserPut) -> None:
     check_name(request.name or "", "name")
+    if len(request.name or "") > NAME_CHARACTERS_MAX:
+        raise NotAllowed("bad_request", f"name: over {NAME_CHARACTERS_MAX} characters")
     skills = request.skills or {}
     if len(skills) > limits.SKILLS_MAX:
         raise NotAllowed("too_large", f"skills: over {limits.SKILLS_MAX}")

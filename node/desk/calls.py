@@ -91,6 +91,9 @@ class Calls:
             return self._gate.refusal(error.code, str(error), error.data)
         except NotServed as error:
             return self._answered(error.answer)
+        denied = self._gate.denied(principal)  # while it waited
+        if denied is not None:
+            return denied
         if isinstance(outcome, Answered):
             return json_response(200, outcome.result)
         assert outcome is not None, "what has no reply needs a connection"

@@ -28,7 +28,6 @@ from typing import Literal
 from urllib.parse import parse_qsl, unquote_plus
 
 from node.edge.http import Request
-from node.protocol.refusals import Rule
 from node.tables import Network
 
 Grant = Literal["client_credentials", "password"]
@@ -54,10 +53,9 @@ _NAMES: dict[Grant, tuple[str, str]] = {
 class BadCredentials(Exception):
     """The request is none that a token is given for, whatever the secret."""
 
-    def __init__(self, error: OAuthError, message: str, rule: Rule | None = None) -> None:
+    def __init__(self, error: OAuthError, message: str) -> None:
         super().__init__(message)
         self.error: OAuthError = error
-        self.rule: Rule | None = rule
 
 
 @dataclass(frozen=True, slots=True)

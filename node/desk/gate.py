@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, get_args
 
 from node.auth import BadToken, ExpiredToken, Principal, UnaskedToken, UndecidedToken
-from node.desk.access import Denial, denial
+from node.desk.access import denial
 from node.desk.context import Context
 from node.desk.requests import RATE, TOO_FAST
 from node.edge.application import Answer, ResponseFactory
@@ -85,9 +85,9 @@ class Gate:
 
     def _refused(self, principal: Principal, op: str) -> Response | None:
         """Return the refusal of somebody who is known; None when they may."""
-        denied = denial(principal, self._context.state)
+        denied = self.denied(principal)
         if denied is not None:
-            return self._denied(denied)
+            return denied
         if principal.role not in BY_NAME[op].roles:
             message = f"{op} is not for the role {principal.role}"
             return self.refusal("forbidden", message, {"rule": "role"})
@@ -154,7 +154,11 @@ class Gate:
         headers = {"WWW-Authenticate": challenge}
         return self.refusal("unauthorized", str(error), {"rule": error.rule}, headers=headers)
 
-    def _denied(self, denied: Denial) -> Response:
+    def denied(self, principal: Principal) -> Response | None:
+        """Return the refusal of somebody whose token counts no more, if it is so."""
+        denied = denial(principal, self._context.state)
+        if denied is None:
+            return None
         challenge = 'Bearer error="invalid_token", error_description="the token counts no more"'
         headers = {"WWW-Authenticate": challenge} if denied.code == "unauthorized" else {}
         return self.refusal(denied.code, denied.message, {"rule": denied.rule}, headers=headers)

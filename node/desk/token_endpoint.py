@@ -84,7 +84,7 @@ class TokenEndpoint:
         try:
             credentials = credentials_of(request)
         except BadCredentials as bad:
-            return self._refuse(bad.error, "bad_request", str(bad), bad.rule)
+            return self._refuse(bad.error, "bad_request", str(bad), None)
         try:
             self._attempts.begin(credentials.user, origin.address)
         except TooMany as many:
@@ -130,7 +130,7 @@ class TokenEndpoint:
                 return self._not_served(unavailable)
 
     def _token(self, account: Account, jti: str, iat_s: int, ttl_s: int) -> Response:
-        is_agent = account.kind == "agent"
+        # Skills and capacity stay with the account: it counts, and they may be many.
         token = mint(
             self._key,
             self._context.cluster,
@@ -138,8 +138,6 @@ class TokenEndpoint:
             subject=account.id,
             ttl_s=ttl_s,
             name=account.name,
-            skills=account.skills if is_agent else None,
-            capacity=account.capacity if is_agent else None,
             iat_s=iat_s,
             jti=jti,
         )

@@ -1,8 +1,13 @@
 """`unidesk`: what is asked wrongly is answered in words and an exit code, never a traceback."""
 
+import fcntl
 import json
+import os
+import pty
 import subprocess
 import sys
+import termios
+import time
 from pathlib import Path
 
 import pytest
@@ -102,6 +107,36 @@ def test_a_password_that_is_none_is_told_without_a_traceback(
     assert words in done.stderr.decode()
     assert b"Traceback" not in done.stderr
     assert b"correct horse" not in done.stderr
+
+
+def test_ctrl_c_at_a_password_leaves_a_terminal_that_shows_what_is_typed() -> None:
+    """A real terminal: getpass turns its echo off, and dying there would leave it off."""
+    ours, theirs = pty.openpty()
+    folder = Path(__file__).parents[3]
+    command = [sys.executable, "-m", "node", "login", "ada", "--url", "ws://127.0.0.1:1"]
+    process = subprocess.Popen(
+        command,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        cwd=folder,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    try:
+        said = b""
+        while b"Password" not in said:
+            said += os.read(ours, 1024)
+        while termios.tcgetattr(theirs)[3] & termios.ECHO:
+            time.sleep(0.01)
+        os.write(ours, b"\x03")
+        assert process.wait(20) == 130
+        assert termios.tcgetattr(theirs)[3] & termios.ECHO
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+        os.close(theirs)
 
 
 def test_a_broken_node_toml_is_named_by_file_and_line(capfd: pytest.CaptureFixture[str]) -> None:

@@ -2,10 +2,11 @@
 
 from typing import get_args
 
+import msgspec
 import pytest
 import trio
 
-from cluster.state.commands import SendMessage
+from cluster.state.commands import By, PutAccount, SendMessage
 from node.protocol import catalogue as ops
 from node.protocol.catalogue import Err, Ev, Role
 from tests.node.desk.office import Client, office, settle
@@ -106,6 +107,45 @@ def test_the_log_is_never_told_another_principal_than_the_token_proved() -> None
     for request in get_args(ops.AnyRequest):
         assert not {"by", "agent", "from_agent", "sender"} & set(request.__struct_fields__)
     assert "by" in SendMessage.__struct_fields__
+
+
+@pytest.mark.parametrize("role", get_args(Role))
+async def test_whatever_a_request_claims_the_log_is_told_the_principal_of_the_token(
+    role: Role,
+) -> None:
+    """Every operation of every role, with every field by which one might pose as somebody else."""
+    boss = ["operator", "boss", "Boss"]
+    posing = {
+        "by": boss,
+        "principal": boss,
+        "role": "operator",
+        "sub": "boss",
+        "agent": "boss",
+        "visitor": "boss",
+        "from": 0,
+        "token": "x",
+        "node": "n9",
+        "as": "boss",
+    }
+    async with office() as desk:
+        desk.cluster.do(PutAccount(By("operator", "olga"), "k", "bo", "agent"))
+        seen = 0
+        for op, request in REQUESTS.items():
+            client = desk.client()
+            await client.hello(role, "p1", name="Me")
+            before = len(desk.port().submitted)
+            fields = msgspec.to_builtins(request)
+            client.say({**posing, **fields, "op": op, "id": 7})
+            await settle()
+            with trio.move_on_after(5):
+                while client.session.busy:
+                    await trio.sleep(0.01)
+            for command in desk.port().submitted[before:]:
+                by = getattr(command, "by", None)
+                assert by in (None, By(role, "p1", "Me")), (op, command)
+                seen += by is not None
+            client.leave()
+        assert seen
 
 
 async def test_a_visitor_cannot_speak_as_an_agent() -> None:

@@ -5,7 +5,7 @@ import ipaddress
 import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import quote_plus, urlencode
@@ -13,12 +13,14 @@ from urllib.parse import quote_plus, urlencode
 import pytest
 import trio
 from argon2 import PasswordHasher
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cluster.port import Unavailable
 from cluster.state import commands
 from cluster.state.commands import By
 from node.desk.attempts import ACCOUNT, ADDRESS, Attempts, TooMany, network_of
-from node.desk.credentials import Origin, origin_of
+from node.desk.credentials import BadCredentials, Origin, credentials_of, origin_of
 from node.desk.passwords import (
     CHARACTERS_MIN,
     HASHES_AT_ONCE,
@@ -106,7 +108,32 @@ async def test_a_person_gets_a_token_that_says_what_the_account_says() -> None:
         principal = client.session.principal
         assert principal is not None
         assert (principal.jti, principal.exp) == (line.detail["jti"], line.detail["exp"])
-        assert (principal.skills, principal.capacity) == ({"vip": 3}, 4)
+        ada = desk.port("n2").state.agents["ada"]
+        assert (ada.skills, ada.capacity) == ({"vip": 3}, 4)
+
+
+async def test_the_largest_account_that_may_be_gets_a_token_that_is_good() -> None:
+    async with desk_with_accounts() as (desk, port):
+        olga = Caller(port, "operator", "olga")
+        put = {
+            "user": "🔑" * 64,
+            "kind": "agent",
+            "name": "名" * 85,
+            "skills": {f"{number:02} {'я' * 120}": 100 for number in range(64)},
+            "capacity": 1000,
+            "secret": SECRET,
+        }
+        for field, value in (("user", "x" * 129), ("name", "x" * 129)):
+            assert (await olga.call("user.put", put | {"key": field, field: value})).status == 400
+        made = await olga.call("user.put", put | {"key": "k"})
+        assert made.status == 200, made.body
+        heard = await ask(port, password("🔑" * 64))
+        assert heard.status == 200, heard.body
+        client = desk.client()
+        client.say(ops.Hello(ver="1", token=heard.body["access_token"]))
+        await trio.testing.wait_all_tasks_blocked()
+        assert client.heard(ops.Welcome)
+        assert len(desk.port().state.agents["🔑" * 64].skills) == 64
 
 
 @pytest.mark.parametrize("by_header", [True, False])
@@ -342,6 +369,35 @@ def test_secrets_are_taken_where_nobody_reads_along(
     peer: str, headers: dict[str, str], tls: bool, wanted: Origin
 ) -> None:
     assert origin_of(request_from(peer, **headers), PROXIES, tls=tls) == wanted
+
+
+NOISE = st.binary(max_size=60) | st.sampled_from(
+    [b"grant_type=password", b"&username=a", b"&password=%FF", b"&&", b"=", b"%", b"a=1;b=2"]
+)
+
+
+@given(
+    parts=st.lists(NOISE, max_size=6),
+    basic=st.none() | st.binary(max_size=40) | st.just(b"OjpA"),
+    forwarded=st.binary(max_size=40),
+)
+def test_no_bytes_make_a_request_for_a_token_fail_otherwise_than_refused(
+    parts: list[bytes], basic: bytes | None, forwarded: bytes
+) -> None:
+    headers = [
+        (b"content-type", FORM.encode()),
+        (b"x-forwarded-for", forwarded),
+        (b"x-forwarded-proto", forwarded),
+    ]
+    if basic is not None:
+        headers.append((b"authorization", b"Basic " + basic))
+    request = Request("POST", PATH, "", tuple(headers), b"".join(parts), "127.0.0.1:5")
+    origin = origin_of(request, PROXIES, tls=False)
+    network_of(origin.address)
+    with suppress(BadCredentials):
+        credentials = credentials_of(request)
+        assert credentials.user
+        assert credentials.secret not in repr(credentials) or len(credentials.secret) < 20
 
 
 async def test_basic_over_a_plain_connection_from_elsewhere_is_refused_with_the_mend() -> None:

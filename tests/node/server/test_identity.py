@@ -1,20 +1,16 @@
 """Accounts and revocation among real nodes: what one was told, all know, also after they died."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 
-from node.auth import claimed
-from node.client import RequestFailed, Stopped, Timing, open_client
+from node.client import Stopped, Timing, open_client
 from node.client.http import post_form
 from node.local import LocalCluster
-from node.protocol.catalogue import AuditList, CvOpen, StatusSet, TokenRevoke, UserGet, UserPut
+from node.protocol.catalogue import StatusSet, TokenRevoke, UserGet, UserPut
 
 pytestmark = pytest.mark.process
 SECRET = "correct horse battery"
@@ -139,93 +135,3 @@ async def test_an_account_that_was_acknowledged_survives_the_end_of_all_nodes(
             answer = await post_form(cluster.address("n1"), "/v1/token", fields, timeout_s=20)
             assert answer.status == 200
         assert await trio.to_thread.run_sync(holding, tmp_path, SECRET.encode()) == []
-
-
-def unidesk(folder: Path, *arguments: str, told: str = "", code: int = 0) -> str:
-    """Run the command as a person does; return what it printed."""
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith("UNIDESK")
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "node", *arguments],
-        input=told,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=environment | {"UNIDESK_DATA": str(folder)},
-        check=False,
-    )
-    assert done.returncode == code, (arguments, done.stdout, done.stderr)
-    assert "Traceback" not in done.stderr
-    return done.stdout + done.stderr
-
-
-@pytest.mark.slow
-async def test_people_and_services_are_let_in_from_the_command_line(tmp_path: Path) -> None:
-    async with LocalCluster(tmp_path, nodes=1) as cluster:
-
-        async def run(*arguments: str, told: str = "", code: int = 0) -> str:
-            return await trio.to_thread.run_sync(
-                lambda: unidesk(tmp_path, *arguments, told=told, code=code)
-            )
-
-        said = await run(
-            "users", "add", "ada", "--name", "Ada", "--skill", "vip=3", told=SECRET + "\n"
-        )
-        assert "agent ada is there" in said
-        made = json.loads(await run("users", "add", "pos", "--kind", "service", "--json"))
-        assert made["rev"] == 1
-        assert "at revision 1" in await run("users", "add", "ada", told=SECRET + "\n", code=1)
-        assert "15 characters" in await run("users", "add", "bob", told="short\n", code=1)
-        await run("users", "set", "ada", "--capacity", "5")
-        shown = json.loads(await run("users", "show", "ada", "--json"))
-        assert (shown["capacity"], shown["skills"], shown["secrets"]) == (5, {"vip": 3}, 1)
-        assert "pos" in await run("users", "list")
-        token = (await run("login", "ada", told=SECRET + "\n")).strip()
-        assert claimed(token)[0]
-        wrong = await run("login", "ada", told="not the password\n", code=1)
-        assert "[credentials]" in wrong
-        answer = json.loads(await run("login", "pos", "--service", "--json", told=made["secret"]))
-        assert answer["role"] == "service"
-        await run("token", "revoke", "-", told=answer["access_token"] + "\n")
-        async with open_client(cluster.urls, answer["access_token"]) as client:
-            assert (await stopped(client)).code == 4109
-        await run("users", "disable", "ada")
-        async with open_client(cluster.urls, token) as client:
-            assert (await stopped(client)).code == 4109
-        assert "disabled" in await run("login", "ada", told=SECRET + "\n", code=1)
-        await run("users", "enable", "ada")
-        await run("users", "passwd", "ada", told=SECRET + " two\n")
-        await run("login", "ada", told=SECRET + " two\n")
-        await run("token", "revoke", "--kind", "agent", "--user", "ada")
-        await run("users", "remove", "ada")
-        assert "no account 'ada'" in await run("users", "show", "ada", code=1)
-        lines = json.loads(await run("audit", "--all", "--json"))["lines"]
-        told = [line["what"] for line in lines if line["what"] != "node.boot"]
-        assert told == [
-            "user.put",
-            "user.put",
-            "user.put",
-            "token.issue",
-            "token.issue",
-            "token.revoke",
-            "user.put",
-            "user.put",
-            "user.secret",
-            "token.issue",
-            "token.revoke",
-            "user.remove",
-        ]
-        table = await run("audit", "-n", "2")
-        assert "user.remove" in table
-        assert "operator operator" in table
-        for written in (json.dumps(lines), cluster.folder.log("n1").read_text()):
-            assert SECRET not in written
-            assert made["secret"] not in written
-            assert "argon2" not in written
-        async with open_client(cluster.urls, cluster.mint("agent", "eve")) as eve:
-            with pytest.raises(RequestFailed) as failed:
-                await eve.request(AuditList())
-            assert failed.value.code == "forbidden"
-            with pytest.raises(RequestFailed):
-                await eve.request(CvOpen(key="k"))
