@@ -36,6 +36,7 @@ Token = Union[str, Callable[[], str]]
 Fields = dict[str, Any]
 _NODE = re.compile(r"(?:ws|http)(s?)(://[^/?#\s]+(?:/[^?#\s]+?)??)(?:/v1/ws)?/?")
 _FINAL = {400: "bad_request", 401: "unauthorized", 403: "forbidden", 413: "too_large"}
+_PARTINGS = {4102: "unauthorized", 4103: "unauthorized", 4104: "forbidden"}
 _NONSENSE = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
 
 
@@ -177,8 +178,8 @@ class Events(AbstractContextManager["Events"]):
             try:
                 yield from self._listen(node)
             except Refused as no:
-                stale = no.code in ("unauthorized", "4102", "4103") and not self._renewed
-                if not stale or desk._current == desk._renew():
+                tried = no.code != "unauthorized" or self._renewed
+                if tried or desk._current == desk._renew():
                     raise
                 self._renewed = True
             except Unavailable as lost:
@@ -230,7 +231,7 @@ class Events(AbstractContextManager["Events"]):
             self._wanted.pop(data["cv"], None)
         elif name == "bye":
             if not data["resume"]:
-                raise Refused(str(data["code"]), data["reason"], data)
+                raise Refused(_PARTINGS.get(data["code"], str(data["code"])), data["reason"])
             wait_ms = random.uniform(data["retry"]["min_ms"], data["retry"]["max_ms"])
             raise Unavailable("bye", data["reason"], data, min(wait_ms / 1000, RETRY_S_MAX))
         return name not in ("ok", "ping")
