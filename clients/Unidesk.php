@@ -206,7 +206,7 @@ final class Events implements \IteratorAggregate
         $missing = array_diff(PUSHES[$name] ?? [], array_keys($data));
         $missing && throw new Unavailable('timeout', "$name without " . implode(', ', $missing));
         $cv = $data['cv'] ?? '';
-        $seen = $this->seen[$cv][0] ?? $data['have'] ?? 0;
+        $seen = $this->seen[$cv][0] ?? 0;
         if ($name === 'ev') {
             $data['seq'] > $seen + 1 && throw new Unavailable('timeout', "$cv: {$data['seq']} after $seen");
             if ($data['seq'] <= $seen) {

@@ -117,8 +117,7 @@ export class Unidesk {
 
 /** Pushes as {name, data}, each once and in order, until `close` or the signal. */
 class Events {
-  #seen = new Map();
-  #ended = new Set();
+  #seen = new Map(); // the last `seq` of each conversation, and whether it goes on
   #over = false;
   #told = false; // the consumer has a push, and may leave
   #stop = () => {}; // ends what is waited for now
@@ -126,7 +125,7 @@ class Events {
   constructor(desk, { cvs = [], place = "", signal, webSocket = !!globalThis.WebSocket } = {}) {
     if (cvs.length > ASKED_MAX) throw new RangeError(`cvs: at most ${ASKED_MAX}`);
     const [sid, ...had] = place.split(".");
-    for (const [cv, seq] of had.map((one) => one.split(":"))) this.#seen.set(cv, Number(seq));
+    for (const [cv, seq] of had.map((one) => one.split(":"))) this.#note(cv, Number(seq), true);
     Object.assign(this, { desk, sid, webSocket, wanted: new Set(cvs), liveSince: Infinity, renewed: false });
     if (signal?.aborted) this.close();
     signal?.addEventListener("abort", () => this.close(), { once: true });
@@ -224,16 +223,13 @@ class Events {
 
   /** Note what a push says of a conversation; whether the consumer is to have it. */
   #take({ name, data }, asked) {
+    const { cv, seq, first, last } = data, seen = this.#seen.get(cv)?.seq ?? 0;
     if (name === "ev") {
-      const { cv, seq, type } = data, seen = this.#seen.get(cv) ?? 0;
       if (!(seq <= seen + 1)) throw new Error(`${cv}: ${seq} after ${seen}`); // asked for elsewhere
       if (seq <= seen) return false;
-      this.#note(cv, seq);
-      if (type === "closed") this.#ended.add(cv) && this.wanted.delete(cv);
-    } else if (name === "gap") {
-      const { cv, first, last } = data, seen = this.#seen.get(cv) ?? data.have;
-      this.#seen.delete(cv);
-      if (last) this.#note(cv, Math.max(Math.min(seen, last), first - 1)); // else gone, or not ours to see
+      this.#note(cv, seq, data.type !== "closed");
+    } else if (name === "gap") { // 0 and 0: it is gone, or not ours to see any more
+      this.#note(cv, last ? Math.max(Math.min(seen, last), first - 1) : seen, last > 0);
       return !last || seen < first - 1 || seen > last;
     } else if (name === "welcome") {
       [this.sid, this.liveSince, this.renewed] = [data.sid, performance.now(), false];
@@ -249,16 +245,17 @@ class Events {
     return name !== "ok" && name !== "ping";
   }
 
-  #note(cv, seq) {
+  #note(cv, seq, goesOn) {
     this.#seen.delete(cv);
-    this.#seen.set(cv, seq); // the newest is last
-    if (this.#seen.size <= CURSORS_MAX) return;
-    const [oldest] = this.#ended.size ? this.#ended : this.#seen.keys();
-    this.#seen.delete(oldest);
-    this.#ended.delete(oldest);
+    this.#seen.set(cv, { seq, goesOn }); // the newest is last
+    if (!goesOn) this.wanted.delete(cv);
+    if (this.#seen.size > CURSORS_MAX) this.#seen.delete(this.#seen.keys().next().value);
   }
 
-  #cursors = () => [...this.#seen].filter(([cv]) => !this.#ended.has(cv)).slice(-RESUMED_MAX);
+  #cursors() {
+    const goingOn = [...this.#seen].filter(([, { goesOn }]) => goesOn).slice(-RESUMED_MAX);
+    return goingOn.map(([cv, { seq }]) => [cv, seq]);
+  }
 
   #pause = (ms) => within(this.#over ? 0 : ms, new Promise((done) => (this.#stop = done))).catch(() => {});
 }

@@ -127,7 +127,10 @@ class Unidesk:
         try:
             with closing(self._connect(url.hostname, url.port, timeout=left_s)) as connection:
                 connection.request(method, url.path + path, body, head)
-                yield _Reader(connection.sock, by)
+                reader = _Reader(connection.sock, by)
+                with closing(reader.response):
+                    reader.response.begin()
+                    yield reader
         except (OSError, HTTPException, ValueError) as error:
             raise Unavailable("timeout", f"{node}: {error!r}") from None
 
@@ -150,8 +153,7 @@ class Events(AbstractContextManager["Events"]):
     def __init__(self, desk: Unidesk, cvs: Iterable[str], place: str, for_s: float) -> None:
         self._desk, self._wanted, self._over = desk, dict.fromkeys(cvs), monotonic() + for_s
         self._sid, *had = place.split(".")
-        self._seen = {cv: int(seq) for cv, _, seq in (one.partition(":") for one in had)}
-        self._ended: dict[str, None] = {}
+        self._seen = {cv: (int(seq), True) for cv, _, seq in (one.partition(":") for one in had)}
         self._live_since, self._quiet_s, self._renewed = float("inf"), ATTEMPT_S, False
         self._closing = threading.Event()
         self._socket: Any = None
@@ -159,7 +161,7 @@ class Events(AbstractContextManager["Events"]):
     @property
     def place(self) -> str:
         """Where this listener is, the last event included: `events(place=...)` goes on there."""
-        had = [f".{cv}:{seq}" for cv, seq in self._seen.items() if cv not in self._ended]
+        had = [f".{cv}:{seq}" for cv, (seq, goes_on) in self._seen.items() if goes_on]
         return self._sid + "".join(had[-RESUMED_MAX:])
 
     def close(self, *_: object) -> None:
@@ -205,20 +207,16 @@ class Events(AbstractContextManager["Events"]):
                     raise Unavailable("timeout", f"{node}: {error!r}") from None
 
     def _take(self, name: str, data: Fields, asked: list[str]) -> bool:  # is it to be told?
+        cv, seen = data.get("cv", ""), self._seen.get(data.get("cv", ""), (0, True))[0]
         if name == "ev":
-            cv, seq, seen = data["cv"], data["seq"], self._seen.get(data["cv"], 0)
-            if seq > seen + 1:
-                raise ValueError(f"{cv}: {seq} after {seen}")  # asked for again, elsewhere
-            if seq <= seen:
+            if data["seq"] > seen + 1:
+                raise ValueError(f"{cv}: {data['seq']} after {seen}")  # asked for again, elsewhere
+            if data["seq"] <= seen:
                 return False
-            self._note(cv, seq)
-            if data["type"] == "closed":
-                self._ended[cv] = self._wanted.pop(cv, None)
+            self._note(cv, data["seq"], data["type"] != "closed")
         elif name == "gap":
-            cv, first, last = data["cv"], data["first"], data["last"]
-            seen = self._seen.pop(cv, data["have"])
-            if last:  # else it is gone, or not ours to see any more
-                self._note(cv, max(min(seen, last), first - 1))
+            first, last = data["first"], data["last"]  # 0 and 0: it is gone, or not ours to see
+            self._note(cv, max(min(seen, last), first - 1) if last else seen, last > 0)
             return not last or not first - 1 <= seen <= last
         elif name == "welcome":
             self._sid, self._live_since, self._renewed = data["sid"], monotonic(), False
@@ -236,12 +234,13 @@ class Events(AbstractContextManager["Events"]):
             raise Unavailable("bye", data["reason"], data, min(wait_ms / 1000, RETRY_S_MAX))
         return name not in ("ok", "ping")
 
-    def _note(self, cv: str, seq: int) -> None:
+    def _note(self, cv: str, seq: int, goes_on: bool) -> None:
         self._seen.pop(cv, None)
-        self._seen[cv] = seq  # the newest is last
+        self._seen[cv] = (seq, goes_on)  # the newest is last
+        if not goes_on:
+            self._wanted.pop(cv, None)
         if len(self._seen) > CURSORS_MAX:
-            oldest = next(iter(self._ended or self._seen))
-            self._seen.pop(oldest), self._ended.pop(oldest, None)
+            self._seen.pop(next(iter(self._seen)))
 
 
 class _Reader(io.RawIOBase):
@@ -249,8 +248,7 @@ class _Reader(io.RawIOBase):
 
     def __init__(self, sock: socket.socket, by: float) -> None:
         self.socket, self.by = sock, by
-        self._response = HTTPResponse(self)  # type: ignore[arg-type]
-        self._response.begin()
+        self.response = HTTPResponse(self)  # type: ignore[arg-type]
 
     def makefile(self, _: str) -> io.BufferedReader:
         return io.BufferedReader(self)
@@ -263,10 +261,10 @@ class _Reader(io.RawIOBase):
         return self.socket.recv_into(buffer)
 
     def reply(self, node: str) -> Fields:
-        after, status = self._response.headers.get("Retry-After", ""), self._response.status
+        after, status = self.response.headers.get("Retry-After", ""), self.response.status
         wait_s = float(after) if after.isdecimal() else 0.0  # a date would hang on two clocks
         try:
-            said = json.loads(self._response.read(BYTES_MAX))
+            said = json.loads(self.response.read(BYTES_MAX))
             if status == 200:
                 return dict(said)
             kind = Unavailable if status >= 500 or said.get("retry") else Refused
@@ -277,10 +275,10 @@ class _Reader(io.RawIOBase):
 
     def push(self, node: str) -> tuple[str, Fields]:
         name, data, line = "", b"", b""
-        if self._response.status != 200:
+        if self.response.status != 200:
             self.reply(node)
         while line.strip() or not data:
-            line = self._response.readline(BYTES_MAX)
+            line = self.response.readline(BYTES_MAX)
             if not line.endswith(b"\n") or len(data) > BYTES_MAX:
                 raise ValueError("the stream ended")
             field, _, value = line.partition(b":")

@@ -1,0 +1,98 @@
+"""The languages that have a client, and how a program in each is run.  Starts compilers.
+
+A language that is not installed is skipped with its reason; where `UNIDESK_CLIENTS=required` (as
+`.ci/run` says it), it is a failure.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CLIENTS = ROOT / "clients"
+DRIVERS = Path(__file__).resolve().parent / "drivers"
+LINES_MAX = 300
+COMPILE_S_MAX = 60
+
+
+def _old_python() -> str:
+    """Return the oldest interpreter there is that the client is for."""
+    kept = sorted((Path.home() / ".pyenv" / "versions").glob("3.9.*/bin/python"))
+    for candidate in (*kept, *filter(None, [shutil.which("python3.9"), shutil.which("python3.10")])):
+        works = subprocess.run([candidate, "-c", ""], capture_output=True, check=False)
+        if works.returncode == 0:
+            return str(candidate)
+    return sys.executable
+
+
+@dataclass(frozen=True)
+class Language:
+    """One way to run a client."""
+
+    name: str
+    file: str
+    """In `clients/`."""
+    needs: tuple[str, ...]
+    """Programs that must be installed."""
+    command: tuple[str, ...]
+    """Runs the driver; `CLASSES` stands for the folder of compiled ones."""
+
+    def require(self) -> None:
+        """Skip, or fail where it must be there, when a program is missing."""
+        missing = [program for program in self.needs if shutil.which(program) is None]
+        if missing:
+            why = f"{self.name}: no {', '.join(missing)} here"
+            if os.environ.get("UNIDESK_CLIENTS") == "required":
+                pytest.fail(why)
+            pytest.skip(why)
+
+    def words(self, folder: Path, *arguments: str) -> list[str]:
+        """Return the command line; `folder` keeps what had to be compiled."""
+        self.require()
+        if "CLASSES" in self.command:
+            _compile_java(folder)
+        command = [str(folder) if word == "CLASSES" else word for word in self.command]
+        return [*command, *arguments]
+
+
+def _compile_java(folder: Path) -> None:
+    """Compile client and driver into `folder`, once; a warning is an error."""
+    if any(folder.glob("*.class")):
+        return
+    lint = ["javac", "--release", "11", "-Xlint:all,-options", "-Werror", "-d", str(folder)]
+    said = subprocess.run(
+        [*lint, str(CLIENTS / "Unidesk.java"), str(DRIVERS / "Driver.java")],
+        capture_output=True,
+        text=True,
+        timeout=COMPILE_S_MAX,
+        check=False,
+    )
+    assert said.returncode == 0, said.stderr
+
+
+PYTHON = Language(
+    "python",
+    "unidesk.py",
+    (),
+    (_old_python(), "-W", "error", "-X", "dev", "-B", str(DRIVERS / "driver.py")),
+)
+JAVA = Language(
+    "java",
+    "Unidesk.java",
+    ("java", "javac"),
+    ("java", "-XX:TieredStopAtLevel=1", "-ea", "-cp", "CLASSES", "Driver"),
+)
+PHP = Language("php", "Unidesk.php", ("php",), ("php", str(DRIVERS / "driver.php")))
+JAVASCRIPT = Language("javascript", "unidesk.mjs", ("node",), ("node", str(DRIVERS / "driver.mjs")))
+WEBSOCKET = Language(
+    "javascript-websocket",
+    "unidesk.mjs",
+    ("node",),
+    ("node", "--experimental-websocket", "--no-warnings", str(DRIVERS / "driver.mjs")),
+)
+LANGUAGES = [PYTHON, JAVA, PHP, JAVASCRIPT, WEBSOCKET]
