@@ -10,19 +10,17 @@
  *     }
  *
  * An operation is asked again, with the same key, at the next node until it is answered or its deadline is over.
- * Events come once and in order, whichever node tells them; what is kept no more is a `gap`.
- * Names in `S` are seconds of a monotonic clock.  Source: docs/reference/protocol.md.  Apache-2.0.
+ * Events come once and in order, whichever node tells them; what is kept no more is a `gap`.  Names in `S` are seconds.
+ * Source: docs/reference/protocol.md.  Apache-2.0.
  */
 
 declare(strict_types=1);
-
 namespace Unidesk;
 
 const CONNECT_S = 3.0, ATTEMPT_S = 10.0; // ... and for one answer, or the welcome of a stream
 const RETRY_S_MIN = 0.25, RETRY_S_MAX = 10.0; // of the doubling wait, of which a random part is waited
-const STABLE_S = 1.0; // a stream that lived for less does not make the next wait short again
-const PINGS_MISSED_MAX = 2.5, BYTES_MAX = 4 * 1024 * 1024;
-const NODES_MAX = 64, CURSORS_MAX = 10_000, RESUMED_MAX = 400;
+const STABLE_S = 1.0, PINGS_MISSED_MAX = 2.5; // a stream that lived for less makes no wait short again
+const BYTES_MAX = 4 * 1024 * 1024, NODES_MAX = 64, CURSORS_MAX = 10_000, RESUMED_MAX = 400;
 const NODE = '~^(?:ws|http)(s?)(://[^/?#\s]+(?:/[^?#\s]+?)??)(?:/v1/ws)?/?$~D';
 const REFUSALS = [400 => 'bad_request', 401 => 'unauthorized', 403 => 'forbidden', 413 => 'too_large'];
 const PUSHES = [
@@ -34,12 +32,12 @@ const PARTINGS = [4102 => 'unauthorized', 4103 => 'unauthorized', 4104 => 'forbi
 /** Something was not done: `getCode()` is a code of the protocol, `getMessage()` says it in words. */
 abstract class UnideskError extends \RuntimeException
 {
-    public bool $retry = false; // whether the same request, with the same key, may succeed later
+    public bool $retry; // whether the same request, with the same key, may succeed later
 
     public function __construct(string $code, string $message, public array $data = [], public float $waitS = 0.0)
     {
         parent::__construct($message);
-        $this->code = $code;
+        [$this->code, $this->retry] = [$code, $this instanceof Unavailable];
     }
 }
 
@@ -47,10 +45,7 @@ abstract class UnideskError extends \RuntimeException
 final class Refused extends UnideskError {}
 
 /** No node did it in time: ask again with the key `$data['key']`.  Code `timeout`: it may have been done. */
-final class Unavailable extends UnideskError
-{
-    public bool $retry = true;
-}
+final class Unavailable extends UnideskError {}
 
 /**
  * One principal's way into the cluster.  `key` among the fields makes a call one with an earlier try.
@@ -64,23 +59,18 @@ final class Unavailable extends UnideskError
 final class Unidesk
 {
     private const OPERATIONS = [
-        'open' => ['cv.open'], 'send' => ['msg.send', 'cv', 'body'], 'history' => ['cv.history', 'cv', 'after'],
-        'close' => ['cv.close', 'cv'], 'transfer' => ['cv.transfer', 'cv', 'to'],
+        'open' => ['cv.open', []], 'send' => ['msg.send', ['cv', 'body']], 'history' => ['cv.history', ['cv', 'after']],
+        'close' => ['cv.close', ['cv']], 'transfer' => ['cv.transfer', ['cv', 'to']],
     ];
     public array $nodes; // the next to ask is first; these three are for the classes below
     public string $current = '';
 
     /**
-     * @param string[] $urls nodes, all https or all http
      * @param string|\Closure $token or what returns one, asked again when its last counts no more
      * @param array<int, mixed> $curl more options of curl: [CURLOPT_CAINFO => '/etc/acme/ca.pem']
      */
-    public function __construct(
-        array $urls,
-        private string|\Closure $token,
-        private float $deadlineS = 30.0,
-        public array $curl = [],
-    ) {
+    public function __construct(array $urls, private $token, private float $deadlineS = 30.0, public array $curl = [])
+    {
         $this->nodes = array_map('Unidesk\base', array_values($urls));
         $schemes = array_unique(array_map(fn ($node) => substr($node, 0, 6), $this->nodes));
         if (count($schemes) !== 1 || $schemes[0] === '') {
@@ -90,8 +80,7 @@ final class Unidesk
 
     public function __call(string $name, array $arguments): array
     {
-        $names = self::OPERATIONS[$name] ?? throw new \BadMethodCallException("no method $name");
-        $op = array_shift($names);
+        [$op, $names] = self::OPERATIONS[$name] ?? throw new \BadMethodCallException("no method $name");
         $given = array_slice($arguments, 0, count($names));
         $fields = array_combine(array_slice($names, 0, count($given)), $given);
         return $this->call($op, $fields + ($arguments[count($names)] ?? []));
@@ -116,8 +105,7 @@ final class Unidesk
                 $asked = new Exchange($this, '/v1/op/' . rawurlencode($op), $headers, $body);
                 return $asked->reply(min($over, now() + ATTEMPT_S));
             } catch (Refused $no) {
-                $mended = $no->getCode() === 'unauthorized' && !$renewed && ($renewed = $this->renew());
-                $mended || throw $no;
+                $no->getCode() === 'unauthorized' && !$renewed && ($renewed = $this->renew()) || throw $no;
             } catch (Unavailable $no) {
                 $this->goOn($no->data['nodes'] ?? [], $node);
                 $doubt = $doubt || $no->getCode() === 'timeout';
@@ -131,7 +119,6 @@ final class Unidesk
         }
     }
 
-    /** @internal fetches a token; whether it is another one */
     public function renew(): bool
     {
         [$before, $this->current] = [$this->current, is_string($this->token) ? $this->token : ($this->token)()];
@@ -152,8 +139,7 @@ final class Unidesk
 /** Pushes as name => fields, each once and in order, for `$forS` or until one leaves the loop. */
 final class Events implements \IteratorAggregate
 {
-    /** @var array<string, array{int, bool}> the last `seq` of each conversation, and whether it goes on */
-    private array $seen = [];
+    private array $seen = []; // the last `seq` of each conversation, and whether it goes on; the newest last
     private float $over, $liveSince, $quietS;
 
     public function __construct(private Unidesk $desk, private array $wanted, private string $sid, float $forS)
@@ -179,8 +165,7 @@ final class Events implements \IteratorAggregate
             $asked = array_values(array_filter($this->wanted, fn ($cv) => !str_contains($place, $cv)));
             $query = implode('&', array_map(fn ($cv) => 'cv=' . rawurlencode($cv), $asked));
             try {
-                $headers = $place !== '' ? ["Last-Event-ID: $place"] : [];
-                $exchange = new Exchange($this->desk, '/v1/events' . ($query ? "?$query" : ''), $headers);
+                $exchange = new Exchange($this->desk, "/v1/events?$query", $place ? ["Last-Event-ID: $place"] : []);
                 while (now() < $this->over) {
                     [$name, $data] = $exchange->push(min($this->over, now() + $this->quietS));
                     if ($this->take($name, $data, $asked)) {
@@ -200,8 +185,7 @@ final class Events implements \IteratorAggregate
         }
     }
 
-    /** Note what a push says of a conversation; whether the consumer is to have it. */
-    private function take(string $name, array &$data, array $asked): bool
+    private function take(string $name, array &$data, array $asked): bool // is it to be told?
     {
         $missing = array_diff(PUSHES[$name] ?? [], array_keys($data));
         $missing && throw new Unavailable('timeout', "$name without " . implode(', ', $missing));
@@ -239,9 +223,7 @@ final class Events implements \IteratorAggregate
         unset($this->seen[$cv]);
         $this->seen[$cv] = [$seq, $goesOn]; // the newest is last
         $goesOn || $this->wanted = array_diff($this->wanted, [$cv]);
-        if (count($this->seen) > CURSORS_MAX) {
-            unset($this->seen[array_key_first($this->seen)]);
-        }
+        count($this->seen) > CURSORS_MAX && array_shift($this->seen);
     }
 }
 
@@ -249,8 +231,7 @@ final class Events implements \IteratorAggregate
 final class Exchange
 {
     private string $text = '', $retryAfter = '', $node;
-    private \CurlHandle $handle;
-    private \CurlMultiHandle $multi;
+    private object $handle, $multi;
 
     public function __construct(Unidesk $desk, string $path, array $headers, ?string $body = null)
     {
@@ -262,7 +243,6 @@ final class Exchange
         curl_setopt_array($this->handle, $desk->curl + ($body !== null ? [CURLOPT_POSTFIELDS => $body] : []) + [
             CURLOPT_HTTPHEADER => [...$headers, "Authorization: Bearer $desk->current", 'Expect:'],
             CURLOPT_CONNECTTIMEOUT_MS => (int) (1000 * CONNECT_S),
-            CURLOPT_NOSIGNAL => true,
             CURLOPT_WRITEFUNCTION => static function ($_, string $bytes) use (&$text): int {
                 $text .= $bytes;
                 return strlen($text) > BYTES_MAX ? 0 : strlen($bytes);
@@ -274,7 +254,6 @@ final class Exchange
             },
         ]);
         curl_multi_add_handle($this->multi, $this->handle);
-        curl_multi_exec($this->multi, $running);
     }
 
     /** Take what comes; whether more may.  @throws Unavailable when there is nothing before `$by` */
@@ -283,12 +262,11 @@ final class Exchange
         curl_multi_select($this->multi, max(0.001, min(1.0, $by - now()))) > 0 || usleep(1_000);
         curl_multi_exec($this->multi, $running);
         $failed = curl_multi_info_read($this->multi)['result'] ?? CURLE_OK;
-        $why = $failed ? curl_strerror($failed) : 'no word in time';
-        ($failed || now() >= $by) && throw new Unavailable('timeout', "{$this->node}: $why");
+        $why = $failed ? curl_strerror($failed) : (now() >= $by ? 'no word in time' : '');
+        $why && throw new Unavailable('timeout', "{$this->node}: $why");
         return $running > 0;
     }
 
-    /** @throws Refused|Unavailable */
     public function reply(float $by): array
     {
         while ($this->read($by));
@@ -301,16 +279,14 @@ final class Exchange
         $code = $ours ? $said['code'] : REFUSALS[$status] ?? 'timeout';
         $retry = $ours ? $status >= 500 || ($said['retry'] ?? false) : $code === 'timeout';
         $message = $ours ? (string) ($said['msg'] ?? '') : "{$this->node} answered $status";
-        $kind = $retry ? Unavailable::class : Refused::class;
-        throw new $kind($code, $message, (array) ($said['data'] ?? []), (float) $this->retryAfter);
+        $data = (array) ($said['data'] ?? []);
+        throw new ($retry ? Unavailable::class : Refused::class)($code, $message, $data, (float) $this->retryAfter);
     }
 
-    /** The next whole event: its name and its fields. */
-    public function push(float $by): array
+    public function push(float $by): array // the next event's name and fields
     {
         for ($more = true; ($cut = strpos($this->text, "\n\n")) === false; $more = $this->read($by)) {
-            $status = curl_getinfo($this->handle, CURLINFO_RESPONSE_CODE);
-            $more && ($status === 0 || $status === 200) || $this->reply($by);
+            $more && in_array(curl_getinfo($this->handle, CURLINFO_RESPONSE_CODE), [0, 200]) || $this->reply($by);
         }
         preg_match_all('/^(event|data): ?(.*)$/m', substr($this->text, 0, $cut), $found);
         $this->text = substr($this->text, $cut + 2);
@@ -320,10 +296,5 @@ final class Exchange
 }
 
 function now(): float { return hrtime(true) / 1e9; }
-
 function base(string $url): string { return preg_match(NODE, $url) ? preg_replace(NODE, 'http$1$2', $url) : ''; }
-
-function jitter(int $failures): float
-{
-    return random_int(0, 1_000_000) / 1e6 * min(RETRY_S_MAX, RETRY_S_MIN * 2 ** min($failures, 16));
-}
+function jitter(int $n): float { return random_int(0, 1000) / 1e3 * min(RETRY_S_MAX, RETRY_S_MIN * 2 ** min($n, 16)); }

@@ -23,7 +23,10 @@ COMPILE_S_MAX = 60
 def _old_python() -> str:
     """Return the oldest interpreter there is that the client is for."""
     kept = sorted((Path.home() / ".pyenv" / "versions").glob("3.9.*/bin/python"))
-    for candidate in (*kept, *filter(None, [shutil.which("python3.9"), shutil.which("python3.10")])):
+    for candidate in (
+        *kept,
+        *filter(None, [shutil.which("python3.9"), shutil.which("python3.10")]),
+    ):
         works = subprocess.run([candidate, "-c", ""], capture_output=True, check=False)
         if works.returncode == 0:
             return str(candidate)
@@ -54,19 +57,18 @@ class Language:
     def words(self, folder: Path, *arguments: str) -> list[str]:
         """Return the command line; `folder` keeps what had to be compiled."""
         self.require()
-        if "CLASSES" in self.command:
+        if self.file.endswith(".java"):
             _compile_java(folder)
-        command = [str(folder) if word == "CLASSES" else word for word in self.command]
-        return [*command, *arguments]
+        return [*(word.replace("CLASSES", str(folder)) for word in self.command), *arguments]
 
 
 def _compile_java(folder: Path) -> None:
     """Compile client and driver into `folder`, once; a warning is an error."""
     if any(folder.glob("*.class")):
         return
-    lint = ["javac", "--release", "11", "-Xlint:all,-options", "-Werror", "-d", str(folder)]
+    lint = ["javac", "--release", "11", "-Xlint:all", "-Werror", "-d", str(folder)]
     said = subprocess.run(
-        [*lint, str(CLIENTS / "Unidesk.java"), str(DRIVERS / "Driver.java")],
+        [*lint, *map(str, sorted(CLIENTS.glob("*.java"))), str(DRIVERS / "Driver.java")],
         capture_output=True,
         text=True,
         timeout=COMPILE_S_MAX,

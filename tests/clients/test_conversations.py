@@ -1,9 +1,9 @@
 """Clients of all languages in conversation, at real nodes of which one is killed.
 
-    visitor, in one language      agent, in another
-    opens, says 1                 accepts, answers `re 1`
-    says 2 ...                    ... SIGKILL to the node that one of the two listens to
-    closes
+visitor, in one language      agent, in another
+opens, says 1                 accepts, answers `re 1`
+says 2 ...                    ... SIGKILL to the node that one of the two listens to
+closes
 """
 
 from pathlib import Path

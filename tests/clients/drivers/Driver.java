@@ -18,21 +18,10 @@ public final class Driver {
 
     private Driver() {}
 
-    private static String json(Object value) {
-        if (value instanceof Map) {
-            StringBuilder text = new StringBuilder("{");
-            ((Map<?, ?>) value).forEach((name, one) -> text.append(text.length() > 1 ? "," : "")
-                    .append(json(name)).append(":").append(json(one)));
-            return text.append("}").toString();
-        }
-        if (value == null || value instanceof Number || value instanceof Boolean) return String.valueOf(value);
-        return '"' + value.toString().replace("\\", "\\\\").replace("\"", "\\\"") + '"';
-    }
-
     private static void tell(Object... pairs) {
         Map<String, Object> fields = new LinkedHashMap<>();
         for (int n = 0; n < pairs.length; n += 2) fields.put((String) pairs[n], pairs[n + 1]);
-        OUT.println(json(fields));
+        OUT.println(Unidesk.Json.write(fields));
     }
 
     private static Object body(Map<String, Object> event) {
@@ -57,7 +46,7 @@ public final class Driver {
     private static void visitor(Unidesk desk, int count) {
         String cv = "";
         int said = 1;
-        try (Unidesk.Events events = desk.events(List.of(), "")) {
+        try (UnideskEvents events = desk.events(List.of(), "")) {
             for (Map<String, Object> event : events) {
                 note(event);
                 if (cv.isEmpty()) {
@@ -77,7 +66,7 @@ public final class Driver {
 
     private static void agent(Unidesk desk) {
         Map<Object, Object> fences = new HashMap<>();
-        try (Unidesk.Events events = desk.events(List.of(), "")) {
+        try (UnideskEvents events = desk.events(List.of(), "")) {
             for (Map<String, Object> event : events) {
                 note(event);
                 if (event.get("op").equals("welcome")) {
@@ -138,7 +127,7 @@ public final class Driver {
     private static void listen(Unidesk desk, double forS) {
         String place = Objects.toString(System.getenv("PLACE"), "");
         long over = System.nanoTime() + (long) (1e9 * forS);
-        try (Unidesk.Events events = desk.events(List.of(), place)) {
+        try (UnideskEvents events = desk.events(List.of(), place)) {
             for (long left; (left = over - System.nanoTime()) > 0; ) {
                 Map<String, Object> event = events.next(Duration.ofNanos(left));
                 if (event != null) note(event);
