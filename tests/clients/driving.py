@@ -44,7 +44,8 @@ class Driver:
                 process.kill()
             self._over = True
             self._more.set()
-        assert process.returncode == 0 and not complaints, complaints.decode()
+        assert process.returncode == 0, complaints.decode()
+        assert not complaints, complaints.decode()
 
     async def _read(self, stream: trio.abc.ReceiveStream) -> None:
         rest = b""

@@ -23,13 +23,11 @@ COMPILE_S_MAX = 60
 def _old_python() -> str:
     """Return the oldest interpreter there is that the client is for."""
     kept = sorted((Path.home() / ".pyenv" / "versions").glob("3.9.*/bin/python"))
-    for candidate in (
-        *kept,
-        *filter(None, [shutil.which("python3.9"), shutil.which("python3.10")]),
-    ):
+    known = [shutil.which("python3.9"), shutil.which("python3.10")]
+    for candidate in [*map(str, kept), *(path for path in known if path is not None)]:
         works = subprocess.run([candidate, "-c", ""], capture_output=True, check=False)
         if works.returncode == 0:
-            return str(candidate)
+            return candidate
     return sys.executable
 
 

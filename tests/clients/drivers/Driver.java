@@ -120,8 +120,12 @@ public final class Driver {
 
     private static void say(String key) {
         Unidesk desk = new Unidesk(URLS, () -> TOKEN, Duration.ofSeconds(10));
-        Map<String, Object> reply = desk.open(Map.of("text", "once", "key", key));
-        tell("cv", reply.get("cv"), "dup", reply.getOrDefault("dup", false));
+        try {
+            Map<String, Object> reply = desk.open(Map.of("text", "once", "key", key));
+            tell("cv", reply.get("cv"), "dup", reply.getOrDefault("dup", false));
+        } catch (Unidesk.Unavailable no) {
+            tell("code", no.code, "key", no.data.get("key"));
+        }
     }
 
     private static void listen(Unidesk desk, double forS) {

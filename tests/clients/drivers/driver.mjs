@@ -96,8 +96,13 @@ async function errors() {
 
 async function say(key) {
   const desk = new Unidesk(urls, TOKEN, { deadlineMs: 10_000 });
-  const { cv, dup = false } = await desk.open({ text: "once", key });
-  tell({ cv, dup });
+  try {
+    const { cv, dup = false } = await desk.open({ text: "once", key });
+    tell({ cv, dup });
+  } catch (no) {
+    if (!(no instanceof Unavailable)) throw no;
+    tell({ code: no.code, key: no.key });
+  }
 }
 
 async function listen(forS) {

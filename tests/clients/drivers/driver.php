@@ -10,6 +10,7 @@ declare(strict_types=1);
 require __DIR__ . '/../../../clients/Unidesk.php';
 
 use Unidesk\Refused;
+use Unidesk\Unavailable;
 use Unidesk\Unidesk;
 use Unidesk\UnideskError;
 
@@ -117,8 +118,12 @@ function errors(Unidesk $desk, array $urls, string $token): void
 
 function say(array $urls, string $token, string $key): void
 {
-    $reply = (new Unidesk($urls, $token, 10))->open(['text' => 'once', 'key' => $key]);
-    tell(['cv' => $reply['cv'], 'dup' => $reply['dup'] ?? false]);
+    try {
+        $reply = (new Unidesk($urls, $token, 10))->open(['text' => 'once', 'key' => $key]);
+        tell(['cv' => $reply['cv'], 'dup' => $reply['dup'] ?? false]);
+    } catch (Unavailable $no) {
+        tell(['code' => $no->getCode(), 'key' => $no->data['key']]);
+    }
 }
 
 function listen(Unidesk $desk, float $forS): void

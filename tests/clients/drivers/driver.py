@@ -3,17 +3,19 @@
 visitor N   opens a conversation, says N things, each when the one before was answered, and closes
 agent       accepts what is offered, answers each message, and leaves when the conversation ends
 errors      asks for what is refused, and says with what
-say KEY     opens a conversation and says one thing twice, with one key
+say KEY     opens a conversation with that key
+listen S    tells what it hears for that long, on from PLACE, and where it is then
 """
 
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "clients"))
-from unidesk import Events, Refused, Unavailable, Unidesk, UnideskError
+from unidesk import Refused, Unavailable, Unidesk, UnideskError
 
 URLS = os.environ["URLS"].split(",")
 TOKEN = os.environ["TOKEN"]
@@ -81,7 +83,7 @@ def errors() -> None:
     desk.close(closed)
     desk.send(cv, "same", key="k")
     nowhere = Unidesk(["http://127.0.0.1:1"], TOKEN, deadline_s=0.5)
-    cases = {
+    cases: dict[str, Callable[[], Any]] = {
         "bad token": lambda: Unidesk(URLS, "nonsense").open(),
         "bad token of a stream": lambda: next(iter(Unidesk(URLS, "nonsense").events())),
         "forbidden": lambda: desk.call("members.get"),
@@ -106,12 +108,14 @@ def errors() -> None:
 
 def say(key: str) -> None:
     desk = Unidesk(URLS, TOKEN, deadline_s=10)
-    reply = desk.open(text="once", key=key)
-    tell(cv=reply["cv"], dup=reply.get("dup", False))
+    try:
+        reply = desk.open(text="once", key=key)
+        tell(cv=reply["cv"], dup=reply.get("dup", False))
+    except Unavailable as no:
+        tell(code=no.code, key=no.key)
 
 
 def listen(for_s: float) -> None:
-    events: Events
     with Unidesk(URLS, TOKEN).events(for_s=for_s, place=os.environ.get("PLACE", "")) as events:
         for name, data in events:
             note(name, data)
