@@ -8,7 +8,8 @@
 
 A stream is a session as any other: an agent who listens is there, and hears of offers; who opened
 a conversation, or is assigned it, follows it unasked.  Everything is told once and in order.
-A PLACE is opaque to clients: `SID` and what they have of every conversation, `.CV:SEQ` each.
+A PLACE is `SID` and what they have of every conversation, `.CV:SEQ` each; clients repeat the last
+they were told, or write their own.
 
 Source: WHATWG HTML, 9.2 "Server-sent events".
 """

@@ -42,6 +42,8 @@ class Language:
     """Programs that must be installed."""
     command: tuple[str, ...]
     """Runs the driver; `CLASSES` stands for the folder of compiled ones."""
+    option: str = ""
+    """Of the first program; where it does not know it, this way to run does not exist."""
 
     def require(self) -> None:
         """Skip, or fail where it must be there, when a program is missing."""
@@ -51,6 +53,10 @@ class Language:
             if os.environ.get("UNIDESK_CLIENTS") == "required":
                 pytest.fail(why)
             pytest.skip(why)
+        if self.option:
+            asked = [self.command[0], self.option, "--version"]
+            if subprocess.run(asked, capture_output=True, check=False).returncode != 0:
+                pytest.skip(f"{self.name}: {self.command[0]} is too old for {self.option}")
 
     def words(self, folder: Path, *arguments: str) -> list[str]:
         """Return the command line; `folder` keeps what had to be compiled."""
@@ -94,5 +100,6 @@ WEBSOCKET = Language(
     "unidesk.mjs",
     ("node",),
     ("node", "--experimental-websocket", "--no-warnings", str(DRIVERS / "driver.mjs")),
+    option="--experimental-websocket",
 )
 LANGUAGES = [PYTHON, JAVA, PHP, JAVASCRIPT, WEBSOCKET]

@@ -2,6 +2,7 @@
 
     ASIDE       the request arrives and is done; of its answer comes nothing
     HALF        of each answer come `bytes_max` bytes
+    CHUNKED     the same, in chunks of a few bytes, as a proxy might send it
     NOISE       what is answered is no HTTP
     PORTAL      what is answered is a page for people, 200
     BUSY        what is answered is a page for people, 503, with a date in Retry-After
@@ -21,6 +22,7 @@ from node.client.address import Address
 
 DRIP_S = 0.2
 CHUNK_BYTES = 65_536
+PIECE_BYTES = 7
 
 
 class Fault(enum.Enum):
@@ -28,17 +30,21 @@ class Fault(enum.Enum):
 
     ASIDE = enum.auto()
     HALF = enum.auto()
-    NOISE = b"\x00\xff\x16\x03 not what you think\r\n\r\n"
-    PORTAL = (
-        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
-        b"Content-Length: 22\r\n\r\n<h1>Please log in</h1>"
-    )
-    BUSY = (
-        b"HTTP/1.1 503 Busy\r\nRetry-After: Wed, 21 Oct 2099 07:28:00 GMT\r\n"
-        b"Content-Length: 4\r\n\r\nbusy"
-    )
+    CHUNKED = enum.auto()
+    NOISE = enum.auto()
+    PORTAL = enum.auto()
+    BUSY = enum.auto()
     SILENT = enum.auto()
     DRIP = enum.auto()
+
+
+ANSWERS = {
+    Fault.NOISE: b"\x00\xff\x16\x03 not what you think\r\n\r\n",
+    Fault.PORTAL: b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
+    b"Content-Length: 22\r\n\r\n<h1>Please log in</h1>",
+    Fault.BUSY: b"HTTP/1.1 503 Busy\r\nRetry-After: Wed, 21 Oct 2099 07:28:00 GMT\r\n"
+    b"Content-Length: 4\r\n\r\nbusy",
+}
 
 
 @asynccontextmanager
@@ -60,12 +66,12 @@ async def relay(fault: Fault, node: Address, *, bytes_max: int = 0) -> AsyncGene
 
 
 async def _serve(client: trio.SocketStream, fault: Fault, node: Address, bytes_max: int) -> None:
-    if fault in (Fault.ASIDE, Fault.HALF):
-        await _pass_on(client, node, bytes_max)
+    if fault in (Fault.ASIDE, Fault.HALF, Fault.CHUNKED):
+        await _pass_on(client, node, bytes_max, chunked=fault is Fault.CHUNKED)
         return
     await client.receive_some(CHUNK_BYTES)
-    if isinstance(fault.value, bytes):
-        await client.send_all(fault.value)
+    if fault in ANSWERS:
+        await client.send_all(ANSWERS[fault])
     elif fault is Fault.DRIP:
         await client.send_all(b"HTTP/1.1 200 OK\r\nX-Slow: ")
         while True:
@@ -75,18 +81,32 @@ async def _serve(client: trio.SocketStream, fault: Fault, node: Address, bytes_m
         await trio.sleep_forever()
 
 
-async def _pass_on(client: trio.SocketStream, node: Address, bytes_max: int) -> None:
-    """Pass a request on, and of the answer `bytes_max` bytes; all of it has come by then."""
+async def _pass_on(
+    client: trio.SocketStream, node: Address, bytes_max: int, *, chunked: bool
+) -> None:
+    """Pass a request on, and of the answer `bytes_max` bytes."""
     async with await trio.open_tcp_stream(node.host, node.port) as stream, trio.open_nursery() as n:
         n.start_soon(_pump, client, stream)
         left = bytes_max
         while True:
-            data = await stream.receive_some(CHUNK_BYTES)
+            data = bytes(await stream.receive_some(CHUNK_BYTES))
+            if chunked:
+                data = _in_chunks(data)
             await client.send_all(data[:left])
             left -= len(data[:left])
             if not left or not data:
                 break
         n.cancel_scope.cancel()
+
+
+def _in_chunks(data: bytes) -> bytes:
+    """Return a part of an answer with its body in chunks of `PIECE_BYTES` (RFC 9112, 7.1)."""
+    head, end, body = data.partition(b"\r\n\r\n")
+    if not end:
+        head, body = b"", data
+    pieces = [body[at : at + PIECE_BYTES] for at in range(0, len(body), PIECE_BYTES)]
+    coded = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
+    return (head + b"\r\nTransfer-Encoding: chunked" + end if end else b"") + coded
 
 
 async def _pump(source: trio.SocketStream, sink: trio.SocketStream) -> None:
