@@ -162,6 +162,7 @@ public final class UnideskEvents implements Iterable<Map<String, Object>>, AutoC
             liveSince = Unidesk.now();
             renewed = false;
             quietMs = (long) (PINGS_MISSED_MAX * Math.max(1_000, Unidesk.number(push, "ping_ms")));
+            quietAt = Unidesk.now() + quietMs;
             desk.goOn(push.get("nodes"), "");
             for (String one : asked) say(Map.of("op", "cv.sub", "id", asked.indexOf(one) + 1, "cv", one));
         } else if (op.equals("token.expiring") && desk.renew()) {

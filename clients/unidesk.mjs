@@ -1,6 +1,6 @@
 /**
- * unidesk for browsers and Node.js 18 and newer: operations over HTTP, events over WebSocket where
- * the runtime has one, else over HTTP.  Talks to nodes.
+ * unidesk for browsers and Node.js 18 and newer: operations over HTTP, events over WebSocket in
+ * browsers and over HTTP in Node.js.  Talks to nodes.
  *
  *     import { Unidesk } from "./unidesk.mjs";
  *     const desk = new Unidesk(["https://desk1.acme.example", "https://desk2.acme.example"], token);
@@ -21,6 +21,7 @@ const PINGS_MISSED_MAX = 2.5, CHARACTERS_MAX = 4 * 1024 * 1024, PUSHES_WAITING_M
 const NODES_MAX = 64, ASKED_MAX = 64, CURSORS_MAX = 10_000, RESUMED_MAX = 400;
 const NODE = /^(?:ws|http)(s?)(:\/\/[^/?#\s]+(?:\/[^?#\s]+?)??)(?:\/v1\/ws)?\/?$/;
 const FINAL = { 400: "bad_request", 401: "unauthorized", 403: "forbidden", 413: "too_large" };
+const WEBSOCKET = !!globalThis.WebSocket && !globalThis.process?.versions?.node; // Node's waits for a dead peer
 const PARTINGS = { 4102: "unauthorized", 4103: "unauthorized", 4104: "forbidden" };
 
 /** Something was not done: a `code` of the protocol, a `message` in words, `data` beside it. */
@@ -122,7 +123,7 @@ class Events {
   #told = false; // the consumer has a push, and may leave
   #stop = () => {}; // ends what is waited for now
 
-  constructor(desk, { cvs = [], place = "", signal, webSocket = !!globalThis.WebSocket } = {}) {
+  constructor(desk, { cvs = [], place = "", signal, webSocket = WEBSOCKET } = {}) {
     if (cvs.length > ASKED_MAX) throw new RangeError(`cvs: at most ${ASKED_MAX}`);
     const [sid, ...had] = place.split(".");
     for (const [cv, seq] of had.map((one) => one.split(":"))) this.#note(cv, Number(seq), true);

@@ -6,6 +6,7 @@
     NOISE       what is answered is no HTTP
     PORTAL      what is answered is a page for people, 200
     BUSY        what is answered is a page for people, 503, with a date in Retry-After
+    MUTE        what is answered stops after `welcome`, which promises a ping every 100 ms
     SILENT      nothing is answered
     DRIP        a head comes, one byte at a time, without end
 
@@ -31,6 +32,7 @@ class Fault(enum.Enum):
     ASIDE = enum.auto()
     HALF = enum.auto()
     CHUNKED = enum.auto()
+    MUTE = enum.auto()
     NOISE = enum.auto()
     PORTAL = enum.auto()
     BUSY = enum.auto()
@@ -66,8 +68,8 @@ async def relay(fault: Fault, node: Address, *, bytes_max: int = 0) -> AsyncGene
 
 
 async def _serve(client: trio.SocketStream, fault: Fault, node: Address, bytes_max: int) -> None:
-    if fault in (Fault.ASIDE, Fault.HALF, Fault.CHUNKED):
-        await _pass_on(client, node, bytes_max, chunked=fault is Fault.CHUNKED)
+    if fault in (Fault.ASIDE, Fault.HALF, Fault.CHUNKED, Fault.MUTE):
+        await _pass_on(client, node, bytes_max, fault)
         return
     await client.receive_some(CHUNK_BYTES)
     if fault in ANSWERS:
@@ -81,17 +83,19 @@ async def _serve(client: trio.SocketStream, fault: Fault, node: Address, bytes_m
         await trio.sleep_forever()
 
 
-async def _pass_on(
-    client: trio.SocketStream, node: Address, bytes_max: int, *, chunked: bool
-) -> None:
+async def _pass_on(client: trio.SocketStream, node: Address, bytes_max: int, fault: Fault) -> None:
     """Pass a request on, and of the answer `bytes_max` bytes."""
     async with await trio.open_tcp_stream(node.host, node.port) as stream, trio.open_nursery() as n:
         n.start_soon(_pump, client, stream)
         left = bytes_max
         while True:
             data = bytes(await stream.receive_some(CHUNK_BYTES))
-            if chunked:
+            if fault is Fault.CHUNKED:
                 data = _in_chunks(data)
+            if fault is Fault.MUTE and b'"ping_ms"' in data:
+                welcome = data.partition(b"event: caught")[0].partition(b'{"op":"caught"')[0]
+                await client.send_all(welcome.replace(b'"ping_ms":25000', b'"ping_ms":1e002'))
+                await trio.sleep_forever()
             await client.send_all(data[:left])
             left -= len(data[:left])
             if not left or not data:

@@ -11,7 +11,15 @@ from node.client import open_client
 from node.local import LocalCluster
 from node.protocol.catalogue import CvClose, CvHistory, CvOpen, MsgSend
 from tests.clients.driving import Driver
-from tests.clients.languages import JAVA, JAVASCRIPT, LANGUAGES, PHP, PYTHON, Language
+from tests.clients.languages import (
+    JAVA,
+    JAVASCRIPT,
+    LANGUAGES,
+    PHP,
+    PYTHON,
+    WEBSOCKET,
+    Language,
+)
 from tests.clients.relay import Fault, relay
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
@@ -94,6 +102,33 @@ async def test_a_node_that_never_answers_is_given_up_at_the_deadline(
                 for driver in drivers:
                     nursery.start_soon(driver.run)
     assert [driver.lines for driver in drivers] == [[{"code": "timeout", "key": "k"}]] * 4
+
+
+@pytest.mark.parametrize("language", LANGUAGES, **BY_NAME)
+async def test_a_node_that_falls_silent_is_left(
+    cluster: LocalCluster, classes: Path, language: Language
+) -> None:
+    token = cluster.mint("visitor", f"mute.{language.name}")
+    async with relay(Fault.MUTE, cluster.address("n1"), bytes_max=10_000) as bad:
+        driver = Driver(language, classes, [bad, *cluster.urls[1:]], token, "listen", "7")
+        with trio.fail_after(30):
+            await driver.run()
+    assert driver.nodes[0] == "n1"
+    assert len(driver.nodes) == 2
+
+
+@pytest.mark.parametrize("language", LANGUAGES, **BY_NAME)
+async def test_a_token_that_ends_is_replaced_by_a_new_one(
+    cluster: LocalCluster, classes: Path, language: Language
+) -> None:
+    subject = f"token.{language.name}"
+    tokens = [cluster.mint("visitor", subject, ttl_s=ttl_s) for ttl_s in (5, 600)]
+    driver = Driver(language, classes, cluster.urls, ",".join(tokens), "listen", "8")
+    with trio.fail_after(30):
+        await driver.run()
+    assert "place" in driver.lines[-1]
+    # Over a WebSocket it is replaced while it still counts; else the next connection has the new.
+    assert len(driver.nodes) == (1 if language in (JAVA, WEBSOCKET) else 2)
 
 
 @pytest.mark.parametrize("language", LANGUAGES, **BY_NAME)

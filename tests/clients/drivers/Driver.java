@@ -1,6 +1,8 @@
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.Deque;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -128,7 +130,9 @@ public final class Driver {
         }
     }
 
-    private static void listen(Unidesk desk, double forS) {
+    private static void listen(double forS) {
+        Deque<String> tokens = new ArrayDeque<>(List.of(TOKEN.split(",")));
+        Unidesk desk = new Unidesk(URLS, () -> tokens.size() > 1 ? tokens.remove() : tokens.element());
         String place = Objects.toString(System.getenv("PLACE"), "");
         long over = System.nanoTime() + (long) (1e9 * forS);
         try (UnideskEvents events = desk.events(List.of(), place)) {
@@ -147,6 +151,6 @@ public final class Driver {
         if (words[0].equals("agent")) agent(desk);
         if (words[0].equals("errors")) errors(desk);
         if (words[0].equals("say")) say(words[1]);
-        if (words[0].equals("listen")) listen(desk, Double.parseDouble(words[1]));
+        if (words[0].equals("listen")) listen(Double.parseDouble(words[1]));
     }
 }

@@ -7,6 +7,7 @@ import { Refused, Unavailable, Unidesk, UnideskError } from "../../../clients/un
 
 const { URLS, TOKEN, PLACE = "" } = process.env;
 const urls = URLS.split(",");
+const webSocket = process.execArgv.includes("--experimental-websocket");
 
 const tell = (fields) => process.stdout.write(`${JSON.stringify(fields)}\n`);
 
@@ -22,7 +23,7 @@ async function visitor(count) {
   const desk = new Unidesk(urls, TOKEN);
   let cv = "";
   let said = 1;
-  for await (const { name, data } of desk.events()) {
+  for await (const { name, data } of desk.events({ webSocket })) {
     note(name, data);
     if (!cv) {
       ({ cv } = await desk.open({ text: "1", key: "open" }));
@@ -43,7 +44,7 @@ async function visitor(count) {
 async function agent() {
   const desk = new Unidesk(urls, TOKEN);
   const fences = new Map();
-  for await (const { name, data } of desk.events()) {
+  for await (const { name, data } of desk.events({ webSocket })) {
     note(name, data);
     if (name === "welcome") {
       await desk.call("status.set", { status: "online" });
@@ -69,7 +70,7 @@ async function errors() {
   const cases = {
     "bad token": () => new Unidesk(urls, "nonsense").open(),
     "bad token of a stream": async () => {
-      for await (const push of new Unidesk(urls, "nonsense").events()) tell({ push });
+      for await (const push of new Unidesk(urls, "nonsense").events({ webSocket })) tell({ push });
     },
     forbidden: () => desk.call("members.get"),
     "unknown op": () => desk.call("cv.fly"),
@@ -107,10 +108,13 @@ async function say(key) {
 
 async function listen(forS) {
   const signal = AbortSignal.timeout(1000 * forS);
-  const events = new Unidesk(urls, TOKEN).events({ place: PLACE, signal });
+  const tokens = TOKEN.split(",");
+  const desk = new Unidesk(urls, async () => (tokens.length > 1 ? tokens.shift() : tokens[0]));
+  const events = desk.events({ place: PLACE, signal, webSocket });
   for await (const { name, data } of events) note(name, data);
   tell({ place: events.place });
 }
 
 const [scenario, ...words] = process.argv.slice(2);
 await { visitor, agent, errors, say, listen }[scenario](...words);
+if (webSocket) process.exit(); // Node's WebSocket waits for an answer to its close, also from the dead

@@ -126,8 +126,11 @@ function say(array $urls, string $token, string $key): void
     }
 }
 
-function listen(Unidesk $desk, float $forS): void
+function listen(array $urls, array $tokens, float $forS): void
 {
+    $desk = new Unidesk($urls, function () use (&$tokens): string {
+        return count($tokens) > 1 ? array_shift($tokens) : $tokens[0];
+    });
     $events = $desk->events(place: getenv('PLACE') ?: '', forS: $forS);
     foreach ($events as $name => $data) {
         note($name, $data);
@@ -141,5 +144,5 @@ match ($argv[1]) {
     'agent' => agent($desk),
     'errors' => errors($desk, $urls, $token),
     'say' => say($urls, $token, $argv[2]),
-    'listen' => listen($desk, (float) $argv[2]),
+    'listen' => listen($urls, explode(',', $token), (float) $argv[2]),
 };

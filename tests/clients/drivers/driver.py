@@ -4,7 +4,8 @@ visitor N   opens a conversation, says N things, each when the one before was an
 agent       accepts what is offered, answers each message, and leaves when the conversation ends
 errors      asks for what is refused, and says with what
 say KEY     opens a conversation with that key
-listen S    tells what it hears for that long, on from PLACE, and where it is then
+listen S    tells what it hears for that long, on from PLACE, and where it is then; TOKEN may be
+            several, fetched one after the other
 """
 
 import json
@@ -116,7 +117,9 @@ def say(key: str) -> None:
 
 
 def listen(for_s: float) -> None:
-    with Unidesk(URLS, TOKEN).events(for_s=for_s, place=os.environ.get("PLACE", "")) as events:
+    tokens = TOKEN.split(",")
+    desk = Unidesk(URLS, lambda: tokens.pop(0) if len(tokens) > 1 else tokens[0])
+    with desk.events(for_s=for_s, place=os.environ.get("PLACE", "")) as events:
         for name, data in events:
             note(name, data)
         tell(place=events.place)
