@@ -20,7 +20,7 @@ namespace Unidesk;
 const CONNECT_S = 3.0, ATTEMPT_S = 10.0; // ... and for one answer, or the welcome of a stream
 const RETRY_S_MIN = 0.25, RETRY_S_MAX = 10.0; // of the doubling wait, of which a random part is waited
 const STABLE_S = 1.0, PINGS_MISSED_MAX = 2.5; // a stream that lived for less makes no wait short again
-const BYTES_MAX = 4 * 1024 * 1024, NODES_MAX = 64, CURSORS_MAX = 10_000, RESUMED_MAX = 400;
+const BYTES_MAX = 4 * 1024 * 1024, NODES_MAX = 64, CURSORS_MAX = 10_000, RESUMED_MAX = 200;
 const NODE = '~^(?:ws|http)(s?)(://[^/?#\s]+(?:/[^?#\s]+?)??)(?:/v1/ws)?/?$~D';
 const REFUSALS = [400 => 'bad_request', 401 => 'unauthorized', 403 => 'forbidden', 413 => 'too_large'];
 const PUSHES = [

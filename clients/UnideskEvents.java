@@ -23,7 +23,7 @@ public final class UnideskEvents implements Iterable<Map<String, Object>>, AutoC
     private static final long STABLE_MS = 1_000; // who lived for less does not make the next wait short again
     private static final long CLOSE_MS = 1_000;
     private static final double PINGS_MISSED_MAX = 2.5;
-    private static final int ASKED_MAX = 64, CURSORS_MAX = 10_000, RESUMED_MAX = 400;
+    private static final int ASKED_MAX = 64, CURSORS_MAX = 10_000, RESUMED_MAX = 200;
     private static final int CHARACTERS_MAX = 4 << 20, PUSHES_WAITING_MAX = 64;
 
     private final Unidesk desk;

@@ -18,7 +18,7 @@ const CONNECT_MS = 3_000, ATTEMPT_MS = 10_000; // a WebSocket's opening; one ans
 const RETRY_MS_MIN = 250, RETRY_MS_MAX = 10_000; // of the doubling wait; a random part is waited
 const STABLE_MS = 1_000; // a stream that lived for less does not make the next wait short again
 const PINGS_MISSED_MAX = 2.5, CHARACTERS_MAX = 4 * 1024 * 1024, PUSHES_WAITING_MAX = 4_096;
-const NODES_MAX = 64, ASKED_MAX = 64, CURSORS_MAX = 10_000, RESUMED_MAX = 400;
+const NODES_MAX = 64, ASKED_MAX = 64, CURSORS_MAX = 10_000, RESUMED_MAX = 200;
 const NODE = /^(?:ws|http)(s?)(:\/\/[^/?#\s]+(?:\/[^?#\s]+?)??)(?:\/v1\/ws)?\/?$/;
 const FINAL = { 400: "bad_request", 401: "unauthorized", 403: "forbidden", 413: "too_large" };
 const WEBSOCKET = !!globalThis.WebSocket && !globalThis.process?.versions?.node; // Node's waits for a dead peer

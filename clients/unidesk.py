@@ -31,7 +31,7 @@ from urllib.parse import quote, urlsplit
 CONNECT_S, ATTEMPT_S = 3.0, 10.0  # ... and for one answer, or the welcome of a stream
 RETRY_S_MIN, RETRY_S_MAX = 0.25, 10.0  # of the doubling wait, of which a random part is waited
 STABLE_S, PINGS_MISSED_MAX = 1.0, 2.5  # a stream that lived for less makes no wait short again
-BYTES_MAX, NODES_MAX, CURSORS_MAX, RESUMED_MAX = 4 << 20, 64, 10_000, 400
+BYTES_MAX, NODES_MAX, CURSORS_MAX, RESUMED_MAX = 4 << 20, 64, 10_000, 200
 Token = Union[str, Callable[[], str]]
 Fields = dict[str, Any]
 _NODE = re.compile(r"(?:ws|http)(s?)(://[^/?#\s]+(?:/[^?#\s]+?)??)(?:/v1/ws)?/?")

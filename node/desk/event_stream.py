@@ -17,6 +17,7 @@ Source: WHATWG HTML, 9.2 "Server-sent events".
 import re
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 from urllib.parse import parse_qsl
 
 from node.auth import Principal
@@ -33,6 +34,9 @@ from node.protocol.catalogue import CvSub, Push, Reply, Resume
 from node.protocol.codec import JSON
 
 PATH = "/v1/events"
+PLACE_CONVERSATIONS_MAX = 200
+"""In a PLACE: those followed last.  nginx takes 8 KiB as one line of a head.  Of one left out that
+is still the client's own, all is told again from the first event on."""
 CONVERSATIONS_MAX = IN_FLIGHT_MAX
 """How many may be asked for; what is somebody's own comes unasked."""
 RETRY = b"retry: 1000\n\n"
@@ -130,8 +134,9 @@ class Events:
 
 def place_of(session: Session) -> str:
     """Return where a client is that was sent all that `session` was."""
-    had = "".join(f".{cv}:{one.cursor}" for cv, one in session.subscriptions.items())
-    return session.sid + had
+    followed = session.subscriptions
+    newest = islice(followed.items(), max(0, len(followed) - PLACE_CONVERSATIONS_MAX), None)
+    return session.sid + "".join(f".{cv}:{one.cursor}" for cv, one in newest)
 
 
 def read_place(header: bytes | None) -> Resume | None:

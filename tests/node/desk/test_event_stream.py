@@ -9,8 +9,16 @@ from typing import Any
 import pytest
 import trio
 
-from node.desk.event_stream import PATH, read_place
+from node.desk.event_stream import (
+    AS_EVENTS,
+    PATH,
+    PLACE_CONVERSATIONS_MAX,
+    place_of,
+    read_place,
+)
 from node.desk.plain import NotAllowed
+from node.desk.session import SUBSCRIPTIONS_MAX, Session, Subscription
+from node.desk.statistics import Tally
 from node.protocol import catalogue as ops
 from node.protocol.catalogue import OfferPush, Role
 from tests.node.desk.office import office, token
@@ -229,6 +237,30 @@ async def test_only_who_proves_who_they_are_may_listen_and_only_by_get() -> None
         desk.port().stand("fenced")
         async with listener(port, "visitor", "v1") as ear:
             assert ear.status == 503
+
+
+class Mute:
+    """An outlet to nowhere."""
+
+    outbox_bytes = 0
+
+    def send_frame(self, data: bytes, *, ephemeral: bool = False) -> None:
+        pass
+
+    def close(self, code: int, reason: str = "") -> None:
+        pass
+
+
+def test_a_place_fits_into_a_head_however_many_conversations_are_followed() -> None:
+    followed = {f"01J{number:023}": number for number in range(SUBSCRIPTIONS_MAX)}
+    session = Session(Mute(), AS_EVENTS, Tally(), peer="", hello_by=0)
+    session.sid = "01J00000000000000000000000"
+    session.subscriptions = {cv: Subscription(10**9 + seq) for cv, seq in followed.items()}
+    place = place_of(session).encode()
+    assert len(place) < 8_192, "what a proxy takes as one line of a head"
+    resume = read_place(place)
+    assert resume is not None
+    assert dict(resume.cvs).keys() == set(list(followed)[-PLACE_CONVERSATIONS_MAX:])
 
 
 def test_a_place_is_read_as_it_is_written() -> None:
