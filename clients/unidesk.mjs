@@ -21,7 +21,7 @@ const PINGS_MISSED_MAX = 2.5, CHARACTERS_MAX = 4 * 1024 * 1024, PUSHES_WAITING_M
 const NODES_MAX = 64, ASKED_MAX = 64, CURSORS_MAX = 10_000, RESUMED_MAX = 200;
 const NODE = /^(?:ws|http)(s?)(:\/\/[^/?#\s]+(?:\/[^?#\s]+?)??)(?:\/v1\/ws)?\/?$/;
 const FINAL = { 400: "bad_request", 401: "unauthorized", 403: "forbidden", 413: "too_large" };
-const WEBSOCKET = !!globalThis.WebSocket && !globalThis.process?.versions?.node; // Node's waits for a dead peer
+const WEBSOCKET = !!globalThis.WebSocket && !globalThis.process?.versions?.node; // Node's waits for the dead
 const PARTINGS = { 4102: "unauthorized", 4103: "unauthorized", 4104: "forbidden" };
 
 /** Something was not done: a `code` of the protocol, a `message` in words, `data` beside it. */
