@@ -1,7 +1,7 @@
 # Every target is one thing a person would want done.  A machine needs Python 3.11 and make.
 PYTHON ?= python3
 BIN := .venv/bin
-.PHONY: help run test check lint types layers suite peers soak nemesis mutants fmt lock clean
+.PHONY: help run test check lint types layers clients suite peers soak nemesis mutants fmt lock clean
 .DEFAULT_GOAL := help
 
 help:     ## what can be asked for
@@ -28,6 +28,9 @@ layers: .venv/dev.stamp ## wal <- cluster <- node, never back
 fmt: .venv/dev.stamp   ## mend format and simple faults
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+clients: .venv/dev.stamp ## the clients of all languages, each against a live cluster
+	$(BIN)/pytest -q -n auto tests/clients
 
 suite: .venv/dev.stamp ## everything, also what is slow
 	$(BIN)/pytest -q -n auto

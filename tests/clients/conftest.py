@@ -1,0 +1,28 @@
+"""One cluster of real processes for all tests of a module, and a folder for compiled drivers."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trio
+
+from node.local import LocalCluster
+from node.local.cluster import UNLIMITED
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    """Three nodes; whoever ends one starts it again."""
+    made = LocalCluster(tmp_path_factory.mktemp("cluster"), sections=UNLIMITED)
+    made.start()
+    try:
+        trio.run(made.wait_ready)
+        yield made
+    finally:
+        trio.run(made.stop)
+
+
+@pytest.fixture(scope="session")
+def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where Java's classes are."""
+    return tmp_path_factory.mktemp("classes")
