@@ -131,7 +131,8 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 COMMANDS = (
-    "serve,demo,say,agent,token,replay,cluster status,rules apply,rules show,rules test,wal inspect"
+    "serve,upgrade,demo,say,agent,token,replay,cluster status,rules apply,rules show,rules test,"
+    "wal inspect"
 )
 
 
