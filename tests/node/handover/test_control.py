@@ -11,7 +11,7 @@ import trio
 
 from node.handover.asking import Asked, Told, line, read_told
 from node.handover.control import ASKING_MAX, NAME, Control, connect
-from node.handover.notifying import VARIABLE, goes_on_in, ready, reloading, stopping
+from node.handover.notifying import VARIABLE, goes_on_in, ready, reloading
 from node.handover.predecessor import HandoverFailed, NodeLost
 
 ASKED = Asked("/usr/bin/python", "/opt/unidesk", "/etc/unidesk/node.toml")
@@ -182,11 +182,10 @@ def test_the_service_manager_hears_which_process_to_watch(
         reloading()
         goes_on_in(17)
         ready()
-        stopping()
-        heard = [manager.recv(200).decode().splitlines() for _ in range(4)]
+        heard = [manager.recv(200).decode().splitlines() for _ in range(3)]
     assert heard[0][0] == "RELOADING=1"
     assert heard[0][1].startswith("MONOTONIC_USEC=")
-    assert heard[1:] == [["MAINPID=17", "READY=1"], ["READY=1"], ["STOPPING=1"]]
+    assert heard[1:] == [["MAINPID=17", "READY=1"], ["READY=1"]]
 
 
 def test_without_a_service_manager_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
