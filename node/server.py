@@ -116,11 +116,24 @@ async def _serve_by_workers(config: Config, task_status: trio.TaskStatus[None]) 
         try:
             core = Core(config, replica)
             join = partial(join_peers, replica, config)
-            on_up = partial(_say_up, config, replica)
-            await core.serve(join=join, on_up=on_up, task_status=task_status)
+            async with trio.open_nursery() as nursery:
+
+                def on_up() -> None:
+                    nursery.start_soon(Control(config.node.data, _refuse).serve)
+                    _say_up(config, replica)
+
+                await core.serve(join=join, on_up=on_up, task_status=task_status)
+                nursery.cancel_scope.cancel()
         finally:
             replica.close()
             log.info("node down")
+
+
+async def _refuse(asked: Asked, tell: Callable[[str], None]) -> int:
+    raise HandoverFailed(
+        "this node serves its clients by [node] workers, which cannot hand sockets over: stop and"
+        " start the nodes one after the other; clients resume at the others meanwhile"
+    )
 
 
 async def _reserve(config: Config) -> socket.socket:

@@ -137,8 +137,8 @@ def _by_http() -> list[str]:
         "",
         (
             "When the stream ends, come back, to any node, with the last `id` as `Last-Event-ID`:"
-            " it goes on with the next event, or says `gap`. An `id` names the"
-            f" {event_stream.PLACE_CONVERSATIONS_MAX} conversations followed last. A client that"
+            " it goes on with the next event, or says `gap`. An `id` names what the stream follows,"
+            f" {event_stream.FOLLOWED_MAX} conversations at most. A client that"
             " counts for itself may write it: the `sid` of `welcome`, then `.CV:SEQ`, the last"
             " `seq` it has, of each conversation. A client that reads too slowly, or whose node"
             " stops, is told `bye` before the end."

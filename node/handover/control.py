@@ -34,7 +34,9 @@ Serve = Callable[[Asked, Callable[[str], None]], Awaitable[int]]
 class Control:
     """Serves commands, one upgrade at a time."""
 
-    def __init__(self, folder: Path, upgrade: Serve, *, on_done: Callable[[], None]) -> None:
+    def __init__(
+        self, folder: Path, upgrade: Serve, *, on_done: Callable[[], None] = lambda: None
+    ) -> None:
         """`upgrade` returns a pid; raises `HandoverFailed` or `NodeLost`.
 
         `on_done` is called when who asked has been told of an upgrade that is done.
@@ -44,36 +46,45 @@ class Control:
         self._upgrade = upgrade
         self._upgrading = False
         self._asking = 0
-        self._bound = False
+        self.bound = False
+        """Whether who looks for this node finds this process."""
 
     async def serve(self) -> None:
         """Serve until cancelled; then nobody finds the socket any more.
 
         Raises `NodeLost`, in a group, when that became of an upgrade.
         """
-        with self._bind() as listener:
+        try:
+            bound = self._bind()
+        except OSError as error:
+            log.warning("no upgrades: the door cannot be opened", why=str(error))
+            return
+        with bound as listener:
             listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(listener))]
-            await trio.serve_listeners(self._answer, listeners)
+            try:
+                await trio.serve_listeners(self._answer, listeners)
+            finally:
+                self.leave()
 
     def leave(self) -> None:
         """Leave the name to another process."""
-        if self._bound:
-            self._bound = False
+        if self.bound:
+            self.bound = False
             (self._folder / NAME).unlink(missing_ok=True)
 
-    @contextlib.contextmanager
-    def _bind(self) -> Iterator[socket.socket]:
+    def _bind(self) -> socket.socket:
         listener = socket.socket(socket.AF_UNIX)
-        os.fchmod(listener.fileno(), 0o600)
-        (self._folder / NAME).unlink(missing_ok=True)
-        with _by_descriptor(self._folder) as path:
-            listener.bind(path)
-        self._bound = True
-        listener.listen(ASKING_MAX)
         try:
-            yield listener
-        finally:
-            self.leave()
+            os.fchmod(listener.fileno(), 0o600)
+            (self._folder / NAME).unlink(missing_ok=True)
+            with _by_descriptor(self._folder) as path:
+                listener.bind(path)
+            listener.listen(ASKING_MAX)
+        except OSError:
+            listener.close()
+            raise
+        self.bound = True
+        return listener
 
     async def _answer(self, stream: trio.SocketStream) -> None:
         if self._asking >= ASKING_MAX:

@@ -10,7 +10,8 @@ Source: unix(7), SCM_RIGHTS; recvmsg(2), MSG_CMSG_CLOEXEC.
 
 import os
 import socket
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 
 FDS_MAX = 253
 _NUMBER_BYTES = 8
@@ -36,12 +37,23 @@ def send(channel: socket.socket, number: int, fds: Sequence[int]) -> None:
 def take(channel: socket.socket, number: int, count: int) -> list[int]:
     """Return the `count` descriptors that were sent as `number`.  Raises `Mismatch`."""
     flags = socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT
+    room = socket.CMSG_LEN(FDS_MAX * array("i").itemsize)
     try:
-        data, fds, _, _ = socket.recv_fds(channel, _NUMBER_BYTES, FDS_MAX, flags)
+        # Not `socket.recv_fds`, which forgets the flags it is given (CPython 3.11).
+        data, control, _, _ = channel.recvmsg(_NUMBER_BYTES, room, flags)
     except BlockingIOError:
         raise Mismatch(f"no descriptors came with message {number}") from None
+    fds = _descriptors(control)
     if int.from_bytes(data, "big") != number or len(fds) != count:
         for fd in fds:
             os.close(fd)
         raise Mismatch(f"{len(fds)} descriptors came, not the {count} of message {number}")
     return fds
+
+
+def _descriptors(control: Iterable[tuple[int, int, bytes]]) -> list[int]:
+    fds = array("i")
+    for level, kind, data in control:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
+    return list(fds)

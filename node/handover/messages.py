@@ -25,8 +25,8 @@ from node.edge.parcel import Parcel
 from node.workers import messages
 from node.workers.messages import Message
 
-CONNECTIONS_MAX = 128
-"""In one `Moved`; the kernel passes at most 253 descriptors at once (unix(7), SCM_MAX_FD)."""
+CONNECTIONS_MAX = 64
+"""In one `Moved`: some two milliseconds of each process.  The kernel passes 253 at most."""
 BATCH_BYTES_MAX = 8 * 1024 * 1024
 """Of what waits to be written; a frame holds 32 MiB."""
 

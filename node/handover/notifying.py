@@ -3,7 +3,6 @@
     READY=1                        it serves
     RELOADING=1                    an upgrade has begun
     MAINPID=..., READY=1           another process is the node now
-    STOPPING=1                     it says goodbye
 
 Source: sd_notify(3); systemd.service(5), Type=notify.
 """
@@ -29,11 +28,6 @@ def reloading() -> None:
 def goes_on_in(pid: int) -> None:
     """Say that another process is the one to watch, and that it serves."""
     _notify(f"MAINPID={pid}", "READY=1")
-
-
-def stopping() -> None:
-    """Say that this process ends, on purpose."""
-    _notify("STOPPING=1")
 
 
 def _notify(*words: str) -> None:

@@ -43,7 +43,7 @@ STRAGGLERS_S = 6.0
 LEADERSHIP_S = 2.0
 RUNNING_S = 30.0
 POLL_S = 0.005
-UNDER_WAY_MAX = 2
+UNDER_WAY_MAX = 1
 """Batches that the successor has not taken yet."""
 
 log = structlog.get_logger(__name__)

@@ -1,10 +1,13 @@
 """Three replicas in one loop: real sockets, real files, the production loop."""
 
+import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import trio
 
+from cluster.opening import Succession
 from cluster.replica import Replica
 from cluster.settings import ReplicaSettings
 from cluster.state.commands import By, OpenConversation, SendMessage
@@ -33,9 +36,9 @@ class Cluster:
         self._strangers[name] = (host, port)
         return await self.start(name)
 
-    async def start(self, name: str) -> Replica:
+    def _settings(self, name: str) -> ReplicaSettings:
         told = self._addresses | {n: a for n, a in self._strangers.items() if n == name}
-        settings = ReplicaSettings(
+        return ReplicaSettings(
             cluster="test",
             node=name,
             key=b"k" * 32,
@@ -44,7 +47,31 @@ class Cluster:
             peers={n: a for n, a in told.items() if n != name},
             snapshot_every_entries=10,
         )
-        replica = Replica.open(settings)
+
+    async def start(self, name: str) -> Replica:
+        return await self._run(name, Replica.open(self._settings(name)))
+
+    async def succeed(self, name: str, *, behind: int = 0) -> Replica:
+        """Let another replica go on with the node, its state and its port.
+
+        `behind`: with a state of so many entries less than it has.
+        """
+        old = self.replicas[name]
+        listeners = [socket.socket(fileno=os.dup(fd)) for fd in old.peers_listening]
+        old.stop()
+        next_number, applied_index = await old.wait_stopped()
+        old.close()
+        succession = Succession(old.boot, next_number, old.state, applied_index + behind)
+        try:
+            new = Replica.open(self._settings(name), succession=succession, listeners=listeners)
+        except BaseException:
+            for listener in listeners:
+                listener.close()
+            del self.replicas[name]
+            raise
+        return await self._run(name, new)
+
+    async def _run(self, name: str, replica: Replica) -> Replica:
         self.replicas[name] = replica
         self._lives[name] = await self._nursery.start(self._live, replica)
         return replica

@@ -28,6 +28,7 @@ class Case:
     steps: int
     off: frozenset[str] = frozenset()
     without: frozenset[str] = frozenset()
+    upgrades: bool = False
 
     @property
     def command(self) -> str:
@@ -36,6 +37,8 @@ class Case:
         for name, values in (("off", self.off), ("without", self.without)):
             if values:
                 words.append(f"--{name} {','.join(sorted(values))}")
+        if self.upgrades:
+            words.append("--upgrades")
         return " ".join(words)
 
 
@@ -56,7 +59,14 @@ def run(case: Case, *, tell: bool = False) -> Ran:
             print(line)
 
     try:
-        world = World(case.seed, nodes=case.nodes, off=case.off, without=case.without, trace=trace)
+        world = World(
+            case.seed,
+            nodes=case.nodes,
+            off=case.off,
+            without=case.without,
+            trace=trace,
+            upgrades=case.upgrades,
+        )
         ran.outcome = world.run(case.steps)
     except (AssertionError, PeerError) as error:
         ran.broken = f"{type(error).__name__}: {error}"
@@ -102,13 +112,14 @@ def main() -> int:
     parser.add_argument("--trace", action="store_true", help="print every event")
     parser.add_argument("--shrink", action="store_true", help="make a failing seed smaller")
     parser.add_argument("--off", default="", help="rules of the guard to leave out: a,b,c")
+    parser.add_argument("--upgrades", action="store_true", help="let other processes go on, too")
     parser.add_argument("--without", default="", help="kinds of faults to leave out: a,b,c")
     options = parser.parse_args()
     failed = 0
     off = frozenset(filter(None, options.off.split(",")))
     without = frozenset(filter(None, options.without.split(",")))
     for seed in range(options.seed, options.seed + options.seeds):
-        case = Case(seed, options.nodes, options.steps, off, without)
+        case = Case(seed, options.nodes, options.steps, off, without, options.upgrades)
         begun_s = time.perf_counter()
         ran = run(case, tell=options.trace)
         if ran.outcome is None:

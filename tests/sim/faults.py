@@ -5,6 +5,7 @@ a disk that is lost · a bit that rots · a wall clock that jumps
 cut a group off, both ways or one · all but a bridge · cut one link · a flapping one · stall · mend
 lossy, doubling, reordering, slow weather · a slow disk · a stopped process
 leadership handed over · links reported lost that are not · members added, removed, replaced
+a node that goes on in another process, also while the leader hands over
 """
 
 from collections.abc import Callable
@@ -55,6 +56,7 @@ class Faults:
             (self._change_members, 8 if world.members_change else 0),
             (self._false_alarm, 2),
             (self._mend, 8),
+            (self._upgrade, 12 if world.upgrades else 0),  # last: other seeds stay what they are
         )
 
     @property
@@ -239,6 +241,18 @@ class Faults:
         up = self._world.up
         for name in sorted(up):
             up[name].engine.transfer_leadership()
+
+    def _upgrade(self) -> None:
+        world = self._world
+        if world.up:
+            name = world.rng.choice(sorted(world.up))
+            if world.rng.random() < 0.5:
+                world.up[name].engine.transfer_leadership()
+            world.at(world.rng.random() * 0.1, "upgrade", lambda: self._succeed(name))
+
+    def _succeed(self, name: str) -> None:
+        if name in self._world.up:
+            self._world.succeed(name)
 
     def _false_alarm(self) -> None:
         world = self._world

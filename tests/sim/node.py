@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cluster.ids import Ulids
-from cluster.opening import open_data
+from cluster.opening import Succession, open_data
 from cluster.participant import Figures, Participant, World
 from cluster.peer.frames import FrameReader
 from cluster.peer.links import Address
@@ -75,12 +75,14 @@ class SimPeers:
 
 @dataclass(slots=True)
 class SimNode:
-    """One life of a node: from its start to a crash."""
+    """One process of a node: from its start to a crash, or to its successor."""
 
     name: str
     setup: Setup
     disk: SimDisk
     rng: random.Random
+    succession: Succession | None = None
+    """What the life before left, if this one goes on with it."""
     boot: str = field(init=False)
     log: Log = field(init=False)
     store: SnapshotStore = field(init=False)
@@ -111,10 +113,16 @@ class SimNode:
             self._make_engine,
             open_log=self._open_log,
             now_ms=setup.wall_ms(self.name),
+            succession=self.succession,
         )
         if opened.engine.journal.abstains:  # also with the rule off
             setup.checks.forgot(self.name)
         self.boot = f"{self.rng.getrandbits(64):016x}"
+        next_number = 1
+        if self.succession is not None:
+            self.boot, next_number = self.succession.boot, self.succession.next_number
+            known = self.succession.state.nodes.get(self.name)
+            self._announced = known is not None and known.boot == self.boot
         self.log, self.store = opened.wal, opened.snapshots
         self.peers = SimPeers(self.name, setup)
 
@@ -122,7 +130,14 @@ class SimNode:
             return setup.wall_ms(self.name)
 
         world = World(setup.clock, wall_ms, Ulids(wall_ms, self.rng.randbytes).new)
-        self.part = Participant(settings, opened, boot=self.boot, world=world, peers=self.peers)
+        self.part = Participant(
+            settings,
+            opened,
+            boot=self.boot,
+            world=world,
+            peers=self.peers,
+            next_number=next_number,
+        )
         setup.checks.started(self.name, self.applied_index, self.engine.term)
 
     def _make_engine(self, log: Log, recovered: Recovered, snapshots: SnapshotStore) -> Engine:
@@ -138,7 +153,13 @@ class SimNode:
             snapshot_every_entries=self.setup.snapshot_every_entries,
             chunk_bytes=512,
             off=self.setup.off,
+            applied_index=self.succession.applied_index if self.succession is not None else 1,
         )
+
+    def leaves(self) -> Succession:
+        """Return what a process of this node goes on with, between two turns of this one."""
+        assert not self.log.dirty
+        return Succession(self.boot, self.part.next_number, self.part.state, self.applied_index)
 
     def _open_log(self, disk: Disk, identity: Identity) -> tuple[Log, Recovered]:
         return Log.open(

@@ -14,6 +14,7 @@ import sys
 import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 
 import structlog
 
@@ -28,6 +29,7 @@ FAULTS = (
     "lost disks",
     "rotten files",
     "changes of members",
+    "upgrades",
     "snapshots",
     "terms",
     "messages",
@@ -40,10 +42,10 @@ Result = tuple[int, int, Counter[str], float, str]
 """Seed, nodes, counts, simulated seconds, and what broke."""
 
 
-def run(seed: int, steps: int) -> Result:
+def run(seed: int, steps: int, *, upgrades: bool = False) -> Result:
     """Run one cluster."""
     nodes = SIZES[seed % len(SIZES)]
-    world = World(seed, nodes=nodes)
+    world = World(seed, nodes=nodes, upgrades=upgrades)
     broken = ""
     simulated_s = 0.0
     try:
@@ -61,6 +63,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.sim.soak", description=__doc__)
     parser.add_argument("--seed", type=int, default=None, help="the first seed")
     parser.add_argument("--seeds", type=int, default=2_000)
+    parser.add_argument("--upgrades", action="store_true", help="let other processes go on, too")
     parser.add_argument("--steps", type=int, default=20_000, help="events before each heals")
     options = parser.parse_args()
     first = options.seed if options.seed is not None else int(time.time()) * 1_000
@@ -70,12 +73,14 @@ def main() -> int:
     simulated_s = 0.0
     broken: list[str] = []
     with ProcessPoolExecutor(os.cpu_count(), initializer=_quiet) as pool:
-        results = pool.map(run, seeds, [options.steps] * len(seeds), chunksize=4)
+        one = partial(run, steps=options.steps, upgrades=options.upgrades)
+        results = pool.map(one, seeds, chunksize=4)
         for done, (seed, nodes, counts, took_s, why) in enumerate(results, start=1):
             totals += counts
             simulated_s += took_s
             if why:
                 replay = f"python -m tests.sim --nodes {nodes} --seed {seed}"
+                replay += " --upgrades" if options.upgrades else ""
                 broken.append(f"{replay} --steps {options.steps}: {why}")
                 print(broken[-1], file=sys.stderr, flush=True)
             if time.monotonic() - told_s > TELL_S:

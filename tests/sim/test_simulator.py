@@ -45,6 +45,13 @@ def test_tokens_are_revoked_once_and_for_all_whatever_breaks() -> None:
     assert counts["tokens issued"] > counts["tokens revoked"]
 
 
+@pytest.mark.parametrize(("seed", "nodes"), list(enumerate([1, 2, 3, 3, 3, 4, 5], start=2_000)))
+def test_nodes_that_go_on_in_other_processes_keep_their_promises(seed: int, nodes: int) -> None:
+    outcome = World(seed, nodes=nodes, upgrades=True).run(STEPS)
+    assert outcome.counts["acked"] > 20
+    assert outcome.counts["upgrades"] >= 1
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("nodes", [2, 3, 4, 5])

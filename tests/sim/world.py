@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from cluster.opening import Succession
 from cluster.peer.frames import FrameReader
 from cluster.raft.members import Members
 from cluster.state.commands import ApplyRules, By
@@ -59,7 +60,10 @@ class World:
         off: frozenset[str] = frozenset(),
         without: frozenset[str] = frozenset(),
         trace: Callable[[str], None] | None = None,
+        upgrades: bool = False,
     ) -> None:
+        """`upgrades`: nodes go on in other processes, too."""
+        self.upgrades = upgrades
         self.now_s = START_S
         self.rng = random.Random(f"world {seed}")
         self.network = Network(random.Random(f"network {seed}"))
@@ -197,13 +201,26 @@ class World:
 
     # -- nodes
 
-    def start(self, name: str) -> None:
-        """Start a node on what its disk holds."""
+    def succeed(self, name: str) -> None:
+        """Let a node that is between two turns go on in another process."""
+        node = self.up[name]
+        if not self.is_free(name):
+            return
+        self.counts["upgrades"] += 1
+        self.say(f"upgrade {name}")
+        self.stop(name)
+        for other in self.names:
+            if other in self.up and self.rng.random() < 0.5:
+                self.up[other].engine.peer_lost(name)
+        self.start(name, node.leaves())
+
+    def start(self, name: str, succession: Succession | None = None) -> None:
+        """Start a node on what its disk holds, and on what its last process left."""
         self._lives[name] += 1
         rng = random.Random(f"node {self._seed} {name} {self._lives[name]}")
         self.disks[name].on_call = partial(self.faults.on_disk_call, name)
         try:
-            self.up[name] = SimNode(name, self._setup, self.disks[name], rng)
+            self.up[name] = SimNode(name, self._setup, self.disks[name], rng, succession)
         except SimCrash:
             self.crash(name, power=True)
             return

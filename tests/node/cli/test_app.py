@@ -205,7 +205,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 COMMANDS = (
-    "serve,demo,say,agent,token,replay,cluster status,rules apply,rules show,rules test,"
+    "serve,upgrade,demo,say,agent,token,replay,cluster status,rules apply,rules show,rules test,"
     "wal inspect,token revoke,login,audit,users add,users set,users passwd,users disable,"
     "users enable,users remove,users show,users list"
 )
