@@ -19,7 +19,6 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from node.desk import calls, event_stream
-from node.desk.gate import STATUS
 from node.protocol import catalogue, codes, results
 from node.protocol.catalogue import ALL, RESULTS, AnyPush, AnyRequest, Err, Ok, Role
 from node.protocol.results import Result
@@ -74,9 +73,6 @@ def page() -> str:
 
 def _by_http() -> list[str]:
     """Return how operations are asked for without a connection."""
-    by_status: dict[int, list[str]] = {}
-    for code, status in STATUS.items():
-        by_status.setdefault(status, []).append(f"`{code}`")
     return [
         "## By HTTP",
         "",
@@ -97,11 +93,8 @@ def _by_http() -> list[str]:
             "200 carries the reply's `r`; durable operations are durable by then. Anything else"
             " carries `code`, `msg`, `retry` and perhaps `data`; with `retry`, ask again with the"
             " same key, after `Retry-After` seconds. `Idempotency-Key` stands for the field `key`."
+            " Which status goes with which code is said [below](#error-codes)."
         ),
-        "",
-        "| status | code |",
-        "|---|---|",
-        *(f"| {status} | {', '.join(codes)} |" for status, codes in sorted(by_status.items())),
         "",
         "## Events by HTTP",
         "",
@@ -167,18 +160,28 @@ def _fields(
 def _codes() -> Iterator[str]:
     yield "## Error codes"
     yield ""
-    yield "| code | the same request, with the same key, may succeed later |"
-    yield "|---|---|"
-    for code in get_args(codes.ErrorCode):
-        yield f"| `{code}` | {'yes' if code in codes.RETRY else 'no'} |"
+    yield "| code | HTTP | gRPC | retry | meaning | the client should |"
+    yield "|---|---|---|---|---|---|"
+    for code, error in codes.ERRORS.items():
+        retry = "yes" if error.retry else "no"
+        yield (
+            f"| `{code}` | {error.http} | {error.grpc} | {retry} | {error.meaning} |"
+            f" {error.advice} |"
+        )
+    yield ""
+    yield "`retry`: the same request, with the same key, may succeed later."
     yield ""
     yield "## Close codes"
     yield ""
-    yield "| code | name | the client should |"
-    yield "|---|---|---|"
-    for close in codes.Close:
-        advice = "reconnect and resume" if close.resume else "stop until somebody acts"
-        yield f"| {int(close)} | {close.name.lower()} | {advice} |"
+    yield "| code | name | gRPC | meaning | the client should |"
+    yield "|---|---|---|---|---|"
+    for close, closing in codes.CLOSES.items():
+        yield (
+            f"| {int(close)} | {close.name.lower()} | {closing.grpc} | {closing.meaning} |"
+            f" {closing.advice} |"
+        )
+    yield ""
+    yield "4000–4099: reconnect and resume. 4100–4199: stop until somebody acts."
 
 
 def _name(struct: type[msgspec.Struct]) -> str:

@@ -12,7 +12,7 @@ Every refusal has the body {code, msg, retry, data}: an `err` of a WebSocket, wi
 
 import math
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any
 
 from node.auth import BadToken, ExpiredToken, Principal, UndecidedToken
 from node.desk.context import Context
@@ -20,34 +20,9 @@ from node.desk.requests import TOO_FAST
 from node.edge.http import Request, Response
 from node.health import json_response
 from node.protocol.catalogue import BY_NAME
-from node.protocol.codes import RETRY, Close, ErrorCode
+from node.protocol.codes import ERRORS, Close, ErrorCode
 
 RETRY_AFTER_S = 1
-
-STATUS: dict[ErrorCode, int] = {
-    "bad_request": 400,
-    "unauthorized": 401,
-    "forbidden": 403,
-    "unknown_op": 404,
-    "not_found": 404,
-    "closed": 409,
-    "not_owner": 409,
-    "stale": 409,
-    "offer_gone": 409,
-    "at_capacity": 409,
-    "conflict": 409,
-    "not_leader": 409,
-    "too_large": 413,
-    "key_reused": 422,
-    "rate_limited": 429,
-    "internal": 500,
-    "upstream": 502,
-    "no_leader": 503,
-    "minority": 503,
-    "overloaded": 503,
-    "timeout": 504,
-}
-assert STATUS.keys() == set(get_args(ErrorCode))
 
 
 class Gate:
@@ -90,11 +65,11 @@ class Gate:
     ) -> Response:
         """Return the answer that refuses with `code`."""
         self._context.tally.errors[code] += 1
-        body: dict[str, Any] = {"code": code, "msg": message, "retry": code in RETRY}
+        body: dict[str, Any] = {"code": code, "msg": message, "retry": ERRORS[code].retry}
         if data:
             body["data"] = data
-        retry = {"Retry-After": str(RETRY_AFTER_S)} if code in RETRY else {}
-        return json_response(STATUS[code], body, {**retry, **(headers or {})})
+        retry = {"Retry-After": str(RETRY_AFTER_S)} if ERRORS[code].retry else {}
+        return json_response(ERRORS[code].http, body, {**retry, **(headers or {})})
 
     def wrong_method(self, request: Request, allowed: str) -> Response:
         """Return the answer to a method that the path does not take."""

@@ -5,7 +5,7 @@ Source: OpenAPI 3.1.0; JSON Schema 2020-12, as msgspec writes it.
 
 import functools
 import inspect
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 
@@ -13,9 +13,8 @@ from node import __version__
 from node.desk.calls import OPERATIONS, PATH
 from node.desk.event_stream import CONVERSATIONS_MAX
 from node.desk.event_stream import PATH as EVENTS_PATH
-from node.desk.gate import STATUS
 from node.protocol.catalogue import RESULTS, Request
-from node.protocol.codes import RETRY, ErrorCode
+from node.protocol.codes import ERRORS, RETRY
 
 _REF = "#/components/schemas/{name}"
 _LEFT_OUT = ("op", "id")
@@ -137,12 +136,12 @@ def _as_body(schema: dict[str, Any]) -> None:
 
 
 def _error_schema() -> dict[str, Any]:
-    statuses = ", ".join(f"{code} {status}" for code, status in STATUS.items())
+    statuses = ", ".join(f"{code} {error.http}" for code, error in ERRORS.items())
     return {
         "type": "object",
         "required": ["code", "msg", "retry"],
         "properties": {
-            "code": {"enum": list(get_args(ErrorCode)), "description": f"Statuses: {statuses}."},
+            "code": {"enum": list(ERRORS), "description": f"Statuses: {statuses}."},
             "msg": {"type": "string", "description": "What is wrong, for people."},
             "retry": {
                 "type": "boolean",

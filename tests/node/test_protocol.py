@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cluster.state.commands import By
 from node.protocol import catalogue as ops
 from node.protocol.codec import BY_SUBPROTOCOL, JSON, MSGPACK, BadFrame, BadRequest, Codec
-from node.protocol.codes import RETRY, Close, ErrorCode
+from node.protocol.codes import CLOSES, ERRORS, Close
 from tests.node.golden import samples
 
 CODECS = [JSON, MSGPACK]
@@ -162,9 +162,20 @@ def test_the_frozen_frames_still_decode() -> None:
 def test_close_codes_say_by_their_range_whether_to_come_back() -> None:
     for code in Close:
         assert code.resume == (4000 <= code <= 4099)
-    assert set(get_args(ErrorCode)) >= RETRY
+        assert ("econnect" in CLOSES[code].advice) == (code.resume or code is Close.TOKEN_EXPIRED)
     assert set(BY_SUBPROTOCOL) == {"unidesk.v1+json", "unidesk.v1+msgpack"}
     assert "msg.send" in ops.BY_NAME
+
+
+def test_every_code_says_in_whole_sentences_what_it_means_and_what_to_do() -> None:
+    for closing in CLOSES.values():
+        assert closing.meaning.endswith(".")
+        assert closing.advice.endswith(".")
+    for error in ERRORS.values():
+        assert error.meaning.endswith(".")
+        assert error.advice.endswith(".")
+        assert error.retry == ("etry with the same key" in error.advice)
+        assert error.retry == (error.http >= 500 or error.http == 429)
 
 
 @pytest.mark.parametrize("codec", CODECS)
