@@ -5,6 +5,7 @@ GET /readyz[?verbose]     200, or 503 and why
 GET /metrics              Prometheus' text format
 GET /cluster[?digest=1]   JSON; with a checksum of the whole state, to compare nodes
 GET /v1/openapi.json      the operations by HTTP, described
+GET /v1/unidesk.proto     those by gRPC
 anything else             404
 """
 
@@ -33,6 +34,7 @@ from node.health import (
     ready_page,
 )
 from node.metrics import CONTENT_TYPE, Metrics, Sources, StateStatistics
+from node.protocol import proto
 
 QUERY_FIELDS_MAX = 16
 
@@ -73,6 +75,8 @@ class Pages:
                 return Response(200, self._metrics.page(), content_type=CONTENT_TYPE)
             case "/v1/openapi.json":
                 return Response(200, openapi(), content_type=JSON_TYPE)
+            case "/v1/unidesk.proto":
+                return Response(200, proto.text().encode())
             case "/cluster" if query.get("digest", ["0"])[0] in ("1", "true", ""):
                 return self._cluster_with_digest
             case "/cluster":
