@@ -1,6 +1,6 @@
-"""What clients meet: a desk and an edge over the cluster's port, and how they start and stop.
+"""What clients meet: a desk and its edges over the cluster's port, and how they start and stop.
 
-    join the cluster ──▶ desk ──▶ edge … until cancelled: goodbyes, then the end of all of it
+    join the cluster ──▶ desk ──▶ edge, gRPC … until cancelled: goodbyes, then the end of all of it
 
 The port may be the replica itself, or that of a worker process.  When clients have to go, what
 they had asked is still answered: the port goes on until they are gone.
@@ -14,11 +14,13 @@ from typing import Any
 import trio
 
 from cluster.port import Port
-from node.config import Config, LimitsConfig
+from node.config import Config, GrpcConfig, LimitsConfig
 from node.desk.application import Desk
 from node.edge.memory import ceiling_bytes, tune_gc
 from node.edge.server import Certificate, EdgeLimits, EdgeServer
 from node.protocol.catalogue import FRAME_BYTES_MAX
+from node.rpc.limits import RpcLimits
+from node.rpc.statistics import RpcStatistics
 
 
 class StartFailed(Exception):
@@ -44,8 +46,11 @@ class Front:
         limits = _edge_limits(config.limits, processes)
         self._certificate = certificate
         self._limits = limits
+        self._processes = processes
         self.desk: Desk | None = None
         self.edge: EdgeServer | None = None
+        self.rpc: Callable[[], RpcStatistics] | None = None
+        """What the gRPC server counts, where there is one."""
 
     async def serve(
         self,
@@ -73,6 +78,8 @@ class Front:
                     desk.pressure = edge.pressure
                     await nursery.start(desk.run)
                     await nursery.start(edge.serve, [self._listener])
+                    if self._config.grpc is not None:
+                        await nursery.start(self._serve_grpc, self._config.grpc, desk, edge)
                     on_up(desk, edge)
                     tune_gc()
                     # Up to here a cancelled start ends all of it; from here on its end is ours to
@@ -92,6 +99,36 @@ class Front:
                     assert self.desk is not None
                     await self.desk.drain(self._config.timing.drain_s)
                 life.cancel()
+
+    async def _serve_grpc(
+        self,
+        grpc: GrpcConfig,
+        desk: Desk,
+        edge: EdgeServer,
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        from node.rpc.certificate import RpcCertificate  # grpcio takes 9 MB: only where it is used
+        from node.rpc.server import RpcListenRefused, RpcServer
+
+        tls, workers = self._config.client.tls, self._config.node.workers
+        server = RpcServer(
+            desk,
+            grpc.listen,
+            limits=RpcLimits(
+                calls_max=-(-grpc.calls_max // self._processes),
+                streams_max=-(-grpc.streams_max // self._processes),
+                age_s=grpc.connection_age_s,
+            ),
+            certificate=RpcCertificate(tls.cert, tls.key) if tls is not None else None,
+            pressure=edge.pressure,
+            shared=workers > 0,
+        )
+        self.rpc = desk.sources.rpc = server.statistics
+        try:
+            await server.serve(task_status=task_status)
+        except* RpcListenRefused as refused:
+            raise StartFailed(str(refused.exceptions[0])) from None
 
 
 def _edge_limits(limits: LimitsConfig, processes: int) -> EdgeLimits:

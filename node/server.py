@@ -9,6 +9,7 @@ be told before a log is opened.  With `[node] workers` other processes serve the
 one is their core (`node.workers`).
 """
 
+import contextlib
 import socket
 from functools import partial
 
@@ -34,6 +35,7 @@ from node.edge.server import (
     open_listener,
 )
 from node.front import Front, StartFailed
+from node.tables import Address
 from node.workers.core import Core
 
 __all__ = ["StartFailed", "serve"]
@@ -59,6 +61,8 @@ async def serve(
             await _serve_by_workers(config, task_status)
             return
         listener = open_listener(*config.client.listen)
+        if config.grpc is not None:  # grpcio binds it later, but a taken port is told now
+            open_listener(*config.grpc.listen).close()
     except (CertificateRefused, ListenRefused) as refused:
         raise StartFailed(str(refused)) from None
     with listener:
@@ -79,7 +83,9 @@ async def serve(
 
 async def _serve_by_workers(config: Config, task_status: trio.TaskStatus[None]) -> None:
     """Run the replica here, and the clients in other processes.  Raises `ListenRefused`."""
-    with await _reserve(config):
+    with contextlib.ExitStack() as reserved:
+        for address in _addresses(config):
+            reserved.enter_context(await _reserve(address))
         replica = await _open(config)
         try:
             core = Core(config, replica)
@@ -91,14 +97,19 @@ async def _serve_by_workers(config: Config, task_status: trio.TaskStatus[None]) 
             log.info("node down")
 
 
-async def _reserve(config: Config) -> socket.socket:
-    """Keep the client port; workers of a core that was killed may need a moment to let go."""
+def _addresses(config: Config) -> list[Address]:
+    """Return where clients come in."""
+    return [config.client.listen, *([config.grpc.listen] if config.grpc is not None else [])]
+
+
+async def _reserve(address: Address) -> socket.socket:
+    """Keep a client port; workers of a core that was killed may need a moment to let go."""
     for _ in range(RESERVE_TRIES_MAX):
         try:
-            return reserve(*config.client.listen)
+            return reserve(*address)
         except ListenRefused:
             await trio.sleep(RESERVE_PAUSE_S)
-    return reserve(*config.client.listen)
+    return reserve(*address)
 
 
 def _say_up(config: Config, replica: Replica) -> None:

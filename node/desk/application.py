@@ -49,8 +49,7 @@ from node.desk.rates import Rates
 from node.desk.requests import Requests
 from node.desk.session import NEVER, Phase, Session, bye_push
 from node.desk.statistics import DeskStatistics
-from node.edge.application import Feed, ResponseFactory
-from node.edge.channel import Channel
+from node.edge.application import Feed, Held, ResponseFactory
 from node.edge.connection import Connection
 from node.edge.http import Request, Response
 from node.edge.pressure import Level
@@ -287,7 +286,7 @@ class Desk:
         for request in requests:
             self._requests.handle(session, request)
 
-    def on_overflow(self, channel: Channel) -> bytes | None:
+    def on_overflow(self, channel: Held) -> bytes | None:
         """Say why a client that reads too slowly is closed: it may come back and resume."""
         session = channel.data
         assert isinstance(session, Session)
@@ -295,7 +294,7 @@ class Desk:
         bye = bye_push(Close.SLOW_CONSUMER, "more waits for you than a node keeps", [])
         return session.encoding.frame(bye)
 
-    def on_close(self, channel: Channel, code: int) -> None:
+    def on_close(self, channel: Held, code: int) -> None:
         """The client is gone."""
         session = channel.data
         assert isinstance(session, Session)

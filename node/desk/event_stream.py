@@ -1,5 +1,7 @@
 """What happens, told by HTTP: `GET /v1/events`.  No I/O: sends on the edge's event streams.
 
+By gRPC it is the same, but for how it is written.
+
     HTTP                              the same over a WebSocket
     Authorization: Bearer TOKEN       the token of `hello`
     ?cv=ID&cv=ID                      `cv.sub` from the first event, numbered 1, 2, ...
@@ -16,18 +18,20 @@ Source: WHATWG HTML, 9.2 "Server-sent events".
 import re
 from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 from urllib.parse import parse_qsl
 
 from node.auth import Principal
 from node.desk.context import Context
+from node.desk.frames import Encoding
 from node.desk.gate import Gate
 from node.desk.opening import Opening
 from node.desk.plain import NotAllowed
 from node.desk.requests import Requests
 from node.desk.session import IN_FLIGHT_MAX, NEVER, SUBSCRIPTIONS_MAX, Session
-from node.edge.application import Feed
-from node.edge.event_stream import EventStream
+from node.edge.application import Feed, Listener
 from node.edge.http import Request, Response
+from node.protocol import proto_codec
 from node.protocol.catalogue import CvSub, Push, Reply, Resume
 from node.protocol.codec import JSON
 
@@ -40,27 +44,63 @@ _SID_CHARACTERS = 26
 _SEQ = re.compile("[0-9]{1,15}")
 
 
+class StreamEncoding(Encoding, Protocol):
+    """How pushes are written for those who only listen."""
+
+    @property
+    def prologue(self) -> bytes:
+        """What comes first; may be empty."""
+
+    def at(self, place: str, frame: bytes) -> bytes:
+        """Return `frame` with the place where the client is when it has read it."""
+
+
 class EventFrames:
     """JSON in server-sent events."""
 
     name = "events"
+    prologue = RETRY
 
     def frame(self, message: Reply | Push) -> bytes:
         """Return one event without its `id`, which is each stream's own."""
         name = str(message.__struct_config__.tag).encode()
         return b"event: %b\ndata: %b\n\n" % (name, JSON.encode(message))
 
+    def at(self, place: str, frame: bytes) -> bytes:
+        """Return the event with its `id`."""
+        return b"id: %b\n%b" % (place.encode(), frame)
 
-AS_EVENTS = EventFrames()
+
+class PushFrames:
+    """Protobuf, as `unidesk.proto` has it."""
+
+    name = "pushes"
+    prologue = b""
+
+    def frame(self, message: Reply | Push) -> bytes:
+        """Return a `Push` without its `place`, which is each stream's own."""
+        return proto_codec.push_of(message)
+
+    def at(self, place: str, frame: bytes) -> bytes:
+        """Return the `Push` with its `place`."""
+        return proto_codec.place_of(place) + frame
+
+
+ENCODINGS: dict[str, StreamEncoding] = {
+    "text/event-stream": EventFrames(),
+    "application/grpc": PushFrames(),
+}
+"""By what a stream carries."""
 
 
 class EventOutlet:
     """The sending side of one stream: puts before each event where the client then is."""
 
-    __slots__ = ("_stream", "session")
+    __slots__ = ("_stream", "encoding", "session")
 
-    def __init__(self, stream: EventStream) -> None:
+    def __init__(self, stream: Listener) -> None:
         self._stream = stream
+        self.encoding = ENCODINGS[stream.media]
         self.session: Session | None = None
 
     @property
@@ -71,7 +111,7 @@ class EventOutlet:
     def send_frame(self, data: bytes, *, ephemeral: bool = False) -> None:
         """Send an event; on a stream that is over, do nothing."""
         if not ephemeral and self.session is not None:
-            data = b"id: %b\n%b" % (place_of(self.session).encode(), data)
+            data = self.encoding.at(place_of(self.session), data)
         self._stream.send_frame(data, ephemeral=ephemeral)
 
     def close(self, code: int, reason: str = "") -> None:
@@ -112,14 +152,17 @@ class Events:
         return Feed(partial(self._open, principal, wanted, resume))
 
     def _open(
-        self, principal: Principal, wanted: list[str], resume: Resume | None, stream: EventStream
+        self, principal: Principal, wanted: list[str], resume: Resume | None, stream: Listener
     ) -> None:
         outlet = EventOutlet(stream)
-        session = Session(outlet, AS_EVENTS, self._context.tally, peer=stream.peer, hello_by=NEVER)
+        session = Session(
+            outlet, outlet.encoding, self._context.tally, peer=stream.peer, hello_by=NEVER
+        )
         outlet.session = session
         stream.data = session
         self._attach(session)
-        stream.send_frame(RETRY)
+        if outlet.encoding.prologue:
+            stream.send_frame(outlet.encoding.prologue)
         self._opening.enter(session, principal, resume)
         had = {cv for cv, _ in resume.cvs} if resume is not None else set()
         for number, cv in enumerate(wanted, start=1):

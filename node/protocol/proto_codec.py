@@ -1,7 +1,7 @@
 """Protobuf messages of `unidesk.v1` to plain fields and back.  No I/O.
 
     message ──fields_of──▶ the fields of a JSON body         what was not given is left out
-    message ◀──message_of── a struct, or a reply's map       what is null is left out
+    message ◀──message_of── a struct, or a map               what is null is left out
 
 Free maps and bodies are google.protobuf.Struct and Value, whose numbers are doubles: one without
 a fraction, up to 2^53, is taken for an integer, so that 7 comes out of gRPC as it does out of
@@ -10,6 +10,7 @@ JSON and two requests that say the same are the same.
 Source: google/protobuf/struct.proto.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -32,10 +33,9 @@ class BadMessage(Exception):
 def fields_of(name: str, data: bytes) -> dict[str, Any]:
     """Return the fields of message `name` that `data` holds.  Raises `BadMessage`."""
     try:
-        message = message_class(name).FromString(data)
+        return _fields(message_class(name).FromString(data))
     except (DecodeError, RecursionError):
         raise BadMessage(f"not a {name}") from None
-    return _fields(message)
 
 
 def message_of(name: str, value: Any) -> ProtobufMessage:
@@ -95,8 +95,7 @@ def _plain(value: Any) -> Any:
     """Return what a google.protobuf.Value says; nothing at all is null."""
     match value.WhichOneof("kind"):
         case "number_value":
-            number = value.number_value
-            return int(number) if number.is_integer() and abs(number) <= EXACT_MAX else number
+            return _number(value.number_value)
         case "string_value":
             return value.string_value
         case "bool_value":
@@ -107,6 +106,12 @@ def _plain(value: Any) -> Any:
             return [_plain(inner) for inner in value.list_value.values]
         case _:
             return None
+
+
+def _number(double: float) -> int | float:
+    if not math.isfinite(double):
+        raise BadMessage("a number that is not finite")
+    return int(double) if double.is_integer() and abs(double) <= EXACT_MAX else double
 
 
 # -- into a message

@@ -133,7 +133,9 @@ def _told() -> tuple[type[msgspec.Struct], ...]:
 
 def _push() -> Message:
     fields = tuple(Field(push_field(one), one.__name__, oneof=True) for one in _told())
-    doc = f"Where the client is with this: `{Events.__name__}Request.place`."
+    doc = (
+        f"Where the client is with this, for `{Events.__name__}Request.place`; empty: where it was."
+    )
     place = Field("place", "string", doc=doc)
     doc = "What the server says to a client that listens."
     return Message(PUSH, doc, (place, *fields))
