@@ -11,6 +11,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
+
+from node.desk import asyncapi
+from node.desk.openapi import openapi
 from node.protocol import numbers, proto
 from node.protocol.schema import messages
 
@@ -26,7 +30,13 @@ def files(root: Path = ROOT) -> Mapping[Path, str]:
     return {
         NUMBERS: numbers.write(table),
         Path("api") / "unidesk.proto": proto.text(table),
+        Path("api") / "asyncapi.yaml": asyncapi.as_yaml().decode(),
+        Path("api") / "openapi.json": _indented(openapi()),
     }
+
+
+def _indented(document: bytes) -> str:
+    return msgspec.json.format(document, indent=2).decode() + "\n"
 
 
 def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:

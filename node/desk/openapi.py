@@ -1,10 +1,14 @@
-"""`GET /v1/openapi.json`: the operations by HTTP, described from the catalogue.  No I/O.
+"""`GET /v1/openapi.json`: what is served by HTTP, described from the catalogue.  No I/O.
 
-Source: OpenAPI 3.1.0; JSON Schema 2020-12, as msgspec writes it.
+    /v1/op/…                       operations that need no connection, with an example each
+    /v1/events                     the stream of events
+    /livez /readyz /cluster        probes and pages, which ask for no token
+    /metrics /v1/openapi.json …
+
+Source: OpenAPI 3.1.0; JSON Schema 2020-12.
 """
 
 import functools
-import inspect
 from typing import Any
 
 import msgspec
@@ -13,10 +17,12 @@ from node import __version__
 from node.desk.calls import OPERATIONS, PATH
 from node.desk.event_stream import CONVERSATIONS_MAX
 from node.desk.event_stream import PATH as EVENTS_PATH
-from node.protocol.catalogue import RESULTS, Request
-from node.protocol.codes import ERRORS, RETRY
+from node.protocol.catalogue import RESULTS, Events, Request
+from node.protocol.codes import ERRORS
+from node.protocol.described import field_doc, type_doc
+from node.protocol.examples import example
+from node.protocol.json_schema import Schema, components, ref
 
-_REF = "#/components/schemas/{name}"
 _LEFT_OUT = ("op", "id")
 """Fields that the path, and HTTP, say instead."""
 _KEY = {
@@ -25,13 +31,23 @@ _KEY = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 64},
     "description": "Stands for the field `key`; give one of the two.",
 }
+PAGES: dict[str, tuple[str, str, str, tuple[int, ...]]] = {
+    "/livez": ("livez", "Whether the process turns at all", "text/plain", ()),
+    "/readyz": ("readyz", "Whether clients should come here, and why not", "text/plain", (503,)),
+    "/cluster": ("cluster", "The cluster as this node sees it", "application/json", ()),
+    "/metrics": ("metrics", "Figures in Prometheus' text format", "text/plain", ()),
+    "/v1/openapi.json": ("openapi", "This description", "application/json", ()),
+    "/v1/asyncapi.yaml": ("asyncapi", "The WebSocket protocol, described", "application/yaml", ()),
+    "/v1/unidesk.proto": ("proto", "Operations and events by gRPC", "text/plain", ()),
+}
+"""Path: operation id, summary, media type, other statuses."""
 
 
 @functools.cache
 def openapi() -> bytes:
     """Return the document as JSON."""
-    kinds = [*OPERATIONS.values(), *dict.fromkeys(RESULTS[kind] for kind in OPERATIONS.values())]
-    schemas = msgspec.json.schema_components(kinds, ref_template=_REF)[1]
+    kinds = [*OPERATIONS.values(), *(RESULTS[kind] for kind in OPERATIONS.values())]
+    schemas = components(kinds)
     for kind in OPERATIONS.values():
         _as_body(schemas[kind.__name__])
     schemas["Error"] = _error_schema()
@@ -45,19 +61,16 @@ def openapi() -> bytes:
                 " ids and guarantees. A durable operation is on a majority of disks before its"
                 " answer is sent."
             ),
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": {
-            EVENTS_PATH: {"get": _events()},
             **{PATH + op: {"post": _operation(op, kind)} for op, kind in OPERATIONS.items()},
+            EVENTS_PATH: {"get": _events()},
+            **{path: {"get": _page(path)} for path in PAGES},
         },
         "components": {
             "schemas": schemas,
-            "responses": {
-                "Error": {
-                    "description": "It was refused, or its outcome is unknown (`timeout`).",
-                    "content": _json({"$ref": _REF.format(name="Error")}),
-                }
-            },
+            "responses": {"Error": _error_response()},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
             },
@@ -68,29 +81,30 @@ def openapi() -> bytes:
 
 
 def _events() -> dict[str, Any]:
+    asked = {
+        "type": "array",
+        "items": {"type": "string", "minLength": 1},
+        "maxItems": CONVERSATIONS_MAX,
+    }
     return {
         "operationId": "events",
         "summary": "What happens, as server-sent events",
         "description": (
-            "A session that only listens: `event` is the name of a push of unidesk.v1, `data` the"
-            " push as JSON, `id` what to send as Last-Event-ID, to any node, to go on from there."
+            f"{type_doc(Events)}\n\n`event` is the name of a push of unidesk.v1, `data` the push as"
+            " JSON, `id` what to send as Last-Event-ID, to any node, to go on from there."
         ),
         "parameters": [
             {
                 "name": "cv",
                 "in": "query",
-                "schema": {
-                    "type": "array",
-                    "items": {"type": "string"},
-                    "maxItems": CONVERSATIONS_MAX,
-                },
-                "description": "Conversations to follow beside the client's own.",
+                "schema": asked,
+                "description": field_doc(Events, "cv"),
             },
             {
                 "name": "Last-Event-ID",
                 "in": "header",
                 "schema": {"type": "string"},
-                "description": "The last `id` of the stream that broke.",
+                "description": field_doc(Events, "place"),
             },
         ],
         "responses": {
@@ -98,28 +112,49 @@ def _events() -> dict[str, Any]:
                 "description": "Events, until somebody hangs up.",
                 "content": {"text/event-stream": {"schema": {"type": "string"}}},
             },
-            "default": {"$ref": "#/components/responses/Error"},
+            **_refusals(),
         },
     }
 
 
+def _page(path: str) -> dict[str, Any]:
+    name, summary, media, others = PAGES[path]
+    shown: dict[str, Any] = {"content": {media: {}}}
+    found: dict[str, Any] = {
+        "operationId": name,
+        "summary": summary,
+        "security": [],
+        "responses": {
+            "200": {"description": summary, **shown},
+            **{str(status): {"description": "Not now, and why", **shown} for status in others},
+            **_refusals(400),
+        },
+    }
+    query = {"/readyz": "verbose", "/cluster": "digest"}.get(path)
+    if query is not None:
+        schema: Schema = {"type": "string", "enum": ["1"]}
+        found["parameters"] = [{"name": query, "in": "query", "schema": schema}]
+    return found
+
+
 def _operation(op: str, kind: type[Request]) -> dict[str, Any]:
-    summary, _, rest = inspect.cleandoc(kind.__doc__ or "").partition("\n")
+    summary, _, rest = type_doc(kind).partition("\n")
     roles = ", ".join(sorted(kind.roles))
+    result = RESULTS[kind]
     described: dict[str, Any] = {
         "operationId": op,
         "summary": summary.rstrip("."),
         "description": f"{rest.strip()}\n\nRoles: {roles}.".strip(),
         "requestBody": {
             "required": True,
-            "content": _json({"$ref": _REF.format(name=kind.__name__)}),
+            "content": _json(ref(kind), _without(example(kind), _LEFT_OUT)),
         },
         "responses": {
             "200": {
                 "description": "It is done.",
-                "content": _json({"$ref": _REF.format(name=RESULTS[kind].__name__)}),
+                "content": _json(ref(result), _without(example(result))),
             },
-            "default": {"$ref": "#/components/responses/Error"},
+            **_refusals(),
         },
     }
     if "key" in kind.__struct_fields__:
@@ -127,7 +162,13 @@ def _operation(op: str, kind: type[Request]) -> dict[str, Any]:
     return described
 
 
-def _as_body(schema: dict[str, Any]) -> None:
+def _refusals(*statuses: int) -> dict[str, Any]:
+    """Return responses for `statuses`, or for all that a code has."""
+    found = statuses or sorted({error.http for error in ERRORS.values()} | {405, 408, 429})
+    return {str(status): {"$ref": "#/components/responses/Error"} for status in found}
+
+
+def _as_body(schema: Schema) -> None:
     """Turn the schema of a frame into that of a body."""
     for field in _LEFT_OUT:
         schema["properties"].pop(field, None)
@@ -135,25 +176,45 @@ def _as_body(schema: dict[str, Any]) -> None:
     schema["required"] = [field for field in schema["required"] if field not in left_out]
 
 
-def _error_schema() -> dict[str, Any]:
-    statuses = ", ".join(f"{code} {error.http}" for code, error in ERRORS.items())
+def _error_response() -> dict[str, Any]:
+    shown = {"code": "closed", "msg": "the conversation is closed", "retry": False}
+    return {
+        "description": "It was refused, or its outcome is unknown (`timeout`).",
+        "headers": {
+            "Retry-After": {
+                "description": "Seconds to wait before a retry.",
+                "schema": {"type": "integer"},
+            }
+        },
+        "content": _json({"$ref": "#/components/schemas/Error"}, shown),
+    }
+
+
+def _error_schema() -> Schema:
+    meanings = "\n".join(
+        f"- `{code}` ({error.http}): {error.meaning} {error.advice}"
+        for code, error in ERRORS.items()
+    )
+    retry = ", ".join(code for code, error in ERRORS.items() if error.retry)
     return {
         "type": "object",
-        "required": ["code", "msg", "retry"],
+        "required": ["code", "msg"],
         "properties": {
-            "code": {"enum": list(ERRORS), "description": f"Statuses: {statuses}."},
+            "code": {"enum": list(ERRORS), "description": meanings},
             "msg": {"type": "string", "description": "What is wrong, for people."},
             "retry": {
                 "type": "boolean",
-                "description": (
-                    "Whether the same request with the same key may succeed: "
-                    + ", ".join(sorted(RETRY))
-                ),
+                "description": f"Whether the same request with the same key may succeed: {retry}.",
             },
             "data": {"type": "object", "description": "What the code adds: `nodes`, `owner` …"},
         },
     }
 
 
-def _json(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"application/json": {"schema": schema}}
+def _json(schema: Schema, shown: Any) -> dict[str, Any]:
+    return {"application/json": {"schema": schema, "example": shown}}
+
+
+def _without(struct: msgspec.Struct, fields: tuple[str, ...] = ()) -> dict[str, Any]:
+    shown: dict[str, Any] = msgspec.to_builtins(struct)
+    return {name: value for name, value in shown.items() if name not in fields}

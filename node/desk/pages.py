@@ -5,7 +5,8 @@ GET /readyz[?verbose]     200, or 503 and why
 GET /metrics              Prometheus' text format
 GET /cluster[?digest=1]   JSON; with a checksum of the whole state, to compare nodes
 GET /v1/openapi.json      the operations by HTTP, described
-GET /v1/unidesk.proto     those by gRPC
+GET /v1/asyncapi.yaml     the WebSocket protocol
+GET /v1/unidesk.proto     the operations by gRPC
 anything else             404
 """
 
@@ -18,6 +19,7 @@ import trio
 from cluster.state import snapshot
 from cluster.state.state import State
 from node.config import Config
+from node.desk import asyncapi
 from node.desk.context import Context
 from node.desk.openapi import openapi
 from node.desk.statistics import DeskStatistics
@@ -75,6 +77,8 @@ class Pages:
                 return Response(200, self._metrics.page(), content_type=CONTENT_TYPE)
             case "/v1/openapi.json":
                 return Response(200, openapi(), content_type=JSON_TYPE)
+            case "/v1/asyncapi.yaml":
+                return Response(200, asyncapi.as_yaml(), content_type="application/yaml")
             case "/v1/unidesk.proto":
                 return Response(200, proto.text().encode())
             case "/cluster" if query.get("digest", ["0"])[0] in ("1", "true", ""):
