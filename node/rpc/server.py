@@ -254,19 +254,26 @@ class _Loop:
             answer = await answered
             if isinstance(answer, Ending):
                 await _end(context, answer)
-            await self._pump(stream, context)
-            assert stream.end is not None
-            await _end(context, closed(*stream.end))
+            if await self._pump(stream, context):
+                assert stream.end is not None
+                await _end(context, closed(*stream.end))
         finally:
             asked.gone = True
             self._bridge.to_trio(partial(self._desk.gone, asked))
 
-    async def _pump(self, stream: PushStream, context: Context) -> None:
-        """Write what the stream is sent, until its end or for as long as the reader takes it."""
-        while (push := await stream.next()) is not None:
-            async with asyncio.timeout(self._limits.write_s):
-                await context.write(push)
-            stream.taken(push)
+    async def _pump(self, stream: PushStream, context: Context) -> bool:
+        """Write what the stream is sent; return whether that was read to its end."""
+        try:
+            while (push := await stream.next()) is not None:
+                async with asyncio.timeout(self._limits.write_s):
+                    await context.write(push)
+                stream.taken(push)
+        except TimeoutError:
+            # Not `abort`, which would wait here behind the push that is stuck: gRPC waits then.
+            context.set_code(grpc.StatusCode.RESOURCE_EXHAUSTED)
+            context.set_details("nothing was read for too long")
+            return False
+        return True
 
     def _asked(
         self, method: Method, data: bytes, context: Context

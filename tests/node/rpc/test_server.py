@@ -211,6 +211,30 @@ async def test_a_reader_that_is_too_slow_is_told_so_and_comes_back_for_the_rest(
         assert [*seqs, *more] == list(range(3, 3 + sent))
 
 
+async def test_a_reader_that_takes_nothing_is_let_go() -> None:
+    limits = RpcLimits(write_s=0.3, outbox_bytes_max=64 * 1024 * 1024)
+    async with office() as desk, speaking(desk.desks["n1"], limits=limits) as server:
+        (crm,) = callers(server, service())
+        cv = (await crm.call("cv.open", key="k"))["cv"]
+        ear = crm.listen()
+        await ear.until("caught")
+        sent = 1
+        while server.statistics().streams:
+            sent += 1
+            assert sent < 1_000
+            await crm.call("msg.send", cv=cv, key=f"m{sent}", body="x" * 16_000)
+        ended = await ear.end()
+        assert (ended.status, ended.words) == (
+            "RESOURCE_EXHAUSTED",
+            "nothing was read for too long",
+        )
+        heard = int(ear.place.rpartition(":")[2])
+        assert 1 < heard < sent
+        again = crm.listen(cv, place=ear.place)
+        told = [said["seq"] for name, said in await again.until("caught") if name == "ev"]
+        assert told == list(range(heard + 1, sent + 1))
+
+
 async def test_a_call_whose_client_leaves_has_one_effect_or_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
