@@ -115,9 +115,13 @@ class Caller:
         return Ear(stub(asked.SerializeToString(), metadata=self.metadata))
 
 
-def channel_to(target: str) -> grpc.Channel:
+NARROW = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 1024))
+"""Of a client that lets little come before it reads."""
+
+
+def channel_to(target: str, *options: tuple[str, int]) -> grpc.Channel:
     """A channel with a connection of its own."""
-    return grpc.insecure_channel(target, options=[("grpc.use_local_subchannel_pool", 1)])
+    return grpc.insecure_channel(target, [("grpc.use_local_subchannel_pool", 1), *options])
 
 
 @asynccontextmanager
@@ -130,7 +134,7 @@ async def speaking(application: RpcApplication, **more: Any) -> AsyncIterator[Rp
         nursery.cancel_scope.cancel()
 
 
-def callers(server: RpcServer, *tokens: str) -> Iterator[Caller]:
+def callers(server: RpcServer, *tokens: str, narrow: bool = False) -> Iterator[Caller]:
     """Callers with a channel each."""
     for token in tokens:
-        yield Caller(channel_to(f"127.0.0.1:{server.port}"), token)
+        yield Caller(channel_to(f"127.0.0.1:{server.port}", *(NARROW if narrow else ())), token)

@@ -192,7 +192,7 @@ async def test_a_node_that_stops_says_goodbye_on_streams() -> None:
 
 async def test_a_reader_that_is_too_slow_is_told_so_and_comes_back_for_the_rest() -> None:
     async with office() as desk, speaking(desk.desks["n1"]) as server:
-        slow, crm = callers(server, token("visitor", "v1"), service())
+        slow, crm = callers(server, token("visitor", "v1"), service(), narrow=True)
         cv = (await slow.call("cv.open", key="k", text="hi"))["cv"]
         ear = slow.listen()
         await ear.until("caught")
@@ -214,7 +214,7 @@ async def test_a_reader_that_is_too_slow_is_told_so_and_comes_back_for_the_rest(
 async def test_a_reader_that_takes_nothing_is_let_go() -> None:
     limits = RpcLimits(write_s=0.3, outbox_bytes_max=64 * 1024 * 1024)
     async with office() as desk, speaking(desk.desks["n1"], limits=limits) as server:
-        (crm,) = callers(server, service())
+        (crm,) = callers(server, service(), narrow=True)
         cv = (await crm.call("cv.open", key="k"))["cv"]
         ear = crm.listen()
         await ear.until("caught")
