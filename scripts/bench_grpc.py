@@ -189,7 +189,7 @@ async def _run(options: argparse.Namespace, folder: Path) -> None:
         pid = cluster.pid("n1")
         assert pid is not None
         token = cluster.mint("service", "bench")
-        options.listener = cluster.mint("supervisor", "listener")
+        options.listener = cluster.mint("service", "listener")
         options.cvs = await _open(cluster, token)
         await trio.to_thread.run_sync(
             lambda: asyncio.run(

@@ -50,6 +50,8 @@ def page() -> str:
             " without a pause is sent away with 4004. `[limits]` in `node.toml` says how fast."
         ),
         "",
+        *_FILES,
+        "",
         *_by_http(),
         "",
         "## Operations",
@@ -67,6 +69,19 @@ def page() -> str:
     for push in get_args(AnyPush):
         lines += _entry(push)
     return "\n".join([*lines, "", *_codes(), ""])
+
+
+_FILES = [
+    "## For machines",
+    "",
+    "| what | at a node | for its newest version |",
+    "|---|---|---|",
+    "| this page as AsyncAPI 3.0 | `GET /v1/asyncapi.yaml` | [api/](../../api/asyncapi.yaml) |",
+    "| what is by HTTP, as OpenAPI 3.1 | `GET /v1/openapi.json` | [api/](../../api/openapi.json) |",
+    "| operations by gRPC | `GET /v1/unidesk.proto` | [api/](../../api/unidesk.proto) |",
+    "",
+    "All are made from the catalogue. [How to speak gRPC](../how-to/use-grpc.md).",
+]
 
 
 def _by_http() -> list[str]:

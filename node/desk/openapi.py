@@ -64,7 +64,10 @@ def openapi() -> bytes:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": {
-            **{PATH + op: {"post": _operation(op, kind)} for op, kind in OPERATIONS.items()},
+            **{
+                PATH + op: {"post": _operation(op, kind, schemas[kind.__name__])}
+                for op, kind in OPERATIONS.items()
+            },
             EVENTS_PATH: {"get": _events()},
             **{path: {"get": _page(path)} for path in PAGES},
         },
@@ -132,12 +135,12 @@ def _page(path: str) -> dict[str, Any]:
     }
     query = {"/readyz": "verbose", "/cluster": "digest"}.get(path)
     if query is not None:
-        schema: Schema = {"type": "string", "enum": ["1"]}
+        schema: Schema = {"type": "string", "example": "1"}
         found["parameters"] = [{"name": query, "in": "query", "schema": schema}]
     return found
 
 
-def _operation(op: str, kind: type[Request]) -> dict[str, Any]:
+def _operation(op: str, kind: type[Request], body: Schema) -> dict[str, Any]:
     summary, _, rest = type_doc(kind).partition("\n")
     roles = ", ".join(sorted(kind.roles))
     result = RESULTS[kind]
@@ -146,7 +149,7 @@ def _operation(op: str, kind: type[Request]) -> dict[str, Any]:
         "summary": summary.rstrip("."),
         "description": f"{rest.strip()}\n\nRoles: {roles}.".strip(),
         "requestBody": {
-            "required": True,
+            "required": bool(body["required"]),
             "content": _json(ref(kind), _without(example(kind), _LEFT_OUT)),
         },
         "responses": {

@@ -62,7 +62,7 @@ class Pages:
         """Return the page that was asked for."""
         if request.method not in ("GET", "HEAD"):
             body = {"code": "bad_request", "msg": "only GET is served here"}
-            return json_response(405, body)
+            return json_response(405, body, {"Allow": "GET, HEAD"})
         try:
             query = parse_qs(request.query, keep_blank_values=True, max_num_fields=QUERY_FIELDS_MAX)
         except ValueError:
