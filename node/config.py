@@ -5,6 +5,8 @@
                 workers                      processes that serve clients; 0: this one does
     [client]    listen, url                  HTTP and WebSocket
     [client.tls] cert, key                   within TLS; renewed files are found by themselves
+    [grpc]      listen                       operations and events by gRPC; TLS as [client.tls]
+                calls_max, streams_max; connection_age: so old a connection is given up
     [peer]      listen                       the other nodes
     [peer.tls]  cert, key, ca                needed as soon as peers listen beyond loopback
     [nodes.X]   peer, url                    every node, this one included
@@ -42,6 +44,7 @@ NODES_MAX = 9
 """More voters make every commit slower and none safer."""
 REQUESTS_PER_S_MAX = 1_000_000
 WORKERS_MAX = 64
+CALLS_MAX = 1_000_000
 MEMORY_BYTES_MIN = 128 << 20
 """Of each process: a node alone takes half of that."""
 HEARTBEAT = "50ms"
@@ -87,6 +90,17 @@ class ClientConfig:
     tls: ClientTlsConfig | None = None
     deflate: bool = False
     """Whether clients that ask for permessage-deflate are given it."""
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcConfig:
+    """Where clients come in by gRPC, and how many."""
+
+    listen: Address
+    calls_max: int = 1_000
+    streams_max: int = 10_000
+    connection_age_s: float = 0.0
+    """So old a connection is given up, so that clients spread anew; 0 for never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +198,7 @@ class Config:
     client: ClientConfig
     peer: PeerConfig
     nodes: Mapping[str, MemberConfig]
+    grpc: GrpcConfig | None = None
     issuers: tuple[IssuerConfig, ...] = ()
     tokens: TokensConfig = TokensConfig()
     timing: TimingConfig = TimingConfig()
@@ -234,6 +249,7 @@ def _config(root: Table, folder: Path) -> Config:
         client=_client(client, folder),
         peer=PeerConfig(peer.address("listen", "127.0.0.1:7201"), _tls(peer, folder)),
         nodes=_nodes(nodes),
+        grpc=_grpc(root.table("grpc")),
         issuers=read_issuers(root.table("auth"), folder),
         tokens=_tokens(root.table("tokens")),
         timing=_timing(root.table("timing")),
@@ -244,7 +260,7 @@ def _config(root: Table, folder: Path) -> Config:
     for table in (cluster, node, client, peer, root):
         table.finish()
     _check_members(config, node, nodes)
-    _check_ports(config, client, peer)
+    _check_ports(config, root, peer)
     _check_loopback(config, peer)
     return config
 
@@ -291,6 +307,23 @@ def _client_tls(client: Table, folder: Path) -> ClientTlsConfig | None:
     cert, key = (table.file(name, folder, f"{name}.pem") for name in ("cert", "key"))
     table.finish()
     return ClientTlsConfig(cert, key)
+
+
+def _grpc(table: Table | None) -> GrpcConfig | None:
+    if table is None:
+        return None
+    listen = table.address("listen", "127.0.0.1:7301")
+    default = GrpcConfig(listen)
+    config = GrpcConfig(
+        listen,
+        table.integer("calls_max", default.calls_max, 1, CALLS_MAX),
+        table.integer("streams_max", default.streams_max, 1, CALLS_MAX),
+        table.seconds("connection_age", "60m", 60, 7 * 24 * 3600)
+        if "connection_age" in table
+        else default.connection_age_s,
+    )
+    table.finish()
+    return config
 
 
 def _tls(peer: Table, folder: Path) -> TlsConfig | None:
@@ -413,9 +446,14 @@ def _check_members(config: Config, node: Table, nodes: Table) -> None:
                 table.note(what, f"is that of {other} too", "give every node its own")
 
 
-def _check_ports(config: Config, client: Table, peer: Table) -> None:
+def _check_ports(config: Config, root: Table, peer: Table) -> None:
     if config.client.listen == config.peer.listen != NOWHERE:
         peer.note("listen", "is the address of [client] too", "give peers a port of their own")
+    if config.grpc is not None and config.grpc.listen != NOWHERE:
+        for name, other in (("client", config.client.listen), ("peer", config.peer.listen)):
+            if config.grpc.listen == other:
+                mend = "give gRPC a port of its own"
+                root.note("grpc", f"listen is the address of [{name}] too", mend)
     me = config.nodes.get(config.node.id)
     port = config.peer.listen[1]
     if me is not None and NOWHERE not in (me.peer, config.peer.listen) and me.peer[1] != port:

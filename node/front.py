@@ -1,7 +1,7 @@
-"""What clients meet: a desk and an edge over the cluster's port, and how they start and stop.
+"""What clients meet: a desk and its edges over the cluster's port, and how they start and stop.
 
-    join the cluster ──▶ desk ──▶ edge … until cancelled: goodbyes, then the end of all of it
-                                       … or until `end`: another process has the clients
+    join the cluster ──▶ desk ──▶ edge, gRPC … until cancelled: goodbyes, then the end of all of it
+                                             … or until `end`: another process has the clients
 
 The port may be the replica itself, or that of a worker process.  When clients have to go, what
 they had asked is still answered: the port goes on until they are gone.
@@ -15,11 +15,13 @@ from typing import Any
 import trio
 
 from cluster.port import Port
-from node.config import Config
+from node.config import Config, GrpcConfig
 from node.desk.application import Desk
 from node.edge.memory import ceiling_bytes, tune_gc
 from node.edge.server import Certificate, EdgeLimits, EdgeServer
 from node.protocol.catalogue import FRAME_BYTES_MAX
+from node.rpc.limits import RpcLimits
+from node.rpc.statistics import RpcStatistics
 
 
 class StartFailed(Exception):
@@ -45,9 +47,12 @@ class Front:
         limits = edge_limits(config, workers)
         self._certificate = certificate
         self._limits = limits
+        self._fronts = max(1, workers)
         self._ended = trio.Event()
         self.desk: Desk | None = None
         self.edge: EdgeServer | None = None
+        self.rpc: Callable[[], RpcStatistics] | None = None
+        """What the gRPC server counts, where there is one."""
 
     @property
     def listener(self) -> socket.socket:
@@ -84,6 +89,8 @@ class Front:
                     desk.pressure = edge.pressure
                     await nursery.start(desk.run)
                     await nursery.start(edge.serve, [self._listener])
+                    if self._config.grpc is not None:
+                        await nursery.start(self._serve_grpc, self._config.grpc, desk, edge)
                     on_up(desk, edge)
                     tune_gc()
                     # Up to here a cancelled start ends all of it; from here on its end is ours to
@@ -104,6 +111,36 @@ class Front:
                         assert self.desk is not None
                         await self.desk.drain(self._config.timing.drain_s)
                 life.cancel()
+
+    async def _serve_grpc(
+        self,
+        grpc: GrpcConfig,
+        desk: Desk,
+        edge: EdgeServer,
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        from node.rpc.certificate import RpcCertificate  # grpcio takes 9 MB: only where it is used
+        from node.rpc.server import RpcListenRefused, RpcServer
+
+        tls = self._config.client.tls
+        server = RpcServer(
+            desk,
+            grpc.listen,
+            limits=RpcLimits(
+                calls_max=-(-grpc.calls_max // self._fronts),
+                streams_max=-(-grpc.streams_max // self._fronts),
+                age_s=grpc.connection_age_s,
+            ),
+            certificate=RpcCertificate(tls.cert, tls.key) if tls is not None else None,
+            pressure=edge.pressure,
+            shared=True,  # with other workers, and with the process that this one goes on for
+        )
+        self.rpc = desk.sources.rpc = server.statistics
+        try:
+            await server.serve(task_status=task_status)
+        except* RpcListenRefused as refused:
+            raise StartFailed(str(refused.exceptions[0])) from None
 
 
 def edge_limits(config: Config, workers: int) -> EdgeLimits:

@@ -6,6 +6,7 @@
     state       counts of the replicated state   unidesk_conversations, unidesk_agents ...
     edge        EdgeServer.statistics()          unidesk_edge_
     desk        Desk.statistics()                unidesk_desk_
+    gRPC        RpcServer.statistics()           unidesk_grpc_
 
 Nothing is counted here.  Labels are of small sets that the code or the configuration names -
 nodes, states, operations, codes, queues of the rules - never ids of people or conversations.
@@ -32,6 +33,7 @@ from cluster.port import ReplicaStatus, Standing
 from node import __version__
 from node.desk.statistics import DeskStatistics
 from node.edge.statistics import EdgeStatistics
+from node.rpc.statistics import RpcStatistics
 from wal.log import LogStatistics
 
 CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
@@ -64,6 +66,7 @@ class Sources:
     state: Callable[[], StateStatistics]
     desk: Callable[[], DeskStatistics]
     edge: Callable[[], EdgeStatistics] | None = None
+    rpc: Callable[[], RpcStatistics] | None = None
     wal: Callable[[], LogStatistics | None] | None = None
 
 
@@ -81,6 +84,8 @@ class NodeCollector(Collector):
         yield from _desk(sources.desk())
         if sources.edge is not None:
             yield from _edge(sources.edge())
+        if sources.rpc is not None:
+            yield from _rpc(sources.rpc())
         wal = sources.wal() if sources.wal is not None else None
         if wal is not None:
             yield from _wal(wal)
@@ -227,6 +232,22 @@ def _edge(edge: EdgeStatistics) -> Iterator[Metric]:
     yield _gauge("edge_addresses", "Addresses that have sockets", edge.addresses)
     yield _gauge("edge_loop_lag_seconds", "How late the last sweep ran", edge.loop_lag_s)
     yield _gauge("edge_loop_lag_max_seconds", "How late the latest sweep ran", edge.loop_lag_s_max)
+
+
+def _rpc(rpc: RpcStatistics) -> Iterator[Metric]:
+    yield _gauge("grpc_calls_running", "Calls under way", rpc.calls_running)
+    yield _gauge("grpc_streams", "Open streams of events", rpc.streams)
+    yield _counters("grpc_calls", "Calls ended, by status", "status", _floats(rpc.calls_total))
+    yield _counter("grpc_abandoned", "Calls nobody waited for any more", rpc.abandoned_total)
+    yield _counter("grpc_streams_opened", "Streams of events opened", rpc.streams_total)
+    yield _counter("grpc_pushes", "Pushes sent on streams", rpc.pushes_total)
+    yield _counter("grpc_sent_bytes", "Bytes of pushes sent", rpc.sent_bytes_total)
+    yield _counter(
+        "grpc_slow_consumers", "Streams ended for reading too slowly", rpc.slow_consumers_total
+    )
+    yield _counter(
+        "grpc_ephemeral_dropped", "Ephemeral pushes dropped", rpc.ephemeral_dropped_total
+    )
 
 
 def _wal(wal: LogStatistics) -> Iterator[Metric]:

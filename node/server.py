@@ -10,6 +10,7 @@ be told before a log is opened.  With `[node] workers` other processes serve the
 one is their core (`node.workers`).  How another process goes on: `node.handover`.
 """
 
+import contextlib
 import socket
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -41,6 +42,7 @@ from node.handover import notifying
 from node.handover.asking import Asked
 from node.handover.control import Control
 from node.handover.predecessor import HandoverFailed, NodeLost, Predecessor
+from node.tables import Address
 from node.workers.core import Core
 
 __all__ = ["NodeLost", "StartFailed", "serve"]
@@ -66,6 +68,8 @@ async def serve(
             await _serve_by_workers(config, task_status)
             return
         listener = open_listener(*config.client.listen)
+        if config.grpc is not None:  # grpcio binds it later, but a taken port is told now
+            open_listener(*config.grpc.listen).close()
     except (CertificateRefused, ListenRefused) as refused:
         raise StartFailed(str(refused)) from None
     with listener:
@@ -111,7 +115,9 @@ async def serve_commands(config: Config, front: Front, replica: Replica) -> None
 
 async def _serve_by_workers(config: Config, task_status: trio.TaskStatus[None]) -> None:
     """Run the replica here, and the clients in other processes.  Raises `ListenRefused`."""
-    with await _reserve(config):
+    with contextlib.ExitStack() as reserved:
+        for address in _addresses(config):
+            reserved.enter_context(await _reserve(address))
         replica = await open_replica(config)
         try:
             core = Core(config, replica)
@@ -136,14 +142,19 @@ async def _refuse(asked: Asked, tell: Callable[[str], None]) -> int:
     )
 
 
-async def _reserve(config: Config) -> socket.socket:
-    """Keep the client port; workers of a core that was killed may need a moment to let go."""
+def _addresses(config: Config) -> list[Address]:
+    """Return where clients come in."""
+    return [config.client.listen, *([config.grpc.listen] if config.grpc is not None else [])]
+
+
+async def _reserve(address: Address) -> socket.socket:
+    """Keep a client port; workers of a core that was killed may need a moment to let go."""
     for _ in range(RESERVE_TRIES_MAX):
         try:
-            return reserve(*config.client.listen)
+            return reserve(*address)
         except ListenRefused:
             await trio.sleep(RESERVE_PAUSE_S)
-    return reserve(*config.client.listen)
+    return reserve(*address)
 
 
 def _say_up(config: Config, replica: Replica) -> None:

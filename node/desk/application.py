@@ -61,7 +61,7 @@ from node.desk.token_endpoint import PATH as TOKEN_PATH
 from node.desk.token_endpoint import TokenEndpoint
 from node.desk.visitors import PATH as VISITOR_PATH
 from node.desk.visitors import Visitors
-from node.edge.application import Answer, ResponseFactory
+from node.edge.application import Answer, Held, ResponseFactory
 from node.edge.channel import Channel
 from node.edge.connection import Connection
 from node.edge.event_stream import EventStream
@@ -336,7 +336,7 @@ class Desk:
         if session.excess:
             connection.rest(TICK_S)
 
-    def on_overflow(self, channel: Channel) -> bytes | None:
+    def on_overflow(self, channel: Held) -> bytes | None:
         """Say why a client that reads too slowly is closed: it may come back and resume."""
         session = channel.data
         assert isinstance(session, Session)
@@ -344,7 +344,7 @@ class Desk:
         bye = bye_push(Close.SLOW_CONSUMER, "more waits for you than a node keeps", [])
         return session.encoding.frame(bye)
 
-    def on_close(self, channel: Channel, code: int) -> None:
+    def on_close(self, channel: Held, code: int) -> None:
         """The client is gone."""
         session = channel.data
         assert isinstance(session, Session)

@@ -121,10 +121,13 @@ def _operation(kind: type[Operation], request: Request) -> Operation:
         raise NotAllowed("too_large", f"{len(request.body)} bytes; at most {FRAME_BYTES_MAX}")
     try:
         fields = msgspec.json.decode(request.body or b"{}", type=dict[str, Any])
-        _take_key(fields, kind, request)
-        return msgspec.convert({**fields, "id": 0}, kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NotAllowed("bad_request", f"body: {error}") from None
+    _take_key(fields, kind, request)
+    try:
+        return msgspec.convert({**fields, "id": 0}, kind)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise NotAllowed("bad_request", str(error)) from None  # as by WebSocket
 
 
 def _take_key(fields: dict[str, Any], kind: type[Operation], request: Request) -> None:

@@ -1,5 +1,7 @@
 """What happens, told by HTTP: `GET /v1/events`.  No I/O: sends on the edge's event streams.
 
+By gRPC it is the same, but for how it is written.
+
     HTTP                              the same over a WebSocket
     Authorization: Bearer TOKEN       the token of `hello`
     ?cv=ID&cv=ID                      `cv.sub` from the first event, numbered 1, 2, ...
@@ -17,19 +19,21 @@ import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
+from typing import Protocol
 from urllib.parse import parse_qsl
 
 from node.auth import Principal
 from node.desk.context import Context
+from node.desk.frames import Encoding
 from node.desk.gate import Gate
 from node.desk.opening import Opening
 from node.desk.plain import NotAllowed
 from node.desk.requests import Requests
 from node.desk.session import IN_FLIGHT_MAX, NEVER, SUBSCRIPTIONS_MAX, Session
 from node.desk.statistics import Tally
-from node.edge.application import Answer, Feed, ResponseFactory
-from node.edge.event_stream import EventStream
+from node.edge.application import Answer, Feed, Listener, ResponseFactory
 from node.edge.http import Request, Response
+from node.protocol import proto_codec
 from node.protocol.catalogue import CvSub, Push, Reply, Resume
 from node.protocol.codec import JSON
 
@@ -44,18 +48,53 @@ _SID_CHARACTERS = 26
 _SEQ = re.compile("[0-9]{1,15}")
 
 
+class StreamEncoding(Encoding, Protocol):
+    """How pushes are written for those who only listen."""
+
+    @property
+    def prologue(self) -> bytes:
+        """What comes first; may be empty."""
+
+    def at(self, place: str, frame: bytes) -> bytes:
+        """Return `frame` with the place where the client is when it has read it."""
+
+
 class EventFrames:
     """JSON in server-sent events."""
 
     name = "events"
+    prologue = RETRY
 
     def frame(self, message: Reply | Push) -> bytes:
         """Return one event without its `id`, which is each stream's own."""
         name = str(message.__struct_config__.tag).encode()
         return b"event: %b\ndata: %b\n\n" % (name, JSON.encode(message))
 
+    def at(self, place: str, frame: bytes) -> bytes:
+        """Return the event with its `id`."""
+        return b"id: %b\n%b" % (place.encode(), frame)
 
-AS_EVENTS = EventFrames()
+
+class PushFrames:
+    """Protobuf, as `unidesk.proto` has it."""
+
+    name = "pushes"
+    prologue = b""
+
+    def frame(self, message: Reply | Push) -> bytes:
+        """Return a `Push` without its `place`, which is each stream's own."""
+        return proto_codec.push_of(message)
+
+    def at(self, place: str, frame: bytes) -> bytes:
+        """Return the `Push` with its `place`."""
+        return proto_codec.place_of(place) + frame
+
+
+ENCODINGS: dict[str, StreamEncoding] = {
+    "text/event-stream": EventFrames(),
+    "application/grpc": PushFrames(),
+}
+"""By what a stream carries."""
 
 
 class Listening(Session):
@@ -69,11 +108,12 @@ class Listening(Session):
 class EventOutlet:
     """The sending side of one stream: puts before each event where the client then is."""
 
-    __slots__ = ("_stream", "session", "wanted")
+    __slots__ = ("_stream", "encoding", "session", "wanted")
 
-    def __init__(self, stream: EventStream, wanted: Mapping[int, str]) -> None:
+    def __init__(self, stream: Listener, wanted: Mapping[int, str]) -> None:
         """`wanted`: conversations to follow when the session is live, numbered."""
         self._stream = stream
+        self.encoding = ENCODINGS[stream.media]
         self.wanted = wanted
         self.session: Session | None = None
 
@@ -85,11 +125,11 @@ class EventOutlet:
     def send_frame(self, data: bytes, *, ephemeral: bool = False) -> None:
         """Send an event; on a stream that is over, do nothing.
 
-        Whoever is sent away before `welcome` is still where they were: an empty `id` would take
-        their place from them.
+        Whoever is sent away before `welcome` is still where they were: an empty place would take
+        theirs from them.
         """
         if not ephemeral and self.session is not None and self.session.live:
-            data = b"id: %b\n%b" % (place_of(self.session).encode(), data)
+            data = self.encoding.at(place_of(self.session), data)
         self._stream.send_frame(data, ephemeral=ephemeral)
 
     def close(self, code: int, reason: str = "") -> None:
@@ -130,7 +170,7 @@ class Events:
         return Feed(partial(self._open, principal, wanted, resume))
 
     def _open(
-        self, principal: Principal, wanted: list[str], resume: Resume | None, stream: EventStream
+        self, principal: Principal, wanted: list[str], resume: Resume | None, stream: Listener
     ) -> None:
         had = {cv for cv, _ in resume.cvs} if resume is not None else set()
         numbered = enumerate(wanted, start=1)
@@ -138,7 +178,7 @@ class Events:
         session = session_on(stream, self._context.tally, asked)
         stream.data = session
         self._attach(session)
-        stream.send_frame(RETRY)
+        stream.send_frame(ENCODINGS[stream.media].prologue)
         self._opening.enter(session, principal, resume)
 
     def on_live(self, session: Session) -> None:
@@ -156,11 +196,11 @@ class Events:
 
 
 def session_on(
-    stream: EventStream, tally: Tally, wanted: Mapping[int, str] = MappingProxyType({})
+    stream: Listener, tally: Tally, wanted: Mapping[int, str] = MappingProxyType({})
 ) -> Session:
     """Return a new session that is told by `stream`; `wanted` as in `EventOutlet`."""
     outlet = EventOutlet(stream, wanted)
-    session = Listening(outlet, AS_EVENTS, tally, peer=stream.peer, hello_by=NEVER)
+    session = Listening(outlet, outlet.encoding, tally, peer=stream.peer, hello_by=NEVER)
     outlet.session = session
     return session
 

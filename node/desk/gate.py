@@ -14,7 +14,7 @@ Every refusal has the body {code, msg, retry, data}: an `err` of a WebSocket, wi
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, get_args
+from typing import Any
 
 from node.auth import BadToken, ExpiredToken, Principal, UnaskedToken, UndecidedToken
 from node.desk.access import denial
@@ -24,36 +24,11 @@ from node.edge.application import Answer, ResponseFactory
 from node.edge.http import Request, Response
 from node.health import json_response
 from node.protocol.catalogue import BY_NAME
-from node.protocol.codes import RETRY, Close, ErrorCode
+from node.protocol.codes import ERRORS, Close, ErrorCode
 
 RETRY_AFTER_S = 1
 Then = Callable[[Principal], Answer | ResponseFactory]
 """What is done once somebody was let in."""
-
-STATUS: dict[ErrorCode, int] = {
-    "bad_request": 400,
-    "unauthorized": 401,
-    "forbidden": 403,
-    "unknown_op": 404,
-    "not_found": 404,
-    "closed": 409,
-    "not_owner": 409,
-    "stale": 409,
-    "offer_gone": 409,
-    "at_capacity": 409,
-    "conflict": 409,
-    "not_leader": 409,
-    "too_large": 413,
-    "key_reused": 422,
-    "rate_limited": 429,
-    "internal": 500,
-    "upstream": 502,
-    "no_leader": 503,
-    "minority": 503,
-    "overloaded": 503,
-    "timeout": 504,
-}
-assert STATUS.keys() == set(get_args(ErrorCode))
 
 
 class Gate:
@@ -124,12 +99,13 @@ class Gate:
         `status`, where that standard has another than ours.
         """
         self._context.tally.errors[code] += 1
-        body: dict[str, Any] = {"code": code, "msg": message, "retry": code in RETRY}
+        error = ERRORS[code]
+        body: dict[str, Any] = {"code": code, "msg": message, "retry": error.retry}
         body.update(also or {})
         if data:
             body["data"] = data
-        retry = {"Retry-After": str(RETRY_AFTER_S)} if code in RETRY else {}
-        return json_response(status or STATUS[code], body, {**retry, **(headers or {})})
+        retry = {"Retry-After": str(RETRY_AFTER_S)} if error.retry else {}
+        return json_response(status or error.http, body, {**retry, **(headers or {})})
 
     def wrong_method(self, request: Request, allowed: str) -> Response:
         """Return the answer to a method that the path does not take."""

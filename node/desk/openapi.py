@@ -1,10 +1,14 @@
-"""`GET /v1/openapi.json`: the operations by HTTP, described from the catalogue.  No I/O.
+"""`GET /v1/openapi.json`: what is served by HTTP, described from the catalogue.  No I/O.
 
-Source: OpenAPI 3.1.0; JSON Schema 2020-12, as msgspec writes it.
+    /v1/op/…                       operations that need no connection, with an example each
+    /v1/events                     the stream of events
+    /livez /readyz /cluster        probes and pages, which ask for no token
+    /metrics /v1/openapi.json …
+
+Source: OpenAPI 3.1.0; JSON Schema 2020-12.
 """
 
 import functools
-import inspect
 from typing import Any, get_args
 
 import msgspec
@@ -14,14 +18,15 @@ from node import __version__
 from node.desk.calls import OPERATIONS, PATH
 from node.desk.event_stream import CONVERSATIONS_MAX
 from node.desk.event_stream import PATH as EVENTS_PATH
-from node.desk.gate import STATUS
 from node.desk.token_endpoint import PATH as TOKEN_PATH
 from node.desk.visitors import PATH as VISITOR_PATH
-from node.protocol.catalogue import RESULTS, Request
-from node.protocol.codes import RETRY, ErrorCode
+from node.protocol.catalogue import RESULTS, Events, Request
+from node.protocol.codes import ERRORS
+from node.protocol.described import field_doc, type_doc
+from node.protocol.examples import example
+from node.protocol.json_schema import Schema, components, ref
 from node.protocol.refusals import MEANING
 
-_REF = "#/components/schemas/{name}"
 _LEFT_OUT = ("op", "id")
 """Fields that the path, and HTTP, say instead."""
 _KEY = {
@@ -30,13 +35,23 @@ _KEY = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 64},
     "description": "Stands for the field `key`; give one of the two.",
 }
+PAGES: dict[str, tuple[str, str, str, tuple[int, ...]]] = {
+    "/livez": ("livez", "Whether the process turns at all", "text/plain", ()),
+    "/readyz": ("readyz", "Whether clients should come here, and why not", "text/plain", (503,)),
+    "/cluster": ("cluster", "The cluster as this node sees it", "application/json", ()),
+    "/metrics": ("metrics", "Figures in Prometheus' text format", "text/plain", ()),
+    "/v1/openapi.json": ("openapi", "This description", "application/json", ()),
+    "/v1/asyncapi.yaml": ("asyncapi", "The WebSocket protocol, described", "application/yaml", ()),
+    "/v1/unidesk.proto": ("proto", "Operations and events by gRPC", "text/plain", ()),
+}
+"""Path: operation id, summary, media type, other statuses."""
 
 
 @functools.cache
 def openapi() -> bytes:
     """Return the document as JSON."""
-    kinds = [*OPERATIONS.values(), *dict.fromkeys(RESULTS[kind] for kind in OPERATIONS.values())]
-    schemas = msgspec.json.schema_components(kinds, ref_template=_REF)[1]
+    kinds = [*OPERATIONS.values(), *(RESULTS[kind] for kind in OPERATIONS.values())]
+    schemas = components(kinds)
     for kind in OPERATIONS.values():
         _as_body(schemas[kind.__name__])
     schemas["Error"] = _error_schema()
@@ -50,21 +65,21 @@ def openapi() -> bytes:
                 " ids and guarantees. A durable operation is on a majority of disks before its"
                 " answer is sent."
             ),
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": {
+            **{
+                PATH + op: {"post": _operation(op, kind, schemas[kind.__name__])}
+                for op, kind in OPERATIONS.items()
+            },
             EVENTS_PATH: {"get": _events()},
             TOKEN_PATH: {"post": _token()},
             VISITOR_PATH: {"post": _visitor()},
-            **{PATH + op: {"post": _operation(op, kind)} for op, kind in OPERATIONS.items()},
+            **{path: {"get": _page(path)} for path in PAGES},
         },
         "components": {
             "schemas": schemas,
-            "responses": {
-                "Error": {
-                    "description": "It was refused, or its outcome is unknown (`timeout`).",
-                    "content": _json({"$ref": _REF.format(name="Error")}),
-                }
-            },
+            "responses": {"Error": _error_response()},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
                 "basic": {"type": "http", "scheme": "basic"},
@@ -76,29 +91,30 @@ def openapi() -> bytes:
 
 
 def _events() -> dict[str, Any]:
+    asked = {
+        "type": "array",
+        "items": {"type": "string", "minLength": 1},
+        "maxItems": CONVERSATIONS_MAX,
+    }
     return {
         "operationId": "events",
         "summary": "What happens, as server-sent events",
         "description": (
-            "A session that only listens: `event` is the name of a push of unidesk.v1, `data` the"
-            " push as JSON, `id` what to send as Last-Event-ID, to any node, to go on from there."
+            f"{type_doc(Events)}\n\n`event` is the name of a push of unidesk.v1, `data` the push as"
+            " JSON, `id` what to send as Last-Event-ID, to any node, to go on from there."
         ),
         "parameters": [
             {
                 "name": "cv",
                 "in": "query",
-                "schema": {
-                    "type": "array",
-                    "items": {"type": "string"},
-                    "maxItems": CONVERSATIONS_MAX,
-                },
-                "description": "Conversations to follow beside the client's own.",
+                "schema": asked,
+                "description": field_doc(Events, "cv"),
             },
             {
                 "name": "Last-Event-ID",
                 "in": "header",
                 "schema": {"type": "string"},
-                "description": "The last `id` of the stream that broke.",
+                "description": field_doc(Events, "place"),
             },
         ],
         "responses": {
@@ -106,7 +122,7 @@ def _events() -> dict[str, Any]:
                 "description": "Events, until somebody hangs up.",
                 "content": {"text/event-stream": {"schema": {"type": "string"}}},
             },
-            "default": {"$ref": "#/components/responses/Error"},
+            **_refusals(),
         },
     }
 
@@ -131,6 +147,8 @@ def _token() -> dict[str, Any]:
             "role": {"enum": list(get_args(AccountKind))},
         },
     }
+    shown = {"access_token": "eyJ…", "token_type": "Bearer", "expires_in": 3600}
+    shown |= {"user": "pos", "role": "service"}
     return {
         "operationId": "token",
         "summary": "A secret for a token",
@@ -145,8 +163,8 @@ def _token() -> dict[str, Any]:
             "content": {"application/x-www-form-urlencoded": {"schema": schema}},
         },
         "responses": {
-            "200": {"description": "The token.", "content": _json(answer)},
-            "default": {"$ref": "#/components/responses/Error"},
+            "200": {"description": "The token.", "content": _json(answer, shown)},
+            **_refusals(),
         },
     }
 
@@ -161,6 +179,7 @@ def _visitor() -> dict[str, Any]:
             "exp": {"type": "integer", "description": "The token's end, milliseconds UTC."},
         },
     }
+    shown = {"token": "eyJ…", "id": "anon-01M3S8Z3E8Q0V4M2T7B9C1D5F6", "exp": 1_795_834_800_000}
     return {
         "operationId": "visitor",
         "summary": "A token for an anonymous visitor",
@@ -173,29 +192,50 @@ def _visitor() -> dict[str, Any]:
             {"name": "Origin", "in": "header", "required": True, "schema": {"type": "string"}}
         ],
         "responses": {
-            "200": {"description": "Here it is.", "content": _json(answer)},
-            "default": {"$ref": "#/components/responses/Error"},
+            "200": {"description": "Here it is.", "content": _json(answer, shown)},
+            **_refusals(),
         },
     }
 
 
-def _operation(op: str, kind: type[Request]) -> dict[str, Any]:
-    summary, _, rest = inspect.cleandoc(kind.__doc__ or "").partition("\n")
+def _page(path: str) -> dict[str, Any]:
+    name, summary, media, others = PAGES[path]
+    shown: dict[str, Any] = {"content": {media: {}}}
+    found: dict[str, Any] = {
+        "operationId": name,
+        "summary": summary,
+        "security": [],
+        "responses": {
+            "200": {"description": summary, **shown},
+            **{str(status): {"description": "Not now, and why", **shown} for status in others},
+            **_refusals(400),
+        },
+    }
+    query = {"/readyz": "verbose", "/cluster": "digest"}.get(path)
+    if query is not None:
+        schema: Schema = {"type": "string", "example": "1"}
+        found["parameters"] = [{"name": query, "in": "query", "schema": schema}]
+    return found
+
+
+def _operation(op: str, kind: type[Request], body: Schema) -> dict[str, Any]:
+    summary, _, rest = type_doc(kind).partition("\n")
     roles = ", ".join(sorted(kind.roles))
+    result = RESULTS[kind]
     described: dict[str, Any] = {
         "operationId": op,
         "summary": summary.rstrip("."),
         "description": f"{rest.strip()}\n\nRoles: {roles}.".strip(),
         "requestBody": {
-            "required": True,
-            "content": _json({"$ref": _REF.format(name=kind.__name__)}),
+            "required": bool(body["required"]),
+            "content": _json(ref(kind), _without(example(kind), _LEFT_OUT)),
         },
         "responses": {
             "200": {
                 "description": "It is done.",
-                "content": _json({"$ref": _REF.format(name=RESULTS[kind].__name__)}),
+                "content": _json(ref(result), _without(example(result))),
             },
-            "default": {"$ref": "#/components/responses/Error"},
+            **_refusals(),
         },
     }
     if "key" in kind.__struct_fields__:
@@ -203,7 +243,13 @@ def _operation(op: str, kind: type[Request]) -> dict[str, Any]:
     return described
 
 
-def _as_body(schema: dict[str, Any]) -> None:
+def _refusals(*statuses: int) -> dict[str, Any]:
+    """Return responses for `statuses`, or for all that a code has."""
+    found = statuses or sorted({error.http for error in ERRORS.values()} | {405, 408, 429})
+    return {str(status): {"$ref": "#/components/responses/Error"} for status in found}
+
+
+def _as_body(schema: Schema) -> None:
     """Turn the schema of a frame into that of a body."""
     for field in _LEFT_OUT:
         schema["properties"].pop(field, None)
@@ -211,20 +257,35 @@ def _as_body(schema: dict[str, Any]) -> None:
     schema["required"] = [field for field in schema["required"] if field not in left_out]
 
 
-def _error_schema() -> dict[str, Any]:
-    statuses = ", ".join(f"{code} {status}" for code, status in STATUS.items())
+def _error_response() -> dict[str, Any]:
+    shown = {"code": "closed", "msg": "the conversation is closed", "retry": False}
+    return {
+        "description": "It was refused, or its outcome is unknown (`timeout`).",
+        "headers": {
+            "Retry-After": {
+                "description": "Seconds to wait before a retry.",
+                "schema": {"type": "integer"},
+            }
+        },
+        "content": _json({"$ref": "#/components/schemas/Error"}, shown),
+    }
+
+
+def _error_schema() -> Schema:
+    meanings = "\n".join(
+        f"- `{code}` ({error.http}): {error.meaning} {error.advice}"
+        for code, error in ERRORS.items()
+    )
+    retry = ", ".join(code for code, error in ERRORS.items() if error.retry)
     return {
         "type": "object",
-        "required": ["code", "msg", "retry"],
+        "required": ["code", "msg"],
         "properties": {
-            "code": {"enum": list(get_args(ErrorCode)), "description": f"Statuses: {statuses}."},
+            "code": {"enum": list(ERRORS), "description": meanings},
             "msg": {"type": "string", "description": "What is wrong, for people."},
             "retry": {
                 "type": "boolean",
-                "description": (
-                    "Whether the same request with the same key may succeed: "
-                    + ", ".join(sorted(RETRY))
-                ),
+                "description": f"Whether the same request with the same key may succeed: {retry}.",
             },
             "data": {
                 "type": "object",
@@ -240,5 +301,10 @@ def _error_schema() -> dict[str, Any]:
     }
 
 
-def _json(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"application/json": {"schema": schema}}
+def _json(schema: Schema, shown: Any) -> dict[str, Any]:
+    return {"application/json": {"schema": schema, "example": shown}}
+
+
+def _without(struct: msgspec.Struct, fields: tuple[str, ...] = ()) -> dict[str, Any]:
+    shown: dict[str, Any] = msgspec.to_builtins(struct)
+    return {name: value for name, value in shown.items() if name not in fields}

@@ -5,6 +5,8 @@ GET /readyz[?verbose]     200, or 503 and why
 GET /metrics              Prometheus' text format
 GET /cluster[?digest=1]   JSON; with a checksum of the whole state, to compare nodes
 GET /v1/openapi.json      the operations by HTTP, described
+GET /v1/asyncapi.yaml     the WebSocket protocol
+GET /v1/unidesk.proto     the operations by gRPC
 anything else             404
 """
 
@@ -17,6 +19,7 @@ import trio
 from cluster.state import snapshot
 from cluster.state.state import State
 from node.config import Config
+from node.desk import asyncapi
 from node.desk.context import Context
 from node.desk.openapi import openapi
 from node.desk.statistics import DeskStatistics
@@ -32,6 +35,7 @@ from node.health import (
     ready_page,
 )
 from node.metrics import CONTENT_TYPE, Metrics, Sources, StateStatistics
+from node.protocol import proto
 
 QUERY_FIELDS_MAX = 16
 
@@ -57,7 +61,7 @@ class Pages:
         """Return the page that was asked for."""
         if request.method not in ("GET", "HEAD"):
             body = {"code": "bad_request", "msg": "only GET is served here"}
-            return json_response(405, body)
+            return json_response(405, body, {"Allow": "GET, HEAD"})
         try:
             query = parse_qs(request.query, keep_blank_values=True, max_num_fields=QUERY_FIELDS_MAX)
         except ValueError:
@@ -72,6 +76,10 @@ class Pages:
                 return Response(200, self._metrics.page(), content_type=CONTENT_TYPE)
             case "/v1/openapi.json":
                 return Response(200, openapi(), content_type=JSON_TYPE)
+            case "/v1/asyncapi.yaml":
+                return Response(200, asyncapi.as_yaml(), content_type="application/yaml")
+            case "/v1/unidesk.proto":
+                return Response(200, proto.text().encode())
             case "/cluster" if query.get("digest", ["0"])[0] in ("1", "true", ""):
                 return self._cluster_with_digest
             case "/cluster":

@@ -38,12 +38,12 @@ from node.desk.credentials import (
     credentials_of,
     origin_of,
 )
-from node.desk.gate import STATUS, Gate
+from node.desk.gate import Gate
 from node.desk.passwords import Busy, Passwords
 from node.edge.application import ResponseFactory
 from node.edge.http import Request, Response
 from node.health import json_response
-from node.protocol.codes import ErrorCode
+from node.protocol.codes import ERRORS, ErrorCode
 from node.protocol.refusals import MEANING, Rule
 
 PATH = "/v1/token"
@@ -125,7 +125,7 @@ class TokenEndpoint:
                 return self._token(account, jti, result["iat"], ttl_s)
             case Refused(code, message, data):
                 rule = data.get("rule")
-                return self._refuse("invalid_grant", code, message, rule, status=STATUS[code])
+                return self._refuse("invalid_grant", code, message, rule, status=ERRORS[code].http)
             case Unavailable() as unavailable:
                 return self._not_served(unavailable)
 

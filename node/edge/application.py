@@ -18,15 +18,46 @@ from typing import Protocol, runtime_checkable
 
 from node.edge.channel import Channel
 from node.edge.connection import Connection
-from node.edge.event_stream import EventStream
 from node.edge.http import Request, Response
+
+
+class Held(Protocol):
+    """A connection or stream, as far as it belongs to the application."""
+
+    data: object | None
+
+
+class Listener(Held, Protocol):
+    """A client that only listens, on an `EventStream` or another way."""
+
+    @property
+    def open(self) -> bool:
+        """Whether something can still be sent."""
+
+    @property
+    def media(self) -> str:
+        """What is sent, as a media type."""
+
+    @property
+    def peer(self) -> str:
+        """`address:port` of the client."""
+
+    @property
+    def outbox_bytes(self) -> int:
+        """What was sent and still waits for the client."""
+
+    def send_frame(self, data: bytes, *, ephemeral: bool = False) -> None:
+        """Send what was encoded; on a stream that is over, do nothing."""
+
+    def close(self, code: int, reason: str = "") -> None:
+        """End the stream after what was sent before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Feed:
     """An answer that goes on: `open` is given the stream to send events on."""
 
-    open: Callable[[EventStream], None]
+    open: Callable[[Listener], None]
     headers: Sequence[tuple[str, str]] = ()
     """Beside those of every event stream."""
 

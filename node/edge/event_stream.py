@@ -52,6 +52,9 @@ class EventStream(Channel):
 
     __slots__ = ("_taken_at",)
 
+    media = "text/event-stream"
+    """What is sent on it."""
+
     def __init__(self, reactor: "Reactor", fd: int, peer: str) -> None:
         super().__init__(reactor, fd, peer)
         self._taken_at = reactor.now

@@ -183,6 +183,8 @@ class Predecessor:
             await self._desk.drain(self._config.timing.drain_s)
         await self._move_all(feed)
         tell(f"{self._moved} connections have moved")
+        if self._config.grpc is not None:  # whose streams grpcio cannot hand over
+            await self._desk.drain(self._config.timing.drain_s)
         await self._replica.hand_over_leadership(LEADERSHIP_S)
         feed.send(messages.Hold())
         await self._wait_for(messages.Held, ANSWER_S)

@@ -45,12 +45,15 @@ class LocalCluster:
         cluster_id: str = "local",
         first_port: int = 0,
         sections: Sections | None = None,
+        grpc: bool = False,
     ) -> None:
         """Find the cluster of `folder`, or make it.  Raises `LocalFailure`.
 
         `sections` is added to each node.toml: `{"timing": {"offer": "5s"}}`.
         """
-        self.folder = Folder.open(folder, nodes=nodes, cluster_id=cluster_id, first_port=first_port)
+        self.folder = Folder.open(
+            folder, nodes=nodes, cluster_id=cluster_id, first_port=first_port, grpc=grpc
+        )
         self._sections = sections or {}
         self._processes = {
             name: NodeProcess(name, self.folder.config(name), self.folder.log(name))
@@ -74,6 +77,10 @@ class LocalCluster:
     def address(self, name: str) -> Address:
         """Return where clients of node `name` connect."""
         return self.folder.address(name)
+
+    def grpc_target(self, name: str) -> str:
+        """Return where clients of node `name` connect by gRPC."""
+        return self.folder.grpc_target(name)
 
     def process(self, name: str) -> NodeProcess:
         """Return the process of node `name`."""

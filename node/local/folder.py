@@ -43,6 +43,8 @@ class Ports(msgspec.Struct, frozen=True):
 
     client: int
     peer: int
+    grpc: int = 0
+    """0 where gRPC is not served."""
 
 
 class Layout(msgspec.Struct, frozen=True):
@@ -88,10 +90,13 @@ class Folder:
         return cls(path, layout, key)
 
     @classmethod
-    def open(cls, path: Path, *, nodes: int, cluster_id: str, first_port: int = 0) -> "Folder":
+    def open(
+        cls, path: Path, *, nodes: int, cluster_id: str, first_port: int = 0, grpc: bool = False
+    ) -> "Folder":
         """Return the cluster in `path`, made if there is none.  Raises `LocalFailure`.
 
-        `first_port` is tried first for the clients of n1, n2 …, when it is given.
+        `first_port` is tried first for the clients of n1, n2 …, when it is given; a new cluster
+        serves `grpc` if asked to.
         """
         assert 1 <= nodes <= NODES_MAX
         path = path.resolve()
@@ -99,7 +104,7 @@ class Folder:
             try:
                 path.mkdir(parents=True, exist_ok=True)
                 _write_key(path / "cluster.key")
-                layout = Layout(cluster_id, _pick_ports(nodes, first_port))
+                layout = Layout(cluster_id, _pick_ports(nodes, first_port, grpc=grpc))
                 _write(path / "cluster.json", json.dumps(msgspec.to_builtins(layout), indent=2))
             except (FileExistsError, NotADirectoryError):
                 raise LocalFailure(f"{path}: this is a file; give a folder") from None
@@ -128,6 +133,12 @@ class Folder:
     def address(self, name: str) -> Address:
         """Return where clients of node `name` connect."""
         return Address.parse(f"ws://127.0.0.1:{self.layout.nodes[name].client}/v1/ws")
+
+    def grpc_target(self, name: str) -> str:
+        """Return where clients of node `name` connect by gRPC."""
+        port = self.layout.nodes[name].grpc
+        assert port, "a cluster that was made without gRPC"
+        return f"127.0.0.1:{port}"
 
     def config(self, name: str) -> Path:
         """Return the configuration of node `name`."""
@@ -195,8 +206,8 @@ class Folder:
     def check_ports(self) -> None:
         """Raise `LocalFailure` when somebody else listens where a node should."""
         for name, ports in self.layout.nodes.items():
-            for port in (ports.client, ports.peer):
-                if not _is_free(port):
+            for port in (ports.client, ports.peer, ports.grpc):
+                if port and not _is_free(port):
                     raise LocalFailure(
                         f"port {port} of {name} is taken by another process; stop it, "
                         f"or change the port in {self.path / 'cluster.json'}"
@@ -216,6 +227,8 @@ class Folder:
             "client": {"listen": f"127.0.0.1:{ports.client}", "url": self.address(name).url},
             "peer": {"listen": f"127.0.0.1:{ports.peer}"},
         }
+        if ports.grpc:
+            tables["grpc"] = {"listen": f"127.0.0.1:{ports.grpc}"}
         for other, its in self.layout.nodes.items():
             at = self.via.get((name, other), f"127.0.0.1:{its.peer}")
             tables[f"nodes.{other}"] = {"peer": at, "url": self.address(other).url}
@@ -248,23 +261,22 @@ def _turn_log(path: Path) -> None:
         path.replace(path.with_suffix(".log.1"))
 
 
-def _pick_ports(nodes: int, first_port: int) -> dict[str, Ports]:
+def _pick_ports(nodes: int, first_port: int, *, grpc: bool) -> dict[str, Ports]:
     """Return free ports for nodes n1, n2 …; held all at once, so that they differ."""
     wanted = [first_port + place for place in range(nodes)] if first_port else []
     wanted += [first_port + 100 + place for place in range(nodes)] if first_port else []
+    kinds = 3 if grpc else 2
+    wanted += [first_port + 200 + place for place in range(nodes)] if first_port and grpc else []
     chance = random.SystemRandom()
     with ExitStack() as held:
         found: list[int] = []
-        for place in range(2 * nodes):
+        for place in range(kinds * nodes):
             tries = [*wanted[place : place + 1], *chance.sample(PORTS, PORT_TRIES_MAX)]
             port = next((port for port in tries if _try_hold(held, port)), None)
             if port is None:
                 raise LocalFailure("no free port on loopback")
             found.append(port)
-    return {
-        f"n{place + 1}": Ports(client=found[place], peer=found[nodes + place])
-        for place in range(nodes)
-    }
+    return {f"n{place + 1}": Ports(*found[place::nodes]) for place in range(nodes)}
 
 
 def _try_hold(held: ExitStack, port: int) -> bool:

@@ -427,6 +427,19 @@ RESULTS: dict[type[Request], type[results.Result]] = {
 """What the reply's `r` holds; operations that are not here have no reply."""
 
 
+class Events(msgspec.Struct, omit_defaults=True):
+    """What happens, told to a session that only listens: no WebSocket, and no other requests.
+
+    An agent who listens is there, and is made offers.  What is a client's own it hears unasked.
+    """
+
+    cv: list[str] = []
+    """Conversations to follow besides, from the first event on; answered by `ok` or `err` with
+    the place in this list, 1, 2, ..."""
+    place: str = ""
+    """Where the stream broke, as the last push said: it goes on from there, at any node."""
+
+
 class Reply(msgspec.Struct, tag_field="op", kw_only=True, omit_defaults=True):
     """The one answer to a request with an `id`."""
 

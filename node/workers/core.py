@@ -229,6 +229,7 @@ class Core:
             self._departed = messages.Measured(
                 added(of_the_departed(one.edge) for one in departed),
                 added(of_the_departed(one.desk) for one in departed),
+                added(of_the_departed(one.rpc) for one in departed),
             )
 
     async def _keep_sessions(self) -> None:
@@ -250,5 +251,6 @@ class Core:
         return messages.Figures(
             edge=[one.edge for one in known],
             desk=[one.desk for one in known],
+            rpc=[one.rpc for one in known if one.rpc],
             wal=asdict(self._replica.wal_statistics()),
         )

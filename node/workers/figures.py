@@ -13,12 +13,13 @@ from typing import Any
 from node.desk.statistics import DeskStatistics
 from node.edge.pressure import Level
 from node.edge.statistics import EdgeStatistics
+from node.rpc.statistics import RpcStatistics
 
 _LARGEST = frozenset({"loop_lag_s", "loop_lag_s_max", "level"})
 _LASTING = ("_total", "_buckets", "_sum_s")
 
 
-def plain(statistics: EdgeStatistics | DeskStatistics) -> dict[str, Any]:
+def plain(statistics: EdgeStatistics | DeskStatistics | RpcStatistics) -> dict[str, Any]:
     """Return the fields, to be sent."""
     return asdict(statistics)
 
@@ -41,6 +42,11 @@ def desk_of_all(workers: Iterable[Mapping[str, Any]]) -> DeskStatistics:
     fields = added(workers)
     buckets = tuple((bound, count) for bound, count in fields["durable_buckets"])
     return DeskStatistics(**{**fields, "durable_buckets": buckets})
+
+
+def rpc_of_all(workers: Iterable[Mapping[str, Any]]) -> RpcStatistics:
+    """Return one gRPC server; there is at least one worker."""
+    return RpcStatistics(**added(workers))
 
 
 def added(workers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

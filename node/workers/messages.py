@@ -98,10 +98,11 @@ class Taken(Message, tag="taken"):
 
 
 class Figures(Message, tag="figures"):
-    """What all workers, those that are gone too, measured: edge, desk and log."""
+    """What all workers, those that are gone too, measured: edge, desk, gRPC and log."""
 
     edge: list[dict[str, Any]]
     desk: list[dict[str, Any]]
+    rpc: list[dict[str, Any]]
     wal: dict[str, Any]
 
 
@@ -127,10 +128,11 @@ class Tell(Message, tag="tell"):
 
 
 class Measured(Message, tag="measured"):
-    """The worker's own figures."""
+    """The worker's own figures; `rpc` is empty where gRPC is not served."""
 
     edge: dict[str, Any]
     desk: dict[str, Any]
+    rpc: dict[str, Any] = {}
 
 
 FromCore = (

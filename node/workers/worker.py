@@ -11,7 +11,8 @@ import os
 import pickle
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import structlog
 import trio
@@ -29,11 +30,13 @@ from node.edge.server import (
     share,
 )
 from node.front import Front
+from node.rpc.statistics import RpcStatistics
 from node.workers import figures
 from node.workers.messages import Measured
 from node.workers.remote import CoreGone, RemotePort
 
 MEASURE_S = 1.0
+Rpc = Callable[[], RpcStatistics]
 
 log = structlog.get_logger(__name__)
 
@@ -75,10 +78,12 @@ async def _serve(config: Config, plain: socket.socket) -> None:
         async with trio.open_nursery() as nursery:
 
             def on_up(desk: Desk, edge: EdgeServer) -> None:
-                nursery.start_soon(_measure, port, edge, desk)
+                nursery.start_soon(_measure, port, edge, desk, front.rpc)
                 port.watch_taken(desk.on_session_taken)
                 desk.sources.edge = lambda: _edge_of_all(port, edge)
                 desk.sources.desk = lambda: _desk_of_all(port, desk)
+                if front.rpc is not None:
+                    desk.sources.rpc = partial(_rpc_of_all, port, front.rpc)
                 desk.sources.wal = port.wal_statistics
 
             try:
@@ -87,10 +92,16 @@ async def _serve(config: Config, plain: socket.socket) -> None:
                 nursery.cancel_scope.cancel()
 
 
-async def _measure(port: RemotePort, edge: EdgeServer, desk: Desk) -> None:
+async def _measure(port: RemotePort, edge: EdgeServer, desk: Desk, rpc: Rpc | None) -> None:
     """Tell the core now, which says that clients are accepted, and again and again."""
     while True:
-        port.measured(Measured(figures.plain(edge.statistics()), figures.plain(desk.statistics())))
+        port.measured(
+            Measured(
+                figures.plain(edge.statistics()),
+                figures.plain(desk.statistics()),
+                figures.plain(rpc()) if rpc is not None else {},
+            )
+        )
         await trio.sleep(MEASURE_S)
 
 
@@ -102,3 +113,8 @@ def _edge_of_all(port: RemotePort, edge: EdgeServer) -> EdgeStatistics:
 def _desk_of_all(port: RemotePort, desk: Desk) -> DeskStatistics:
     known = port.figures
     return figures.desk_of_all(known.desk) if known and known.desk else desk.statistics()
+
+
+def _rpc_of_all(port: RemotePort, rpc: Rpc) -> RpcStatistics:
+    known = port.figures
+    return figures.rpc_of_all(known.rpc) if known and known.rpc else rpc()

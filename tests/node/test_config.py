@@ -10,6 +10,7 @@ from node.client.address import is_loopback
 from node.config import (
     ClientTlsConfig,
     Config,
+    GrpcConfig,
     LimitsConfig,
     LogConfig,
     TimingConfig,
@@ -70,6 +71,7 @@ def test_a_small_file_says_everything_that_is_needed(tmp_path: Path) -> None:
     assert config.limits == LimitsConfig()
     assert (config.tokens.people_s, config.tokens.services_s) == (8 * 3600, 3600)
     assert config.log == LogConfig()
+    assert config.grpc is None
 
 
 def test_everything_that_may_be_said_is_read(tmp_path: Path) -> None:
@@ -102,6 +104,11 @@ trusted_addresses = ["10.0.0.0/8", "::1"]
 [log]
 format = "console"
 level = "debug"
+[grpc]
+listen = "0.0.0.0:7301"
+calls_max = 7
+streams_max = 8
+connection_age = "60m"
 """
     config = read(tmp_path, text)
     assert config.cluster.key == b"a key of its own file"
@@ -119,6 +126,7 @@ level = "debug"
         trusted_addresses=(ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("::1")),
     )
     assert config.log == LogConfig("console", "debug")
+    assert config.grpc == GrpcConfig(("0.0.0.0", 7301), 7, 8, 3600.0)
 
 
 def test_the_key_is_not_shown_by_accident(tmp_path: Path) -> None:
@@ -162,6 +170,11 @@ def test_the_key_is_not_shown_by_accident(tmp_path: Path) -> None:
         ("[client]\n", "[limits]\nconnections_max = true\n[client]\n", "connections_max", "whole"),
         ("[client]\n", '[client.tls]\ncert = "no"\n[client]\n', "[client.tls]", "key: is missing"),
         ("[client]\n", "[client]\ndeflate = 1\n", "deflate", "must be true or false"),
+        ("[client]\n", "[grpc]\n[client]\n", "[grpc]", "listen: is missing"),
+        ("[client]\n", '[grpc]\nlisten = "127.0.0.1:7101"\n[client]\n', "[grpc]", "[client] too"),
+        ("[client]\n", '[grpc]\nlisten = "127.0.0.1:7201"\n[client]\n', "[grpc]", "[peer] too"),
+        ("[client]\n", '[grpc]\nlisten = "a:1"\ncalls_max = 0\n[client]\n', "calls_max", "1 to"),
+        ("[client]\n", '[grpc]\nlisten = "a:1"\ntls = 1\n[client]\n', "tls", "unknown key"),
         ("[client]\n", '[limits]\nmemory_max = "2"\n[client]\n', "memory_max", "is no size"),
         ("[client]\n", '[limits]\nmemory_max = "9MB"\n[client]\n', "memory_max", "too little"),
         ("[client]\n", "[limits]\nmemory_max = 9\n[client]\n", "memory_max", "must be text"),

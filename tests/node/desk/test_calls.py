@@ -10,10 +10,9 @@ import trio
 
 from cluster.port import Unavailable
 from node.desk.calls import OPERATIONS, PATH
-from node.desk.gate import STATUS
 from node.protocol import catalogue as ops
 from node.protocol.catalogue import Role
-from node.protocol.codes import RETRY
+from node.protocol.codes import ERRORS
 from tests.node.desk.office import check_result, office, token
 from tests.node.desk.test_over_sockets import listening
 
@@ -120,8 +119,8 @@ async def test_what_cannot_be_is_refused_with_a_status_and_words(
         heard = await Caller(port).call(op, body, **headers)
         assert heard.status == status
         assert words in heard.body["msg"]
-        assert STATUS[heard.body["code"]] == status
-        assert heard.body["retry"] is (heard.body["code"] in RETRY)
+        error = ERRORS[heard.body["code"]]
+        assert (error.http, error.retry) == (status, heard.body["retry"])
         if status == 401:
             assert heard.headers["www-authenticate"].startswith("Bearer ")
 

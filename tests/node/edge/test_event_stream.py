@@ -3,6 +3,7 @@
 import pytest
 import trio
 
+from node.edge.application import Listener
 from node.edge.server import EdgeLimits, EventStream, Feed, Response
 from tests.node.edge.client import Edge, Recorder, read_to_end, serving, wait_until
 
@@ -18,7 +19,8 @@ class Broadcaster(Recorder):
         self.streams: list[EventStream] = []
         self.respond = lambda _: Feed(self._open)
 
-    def _open(self, stream: EventStream) -> None:
+    def _open(self, stream: Listener) -> None:
+        assert isinstance(stream, EventStream)
         self.streams.append(stream)
         stream.send_frame(b"data: welcome\n\n")
 
@@ -113,7 +115,7 @@ async def test_there_is_room_for_so_many_and_no_more() -> None:
 
 async def test_what_the_application_raises_ends_that_stream_alone() -> None:
     class Clumsy(Broadcaster):
-        def _open(self, stream: EventStream) -> None:
+        def _open(self, stream: Listener) -> None:
             super()._open(stream)
             if len(self.streams) == 1:
                 raise RuntimeError("open")

@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock
 from wsproto.events import Ping, Pong, TextMessage
 
-from node.edge.application import Feed
+from node.edge.application import Feed, Listener
 from node.edge.channel import Channel
 from node.edge.deflate import deflated
 from node.edge.event_stream import EventStream
@@ -159,7 +159,7 @@ async def test_a_body_that_is_not_whole_keeps_its_socket_here() -> None:
 
 
 async def test_a_feed_goes_on() -> None:
-    opened: list[EventStream] = []
+    opened: list[Listener] = []
 
     def respond(request: Request) -> Feed:
         return Feed(opened.append)

@@ -21,13 +21,13 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from wsproto.events import AcceptConnection, CloseConnection, TextMessage
 
+from node.edge.application import Listener
 from node.edge.frame import encode_binary, encode_text
 from node.edge.server import (
     Certificate,
     CertificateRefused,
     EdgeLimits,
     EdgeServer,
-    EventStream,
     Feed,
     open_listener,
 )
@@ -142,7 +142,7 @@ async def test_a_consumer_that_is_too_slow_is_ended_and_others_are_not(tmp_path:
 
 
 async def test_the_end_of_an_answer_without_length_is_no_cut(tmp_path: Path) -> None:
-    def open_(stream: EventStream) -> None:
+    def open_(stream: Listener) -> None:
         stream.send_frame(b"data: 1\n\n")
         stream.close(4000)
 

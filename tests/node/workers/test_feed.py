@@ -265,7 +265,7 @@ async def test_whispers_and_figures_pass_in_both_directions(tmp_path: Path) -> N
         port.whisper(b"mine")
         port.measured(Measured({"connections": 1}, {"resumes_total": 2}))
         feed.whisper("n2", b"theirs")
-        feed.send_figures(Figures([{"connections": 1}], [{}], {}))
+        feed.send_figures(Figures([{"connections": 1}], [{}], [], {}))
         await until(lambda: bool(heard and two.whispered and two.measured and port.figures))
         assert heard == [("n2", b"theirs")]
         assert two.whispered == [b"mine"]

@@ -1,0 +1,1 @@
+"""A second edge: the operations and events by gRPC."""
