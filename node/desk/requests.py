@@ -7,7 +7,8 @@
                                               └─ None ───────────────────────▶ nothing
 
 Whoever asks too fast is refused before all that (`node.desk.rates`).  Whoever has much to read
-still is answered when they have read some: to ask for a lot at once is not to read slowly.
+still, and asks for more, is answered when they have read some: to ask for a lot at once is not to
+read slowly.
 
 At most `IN_FLIGHT_MAX` requests of a connection wait for the log, and as many behind a `Later` or
 behind what is to be read.
@@ -26,13 +27,25 @@ from node.desk.opening import Opening
 from node.desk.operations import Operations
 from node.desk.plain import NotAllowed
 from node.desk.session import IN_FLIGHT_MAX, Phase, Session, without
-from node.protocol.catalogue import AnyRequest, Hello, Pong, Request
+from node.protocol.catalogue import (
+    AnyRequest,
+    AuditList,
+    CvGet,
+    CvHistory,
+    Hello,
+    Pong,
+    Request,
+    RulesGet,
+    UserList,
+)
 from node.protocol.codec import BadRequest
 from node.protocol.codes import Close, ErrorCode
 
 REQUEST_ID_MAX = 2**32 - 1
 EXCESS_MAX = 1_000
 """Requests that may come too fast in a row; after one more the connection is closed."""
+_LARGE = (CvGet, CvHistory, RulesGet, UserList, AuditList)
+"""What may have a long answer; a long resume pauses by itself."""
 TOO_FAST = "too many requests; wait a little"
 RATE = {"rule": "rate.principal"}
 
@@ -55,7 +68,7 @@ class Requests:
             return
         if isinstance(request.id, bool) or not 0 <= request.id <= REQUEST_ID_MAX:
             session.bye(Close.BAD_FRAME, f"id: must be 0 to {REQUEST_ID_MAX}", [])
-        elif not session.busy and not self._holds(session):
+        elif not session.busy and not self._holds(session, request):
             self._do(session, request)
         elif len(session.waiting) < IN_FLIGHT_MAX:
             session.waiting += (request,)
@@ -87,8 +100,10 @@ class Requests:
     def unblock(self, session: Session) -> None:
         """Go on with the requests that waited."""
         session.busy = False
-        while session.waiting and not session.busy and not self._holds(session):
+        while session.waiting and not session.busy:
             first, *later = session.waiting
+            if self._holds(session, first):
+                break
             session.waiting = tuple(later)
             self._do(session, first)
 
@@ -105,11 +120,11 @@ class Requests:
                 if not session.busy:
                     self.unblock(session)
 
-    def _holds(self, session: Session) -> bool:
+    def _holds(self, session: Session, request: AnyRequest | BadRequest) -> bool:
         """Say whether the session's next request waits until more has been read."""
         if session in self._held:
             return True
-        if session.has_room or not session.live:
+        if session.has_room or not session.live or not isinstance(request, _LARGE):
             return False
         self._held[session] = None
         return True
