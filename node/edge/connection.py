@@ -154,7 +154,7 @@ class Connection(Channel):
         """Give a message that is not all there its time; more bytes of it win it no more."""
         if before is None or any(isinstance(event, Message) for event in events):
             decoder.began = self._reactor.now
-            self._look_by(math.inf)
+            self._look_by(self._reactor.now + self._reactor.limits.message_s)
 
     def settled(self) -> None:
         """Release the decoder and have `on_close` called, soon."""
@@ -173,7 +173,7 @@ class Connection(Channel):
                 self.drop()
             else:
                 self.look_at(self.deadline)
-        elif self._decoder is not None and now >= self._decoder.began + limits.message_s:
+        elif now >= self._message_due:
             self._handle(TOO_LATE)
         elif self._pinged > self._seen:
             if now >= self._pinged + limits.pong_s:
@@ -188,11 +188,16 @@ class Connection(Channel):
         else:
             self._look_by(self._seen + limits.ping_s)
 
+    @property
+    def _message_due(self) -> float:
+        """When a message must be there: not from a peer that we do not read from."""
+        if self._decoder is None or self._is_full():
+            return math.inf
+        return self._decoder.began + self._reactor.limits.message_s
+
     def _look_by(self, deadline: float) -> None:
         """Look again at `deadline`, or when a message must be there."""
-        if self._decoder is not None:
-            deadline = min(deadline, self._decoder.began + self._reactor.limits.message_s)
-        self.look_at(deadline)
+        self.look_at(min(deadline, self._message_due))
 
     def last_word(self, code: int, reason: str) -> bytes:
         """Return a close frame."""
