@@ -82,6 +82,8 @@ def browser(server: Server, *, connections: int, seconds: float) -> Row:
 def _throughput(server: Server, mode: str, **options: Any) -> Row:
     with Running(server) as running, Load(mode, running.port, **options) as lines:
         ready, _ = next(lines), next(lines)
+        if ready["failed"]:
+            raise RuntimeError(f"{ready['failed']} connections failed")
         cpu = running.cpu_s()
         end = next(lines)
         cpu = running.cpu_s() - cpu
@@ -90,8 +92,7 @@ def _throughput(server: Server, mode: str, **options: Any) -> Row:
         "CPU us each": cpu / max(1, end["answers"]) * 1e6,
         "p50 us": end["p50_us"],
         "p99 us": end["p99_us"],
-        "failed": ready["failed"],
-        "load's CPU": end["client_cpu"],
+        "load %": end["client_cpu"] * 100,
     }
 
 
