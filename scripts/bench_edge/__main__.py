@@ -7,7 +7,8 @@
 Server on one core, load generator (C, `load.c`) on the other.  In each round every server has its
 turn, so that what else the machine does meets all alike; a table has the median of the rounds and,
 in brackets, the lowest and highest.  *x* is the median of the rounds' own ratios: how many times
-as much as the peer unidesk does, and how many times less processor time it takes.  Read these.
+as much as the peer unidesk does; *x CPU* how many times less processor time it takes for one, which
+is the steadier figure where others use the machine; *x less* the same for memory or time.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from scripts.bench_edge.measures import Row
 from scripts.bench_edge.peers import Server
 
 KEPT_HTTP, TALKING = 50, 100
+WIDTH = 21
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +114,16 @@ def show(table: Measure, found: dict[str, list[Row]]) -> None:
     ours = found.get(peers.OURS.name, [])
     columns = next((list(rows[0]) for rows in found.values() if rows), [])
     print(f"\n{table.title}")
-    head = "".join(f"{column:>26}" for column in columns)
-    print(f"{'':26}{head}{'x':>8}{'x ' + table.cost:>14}")
+    head = "".join(f"{column:>{WIDTH}}" for column in columns)
+    print(f"{'':26}{head}{'x':>7}{'x CPU' if 'CPU' in table.cost else 'x less':>8}")
     for name, rows in found.items():
         if not rows:
             continue
-        cells = "".join(f"{_spread([row[column] for row in rows]):>26}" for column in columns)
+        cells = "".join(f"{_spread([row[column] for row in rows]):>{WIDTH}}" for column in columns)
         pairs = list(zip(ours, rows, strict=False))
         more = _median([mine[table.ratio] / max(1e-9, its[table.ratio]) for mine, its in pairs])
         less = _median([its[table.cost] / max(1e-9, mine[table.cost]) for mine, its in pairs])
-        print(f"{name:26}{cells}{more:8.2f}{less:14.2f}", flush=True)
+        print(f"{name:26}{cells}{more:7.2f}{less:8.2f}", flush=True)
 
 
 def _spread(values: list[float]) -> str:
@@ -129,7 +131,13 @@ def _spread(values: list[float]) -> str:
     low, middle, high = min(values), statistics.median(values), max(values)
     if low == high:
         return f"{middle:,.{digits}f}"
-    return f"{middle:,.{digits}f} ({low:,.{digits}f}-{high:,.{digits}f})"
+    return f"{middle:,.{digits}f} ({_short(low)}-{_short(high)})"
+
+
+def _short(value: float) -> str:
+    if value >= 10_000:
+        return f"{value / 1000:.0f}k"
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _median(values: list[float]) -> float:

@@ -2,6 +2,7 @@
 
      load MODE -o port [-c connections] [-s payload bytes] [-d seconds] [-w warm-up seconds]
                [-n source addresses] [-i handshakes at once] [-H request head file] [-t]
+               [-P greetings file -W word]
 
      mode        what each connection does                              what is timed
      idle        connects, answers pings until standard input ends      -
@@ -10,7 +11,8 @@
                  have it, the next
      http        sends a GET when the last was answered                 request to last byte
 
-   Messages are binary, with -t text.  On standard output, a line of JSON each: "ready" (how many connected, and how fast), "begin" and
+   Messages are binary, with -t text.  With -P each connection begins with the messages, between
+   tabs, of a line of its own, and counts as connected when the word has come.  On standard output, a line of JSON each: "ready" (how many connected, and how fast), "begin" and
    "end" around what is measured, "end" with the figures.  Latencies go into buckets a 64th of a
    power of two wide.
 
@@ -34,7 +36,7 @@
 #include <unistd.h>
 
 enum mode { IDLE, ECHO, BROADCAST, HTTP };
-enum state { CONNECTING, UPGRADING, OPEN, DEAD };
+enum state { CONNECTING, UPGRADING, GREETING, OPEN, DEAD };
 enum { TEXT = 1, BINARY = 2, CLOSE = 8, PING = 9, PONG = 10, HEAD_MAX = 2048, FRAME_MAX = 1 << 17 };
 
 struct connection {
@@ -44,6 +46,7 @@ struct connection {
   int head_bytes;
   unsigned char frame_head[10], control[125];
   int frame_head_bytes, control_bytes;
+  int word_bytes; /* of the awaited word, heard so far */
   long left; /* of the frame's payload, or of the answer's body; -1 between two */
   uint64_t sent_at;
 };
@@ -55,6 +58,9 @@ static const char *request = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
 static const char *upgrade =
     "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+static char **greetings; /* one a connection; NULL: none */
+static const char *word = "";
 
 static struct connection *all;
 static int poller, started, opened, failed, dead, shaking;
@@ -172,7 +178,7 @@ static void control(struct connection *c, int kind) {
 }
 
 static void read_frames(struct connection *c, unsigned char *p, long n) {
-  while (n > 0 && c->state == OPEN) {
+  while (n > 0 && c->state != DEAD) {
     if (c->left < 0) { /* in a frame's head */
       unsigned char *head = c->frame_head;
       head[c->frame_head_bytes++] = *p++, n--;
@@ -233,10 +239,27 @@ static void read_answers(struct connection *c, const unsigned char *p, long n) {
 
 static void open_up(struct connection *c) {
   c->state = OPEN;
-  c->left = -1;
-  c->head_bytes = 0;
   opened++;
   shaking--;
+}
+
+static void greet(struct connection *c) {
+  static unsigned char out[FRAME_MAX];
+  int size = 0;
+  for (char *at = greetings[c - all], *end; at; at = end) {
+    if ((end = strchr(at, '\t'))) *end++ = 0;
+    size += frame(out + size, TEXT, (unsigned char *)at, (int)strlen(at));
+  }
+  c->state = GREETING;
+  say(c, out, size);
+}
+
+/* No letter of the word may be its first one again. */
+static void await_word(struct connection *c, const unsigned char *p, long n) {
+  for (long i = 0; i < n && word[c->word_bytes]; i++)
+    if (p[i] == word[c->word_bytes]) c->word_bytes++;
+    else c->word_bytes = p[i] == word[0];
+  if (!word[c->word_bytes]) open_up(c);
 }
 
 static void received(struct connection *c, unsigned char *p, long n) {
@@ -244,9 +267,12 @@ static void received(struct connection *c, unsigned char *p, long n) {
     long used = read_head(c, p, n);
     if (c->left < 0) return;
     if (memcmp(c->head, "HTTP/1.1 101", 12)) return lose(c);
-    open_up(c);
+    c->left = -1;
     p += used, n -= used;
+    if (greetings) greet(c);
+    else open_up(c);
   }
+  if (c->state == GREETING) await_word(c, p, n);
   if (mode == HTTP) read_answers(c, p, n);
   else read_frames(c, p, n);
 }
@@ -305,7 +331,7 @@ static void turn_until(uint64_t end) {
 
 static void connect_all(void) {
   uint64_t began = now(), progress_at = began;
-  for (int last = 0; opened + dead < connections && now() < progress_at + 10000000000ull;) {
+  for (int last = 0; opened + dead < connections && now() < progress_at + 60000000000ull;) {
     while (started < connections && shaking < at_once) start(&all[started]);
     turn(100);
     if (opened + dead != last) last = opened + dead, progress_at = now();
@@ -358,6 +384,22 @@ static const char *contents(const char *path) {
   return text;
 }
 
+static char **lines_of(const char *path) {
+  char **lines = calloc(connections, sizeof *lines);
+  FILE *file = fopen(path, "r");
+  size_t room = 0;
+  for (int i = 0; i < connections; i++, room = 0) {
+    ssize_t n = file ? getline(&lines[i], &room, file) : -1;
+    if (n < 1 || n > FRAME_MAX / 2) {
+      fprintf(stderr, "load: %s: a line for each connection\n", path);
+      exit(2);
+    }
+    lines[i][n - 1] = 0;
+  }
+  fclose(file);
+  return lines;
+}
+
 static enum mode mode_of(const char *name) {
   static const char *names[] = {"idle", "echo", "broadcast", "http"};
   for (int i = 0; i < 4; i++)
@@ -370,7 +412,8 @@ int main(int count, char **arguments) {
   if (count < 2) return fputs("load: which mode?\n", stderr), 2;
   mode = mode_of(arguments[1]);
   optind = 2;
-  for (int option; (option = getopt(count, arguments, "o:c:s:d:w:n:i:H:t")) > 0;) switch (option) {
+  const char *path = NULL;
+  for (int option; (option = getopt(count, arguments, "o:c:s:d:w:n:i:H:tP:W:")) > 0;) switch (option) {
       case 'o': port = atoi(optarg); break;
       case 'c': connections = atoi(optarg); break;
       case 's': payload = atoi(optarg); break;
@@ -379,11 +422,14 @@ int main(int count, char **arguments) {
       case 'n': sources = atoi(optarg); break;
       case 'i': at_once = atoi(optarg); break;
       case 't': opcode = TEXT; break;
-      case 'H': request = contents(optarg); break;
+      case 'H': request = upgrade = contents(optarg); break;
+      case 'P': path = optarg; break;
+      case 'W': word = optarg; break;
       default: return 2;
     }
   if (connections < 1 || sources < 1 || payload < 1 || payload > 65535)
     return fputs("load: connections, sources: 1 or more; payload: 1 to 65535\n", stderr), 2;
+  if (path) greetings = lines_of(path);
   setlinebuf(stdout);
   struct rlimit files;
   getrlimit(RLIMIT_NOFILE, &files);
@@ -397,7 +443,10 @@ int main(int count, char **arguments) {
   all = calloc(connections, sizeof *all);
   poller = epoll_create1(0);
   connect_all();
-  if (mode == IDLE) hold();
-  else measure();
+  if (mode != IDLE) measure();
+  else {
+    hold();
+    printf("{\"event\":\"end\",\"open\":%d,\"pings\":%lu}\n", opened, pings);
+  }
   return 0;
 }

@@ -15,6 +15,7 @@ browser      the same with the head that a browser      /s, CPU each, p50, p99
 import socket
 import time
 from pathlib import Path
+from typing import Any
 
 from scripts.bench_edge.peers import HERE, Server
 from scripts.bench_edge.running import Load, Running
@@ -78,9 +79,11 @@ def browser(server: Server, *, connections: int, seconds: float) -> Row:
     return _throughput(server, "http", c=connections, d=seconds, H=Path(_BROWSER_HEAD))
 
 
-def _throughput(server: Server, mode: str, **options: object) -> Row:
+def _throughput(server: Server, mode: str, **options: Any) -> Row:
     with Running(server) as running, Load(mode, running.port, **options) as lines:
         ready, _ = next(lines), next(lines)
+        if ready["failed"]:
+            raise RuntimeError(f"{ready['failed']} connections failed")
         cpu = running.cpu_s()
         end = next(lines)
         cpu = running.cpu_s() - cpu
@@ -89,8 +92,7 @@ def _throughput(server: Server, mode: str, **options: object) -> Row:
         "CPU us each": cpu / max(1, end["answers"]) * 1e6,
         "p50 us": end["p50_us"],
         "p99 us": end["p99_us"],
-        "failed": ready["failed"],
-        "load's CPU": end["client_cpu"],
+        "load %": end["client_cpu"] * 100,
     }
 
 

@@ -20,6 +20,7 @@ START_S_MAX = 20.0
 SETTLE_S = 0.5
 STOP_S_MAX = 5.0
 LOAD_S_MAX = 120.0
+ALL_CORES = "0-1023"
 
 Figures = Mapping[str, Any]
 
@@ -99,9 +100,9 @@ class Running:
 class Load:
     """The load generator; a context manager that yields its lines."""
 
-    def __init__(self, mode: str, port: int, **options: Any) -> None:
+    def __init__(self, mode: str, port: int, *, core: str = LOAD_CORE, **options: Any) -> None:
         """`options` are those of load.c, by letter."""
-        self._command = ["taskset", "-c", LOAD_CORE, str(LOAD), mode, "-o", str(port)]
+        self._command = ["taskset", "-c", core, str(LOAD), mode, "-o", str(port)]
         for letter, value in options.items():
             self._command += [f"-{letter}"] if value is True else [f"-{letter}", str(value)]
         self._process: subprocess.Popen[str] | None = None
