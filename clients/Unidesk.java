@@ -23,8 +23,8 @@ import static java.util.concurrent.TimeUnit.MILLISECONDS;
  *
  * An operation is asked again, with the same key, at the next node until it is answered or its deadline is over.
  * Events come once and in order, whichever node tells them; what is kept no more is a {@code gap}.  Threads may share
- * a {@code Unidesk}; a {@code UnideskEvents} belongs to one, and any may close it.  JSON is Map, List,
- * String, Long, Double, Boolean and null.  Source: docs/reference/protocol.md.  Apache-2.0.
+ * a {@code Unidesk}; a {@code UnideskEvents} belongs to one, and any may close it.  JSON is Map, List, String, Long,
+ * Double, Boolean and null.  Source: docs/reference/protocol.md.  Apache-2.0.
  */
 @SuppressWarnings({"serial", "unchecked"})
 public final class Unidesk {
