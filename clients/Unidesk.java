@@ -23,14 +23,15 @@ import static java.util.concurrent.TimeUnit.MILLISECONDS;
  *
  * An operation is asked again, with the same key, at the next node until it is answered or its deadline is over.
  * Events come once and in order, whichever node tells them; what is kept no more is a {@code gap}.  Threads may share
- * a {@code Unidesk}; a {@code UnideskEvents} belongs to one, and any may close it.  JSON is Map, List,
- * String, Long, Double, Boolean and null.  Source: docs/reference/protocol.md.  Apache-2.0.
+ * a {@code Unidesk}; a {@code UnideskEvents} belongs to one, and any may close it.  JSON is Map, List, String, Long,
+ * Double, Boolean and null.  Source: docs/reference/protocol.md.  Apache-2.0.
  */
 @SuppressWarnings({"serial", "unchecked"})
 public final class Unidesk {
     static final long CONNECT_MS = 3_000, ATTEMPT_MS = 10_000; // ... and for one answer, or a welcome
     static final long RETRY_MS_MIN = 250, RETRY_MS_MAX = 10_000; // of the doubling wait; a random part counts
     static final int NODES_MAX = 64, DEPTH_MAX = 256;
+    private static final long LOADED_NS = System.nanoTime();
     private static final Pattern NODE = Pattern.compile("(?:ws|http)(s?)(://[^/?#\\s]+(?:/[^?#\\s]+?)??)(?:/v1/ws)?/?");
     static final Map<Integer, String> FINAL = Map.of(400, "bad_request", 401, "unauthorized", 403, "forbidden",
             413, "too_large", 4102, "unauthorized", 4103, "unauthorized", 4104, "forbidden");
@@ -188,7 +189,8 @@ public final class Unidesk {
         return found.matches() ? "http" + found.group(1) + found.group(2) : "";
     }
 
-    static long now() { return System.nanoTime() / 1_000_000; }
+    /** Milliseconds since this class was loaded, never 0: what has not happened yet is at 0. */
+    static long now() { return 1 + (System.nanoTime() - LOADED_NS) / 1_000_000; }
 
     static long jitter(int failures) {
         return ThreadLocalRandom.current().nextLong(Math.min(RETRY_MS_MAX, RETRY_MS_MIN << Math.min(failures, 16)));

@@ -27,7 +27,7 @@ public final class UnideskEvents implements Iterable<Map<String, Object>>, AutoC
     private static final int CHARACTERS_MAX = 4 << 20, PUSHES_WAITING_MAX = 64;
 
     private final Unidesk desk;
-    private final CompletableFuture<Void> closing = new CompletableFuture<>();
+    private final CountDownLatch closing = new CountDownLatch(1);
     private final Map<String, Long> seen = new LinkedHashMap<>(); // the last seq, the newest last; negative: it ended
     private final Set<String> wanted;
     private final Queue<Object> pushes = new ArrayDeque<>();
@@ -66,7 +66,7 @@ public final class UnideskEvents implements Iterable<Map<String, Object>>, AutoC
     /** The next push, or null: none within that time, closed, or interrupted.  Throws {@code Refused}. */
     public Map<String, Object> next(Duration within) {
         long by = Unidesk.now() + within.toMillis();
-        while (Unidesk.now() < by && !closing.isDone() && !Thread.currentThread().isInterrupted()) {
+        while (Unidesk.now() < by && !closed() && !Thread.currentThread().isInterrupted()) {
             try {
                 if (pushes.isEmpty()) receive(by);
                 Map<String, Object> push = Unidesk.map(pushes.poll());
@@ -88,9 +88,11 @@ public final class UnideskEvents implements Iterable<Map<String, Object>>, AutoC
 
     /** Ends at once, also for a thread that waits. */
     @Override public void close() {
-        closing.complete(null);
+        closing.countDown();
         leave(1000);
     }
+
+    private boolean closed() { return closing.getCount() == 0; }
 
     private void leave(int code) {
         WebSocket gone = socket;
@@ -102,21 +104,20 @@ public final class UnideskEvents implements Iterable<Map<String, Object>>, AutoC
     }
 
     private void receive(long by) {
-        if (socket == null) {
-            long waitMs = Math.max(0, Math.min(retryAt, by) - Unidesk.now());
-            closing.copy().completeOnTimeout(null, waitMs, MILLISECONDS).join();
-            if (!closing.isDone() && Unidesk.now() >= retryAt) connect();
-            return;
-        }
         Object item = null;
         try {
+            if (socket == null) {
+                boolean over = closing.await(Math.min(retryAt, by) - Unidesk.now(), MILLISECONDS);
+                if (!over && Unidesk.now() >= retryAt) connect();
+                return;
+            }
             item = inbox.poll(Math.max(0, Math.min(quietAt, by) - Unidesk.now()), MILLISECONDS);
         } catch (InterruptedException stop) {
             Thread.currentThread().interrupt();
         }
         if (item instanceof Unidesk.UnideskException) throw (Unidesk.UnideskException) item;
         if (item == null && Unidesk.now() >= quietAt) throw Unidesk.lost(node + " fell silent");
-        if (item == null || closing.isDone()) return;
+        if (item == null || closed()) return;
         quietAt = Unidesk.now() + quietMs;
         socket.request(1);
         Object said = Unidesk.Json.parse((String) item);
@@ -137,7 +138,7 @@ public final class UnideskEvents implements Iterable<Map<String, Object>>, AutoC
         Map<String, Object> hello = Unidesk.with(Map.of(), "op", "hello", "ver", "1", "token", desk.token);
         if (!sid.isEmpty()) hello.put("resume", Map.of("sid", sid, "cvs", cursors()));
         say(hello);
-        if (closing.isDone()) leave(1000);
+        if (closed()) leave(1000);
     }
 
     private void say(Map<String, ?> request) {

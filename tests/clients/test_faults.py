@@ -117,6 +117,35 @@ async def test_a_node_that_falls_silent_is_left(
     assert len(driver.nodes) == 2
 
 
+async def test_a_node_that_is_stopped_says_goodbye_and_is_left_without_a_gap(
+    cluster: LocalCluster, classes: Path
+) -> None:
+    await cluster.wait_ready()
+    token = cluster.mint("visitor", "goodbye")
+    drivers = [
+        Driver(language, classes, cluster.urls, token, "listen", "12")
+        for language in (PYTHON, JAVA, PHP, JAVASCRIPT, WEBSOCKET)
+    ]
+    async with open_client(cluster.urls[1:], token) as client:
+        cv = (await client.request(CvOpen(key="open", text="one")))["cv"]
+        with trio.fail_after(60):
+            async with trio.open_nursery() as nursery:
+                for driver in drivers:
+                    nursery.start_soon(driver.run)
+                for driver in drivers:
+                    await driver.wait(lambda line: line.get("seq", 0) > 1)
+                await cluster.process("n1").stop(timeout_s=10)
+                cluster.restart("n1")
+                await client.request(MsgSend(cv=cv, key="two", body="two"))
+        await client.request(CvClose(cv=cv, key="close"))
+    for driver in drivers:
+        assert driver.nodes[0] == "n1"
+        assert len(driver.nodes) == 2
+        seqs = [line["seq"] for line in driver.events(cv)]
+        assert seqs == list(range(1, len(seqs) + 1))
+        assert driver.events(cv)[-1]["body"] == "two"
+
+
 @pytest.mark.parametrize("language", LANGUAGES, **BY_NAME)
 async def test_a_token_that_ends_is_replaced_by_a_new_one(
     cluster: LocalCluster, classes: Path, language: Language
