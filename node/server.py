@@ -10,6 +10,7 @@ be told before a log is opened.  With `[node] workers` other processes serve the
 one is their core (`node.workers`).  How another process goes on: `node.handover`.
 """
 
+import os
 import socket
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -45,6 +46,8 @@ from node.workers.core import Core
 
 __all__ = ["NodeLost", "StartFailed", "serve"]
 
+SUPERVISED = "UNIDESK_SUPERVISED"
+"""Names, in the environment, who watches a process and would miss it if another went on."""
 RESERVE_TRIES_MAX = 20
 RESERVE_PAUSE_S = 0.1
 
@@ -84,7 +87,8 @@ async def serve(
                 nursery.cancel_scope.cancel()
         finally:
             replica.close()
-            log.info("node down")
+            if not front.ended:
+                log.info("node down")
 
 
 async def serve_commands(config: Config, front: Front, replica: Replica) -> None:
@@ -94,6 +98,8 @@ async def serve_commands(config: Config, front: Front, replica: Replica) -> None
     """
 
     async def upgrade(asked: Asked, tell: Callable[[str], None]) -> int:
+        if os.environ.get(SUPERVISED):
+            raise HandoverFailed(f"this node belongs to {os.environ[SUPERVISED]}: end that instead")
         notifying.reloading()
         predecessor = Predecessor(config, front, replica, on_leaving=control.leave)
         try:

@@ -83,6 +83,7 @@ class Predecessor:
         self._moved = 0
         self._agents: list[str] = []
         """Agents' sessions that have left."""
+        self._life = trio.CancelScope()
         self._left = False
         """Whether this process is no node any more."""
 
@@ -156,11 +157,12 @@ class Predecessor:
             decode=messages.to_predecessor,
             on_other=self._hear,
         )
-        async with trio.open_nursery() as nursery:
-            await stream.send_all(encode(estate))
-            nursery.start_soon(self._serve_feed, self._feed)
-            await self._steps(self._feed, tell)
-            nursery.cancel_scope.cancel()
+        with self._life:
+            async with trio.open_nursery() as nursery:
+                await stream.send_all(encode(estate))
+                nursery.start_soon(self._serve_feed, self._feed)
+                await self._steps(self._feed, tell)
+                nursery.cancel_scope.cancel()
 
     async def _serve_feed(self, feed: Feed) -> None:
         try:
@@ -193,6 +195,7 @@ class Predecessor:
     async def _leave(self, feed: Feed) -> None:
         """From here on this process is no node."""
         self._left = True
+        self._life.shield = True  # who is told to stop now must not take the node along
         self._on_leaving()
         self._replica.stop()
         next_number, applied_index = await self._replica.wait_stopped()
@@ -257,12 +260,12 @@ class Predecessor:
     def _is_at_rest(self, stream: Stream) -> bool:
         if not stream.at_rest:
             return False
-        return not isinstance(stream, Channel) or self._desk.is_at_rest(stream)
+        return not isinstance(stream, Channel) or self._desk.moving.is_at_rest(stream)
 
     def _pack(self, stream: Stream) -> tuple[Parcel, SessionParcel | None]:
         session = None
         if isinstance(stream, Channel):
-            session = self._desk.give(stream)
+            session = self._desk.moving.give(stream)
             if session.live and session.principal is not None and session.principal.role == "agent":
                 self._agents.append(session.sid)
         return self._edge.give(stream), session

@@ -206,8 +206,10 @@ class Successor:
         assert edge is not None
         fds = take_descriptors(self._channel, moved.number, len(moved.connections))
         for fd, (parcel, session) in zip(fds, moved.connections, strict=True):
-            adopt = partial(desk.take, parcel=session) if session is not None else _no_channel
-            edge.take(fd, parcel, adopt)
+            if session is None:
+                edge.take(fd, parcel, _no_channel)
+            else:
+                edge.take(fd, parcel, partial(desk.moving.take, parcel=session))
         self._remote.send(messages.Taken(moved.number))
 
 
