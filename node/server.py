@@ -39,15 +39,13 @@ from node.edge.server import (
 )
 from node.front import Front, StartFailed
 from node.handover import notifying
-from node.handover.asking import Asked
+from node.handover.asking import SUPERVISED, Asked
 from node.handover.control import Control
 from node.handover.predecessor import HandoverFailed, NodeLost, Predecessor
 from node.workers.core import Core
 
 __all__ = ["NodeLost", "StartFailed", "serve"]
 
-SUPERVISED = "UNIDESK_SUPERVISED"
-"""Names, in the environment, who watches a process and would miss it if another went on."""
 RESERVE_TRIES_MAX = 20
 RESERVE_PAUSE_S = 0.1
 

@@ -17,9 +17,9 @@ from node.client import RequestFailed, Stopped, open_client
 from node.demo.board import Board
 from node.demo.cast import TIMING, ScriptedAgent, Visitor
 from node.demo.script import CAST, RULES, SCENES
+from node.handover.asking import SUPERVISED
 from node.local import LocalCluster
 from node.protocol.catalogue import RulesApply
-from node.server import SUPERVISED
 
 FIRST_PORT = 7101
 VISITORS = 2
