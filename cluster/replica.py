@@ -178,6 +178,11 @@ class Replica:
         """Whether a proposal of this node has no outcome yet."""
         return self._part.waits
 
+    @property
+    def saves(self) -> bool:
+        """Whether a snapshot is being written, which `stop` would wait for."""
+        return self._saving
+
     async def hand_over_leadership(self, s_max: float) -> bool:
         """Return whether another node leads, after `s_max` at most; begin that if need be."""
         engine = self._part.engine

@@ -183,6 +183,9 @@ class Predecessor:
             await self._desk.drain(self._config.timing.drain_s)
         await self._move_all(feed)
         tell(f"{self._moved} connections have moved")
+        with trio.move_on_after(ANSWER_S):
+            while self._replica.saves:
+                await trio.sleep(POLL_S)
         await self._replica.hand_over_leadership(LEADERSHIP_S)
         feed.send(messages.Hold())
         await self._wait_for(messages.Held, ANSWER_S)
