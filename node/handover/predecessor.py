@@ -81,6 +81,7 @@ class Predecessor:
         self._taken = 0
         self._took = trio.Event()
         self._moved = 0
+        self._held_s = 0.0
         self._agents: list[str] = []
         """Agents' sessions that have left."""
         self._life = trio.CancelScope()
@@ -194,6 +195,7 @@ class Predecessor:
                 await trio.sleep(POLL_S)
         await self._leave(feed)
         await self._wait_for(messages.Running, RUNNING_S)
+        tell(f"commands waited for {self._held_s * 1000:.0f} ms")
 
     async def _leave(self, feed: Feed) -> None:
         """From here on this process is no node."""
@@ -287,6 +289,9 @@ class Predecessor:
         match message:
             case messages.Objects(why):
                 raise HandoverFailed(why)
+            case messages.Running(held_s):
+                self._held_s = held_s
+                self._event(messages.Running).set()
             case messages.Taken(number):
                 self._taken = number
                 self._took.set()

@@ -159,8 +159,9 @@ class Successor:
         assert replica is not None
         assert port is not None
         await port.wait_settled()
-        log.info("node goes on here", version=__version__, boot=replica.boot)
-        self._remote.send(messages.Running())
+        held_ms = round(port.held_s * 1000)
+        log.info("node goes on here", version=__version__, boot=replica.boot, held_ms=held_ms)
+        self._remote.send(messages.Running(port.held_s))
         await serve_commands(config, front, replica)
 
     # -- what the other process says
