@@ -70,7 +70,7 @@ def open_data(
     voters: Iterable[str],
     make_engine: MakeEngine,
     *,
-    open_log: OpenLog = lambda disk, identity: Log.open(disk, identity=identity),
+    open_log: OpenLog | None = None,
     now_ms: int | None = None,
     succession: Succession | None = None,
 ) -> Opened:
@@ -84,7 +84,10 @@ def open_data(
 
     def opened(damage: str) -> Opened:
         identity = claim(disk, cluster_id, node_id, now_ms=now_ms)
-        wal, recovered = open_log(disk, identity)
+        if open_log is not None:
+            wal, recovered = open_log(disk, identity)
+        else:
+            wal, recovered = Log.open(disk, identity=identity, synced=succession is not None)
         snapshots = SnapshotStore(disk, identity)
         state, applied_index = State(), 1
         if succession is not None:

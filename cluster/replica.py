@@ -178,6 +178,11 @@ class Replica:
         """Whether a proposal of this node has no outcome yet."""
         return self._part.waits
 
+    @property
+    def saves(self) -> bool:
+        """Whether a snapshot is being written, which `stop` would wait for."""
+        return self._saving
+
     async def hand_over_leadership(self, s_max: float) -> bool:
         """Return whether another node leads, after `s_max` at most; begin that if need be."""
         engine = self._part.engine
@@ -200,9 +205,10 @@ class Replica:
         self._wake.set()
 
     async def wait_stopped(self) -> tuple[int, int]:
-        """Return the next proposal's number and the applied index, once `run` has stopped.
+        """Return the next proposal's number and the applied index, once `run` has ended.
 
-        Nothing is written or sent any more; `close` lets another process have the folder.
+        Nothing is written or sent any more; `close` lets another process have the folder.  Where
+        `run` was cancelled meanwhile, that holds too: what was applied is durable.
         """
         await self._stopped.wait()
         return self._part.next_number, self._part.applying.applied_index
@@ -337,19 +343,24 @@ class Replica:
 
         Raises `StorageError` when the disk fails, `OSError` when the port cannot be had.
         """
-        async with trio.open_nursery() as nursery:
-            await nursery.start(self._links.run)
-            task_status.started()
-            nursery.start_soon(self._announce)
-            try:
-                while not self._stopping:
-                    await self._wait_for_work()
-                    await self._turn(nursery)
-            except StorageError as error:
-                self._part.fail(f"the disk failed: {error}")
-                raise
-            nursery.cancel_scope.cancel()
-        self._stopped.set()
+        try:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self._links.run)
+                task_status.started()
+                nursery.start_soon(self._announce)
+                await self._take_turns(nursery)
+                nursery.cancel_scope.cancel()
+        finally:
+            self._stopped.set()
+
+    async def _take_turns(self, nursery: trio.Nursery) -> None:
+        try:
+            while not self._stopping:
+                await self._wait_for_work()
+                await self._turn(nursery)
+        except StorageError as error:
+            self._part.fail(f"the disk failed: {error}")
+            raise
 
     async def _wait_for_work(self) -> None:
         if not self._part.has_work:

@@ -59,6 +59,11 @@ class Front:
         """Where clients connect."""
         return self._listener
 
+    @property
+    def ended(self) -> bool:
+        """Whether another process has the clients."""
+        return self._ended.is_set()
+
     def end(self) -> None:
         """Let `serve` return, without a goodbye to anybody."""
         self._ended.set()

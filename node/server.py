@@ -11,6 +11,7 @@ one is their core (`node.workers`).  How another process goes on: `node.handover
 """
 
 import contextlib
+import os
 import socket
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -39,7 +40,7 @@ from node.edge.server import (
 )
 from node.front import Front, StartFailed
 from node.handover import notifying
-from node.handover.asking import Asked
+from node.handover.asking import SUPERVISED, Asked
 from node.handover.control import Control
 from node.handover.predecessor import HandoverFailed, NodeLost, Predecessor
 from node.tables import Address
@@ -88,7 +89,8 @@ async def serve(
                 nursery.cancel_scope.cancel()
         finally:
             replica.close()
-            log.info("node down")
+            if not front.ended:
+                log.info("node down")
 
 
 async def serve_commands(config: Config, front: Front, replica: Replica) -> None:
@@ -98,6 +100,8 @@ async def serve_commands(config: Config, front: Front, replica: Replica) -> None
     """
 
     async def upgrade(asked: Asked, tell: Callable[[str], None]) -> int:
+        if os.environ.get(SUPERVISED):
+            raise HandoverFailed(f"this node belongs to {os.environ[SUPERVISED]}: end that instead")
         notifying.reloading()
         predecessor = Predecessor(config, front, replica, on_leaving=control.leave)
         try:

@@ -121,13 +121,16 @@ class Log:
         segment_bytes_max: int = SEGMENT_BYTES_MAX,
         draw_salt: Callable[[], int] = lambda: secrets.randbits(32),
         clock: Callable[[], float] = time.monotonic,
+        synced: bool = False,
     ) -> tuple["Log", Recovered]:
         """Return the log in `disk`'s folder, begun now when there is none, and what it holds.
 
-        All that is returned is durable.  A torn tail was cut.  Raises `CorruptLog` and
-        `ForeignLog`, and has then changed nothing; `StorageFailed`.
+        All that is returned is durable.  A torn tail was cut.  `synced`: whoever wrote it closed it
+        a moment ago, after its last sync returned; it is not made durable once more.
+
+        Raises `CorruptLog` and `ForeignLog`, and has then changed nothing; `StorageFailed`.
         """
-        recovered = recover_folder(disk, identity)
+        recovered = recover_folder(disk, identity, synced=synced)
         if recovered is None:
             recovered = begin(disk, identity, draw_salt())
         log = cls(

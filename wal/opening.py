@@ -5,7 +5,9 @@
     · remove what an interrupted roll left over
 
 The syncs come first because a process that was killed may have left a name or a frame that
-only the page cache knows; what this node goes by must not vanish with the power later.
+only the page cache knows; what this node goes by must not vanish with the power later.  A process
+that ended its part in order has synced all of it: whoever goes on at once (`synced`) may read what
+the page cache has, and waits for no disk.
 """
 
 from wal.disk import TMP, Disk
@@ -24,7 +26,7 @@ from wal.segment import (
 )
 
 
-def recover_folder(disk: Disk, identity: Identity) -> Recovered | None:
+def recover_folder(disk: Disk, identity: Identity, *, synced: bool = False) -> Recovered | None:
     """Return what the folder's log holds, all of it durable; None when there is no log.
 
     A torn tail and what an interrupted roll left over are gone after.  Raises `CorruptLog`
@@ -35,7 +37,8 @@ def recover_folder(disk: Disk, identity: Identity) -> Recovered | None:
     if not numbers:
         return None
     # A process that was killed may have left what only the page cache knows: a name, a frame.
-    disk.sync_folder()
+    if not synced:
+        disk.sync_folder()
     oldest = _check_head(disk, identity, numbers[-1]).oldest
     live = [number for number in numbers if number >= oldest]
     for wanted, number in zip(range(oldest, numbers[-1] + 1), live, strict=False):
@@ -46,8 +49,9 @@ def recover_folder(disk: Disk, identity: Identity) -> Recovered | None:
     for number in live:
         name = segment_name(number)
         _check_head(disk, identity, number)
-        disk.sync(name)
-        data = disk.read(name, fresh=True)
+        if not synced:
+            disk.sync(name)
+        data = disk.read(name, fresh=not synced)
         replay.segment(disk.path_of(name), data, number=number, last=number == numbers[-1])
         disk.release(name)
     recovered = replay.finish()

@@ -17,6 +17,7 @@ from node.client import RequestFailed, Stopped, open_client
 from node.demo.board import Board
 from node.demo.cast import TIMING, ScriptedAgent, Visitor
 from node.demo.script import CAST, RULES, SCENES
+from node.handover.asking import SUPERVISED
 from node.local import LocalCluster
 from node.local.folder import Sections
 from node.protocol.catalogue import RulesApply
@@ -41,6 +42,8 @@ async def run_demo(folder: Path, *, seconds: float | None, live: bool) -> None:
     board = Board(tell)
     again = (folder / "cluster.json").exists()
     cluster = LocalCluster(folder, cluster_id="demo", first_port=FIRST_PORT, sections=SECTIONS)
+    for node in cluster.names:
+        cluster.process(node).environ[SUPERVISED] = "unidesk demo"
     _print_line(f"starting three nodes in {folder} ({'data kept from before' if again else 'new'})")
     started = False
     try:

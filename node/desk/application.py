@@ -25,7 +25,7 @@ import random
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import Any
 
 import structlog
 import trio
@@ -42,15 +42,15 @@ from node.desk.calls import Calls
 from node.desk.context import Context, Health
 from node.desk.ephemeral import Ephemeral
 from node.desk.event_stream import PATH as EVENTS_PATH
-from node.desk.event_stream import Events, session_on
-from node.desk.frames import ON_WEBSOCKET, Shared
+from node.desk.event_stream import Events
+from node.desk.frames import Shared
 from node.desk.gate import Gate
 from node.desk.hub import Hub
 from node.desk.looks import Looks
+from node.desk.moving import Moving, session_for
 from node.desk.opening import PING_S, Opening
 from node.desk.operations import Operations
 from node.desk.pages import Pages
-from node.desk.parcel import SessionParcel, is_at_rest, pack, unpack
 from node.desk.passwords import Passwords
 from node.desk.presence import SWEEP_S, Presence
 from node.desk.rates import Rates
@@ -62,9 +62,7 @@ from node.desk.token_endpoint import TokenEndpoint
 from node.desk.visitors import PATH as VISITOR_PATH
 from node.desk.visitors import Visitors
 from node.edge.application import Answer, Held, ResponseFactory
-from node.edge.channel import Channel
 from node.edge.connection import Connection
-from node.edge.event_stream import EventStream
 from node.edge.http import Request, Response
 from node.edge.pressure import Level
 from node.edge.timers import TICK_S, Timers
@@ -174,6 +172,9 @@ class Desk:
         )
         self._visitors = Visitors(context, gate, config)
         self._origins = self._visitors.origins
+        self.moving = Moving(
+            context, self._hub, self.presence, attach=self._attach, detach=self._detach
+        )
         self._pages = Pages(context, config, self.statistics, pid or os.getpid())
         self.sources = self._pages.sources
         """Where `/metrics` reads; whoever starts the edge and the log names theirs here."""
@@ -299,19 +300,10 @@ class Desk:
 
     def on_open(self, connection: Connection, request: Request) -> None:
         """A client is there; it has `HELLO_S` to say who it is."""
-        session = self._session_on(connection)
+        session = session_for(connection, self._context)
         session.foreign_origin = self._origins.foreign(request)
         connection.data = session
         self._attach(session)
-
-    def _session_on(self, connection: Connection) -> Session:
-        return Session(
-            connection,
-            ON_WEBSOCKET[connection.subprotocol or SUBPROTOCOL_JSON],
-            self._context.tally,
-            peer=connection.peer,
-            hello_by=self._clock() + HELLO_S,
-        )
 
     def _attach(self, session: Session) -> None:
         """Take in a session, whatever it is told by."""
@@ -348,48 +340,15 @@ class Desk:
         """The client is gone."""
         session = channel.data
         assert isinstance(session, Session)
-        self._forget(session)
+        self._detach(session)
         self.presence.end(session, code)
 
-    def _forget(self, session: Session) -> None:
+    def _detach(self, session: Session) -> None:
         session.leave()
         self._hub.remove(session)
         self._sessions.pop(session, None)
         if self._timers is not None:
             self._timers.cancel(session)
-
-    # -- another process of this node, which sockets come from or leave for
-
-    def is_at_rest(self, channel: Channel) -> bool:
-        """Whether the session could go on in another process as it is."""
-        session = channel.data
-        assert isinstance(session, Session)
-        return is_at_rest(session)
-
-    def give(self, channel: Channel) -> SessionParcel:
-        """Let go of a session at rest; the cluster hears nothing of it."""
-        session = channel.data
-        assert isinstance(session, Session)
-        parcel = pack(session, self._clock())
-        self.presence.give(session)
-        self._forget(session)
-        return parcel
-
-    def take(self, channel: Channel, parcel: SessionParcel) -> None:
-        """Go on with a session: what was applied here is what was applied where it left."""
-        if isinstance(channel, EventStream):
-            session = session_on(channel, self._context.tally)
-        else:
-            session = self._session_on(cast("Connection", channel))
-        channel.data = session
-        follows = unpack(parcel, session, self._clock())
-        if session.principal is not None and session.live:
-            self._hub.add(session)
-            if session.principal.role == "agent":
-                self.presence.take(session)
-        for cv, subscription in follows.items():
-            self._hub.following.adopt(session, cv, subscription)
-        self._attach(session)
 
     # -- what the cluster calls
 

@@ -10,6 +10,8 @@ Bad lines are answered with what is wrong with them.
 import msgspec
 
 LINE_BYTES_MAX = 16 * 1024
+SUPERVISED = "UNIDESK_SUPERVISED"
+"""Names, in the environment, who watches a process and would miss it if another went on."""
 
 
 class Asked(msgspec.Struct, forbid_unknown_fields=True, tag_field="ask", tag="upgrade"):

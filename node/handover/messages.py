@@ -88,7 +88,9 @@ class Held(Message, tag="held"):
 
 
 class Running(Message, tag="running"):
-    """The core is here and serves."""
+    """The core is here and serves; so long (seconds) nothing could be written."""
+
+    held_s: float = 0.0
 
 
 _to_successor: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(

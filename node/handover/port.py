@@ -50,6 +50,9 @@ class MovingPort:
         self._open.set()
         self._holding = False
         self._settling_until_s = 0.0
+        self._held_at_s = 0.0
+        self.held_s = 0.0
+        """How long the change took, once it is over."""
         self._standing_before = far.status().standing
         self._on_applied: Watchers[Applied] = Watchers()
         self._on_install: Watchers[()] = Watchers()
@@ -63,6 +66,7 @@ class MovingPort:
     def hold(self) -> None:
         """Ask the port before nothing more: what is asked waits."""
         self._holding = True
+        self._held_at_s = trio.current_time()
         self._open = trio.Event()
         self._standing_before = self._port.status().standing
 
@@ -97,6 +101,7 @@ class MovingPort:
         await self._open.wait()
 
     def _settled(self) -> None:
+        self.held_s = trio.current_time() - self._held_at_s
         self._open.set()
         self._on_standing.tell(self._port.status())
 

@@ -82,8 +82,10 @@ class Predecessor:
         self._taken = 0
         self._took = trio.Event()
         self._moved = 0
+        self._held_s = 0.0
         self._agents: list[str] = []
         """Agents' sessions that have left."""
+        self._life = trio.CancelScope()
         self._left = False
         """Whether this process is no node any more."""
 
@@ -158,11 +160,12 @@ class Predecessor:
             decode=messages.to_predecessor,
             on_other=self._hear,
         )
-        async with trio.open_nursery() as nursery:
-            await stream.send_all(encode(estate))
-            nursery.start_soon(self._serve_feed, self._feed)
-            await self._steps(self._feed, tell)
-            nursery.cancel_scope.cancel()
+        with self._life:
+            async with trio.open_nursery() as nursery:
+                await stream.send_all(encode(estate))
+                nursery.start_soon(self._serve_feed, self._feed)
+                await self._steps(self._feed, tell)
+                nursery.cancel_scope.cancel()
 
     async def _serve_feed(self, feed: Feed) -> None:
         try:
@@ -185,6 +188,9 @@ class Predecessor:
         tell(f"{self._moved} connections have moved")
         if self._config.grpc is not None:  # whose streams grpcio cannot hand over
             await self._desk.drain(self._config.timing.drain_s)
+        with trio.move_on_after(ANSWER_S):
+            while self._replica.saves:
+                await trio.sleep(POLL_S)
         await self._replica.hand_over_leadership(LEADERSHIP_S)
         feed.send(messages.Hold())
         await self._wait_for(messages.Held, ANSWER_S)
@@ -193,10 +199,12 @@ class Predecessor:
                 await trio.sleep(POLL_S)
         await self._leave(feed)
         await self._wait_for(messages.Running, RUNNING_S)
+        tell(f"commands waited for {self._held_s * 1000:.0f} ms")
 
     async def _leave(self, feed: Feed) -> None:
         """From here on this process is no node."""
         self._left = True
+        self._life.shield = True  # who is told to stop now must not take the node along
         self._on_leaving()
         self._replica.stop()
         next_number, applied_index = await self._replica.wait_stopped()
@@ -261,12 +269,12 @@ class Predecessor:
     def _is_at_rest(self, stream: Stream) -> bool:
         if not stream.at_rest:
             return False
-        return not isinstance(stream, Channel) or self._desk.is_at_rest(stream)
+        return not isinstance(stream, Channel) or self._desk.moving.is_at_rest(stream)
 
     def _pack(self, stream: Stream) -> tuple[Parcel, SessionParcel | None]:
         session = None
         if isinstance(stream, Channel):
-            session = self._desk.give(stream)
+            session = self._desk.moving.give(stream)
             if session.live and session.principal is not None and session.principal.role == "agent":
                 self._agents.append(session.sid)
         return self._edge.give(stream), session
@@ -285,6 +293,9 @@ class Predecessor:
         match message:
             case messages.Objects(why):
                 raise HandoverFailed(why)
+            case messages.Running(held_s):
+                self._held_s = held_s
+                self._event(messages.Running).set()
             case messages.Taken(number):
                 self._taken = number
                 self._took.set()

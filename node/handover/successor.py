@@ -159,8 +159,9 @@ class Successor:
         assert replica is not None
         assert port is not None
         await port.wait_settled()
-        log.info("node goes on here", version=__version__, boot=replica.boot)
-        self._remote.send(messages.Running())
+        held_ms = round(port.held_s * 1000)
+        log.info("node goes on here", version=__version__, boot=replica.boot, held_ms=held_ms)
+        self._remote.send(messages.Running(port.held_s))
         await serve_commands(config, front, replica)
 
     # -- what the other process says
@@ -206,8 +207,10 @@ class Successor:
         assert edge is not None
         fds = take_descriptors(self._channel, moved.number, len(moved.connections))
         for fd, (parcel, session) in zip(fds, moved.connections, strict=True):
-            adopt = partial(desk.take, parcel=session) if session is not None else _no_channel
-            edge.take(fd, parcel, adopt)
+            if session is None:
+                edge.take(fd, parcel, _no_channel)
+            else:
+                edge.take(fd, parcel, partial(desk.moving.take, parcel=session))
         self._remote.send(messages.Taken(moved.number))
 
 

@@ -32,10 +32,10 @@ async def next_desk(at: Office) -> AsyncIterator[Desk]:
 def move(client: Client, to: Desk) -> SessionParcel:
     """Let the client's session go on at another desk; the client notices nothing."""
     channel = cast("Channel", client.wire)
-    assert client.desk.is_at_rest(channel)
-    parcel = client.desk.give(channel)
+    assert client.desk.moving.is_at_rest(channel)
+    parcel = client.desk.moving.give(channel)
     sent = msgspec.msgpack.encode(parcel)
-    to.take(channel, msgspec.msgpack.decode(sent, type=SessionParcel))
+    to.moving.take(channel, msgspec.msgpack.decode(sent, type=SessionParcel))
     client.desk = to
     return parcel
 
@@ -102,13 +102,13 @@ async def test_a_session_with_something_under_way_is_not_at_rest() -> None:
     async with office("n1") as at:
         visitor = await at.visitor()
         channel, desk = cast("Channel", visitor.wire), at.desks["n1"]
-        assert desk.is_at_rest(channel)
+        assert desk.moving.is_at_rest(channel)
         at.port().deaf = True
         visitor.ask(ops.CvOpen(key=at.key(), text="?"))
-        assert not desk.is_at_rest(channel)
+        assert not desk.moving.is_at_rest(channel)
         at.port().deaf = False
         late = at.client()
-        assert desk.is_at_rest(cast("Channel", late.wire))  # its hello can be said anywhere
+        assert desk.moving.is_at_rest(cast("Channel", late.wire))  # its hello can be said anywhere
 
 
 async def test_a_client_without_hello_says_it_at_the_other_desk() -> None:
