@@ -178,7 +178,9 @@ class Events:
         session = session_on(stream, self._context.tally, asked)
         stream.data = session
         self._attach(session)
-        stream.send_frame(ENCODINGS[stream.media].prologue)
+        prologue = ENCODINGS[stream.media].prologue
+        if prologue:
+            stream.send_frame(prologue)
         self._opening.enter(session, principal, resume)
 
     def on_live(self, session: Session) -> None:

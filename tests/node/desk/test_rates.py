@@ -91,7 +91,7 @@ async def test_whoever_does_not_listen_is_sent_away_for_a_while() -> None:
     async with office() as desk:
         visitor = await desk.visitor()
         many: list[Any] = [ops.Typing(cv="x", on=True)] * 64
-        for _ in range((VISITOR_BURST + EXCESS_MAX) // 64 + 2):
+        for _ in range(2 * (VISITOR_BURST + EXCESS_MAX) // 64):  # on a slow machine some may pass
             visitor.say(*many)
         (bye,) = visitor.heard(Bye)
         assert (bye.code, bye.resume) == (4004, True)
