@@ -31,9 +31,9 @@ from node.edge.frame import COMPRESSED, encode, payload_start
 
 NAME = "permessage-deflate"
 DEFLATE_BYTES_MIN = 256
-"""Below, what is saved is less than a TCP segment's head, for 20 µs of work."""
+"""Of a frame below it goes some eighth, for 25 µs of work."""
 WINDOW_BITS = 12
-"""Of ours: 4 KiB; more gains nothing on messages of this size, and takes longer to set up."""
+"""Of ours: 4 KiB.  More gains nothing on our frames, and clients that ask for 12 bits get the same."""
 FRAMES_REMEMBERED = 16
 """At most, of all connections; a fan-out sends one frame to all before it turns to the next."""
 

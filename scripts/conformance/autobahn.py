@@ -56,6 +56,10 @@ WAYS = {
 }
 
 
+class NotInstalled(Exception):
+    """There is no suite to run; the message says what to do."""
+
+
 def main() -> int:
     """Install what is missing, run, print the table; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m scripts.conformance.autobahn")
@@ -65,34 +69,49 @@ def main() -> int:
     parser.add_argument("--by", nargs="+", choices=WAYS, default=list(WAYS))
     options = parser.parse_args()
     folder = options.folder.absolute()
-    python2 = options.python2 or next(filter(None, map(shutil.which, PLACES)), None)
-    if python2 is None and not (folder / "v27").exists():
-        print(
-            "No Python 2.7 here, which the suite needs: name one with --python2."
-            "  `pyenv install 2.7.18` makes one.",
-            file=sys.stderr,
-        )
+    try:
+        wstest = installed(folder, options.python2)
+    except NotInstalled as error:
+        print(error, file=sys.stderr)
         return 2
-    wstest = installed(folder, python2)
     trio.run(serve_and_test, wstest, folder, options.by, options.cases)
     return report(folder / "reports")
 
 
-def installed(folder: Path, python2: Path | str | None) -> Path:
-    """Return `wstest`, installed if it was not."""
+def installed(folder: Path, python2: Path | None) -> Path:
+    """Return `wstest`, installed if it was not.  Raises `NotInstalled`."""
     wstest = folder / "v27" / "bin" / "wstest"
     if wstest.exists():
         return wstest
+    named = [str(python2)] if python2 is not None else filter(None, map(shutil.which, PLACES))
+    found = next(filter(_is_2_7, named), None)
+    if found is None:
+        missing = f"{python2} is no Python 2.7" if python2 else "there is no Python 2.7 here"
+        raise NotInstalled(
+            f"{missing}, which the suite needs: name one with --python2;"
+            " `pyenv install 2.7.18` makes one"
+        )
     makes = folder / "virtualenv"
-    path = {"PYTHONPATH": str(makes)}
-    _run(python2, "-m", "pip", "install", "-q", "--target", makes, MAKES_2_7)
-    _run("env", f"PYTHONPATH={path['PYTHONPATH']}", python2, "-m", "virtualenv", folder / "v27")
+    _run(found, "-m", "pip", "install", "-q", "--target", makes, MAKES_2_7)
+    _run("env", f"PYTHONPATH={makes}", found, "-m", "virtualenv", "-q", folder / "v27")
     _run(folder / "v27" / "bin" / "pip", "install", "-q", SUITE)
     return wstest
 
 
+def _is_2_7(python: str) -> bool:
+    check = "import sys; sys.exit(sys.version_info[:2] != (2, 7))"
+    try:
+        return (
+            subprocess.run([python, "-c", check], capture_output=True, check=False).returncode == 0
+        )
+    except OSError:
+        return False
+
+
 def _run(*command: object) -> None:
-    subprocess.run([str(part) for part in command], check=True)
+    done = subprocess.run([str(part) for part in command], check=False)
+    if done.returncode:
+        raise NotInstalled(f"{command[0]} could not install what the suite needs, see above")
 
 
 async def serve_and_test(wstest: Path, folder: Path, ways: list[str], cases: list[str]) -> None:
