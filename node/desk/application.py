@@ -264,6 +264,7 @@ class Desk:
             hello_by=self._clock() + HELLO_S,
         )
         connection.data = session
+        connection.defer(True)
         self._attach(session)
 
     def _attach(self, session: Session) -> None:
@@ -349,6 +350,8 @@ class Desk:
     # -- the clock
 
     def _on_live(self, session: Session) -> None:
+        if isinstance(session.outlet, Connection):
+            session.outlet.defer(False)
         self._schedule(session)
         self._requests.unblock(session)
 
