@@ -303,6 +303,7 @@ class Desk:
         session = session_for(connection, self._context)
         session.foreign_origin = self._origins.foreign(request)
         connection.data = session
+        connection.defer(True)
         self._attach(session)
 
     def _attach(self, session: Session) -> None:
@@ -395,6 +396,8 @@ class Desk:
     # -- the clock
 
     def _on_live(self, session: Session) -> None:
+        if isinstance(session.outlet, Connection):
+            session.outlet.defer(False)
         self._schedule(session)
         self._events.on_live(session)
         self._requests.unblock(session)

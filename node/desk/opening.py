@@ -8,7 +8,9 @@ The barrier makes "caught" true: what any node acknowledged before the hello is 
 state when the client is told that it has everything.  A visitor without resume needs none: what
 this node has not applied yet arrives as events.
 
-A barrier or an outcome that does not come in `OPENING_S` sends the client to another node.
+A barrier or an outcome that does not come in `OPENING_S` sends the client to another node.  One
+barrier lets in all who wait for it; they come in `WELCOMES_AT_ONCE` at a time, and in between those
+who are in already are heard.
 """
 
 from collections.abc import Callable
@@ -42,6 +44,8 @@ OPENING_S = 8.0
 BARRIER_PAUSE_S = 0.1
 """Between two barriers while there is no leader: an election takes a few of these."""
 EXPIRY_WARNING_S = 60.0
+WELCOMES_AT_ONCE = 16
+"""With what they missed, some milliseconds."""
 LIMITS = {
     "frame": FRAME_BYTES_MAX,
     "maps": FRAME_MAPS_MAX,
@@ -67,6 +71,7 @@ class Opening:
         self._presence = presence
         self._on_live = on_live
         self._looks = looks
+        self._welcoming = trio.CapacityLimiter(WELCOMES_AT_ONCE)
 
     def hello(self, session: Session, hello: Hello) -> None:
         """Let the client in, soon or at once, or say goodbye."""
@@ -152,6 +157,15 @@ class Opening:
         return denied is not None
 
     async def _open(self, session: Session, principal: Principal, resume: Resume | None) -> None:
+        answer = await self._level(session, principal, resume)
+        async with self._welcoming:
+            self._settle(session, principal, resume, answer)
+            await trio.lowlevel.checkpoint()  # it is others' turn
+
+    async def _level(
+        self, session: Session, principal: Principal, resume: Resume | None
+    ) -> Answer | None:
+        """Return None or `Done` once the client may be told that it has everything."""
         answer: Answer | None = Unavailable("timeout", "the cluster did not answer in time")
         with trio.move_on_after(OPENING_S):
             answer = await self._barrier(session)
@@ -160,6 +174,16 @@ class Opening:
                 answer = await self._presence.open(session, principal, sid)
                 if isinstance(answer, Refused) and answer.code == "stale":
                     answer = await self._barrier(session)
+        return answer
+
+    def _settle(
+        self,
+        session: Session,
+        principal: Principal,
+        resume: Resume | None,
+        answer: Answer | None,
+    ) -> None:
+        """Let the client in, or say goodbye."""
         if session.phase is not Phase.OPENING:
             return  # it left while it waited; its end was proposed behind its opening
         match answer:

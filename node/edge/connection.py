@@ -99,6 +99,14 @@ class Connection(Channel):
 
     # What the application calls.
 
+    def defer(self, deferred: bool) -> None:
+        """Be served after those who are in already, a few per pass; or no longer.
+
+        For a peer that has not proved who it is: to look at that takes longer than a message.
+        """
+        if self.fd >= 0 and self.deferred is not deferred:
+            self._reactor.defer(self, deferred, self._watching)
+
     def rest(self, seconds: float) -> None:
         """Read nothing for so long, rounded up to a tick, and then little at a time.
 

@@ -4,7 +4,8 @@ Talks to the kernel's epoll; waits in trio.
 
     trio.lowlevel.wait_readable(outer)          one task, one checkpoint per pass
       outer -+- established                     WebSockets: all that is ready, up to a batch
-             `- handshaking                     HTTP and listeners: a few per pass
+             +- deferred                        WebSockets of whom nobody knows yet who it is,
+             `- handshaking                     HTTP and listeners: a few per pass each
     then, last of all, accept                   so that no descriptor is reused within a batch
 
 An epoll descriptor can itself be polled, so trio waits for one descriptor however many sockets
@@ -89,8 +90,10 @@ class Reactor:
         self._closed_some = trio.Event()
         self._outer = select.epoll()
         self._established = select.epoll()
+        self._deferred = select.epoll()
         self._handshaking = select.epoll()
         self._outer.register(self._established.fileno(), select.EPOLLIN)
+        self._outer.register(self._deferred.fileno(), select.EPOLLIN)
         self._outer.register(self._handshaking.fileno(), select.EPOLLIN)
 
     # Tasks: each runs until cancelled.
@@ -110,6 +113,8 @@ class Reactor:
             await trio.lowlevel.wait_readable(self._outer.fileno())
             self.now = self.clock()
             for fd, events in self._established.poll(0, self.limits.events_per_pass):
+                self._dispatch(fd, events)
+            for fd, events in self._deferred.poll(0, self.limits.handshakes_per_pass):
                 self._dispatch(fd, events)
             connectable = []
             for fd, events in self._handshaking.poll(0, self.limits.handshakes_per_pass):
@@ -204,6 +209,12 @@ class Reactor:
         """Return all that there are."""
         return [stream for stream in self._streams if stream is not None]
 
+    def defer(self, stream: Stream, deferred: bool, events: int) -> None:
+        """Serve a stream with those who are coming in, or no longer."""
+        self._poller(stream).unregister(stream.fd)
+        stream.deferred = deferred
+        self._poller(stream).register(stream.fd, events)
+
     def modify(self, stream: Stream, events: int) -> None:
         """Change what a stream is watched for."""
         self._poller(stream).modify(stream.fd, events)
@@ -290,7 +301,7 @@ class Reactor:
             elif stream is not None:
                 stream.drop()
         self.tell_closed()
-        for poller in (self._outer, self._established, self._handshaking):
+        for poller in (self._outer, self._established, self._deferred, self._handshaking):
             poller.close()
 
     def _dispatch(self, fd: int, events: int) -> None:
@@ -304,7 +315,9 @@ class Reactor:
             stream.fail()
 
     def _poller(self, stream: Stream) -> select.epoll:
-        return self._established if stream.established else self._handshaking
+        if not stream.established:
+            return self._handshaking
+        return self._deferred if stream.deferred else self._established
 
     def _count(self, stream: Stream, step: int) -> None:
         if stream.established:

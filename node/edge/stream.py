@@ -64,6 +64,7 @@ class Stream(abc.ABC):
         "_started",
         "_watching",
         "deadline",
+        "deferred",
         "due_tick",
         "fd",
         "outbox_bytes",
@@ -74,7 +75,7 @@ class Stream(abc.ABC):
     )
 
     established: ClassVar[bool]
-    """Which poller it belongs to: WebSockets go before handshakes and HTTP."""
+    """Which poller it belongs to, unless `deferred`: WebSockets go before handshakes and HTTP."""
 
     def __init__(self, reactor: "Reactor", fd: int, peer: str) -> None:
         self._reactor = reactor
@@ -82,6 +83,7 @@ class Stream(abc.ABC):
         self._started = False  # the head of the outbox is the rest of a frame
         self._watching = IN
         self.deadline = 0.0
+        self.deferred = False
         self.due_tick = UNSCHEDULED
         self.fd = fd
         self.outbox_bytes = 0

@@ -98,6 +98,9 @@ class Wire:
         if self.closed is None:
             self.closed = (code, reason)
 
+    def defer(self, deferred: bool) -> None:
+        """Nobody else is served here."""
+
     def rest(self, seconds: float) -> None:
         self.rests += 1
 

@@ -1,5 +1,6 @@
 """Coming in: who is welcomed, with what, and who is sent away and why."""
 
+import itertools
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from cluster.state import commands
 from cluster.state.commands import By
 from cluster.state.limits import SESSIONS_PER_AGENT_MAX
 from node.auth import mint
+from node.desk.opening import WELCOMES_AT_ONCE
 from node.protocol import catalogue as ops
 from node.protocol.catalogue import Bye, Err, Ping, TokenExpiring, Welcome
 from tests.node.desk.office import CLUSTER, KEY, MSGPACK, Client, office, settle, token
@@ -388,3 +390,18 @@ async def test_an_opening_that_saw_an_old_place_looks_again() -> None:
         assert moved
         assert client.heard(Welcome)
         assert desk.port().state.sessions[sid].node == "n2"
+
+
+async def test_a_crowd_that_resumes_is_let_in_a_few_at_a_time() -> None:
+    async with office() as desk:
+        crowd = [desk.client() for _ in range(3 * WELCOMES_AT_ONCE)]
+        for number, client in enumerate(crowd):
+            who = token("supervisor", f"s{number}")
+            client.say(ops.Hello(ver="1", token=who, resume=ops.Resume(sid="x", cvs=[])))
+        welcomed = [0]
+        with trio.fail_after(10):
+            while welcomed[-1] < len(crowd):
+                await trio.lowlevel.checkpoint()
+                welcomed.append(sum(client.session.live for client in crowd))
+        steps = [after - before for before, after in itertools.pairwise(welcomed)]
+        assert max(steps) <= WELCOMES_AT_ONCE

@@ -87,7 +87,7 @@ async def test_a_flood_is_refused_with_how_long_to_wait_and_then_goes_on(
         assert await visitor.ok(ops.CvGet(cv=cv))
 
 
-async def test_whoever_does_not_listen_is_sent_away_for_a_while() -> None:
+async def test_whoever_does_not_listen_is_sent_away_for_a_while(mock_clock: MockClock) -> None:
     async with office() as desk:
         visitor = await desk.visitor()
         many: list[Any] = [ops.Typing(cv="x", on=True)] * 64
@@ -106,7 +106,7 @@ async def test_pongs_do_not_count() -> None:
         assert await visitor.ok(ops.CvGet(cv=cv))
 
 
-async def test_calls_by_http_have_the_same_rate() -> None:
+async def test_calls_by_http_have_the_same_rate(mock_clock: MockClock) -> None:
     async with office() as desk, listening(desk.desks["n1"]) as port:
         visitor = await desk.visitor()
         caller = Caller(port, "visitor", "v1")

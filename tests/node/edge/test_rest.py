@@ -1,5 +1,7 @@
 """A peer that says more than it may is read little of, and others do not wait for it."""
 
+import os
+
 import trio
 from trio.testing import MockClock
 
@@ -76,3 +78,33 @@ async def test_a_peer_that_hangs_up_at_rest_is_noticed_after_it() -> None:
         connection.rest(TICK_S)
         await client.stream.aclose()
         await wait_until(lambda: application.codes == [1006])
+
+
+async def test_whoever_is_in_already_is_heard_before_a_crowd_that_comes_in() -> None:
+    application = Recorder()
+    application.echo = False
+    limits = EdgeLimits(handshakes_per_pass=2)
+    async with serving(application, limits) as edge:
+        crowd = [await edge.websocket() for _ in range(20)]
+        member = await edge.websocket()
+        for connection in application.connections[:20]:
+            connection.defer(True)
+        for client, said in [*((one, b"hello") for one in crowd), (member, b"member")]:
+            os.write(client.stream.socket.fileno(), masked(0x82, said))
+        await wait_until(lambda: len(application.messages) == 21)
+        assert application.messages.index((b"member", False)) < 20
+
+
+async def test_a_connection_that_is_no_longer_deferred_is_heard_as_before() -> None:
+    application = Recorder()
+    async with serving(application) as edge:
+        client = await edge.websocket()
+        (connection,) = application.connections
+        for deferred in (True, True, False, False):
+            connection.defer(deferred)
+            await client.stream.send_all(masked(0x82, b"x"))
+            assert await client.receive_message() == b"x"
+        connection.defer(True)
+        await client.stream.aclose()
+        await wait_until(lambda: application.codes == [1006])
+        connection.defer(False)  # harmless
