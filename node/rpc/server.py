@@ -17,10 +17,9 @@ Source: gRPC Core, grpc_types.h (channel arguments); gRPC, "Health Checking", "S
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
-from typing import Any, NoReturn, TypeAlias
-from urllib.parse import unquote
+from typing import Any
 
 import structlog
 import trio
@@ -34,21 +33,16 @@ from grpc_reflection.v1alpha import reflection
 
 from node.edge.pressure import Level
 from node.protocol.descriptors import message_class
-from node.protocol.schema import PACKAGE, PUSH, SERVICE, Method, methods
+from node.protocol.schema import PACKAGE, PUSH, SERVICE
 from node.rpc.bridge import Bridge
 from node.rpc.certificate import RpcCertificate
-from node.rpc.desk import Asked, Headers, RpcApplication, RpcDesk
+from node.rpc.desk import RpcApplication, RpcDesk
 from node.rpc.limits import RpcLimits
+from node.rpc.service import RpcService
 from node.rpc.statistics import RpcCounters, RpcStatistics
-from node.rpc.status import DETAILS, Ending, closed
-from node.rpc.stream import PushStream
 
 SERVICES = (f"{PACKAGE}.{SERVICE}", health.SERVICE_NAME, reflection.SERVICE_NAME)
 HEALTH_S = 0.25
-KEPT = (b"authorization", b"idempotency-key")
-"""Metadata that means something."""
-
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 logging.getLogger("grpc").addHandler(logging.NullHandler())
 logging.getLogger("grpc").propagate = False  # it tells of every client that leaves, at length
@@ -92,28 +86,55 @@ class RpcServer:
         """Serve until cancelled; started once calls are accepted.  Raises `RpcListenRefused`."""
         async with trio.open_nursery() as nursery:
             bridge = Bridge()
-            self._desk = RpcDesk(self._application, self._limits, nursery, self._pressure)
-            loop = _Loop(self, bridge, self._desk)
-            nursery.start_soon(loop.run_in_thread)
+            self._desk = desk = RpcDesk(self._application, self._limits, nursery, self._pressure)
+            service = RpcService(desk, bridge, self._limits.write_s)
+            thread = _Thread(bridge, partial(self._make, service), self._limits.stop_s)
+            nursery.start_soon(thread.run)
             try:
-                await loop.wait_up()
-                self.port = loop.port
+                await thread.up.wait()
+                self.port = thread.port
                 task_status.started()
-                await self._watch_health(bridge, loop)
+                await self._watch_health(desk, bridge, thread)
             finally:
-                loop.stop()
+                thread.stop()
 
-    async def _watch_health(self, bridge: Bridge, loop: "_Loop") -> None:
-        assert self._desk is not None
+    async def _watch_health(self, desk: RpcDesk, bridge: Bridge, thread: "_Thread") -> None:
         told: bool | None = None
         while True:
-            ready = self._desk.is_ready()
+            ready = desk.is_ready()
             if ready != told:
                 told = ready
-                bridge.to_asyncio(partial(loop.say_ready, ready))
+                bridge.to_asyncio(partial(thread.say_ready, ready))
             await trio.sleep(HEALTH_S)
 
-    def options(self) -> list[tuple[str, int]]:
+    def _make(self, service: RpcService) -> tuple[grpc.aio.Server, int]:
+        """Return a server that listens, and where.  Called in asyncio's thread."""
+        limits = self._limits
+        server = grpc.aio.server(
+            options=self._options(),
+            maximum_concurrent_rpcs=limits.calls_max + limits.streams_max + limits.others_max,
+        )
+        message_class(PUSH)  # so that reflection finds the file
+        server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler(SERVICES[0], service.handlers()),)
+        )
+        reflection.enable_server_reflection(SERVICES, server)
+        return server, self._listen(server)
+
+    def _listen(self, server: grpc.aio.Server) -> int:
+        host, port = self._address
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        try:
+            if self._certificate is None:
+                return server.add_insecure_port(address)
+            return server.add_secure_port(address, self._certificate.credentials())
+        except RuntimeError:
+            raise RpcListenRefused(
+                f"cannot listen for gRPC on {address}: the port is taken, or this machine has no"
+                " such address; free it, or change [grpc] listen"
+            ) from None
+
+    def _options(self) -> list[tuple[str, int]]:
         """Return the channel arguments that say what one connection may do."""
         limits = self._limits
         options = [
@@ -138,33 +159,33 @@ class RpcServer:
         return options
 
 
-class _Loop:
-    """The other thread."""
+class _Thread:
+    """Where grpcio's loop runs."""
 
-    def __init__(self, server: RpcServer, bridge: Bridge, desk: RpcDesk) -> None:
-        self._server = server
+    def __init__(
+        self, bridge: Bridge, make: Callable[[], tuple[grpc.aio.Server, int]], stop_s: float
+    ) -> None:
+        """`make` returns a server, and the port where it listens."""
         self._bridge = bridge
-        self._desk = desk
-        self._limits = server._limits
-        self._up = trio.Event()
+        self._make = make
+        self._stop_s = stop_s
         self._stop: asyncio.Event | None = None
         self._stopping = False
         self._health: Any = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self.up = trio.Event()
         self.port = 0
 
     # -- trio's thread
 
-    async def run_in_thread(self) -> None:
+    async def run(self) -> None:
+        """Run it, to its end."""
         await trio.to_thread.run_sync(
             asyncio.run, self._run(), limiter=trio.CapacityLimiter(1), thread_name="grpc"
         )
 
-    async def wait_up(self) -> None:
-        await self._up.wait()
-
     def stop(self) -> None:
-        """Have the thread end, soon; also when it has hardly begun."""
+        """Have it end, soon; also when it has hardly begun."""
         self._stopping = True
         if self._stop is not None:
             self._bridge.to_asyncio(self._stop.set)
@@ -176,139 +197,23 @@ class _Loop:
         self._stop = asyncio.Event()
         if self._stopping:
             return
-        limits = self._limits
-        server = grpc.aio.server(
-            options=self._server.options(),
-            maximum_concurrent_rpcs=limits.calls_max + limits.streams_max + limits.others_max,
-        )
-        for name in {method.request for method in methods()} | {PUSH}:
-            message_class(name)  # so that reflection, and the first call, find them
-        handlers = {method.name: self._handler(method) for method in methods()}
-        server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler(SERVICES[0], handlers),)
-        )
+        server, self.port = self._make()
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        reflection.enable_server_reflection(SERVICES, server)
-        self.port = self._listen(server)
         await server.start()
-        self._bridge.to_trio(self._up.set)
+        self._bridge.to_trio(self.up.set)
         await self._stop.wait()
         await self._health.enter_graceful_shutdown()
-        await server.stop(limits.stop_s)
-
-    def _listen(self, server: grpc.aio.Server) -> int:
-        host, port = self._server._address
-        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        certificate = self._server._certificate
-        try:
-            if certificate is None:
-                return server.add_insecure_port(address)
-            return server.add_secure_port(address, certificate.credentials())
-        except RuntimeError:
-            raise RpcListenRefused(
-                f"cannot listen for gRPC on {address}: the port is taken, or this machine has no"
-                " such address; free it, or change [grpc] listen"
-            ) from None
+        await server.stop(self._stop_s)
 
     def say_ready(self, ready: bool) -> None:
         """Tell those who watch the health of this node."""
-        assert self._health is not None
         serving = health_pb2.HealthCheckResponse.SERVING
         status = serving if ready else health_pb2.HealthCheckResponse.NOT_SERVING
         for service in ("", SERVICES[0]):
-            self._start(self._health.set(service, status))
-
-    def _start(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def _handler(self, method: Method) -> Any:
-        if method.streams:
-            return grpc.unary_stream_rpc_method_handler(partial(self._events, method))
-        return grpc.unary_unary_rpc_method_handler(partial(self._call, method))
-
-    async def _call(self, method: Method, data: bytes, context: Context) -> bytes:
-        asked, answered = self._asked(method, data, context)
-        self._bridge.to_trio(partial(self._desk.call, asked))
-        try:
-            answer = await answered
-        finally:
-            asked.gone = True
-        if isinstance(answer, bytes):
-            return answer
-        return await _end(context, answer)
-
-    async def _events(self, method: Method, data: bytes, context: Context) -> None:
-        asked, answered = self._asked(method, data, context)
-        stream = PushStream(
-            asked.peer,
-            self._desk.counters,
-            outbox_bytes_max=self._desk.outbox_bytes_max,
-            on_overflow=self._desk.overflow,
-            wake=lambda one: self._bridge.to_asyncio(one.told),
-        )
-        self._bridge.to_trio(partial(self._desk.listen, asked, stream))
-        try:
-            answer = await answered
-            if isinstance(answer, Ending):
-                await _end(context, answer)
-            if await self._pump(stream, context):
-                assert stream.end is not None
-                await _end(context, closed(*stream.end))
-        finally:
-            asked.gone = True
-            self._bridge.to_trio(partial(self._desk.gone, asked))
-
-    async def _pump(self, stream: PushStream, context: Context) -> bool:
-        """Write what the stream is sent; return whether that was read to its end."""
-        try:
-            while (push := await stream.next()) is not None:
-                async with asyncio.timeout(self._limits.write_s):
-                    await context.write(push)
-                stream.taken(push)
-        except TimeoutError:
-            # Not `abort`, which would wait here behind the push that is stuck: gRPC waits then.
-            context.set_code(grpc.StatusCode.RESOURCE_EXHAUSTED)
-            context.set_details("nothing was read for too long")
-            return False
-        return True
-
-    def _asked(
-        self, method: Method, data: bytes, context: Context
-    ) -> tuple[Asked, "asyncio.Future[bytes | Ending]"]:
-        answered: asyncio.Future[bytes | Ending] = asyncio.get_running_loop().create_future()
-
-        def settle(answer: bytes | Ending) -> None:
-            if not answered.done():
-                answered.set_result(answer)
-
-        def reply(answer: bytes | Ending) -> None:
-            self._bridge.to_asyncio(partial(settle, answer))
-
-        return Asked(method, data, _headers(context), _peer(context), reply), answered
-
-
-async def _end(context: Context, ending: Ending) -> NoReturn:
-    """End a call; raises what gRPC wants to see."""
-    trailing = ((DETAILS, ending.details),) if ending.details else ()
-    await context.abort(ending.status, ending.words, trailing)
-    raise AssertionError
-
-
-def _headers(context: Context) -> Headers:
-    found = ((_bytes(key), _bytes(value)) for key, value in context.invocation_metadata() or ())
-    return tuple((key, value) for key, value in found if key in KEPT)
-
-
-def _bytes(text: str | bytes) -> bytes:
-    return text.encode("latin-1", "replace") if isinstance(text, str) else text
-
-
-def _peer(context: Context) -> str:
-    """Return `address:port`; gRPC says `ipv4:…`, or `ipv6:%5B::1%5D:…`."""
-    return unquote(context.peer().partition(":")[2])
+            task = asyncio.ensure_future(self._health.set(service, status))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
 
 def _ms(seconds: float) -> int:

@@ -17,7 +17,12 @@ async def test_the_program_of_the_page_says_what_the_page_says(tmp_path: Path) -
     program = tmp_path / "ask.py"
     program.write_text(blocks["python"])
     async with office() as desk, speaking(desk.desks["n1"]) as server:
-        command = [sys.executable, str(program), f"127.0.0.1:{server.port}", token("service", "crm")]
+        command = [
+            sys.executable,
+            str(program),
+            f"127.0.0.1:{server.port}",
+            token("service", "crm"),
+        ]
         with trio.fail_after(60):
             ran = await trio.run_process(
                 command, capture_stdout=True, capture_stderr=True, check=False
