@@ -68,9 +68,9 @@ async def serve(
         if config.node.workers:
             await _serve_by_workers(config, task_status)
             return
-        listener = open_listener(*config.client.listen)
         if config.grpc is not None:  # grpcio binds it later, but a taken port is told now
             open_listener(*config.grpc.listen).close()
+        listener = open_listener(*config.client.listen)
     except (CertificateRefused, ListenRefused) as refused:
         raise StartFailed(str(refused)) from None
     with listener:

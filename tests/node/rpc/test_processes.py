@@ -1,0 +1,69 @@
+"""gRPC at real nodes: by workers that are killed, and at a port that is taken."""
+
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from node import server
+from node.config import load
+from node.front import StartFailed
+from node.local import LocalCluster
+from tests.node.rpc.caller import Caller, Refusal, channel_to
+from tests.node.server.test_start import NODE, free_ports
+from tests.node.workers.test_processes import figure, two_workers, workers_of
+
+pytestmark = pytest.mark.process
+
+
+async def until_served(caller: Caller, **fields: Any) -> dict[str, Any]:
+    """The reply of a worker that lives: the channel may have been another's."""
+    with trio.fail_after(20):
+        while True:
+            try:
+                return await caller.call("msg.send", **fields)
+            except Refusal as refusal:
+                if refusal.status != "UNAVAILABLE":
+                    raise
+
+
+async def test_workers_share_the_port_and_a_stream_outlives_its_worker(tmp_path: Path) -> None:
+    sections = {"node": {"workers": 2}}
+    async with LocalCluster(tmp_path, nodes=1, grpc=True, sections=sections) as cluster:
+        core = cluster.pid("n1")
+        assert core is not None
+        await two_workers(core)
+        target, boss = cluster.grpc_target("n1"), cluster.mint("supervisor", "boss")
+        crm = Caller(channel_to(target), cluster.mint("service", "crm"))
+        cv = (await crm.call("cv.open", key="o"))["cv"]
+        ears = [Caller(channel_to(target), boss).listen(cv) for _ in range(12)]
+        for ear in ears:
+            await ear.until("caught")
+        said = (await crm.call("msg.send", cv=cv, key="k", body="one"))["seq"]
+        for ear in ears:
+            while (await ear.until("ev"))[-1][1]["seq"] != said:
+                pass
+        with trio.fail_after(20):
+            while figure(cluster, "n1", "unidesk_grpc_streams") != len(ears):
+                await trio.sleep(0.1)
+        os.kill(workers_of(core)[0], signal.SIGKILL)
+        told = (await until_served(crm, cv=cv, key="j", body="two"))["seq"]
+        again = Caller(channel_to(target), boss).listen(cv, place=ears[0].place)
+        assert [one["seq"] for name, one in await again.until("caught") if name == "ev"] == [told]
+    for ear in ears:
+        assert (await ear.end()).status == "UNAVAILABLE"
+
+
+async def test_a_grpc_port_that_is_taken_is_told_before_a_log_is_opened(tmp_path: Path) -> None:
+    client, peer = free_ports()
+    text = NODE.replace("{client}", str(client)).replace("{peer}", str(peer))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        text += f'[grpc]\nlisten = "127.0.0.1:{taken.getsockname()[1]}"\n'
+        (tmp_path / "node.toml").write_text(text)
+        with pytest.raises(StartFailed, match=f"{taken.getsockname()[1]}: the port is taken"):
+            await server.serve(load(tmp_path / "node.toml"))
+    assert not (tmp_path / "data").exists()
