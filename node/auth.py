@@ -234,22 +234,6 @@ class Verifier:
         return decoded
 
 
-def _issuer_in(token: str) -> str | None:
-    """Return the `iss` that a JWT claims, unproved; None for what is no JWT.
-
-    It only says whom to ask: whoever is asked looks at `iss` again, behind the signature.
-    """
-    parts = token.split(".")
-    if len(parts) != 3:
-        return None
-    try:
-        said = json.loads(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except (ValueError, RecursionError):
-        return None
-    iss = said.get("iss") if isinstance(said, dict) else None
-    return iss if isinstance(iss, str) else ""
-
-
 def principal_of(claims: Claims) -> Principal:
     """Return whom claims name that were proved elsewhere.  Raises `BadToken`."""
     try:
@@ -285,3 +269,19 @@ def _hmac_key(key: bytes) -> bytes:
     """Return `key`, padded as HMAC itself pads: the same signature, and no advice on its length."""
     assert len(key) >= KEY_BYTES_MIN
     return key.ljust(_HMAC_BYTES, b"\0")
+
+
+def _issuer_in(token: str) -> str | None:
+    """Return the `iss` that a JWT claims, unproved; None for what is no JWT.
+
+    It only says whom to ask: whoever is asked looks at `iss` again, behind the signature.
+    """
+    parts = token.split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        said = json.loads(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (ValueError, RecursionError):
+        return None
+    iss = said.get("iss") if isinstance(said, dict) else None
+    return iss if isinstance(iss, str) else ""
