@@ -87,7 +87,7 @@ class Introspection:
 
     def claims(self, token: str) -> Claims:
         """Return what the issuer said of `token` lately.  Raises `NotVouched`, `Unasked`."""
-        found = self._lately(hashlib.sha256(token.encode()).digest())
+        found = self._lately(_digest(token))
         if found is None:
             why = f"{self._config.name} has to be asked about this token"
             raise Unasked(why, partial(self._ask, token))
@@ -107,7 +107,7 @@ class Introspection:
 
     async def _ask(self, token: str) -> Claims:
         """Return what the issuer says of `token`.  Raises `NotVouched`, `UnknownKey`."""
-        digest = hashlib.sha256(token.encode()).digest()
+        digest = _digest(token)
         while (found := self._lately(digest)) is None:
             question = self._asking.get(digest)
             if question is None:
@@ -176,3 +176,8 @@ class Introspection:
         if len(self._known) >= KNOWN_MAX:
             del self._known[next(iter(self._known))]
         self._known[digest] = (until, said)
+
+
+def _digest(token: str) -> bytes:
+    """Return what stands for a token where it is kept."""
+    return hashlib.sha256(token.encode()).digest()
