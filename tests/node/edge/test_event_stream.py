@@ -33,7 +33,8 @@ async def listen(edge: Edge, *, receive_buffer: int | None = None) -> trio.Socke
     while b"welcome" not in heard:
         heard += await stream.receive_some(4096)
     head, _, body = heard.partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream")
+    assert head.startswith(b"HTTP/1.1 200 OK\r\nDate: ")
+    assert b"GMT\r\nContent-Type: text/event-stream\r\n" in head
     assert b"Content-Length" not in head
     assert body == b"data: welcome\n\n"
     return stream
