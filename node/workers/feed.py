@@ -118,6 +118,7 @@ class Feed:
         self._copies += 1
         number = self._copies
         copy = replica.state.frozen_copy()
+        self._forget_entries()  # which the copy has
         chunks = await trio.to_thread.run_sync(
             lambda: [messages.encode(messages.StateChunk(data)) for data in snapshot.dump(copy)]
         )
@@ -138,9 +139,13 @@ class Feed:
     def _on_install(self) -> None:
         """Send the whole state anew: entries were jumped over.  Answers wait, and are kept."""
         if self._nursery is not None:
-            waiting = self._waiting or []
-            self._waiting = [one for one in waiting if not isinstance(one, messages.EntryApplied)]
+            self._forget_entries()
             self._nursery.start_soon(self._send_state)
+
+    def _forget_entries(self) -> None:
+        """Keep of what waits all but the entries: the state comes, which was applied with them."""
+        waiting = self._waiting or []
+        self._waiting = [one for one in waiting if not isinstance(one, messages.EntryApplied)]
 
     def _standing(self) -> messages.Standing:
         replica = self._replica
