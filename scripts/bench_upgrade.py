@@ -102,6 +102,8 @@ async def bench(folder: Path, clients: int, asks_per_s: float, upgrades: int) ->
                 for _ in range(upgrades):
                     began = trio.current_time()
                     told = await cluster.upgrade(node)
+                    if not told.get("done"):
+                        print(cluster.process(node).log_tail())
                     took_s = trio.current_time() - began
                     await trio.sleep(AFTER_S)
                     print(f"  upgrade                   {took_s:8.1f} s: {told['text']}")

@@ -12,6 +12,7 @@ body, goodbyes that are said already - ends here as when a node is stopped.
 """
 
 import os
+import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -42,6 +43,7 @@ STRAGGLERS_S = 6.0
 """For requests under way: longer than any of them waits for the log."""
 LEADERSHIP_S = 2.0
 RUNNING_S = 30.0
+ENDED_S = 1.0
 POLL_S = 0.005
 UNDER_WAY_MAX = 1
 """Batches that the successor has not taken yet."""
@@ -170,9 +172,19 @@ class Predecessor:
     async def _serve_feed(self, feed: Feed) -> None:
         try:
             await feed.run()
-        except* (trio.BrokenResourceError, trio.ClosedResourceError, Overrun, ValueError):
-            pass
-        raise HandoverFailed("the new process has ended; its last words are in this node's log")
+        except* (trio.BrokenResourceError, trio.ClosedResourceError, Overrun, ValueError) as errors:
+            log.warning("the new process is cut off", why=str(errors.exceptions[0]))
+        raise HandoverFailed(f"the new process {await self._how_it_ended()}; see this node's log")
+
+    async def _how_it_ended(self) -> str:
+        assert self._process is not None
+        with trio.move_on_after(ENDED_S):
+            while (code := self._process.poll()) is None:
+                await trio.sleep(POLL_S)
+            if code < 0:
+                return f"was killed by {signal.Signals(-code).name}"
+            return f"ended with exit code {code}"
+        return "does not listen any more"
 
     # -- the steps
 

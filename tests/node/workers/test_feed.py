@@ -299,3 +299,27 @@ async def test_without_its_core_a_worker_ends(tmp_path: Path) -> None:
 def test_a_command_is_the_same_behind_the_port() -> None:
     command = OpenConversation("a", VISITOR, key="o")
     assert commands.decode(commands.encode(command)) == command
+
+
+async def test_workers_may_begin_while_entries_are_applied_all_the_time(tmp_path: Path) -> None:
+    async with pair(tmp_path) as two:
+        assert isinstance(await two.replica.propose(OpenConversation("a", VISITOR, key="o")), Done)
+        asked = 0
+
+        def ask_again(_: object = None) -> None:
+            nonlocal asked
+            asked += 1
+            said = SendMessage("a", f"m{asked}", VISITOR, f"k{asked}", "text", "hi")
+            two.replica.submit(said, ask_again)
+
+        async def follow() -> None:
+            port, _ = await two.worker()
+            before = port.state.applied_index
+            await until(lambda: port.state.applied_index > before)
+
+        for _ in range(4):
+            ask_again()
+        async with trio.open_nursery() as nursery:
+            for _ in range(100):
+                nursery.start_soon(follow)
+                await trio.lowlevel.checkpoint()
