@@ -70,5 +70,5 @@ class EdgeLimits:
     """At a time, of HTTP and of a message that is incomplete."""
     messages_read_bytes: int = 4 * 1024
     """At a time, of a WebSocket: some dozens of small messages, and then it is others' turn."""
-    greedy_read_bytes: int = 512
+    greedy_read_bytes: int = 256
     """At a time, of one that had to rest, until it has no more to say than that."""
