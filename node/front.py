@@ -93,9 +93,9 @@ class Front:
                     desk.sources.edge = edge.statistics
                     desk.pressure = edge.pressure
                     await nursery.start(desk.run)
-                    await nursery.start(edge.serve, [self._listener])
-                    if self._config.grpc is not None:
+                    if self._config.grpc is not None:  # first: the edge says when all is ready
                         await nursery.start(self._serve_grpc, self._config.grpc, desk, edge)
+                    await nursery.start(edge.serve, [self._listener])
                     on_up(desk, edge)
                     tune_gc()
                     # Up to here a cancelled start ends all of it; from here on its end is ours to
