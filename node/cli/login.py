@@ -34,9 +34,9 @@ def login(
 
     The password is asked for, or read from standard input.
 
-    Examples:  unidesk login ada --url wss://desk.example/v1/ws
+    Example:  unidesk login ada --url wss://desk.example/v1/ws
 
-               export UNIDESK_TOKEN=$(unidesk login --via corp)
+    In a browser:  export UNIDESK_TOKEN=$(unidesk login --via corp)
     """
     from node.cli.connecting import find_cluster
     from node.cli.output import print_json

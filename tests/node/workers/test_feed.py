@@ -111,7 +111,7 @@ async def test_a_worker_has_the_state_follows_it_and_is_answered_behind_its_even
         assert isinstance(await two.replica.propose(OpenConversation("a", VISITOR, key="o")), Done)
         port, _ = await two.worker()
         assert (port.node_id, port.boot) == ("n1", two.replica.boot)
-        assert same(port, two.replica)
+        await until(lambda: same(port, two.replica))
         told: list[str] = []
 
         def on_applied(applied: Applied) -> None:
