@@ -7,6 +7,7 @@ The port may be the replica itself, or that of a worker process.  When clients h
 they had asked is still answered: the port goes on until they are gone.
 """
 
+import math
 import os
 import socket
 from collections.abc import Awaitable, Callable
@@ -153,10 +154,20 @@ def edge_limits(config: Config, workers: int) -> EdgeLimits:
     limits, fronts = config.limits, max(1, workers)
     return EdgeLimits(
         deflate=config.client.deflate,
-        connections_max=-(-limits.connections_max // fronts),
+        connections_max=_share(limits.connections_max, fronts),
         frame_bytes_max=FRAME_BYTES_MAX,
-        address_connections_max=-(-limits.address_connections_max // fronts),
-        address_connects_per_s=-(-limits.address_connects_per_s // fronts),
+        address_connections_max=_share(limits.address_connections_max, fronts),
+        address_connects_per_s=_share(limits.address_connects_per_s, fronts),
         addresses_exempt=limits.trusted_addresses,
         memory_bytes_max=(limits.memory_bytes_max or ceiling_bytes()) // (workers + 1),
     )
+
+
+def _share(most: int, fronts: int) -> int:
+    """Return what one of several fronts may have, so that together they can have `most`.
+
+    The kernel deals connections out by chance: one in many thousands gets more than its share and
+    four deviations.
+    """
+    share = -(-most // fronts)
+    return share if fronts == 1 else min(most, share + 4 * math.isqrt(share))

@@ -87,7 +87,7 @@ def _crowd(cluster: LocalCluster, folder: Path, clients: int, cvs: list[str]) ->
         greetings = folder / f"greetings-{first}.txt"
         with greetings.open("w") as file:
             for number in numbers:
-                token = cluster.mint("supervisor", f"s{number}")
+                token = cluster.mint("service", f"s{number}")
                 hello = {"op": "hello", "ver": "1", "token": token}
                 sub = {"op": "cv.sub", "id": 1, "cv": cvs[number % len(cvs)]}
                 file.write(f"{json.dumps(hello)}\t{json.dumps(sub)}\n")

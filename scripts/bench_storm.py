@@ -74,7 +74,7 @@ async def bench(folder: Path, clients: int, workers: int) -> None:
         cvs = [str(one["cv"]) for one in opened]
         victim, *others = cluster.names
         plan = [
-            (cluster.mint("supervisor", f"s{number}"), cvs[number % len(cvs)])
+            (cluster.mint("service", f"s{number}"), cvs[number % len(cvs)])
             for number in range(clients)
         ]
         talkers = Talkers(cluster, cvs)

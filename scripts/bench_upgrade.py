@@ -77,7 +77,7 @@ async def bench(folder: Path, clients: int, asks_per_s: float, upgrades: int) ->
             cvs.append(str(opened["cv"]))
         node, *others = cluster.names
         plan = [
-            (cluster.mint("supervisor", f"s{number}"), cvs[number % len(cvs)])
+            (cluster.mint("service", f"s{number}"), cvs[number % len(cvs)])
             for number in range(clients)
         ]
         talkers = Talkers(cluster, cvs, pause_s=PAUSE_S)

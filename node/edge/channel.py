@@ -85,7 +85,7 @@ class Channel(Stream):
             self._code = code
             last = self.last_word(code, reason)
             if last and self._outbox is None:
-                self._try_write((last,))
+                self._try_write(last)
         self.drop()
 
     def _has_room(self, size: int, ephemeral: bool) -> bool:

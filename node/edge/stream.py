@@ -185,7 +185,7 @@ class Stream(abc.ABC):
         corked = self._reactor.corked is self
         if self._outbox is None:
             if not corked:
-                written = self._try_write((data,))
+                written = self._try_write(data)
                 if written == len(data) or self.fd < 0:
                     return
                 self._started = self.tls is not None or written > 0
@@ -202,7 +202,7 @@ class Stream(abc.ABC):
             block = tuple(islice(self._outbox, FRAMES_PER_WRITE_MAX))
             if self.tls is not None:
                 block = self._merged(block)
-            written = self._try_write(block)
+            written = self._try_write(*block)
             self._forget(written)
             if written < sum(map(len, block)) and (self.tls is None or not written):
                 break
@@ -215,15 +215,15 @@ class Stream(abc.ABC):
                 return
         self.watch()
 
-    def _try_write(self, block: tuple[bytes, ...]) -> int:
-        """Return the bytes taken; a broken socket drops the stream."""
+    def _try_write(self, data: bytes, *more: bytes) -> int:
+        """Return the bytes taken; a broken socket drops the stream.  Within TLS there is one."""
         try:
             if self.tls is not None:
-                written = self.tls.write(block[0])
-            elif len(block) == 1:
-                written = os.write(self.fd, block[0])
+                written = self.tls.write(data)
+            elif not more:
+                written = os.write(self.fd, data)
             else:
-                written = os.writev(self.fd, block)
+                written = os.writev(self.fd, (data, *more))
         except BlockingIOError:
             return 0
         except OSError:

@@ -216,5 +216,5 @@ class TlsHandshake(Stream):
             self.tls.release()
             self.tls = None
             said = _PLAIN.encode(connection="close", date=self._reactor.date)
-            self._try_write((said,))
+            self._try_write(said)
         self.drop()
