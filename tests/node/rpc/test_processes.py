@@ -67,3 +67,21 @@ async def test_a_grpc_port_that_is_taken_is_told_before_a_log_is_opened(tmp_path
         with pytest.raises(StartFailed, match=f"{taken.getsockname()[1]}: the port is taken"):
             await server.serve(load(tmp_path / "node.toml"))
     assert not (tmp_path / "data").exists()
+
+
+async def test_in_an_upgrade_streams_are_told_to_come_back_and_do(tmp_path: Path) -> None:
+    async with LocalCluster(tmp_path, nodes=1, grpc=True) as cluster:
+        target = cluster.grpc_target("n1")
+        crm = Caller(channel_to(target), cluster.mint("service", "crm"))
+        cv = (await crm.call("cv.open", key="o"))["cv"]
+        ear = crm.listen(cv)
+        await ear.until("caught")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(cluster.upgrade, "n1")
+            (_, bye) = (await ear.until("bye"))[-1]
+        assert (bye["code"], bye["resume"]) == (4001, True)
+        assert (await ear.end()).status == "UNAVAILABLE"
+        told = (await until_served(crm, cv=cv, key="j", body="two"))["seq"]
+        again = Caller(channel_to(target), cluster.mint("service", "crm"))
+        events = await again.listen(cv, place=ear.place).until("caught")
+        assert [one["seq"] for name, one in events if name == "ev"] == [told]
