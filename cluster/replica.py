@@ -21,6 +21,7 @@ from typing import Any
 import structlog
 import trio
 
+from cluster.answering import answer_to
 from cluster.ids import Ulids
 from cluster.opening import Opened, Succession, open_data
 from cluster.participant import Figures, Participant, World
@@ -238,16 +239,7 @@ class Replica:
 
     async def propose(self, command: Command) -> Answer:
         """See `Port.propose`."""
-        done = trio.Event()
-        answers: list[Answer] = []
-
-        def on_answer(answer: Answer) -> None:
-            answers.append(answer)
-            done.set()
-
-        self.submit(command, on_answer)
-        await done.wait()
-        return answers[0]
+        return await answer_to(self.submit, command)
 
     def watch(self, watcher: Callable[[Applied], None]) -> Callable[[], None]:
         """See `Port.watch`."""

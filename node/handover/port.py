@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import trio
 from msgspec.structs import replace
 
+from cluster.answering import answer_to
 from cluster.port import Answer, Port, ReplicaStatus, Unavailable
 from cluster.proposals import DEADLINE_S, PENDING_MAX
 from cluster.raft.members import Members
@@ -161,16 +162,7 @@ class MovingPort:
 
     async def propose(self, command: Command) -> Answer:
         """See `Port.propose`."""
-        done = trio.Event()
-        answers: list[Answer] = []
-
-        def on_answer(answer: Answer) -> None:
-            answers.append(answer)
-            done.set()
-
-        self.submit(command, on_answer)
-        await done.wait()
-        return answers[0]
+        return await answer_to(self.submit, command)
 
     async def barrier(self) -> Unavailable | None:
         """See `Port.barrier`."""

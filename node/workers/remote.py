@@ -22,6 +22,7 @@ import structlog
 import trio
 from msgspec.structs import replace
 
+from cluster.answering import answer_to
 from cluster.port import Answer, NotLeading, ReplicaStatus, Unavailable
 from cluster.raft.members import Members, MembersRefused
 from cluster.state import commands, snapshot
@@ -137,16 +138,7 @@ class RemotePort:
 
     async def propose(self, command: Command) -> Answer:
         """See `Port.propose`."""
-        done = trio.Event()
-        answers: list[Answer] = []
-
-        def on_answer(answer: Answer) -> None:
-            answers.append(answer)
-            done.set()
-
-        self.submit(command, on_answer)
-        await done.wait()
-        return answers[0]
+        return await answer_to(self.submit, command)
 
     async def barrier(self) -> Unavailable | None:
         """See `Port.barrier`."""

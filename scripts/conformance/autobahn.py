@@ -1,6 +1,6 @@
 """Autobahn|Testsuite against the edge: hundreds of WebSocket cases, and a verdict for each.
 
-    python -m scripts.conformance.autobahn --python2 ~/.pyenv/versions/2.7.18/bin/python
+    python -m scripts.conformance.autobahn --python2 PATH/TO/python2.7
     python -m scripts.conformance.autobahn --cases '9.*' --by quick
 
 The suite's client, `wstest`, is of 2014 and needs Python 2.7.  It is installed once, below

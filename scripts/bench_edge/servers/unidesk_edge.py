@@ -13,11 +13,10 @@ import trio
 from node.edge.application import Feed, ResponseFactory
 from node.edge.channel import Channel
 from node.edge.connection import Connection
-from node.edge.decoder import Decoders
 from node.edge.frame import encode_binary, encode_text
 from node.edge.http import Request, Response
 from node.edge.memory import tune_gc
-from node.edge.server import EdgeServer, open_listener
+from node.edge.server import EdgeLimits, EdgeServer, open_listener
 
 BODY = b'{"status":"ok","service":"edge bench","padding":"xxxxx"}'
 
@@ -55,11 +54,10 @@ class Small:
 
 
 def main() -> None:
-    if os.environ.get("WSPROTO"):
-        Decoders.quick = lambda self, data: None  # type: ignore[method-assign]
+    limits = EdgeLimits(quick_bytes_max=0) if os.environ.get("WSPROTO") else EdgeLimits()
     listener = open_listener("127.0.0.1", int(sys.argv[1]))
     tune_gc()
-    trio.run(EdgeServer(Small()).serve, [listener])
+    trio.run(EdgeServer(Small(), limits=limits).serve, [listener])
 
 
 if __name__ == "__main__":
