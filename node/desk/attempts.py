@@ -11,18 +11,16 @@ tell which one it was.  Each process counts for itself.
 Source: the generic cell rate algorithm, ITU-T I.371, annex A; NIST SP 800-63B-4, 3.2.2.
 """
 
-import ipaddress
 from collections.abc import Callable
 
 from node.desk.rates import Pace
+from node.edge.addresses import network_of
 from node.protocol.refusals import Rule
 
 ACCOUNT, ACCOUNT_PAUSE_S = 10, 6.0
 ADDRESS, ADDRESS_PAUSE_S = 50, 1.0
 KEYS_MAX = 100_000
 """Accounts or addresses of the last minute; beyond them nobody new is looked at."""
-_IPV6_PREFIX = 64
-"""What one customer of a provider has: an address each would be any number of them."""
 
 
 class TooMany(Exception):
@@ -63,14 +61,3 @@ class Attempts:
         """Drop whoever was not wrong lately."""
         self._by_account.forget_idle()
         self._by_address.forget_idle()
-
-
-def network_of(address: str) -> str:
-    """Return what counts as one address: of IPv6 the network of a customer."""
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is None:
-        return str(ipaddress.ip_network((found, _IPV6_PREFIX), strict=False))
-    return str(getattr(found, "ipv4_mapped", None) or found)

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 BURST_S = 5.0
 IPV6_PREFIX = 64
+"""What one customer of a provider has: an address each would be any number of them."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

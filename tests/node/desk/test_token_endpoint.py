@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from cluster.port import Unavailable
 from cluster.state import commands
 from cluster.state.commands import By
-from node.desk.attempts import ACCOUNT, ADDRESS, Attempts, TooMany, network_of
+from node.desk.attempts import ACCOUNT, ADDRESS, Attempts, TooMany
 from node.desk.credentials import BadCredentials, Origin, credentials_of, origin_of
 from node.desk.passwords import (
     CHARACTERS_MIN,
@@ -34,6 +34,7 @@ from node.desk.passwords import (
     Passwords,
 )
 from node.desk.token_endpoint import PATH
+from node.edge.addresses import network_of
 from node.edge.http import Request
 from node.protocol import catalogue as ops
 from tests.node.desk.office import Office, office
