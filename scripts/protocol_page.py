@@ -23,7 +23,7 @@ from node.protocol.described import field_doc, prose, type_doc
 from node.protocol.results import Result
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "protocol.md"
-SOURCE = "node/protocol/catalogue.py"
+SOURCE = "node/protocol/catalogue.py` and `node/protocol/requests/"
 COMMON = ("id",)
 """Fields that every request has."""
 

@@ -18,6 +18,7 @@ from cluster.state.events import Event
 from cluster.state.model import Conversation
 from cluster.state.state import State
 from node.desk.frames import SharedEvent
+from node.desk.plain import NotAllowed
 from node.desk.resume import nothing, owed
 from node.desk.session import Session, Subscription
 from node.desk.statistics import Tally
@@ -40,6 +41,11 @@ class Following:
     def count(self) -> int:
         """Return how many subscriptions there are."""
         return sum(len(followers) for followers in self._followers.values())
+
+    def check_room(self, session: Session) -> None:
+        """Refuse one more than `session` may follow.  Raises `NotAllowed`."""
+        if not self.has_room(session):
+            raise NotAllowed("at_capacity", f"{session.follows_max} conversations are followed")
 
     def has_room(self, session: Session) -> bool:
         """Say whether `session` may follow one more; what is closed and told makes room."""

@@ -13,13 +13,16 @@ none - a frozen program - fields have no words.
 import ast
 import functools
 import inspect
+import sys
 from collections.abc import Mapping
 from itertools import chain
+from typing import get_args
 
 import msgspec
 
 from cluster.state import commands
-from node.protocol import catalogue, results
+from node.protocol import catalogue
+from node.protocol.results import Result
 
 
 @functools.cache
@@ -27,13 +30,20 @@ def field_docs() -> Mapping[str, Mapping[str, str]]:
     """Return what is said below each field, by class and field."""
     found: dict[str, dict[str, str]] = {}
     try:
-        sources = [inspect.getsource(module) for module in (catalogue, results, commands)]
+        sources = [inspect.getsource(sys.modules[name]) for name in sorted(_modules())]
     except OSError:
         return found
     for node in chain.from_iterable(ast.parse(source).body for source in sources):
         if isinstance(node, ast.ClassDef):
             found.setdefault(node.name, {}).update(_fields_of(node))
     return found
+
+
+def _modules() -> set[str]:
+    """Return the modules that declare what the catalogue puts together."""
+    told = get_args(catalogue.AnyRequest) + get_args(catalogue.AnyPush)
+    structs = [*told, Result, catalogue.Err, catalogue.Request]
+    return {struct.__module__ for struct in structs} | {commands.__name__}
 
 
 def field_doc(struct: type[msgspec.Struct], field: str) -> str:

@@ -20,6 +20,7 @@ from node.auth import BadToken, Principal, claimed
 from node.desk.auditing import BadCursor, read_after, read_newest
 from node.desk.context import Context
 from node.desk.lookup import Answered, Later
+from node.desk.operations.effects import Asker, Handlers
 from node.desk.passwords import BadPassword, Busy, Passwords
 from node.desk.plain import NotAllowed, check_key, check_name
 from node.protocol import catalogue as ops
@@ -42,7 +43,20 @@ class Accounts:
         self._passwords = passwords
         self._barrier = barrier
 
-    def put(self, principal: Principal, request: ops.UserPut) -> commands.Command | Later:
+    def handlers(self) -> Handlers:
+        return {
+            ops.UserPut: self._put,
+            ops.UserSecret: self._set_secret,
+            ops.UserGet: self._get,
+            ops.UserList: self._list,
+            ops.UserRemove: self._remove,
+            ops.TokenRevoke: self._revoke,
+            ops.AuditList: self._audit,
+        }
+
+    def _put(
+        self, asker: Asker, principal: Principal, request: ops.UserPut
+    ) -> commands.Command | Later:
         """Return the command, or what makes it once the secret is hashed."""
         _check(request.key, request.user)
         _check_profile(request)
@@ -61,7 +75,9 @@ class Accounts:
             return command
         return Later(partial(self._with_secret, command, request.secret))
 
-    def set_secret(self, principal: Principal, request: ops.UserSecret) -> commands.Command | Later:
+    def _set_secret(
+        self, asker: Asker, principal: Principal, request: ops.UserSecret
+    ) -> commands.Command | Later:
         """Return the command, or what makes it once the secret is hashed."""
         _check(request.key, request.user)
         command = commands.SetSecret(
@@ -82,7 +98,7 @@ class Accounts:
             raise NotAllowed("overloaded", str(error)) from None
         return replace(command, secret=hashed)
 
-    def get(self, request: ops.UserGet) -> Later:
+    def _get(self, asker: Asker, principal: Principal, request: ops.UserGet) -> Later:
         """Return what reads one account."""
 
         async def read() -> Answered:
@@ -94,7 +110,7 @@ class Accounts:
 
         return Later(read)
 
-    def list(self, request: ops.UserList) -> Later:
+    def _list(self, asker: Asker, principal: Principal, request: ops.UserList) -> Later:
         """Return what reads a page of accounts."""
         limit = min(request.limit, LIST_MAX) or LIST_MAX
 
@@ -108,12 +124,16 @@ class Accounts:
 
         return Later(read)
 
-    def remove(self, principal: Principal, request: ops.UserRemove) -> commands.Command:
+    def _remove(
+        self, asker: Asker, principal: Principal, request: ops.UserRemove
+    ) -> commands.Command:
         """Return the command."""
         _check(request.key, request.user)
         return commands.RemoveAccount(by=principal.by, key=request.key, id=request.user)
 
-    def revoke(self, principal: Principal, request: ops.TokenRevoke) -> commands.Command:
+    def _revoke(
+        self, asker: Asker, principal: Principal, request: ops.TokenRevoke
+    ) -> commands.Command:
         """Return the command."""
         check_key(request.key)
         jti, exp_s = request.jti, request.exp // 1000
@@ -134,7 +154,7 @@ class Accounts:
             exp_s=exp_s,
         )
 
-    def audit(self, request: ops.AuditList) -> Later:
+    def _audit(self, asker: Asker, principal: Principal, request: ops.AuditList) -> Later:
         """Return what reads lines of the audit log."""
         limit = min(request.limit, AUDIT_LIST_MAX) or AUDIT_LIST_MAX
 

@@ -17,6 +17,7 @@ from cluster.state.commands import AddAudit
 from node.auth import Principal
 from node.desk.context import Context
 from node.desk.lookup import Answered, Later
+from node.desk.operations.effects import Asker, Handlers
 from node.desk.plain import NotAllowed
 from node.protocol import catalogue as ops
 from node.tables import NAME
@@ -28,7 +29,13 @@ class Membership:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    def get(self) -> Answered:
+    def handlers(self) -> Handlers:
+        return {ops.MembersGet: self._get, ops.MembersChange: self._change}
+
+    def _get(self, asker: Asker, principal: Principal, request: ops.MembersGet) -> Answered:
+        return self._members()
+
+    def _members(self) -> Answered:
         """Return the members as this node knows them."""
         context = self._context
         members, status = context.port.members(), context.port.status()
@@ -48,15 +55,17 @@ class Membership:
         ]
         return Answered({"members": rows, "waiting": waiting})
 
-    def change(self, principal: Principal, request: ops.MembersChange) -> Later:
+    def _change(self, asker: Asker, principal: Principal, request: ops.MembersChange) -> Later:
         """Begin a change; the reply comes when it is committed.  Raises `NotAllowed`."""
         _check_id(request.node, "node")
         change = self._asked(request)
         detail = {"change": request.change, "member": request.node, "new": request.new}
         line = AddAudit(principal.by, "members.change", detail)
-        return Later(partial(self._change, change, line))
+        return Later(partial(self._change_members, change, line))
 
-    async def _change(self, change: Callable[[Members], Members], line: AddAudit) -> Answered:
+    async def _change_members(
+        self, change: Callable[[Members], Members], line: AddAudit
+    ) -> Answered:
         context = self._context
         try:
             unavailable = await context.port.change_members(change)
@@ -67,7 +76,7 @@ class Membership:
         if unavailable is not None:
             raise NotAllowed(unavailable.code, unavailable.message)
         context.port.submit(line, _ignore)  # the change holds, whatever becomes of the line
-        return self.get()
+        return self._members()
 
     def _asked(self, request: ops.MembersChange) -> Callable[[Members], Members]:
         node = request.node

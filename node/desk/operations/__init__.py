@@ -1,0 +1,65 @@
+"""What each operation does with a request, by subject.  No I/O: waits for the port alone.
+
+    returns    meaning
+    Answered   read from the state: the reply's `r`
+    Command    to be submitted to the log; its outcome is the reply
+    Later      has to wait first (a barrier, a compiler), then one of the two above
+    None       no reply
+
+or raises `NotAllowed` with the reply's code.  The catalogue says who may ask at all;
+`node.desk.requests` brings requests here and outcomes back.  Ids go into the command here;
+whether it holds is decided where it is applied, the same on every node.
+"""
+
+from node.auth import Principal
+from node.desk.context import Context
+from node.desk.ephemeral import Ephemeral
+from node.desk.hub import Hub
+from node.desk.looks import Looks
+from node.desk.lookup import Effect, Lookup
+from node.desk.opening import Opening
+from node.desk.operations.accounts import Accounts
+from node.desk.operations.agents import Agents
+from node.desk.operations.effects import Asker, Handler
+from node.desk.operations.members import Membership
+from node.desk.operations.own import Own
+from node.desk.operations.reading import Reading
+from node.desk.operations.rules import Rules
+from node.desk.operations.talking import Talking
+from node.desk.passwords import Passwords
+from node.desk.plain import check_integers
+from node.desk.session import Session
+from node.protocol.catalogue import Request
+
+
+class Operations:
+    """What can be asked."""
+
+    def __init__(
+        self,
+        context: Context,
+        hub: Hub,
+        opening: Opening,
+        ephemeral: Ephemeral,
+        passwords: Passwords,
+        looks: Looks,
+    ) -> None:
+        lookup = Lookup(context)
+        self._handlers: dict[type[Request], Handler] = {
+            **Own(opening, ephemeral).handlers(),
+            **Reading(lookup, looks, hub.following).handlers(),
+            **Talking(context, hub.following).handlers(),
+            **Agents().handlers(),
+            **Rules(context, lookup).handlers(),
+            **Membership(context).handlers(),
+            **Accounts(context, passwords, lookup.barrier).handlers(),
+        }
+
+    def perform(self, asker: Asker, principal: Principal, request: Request) -> Effect:
+        """Return what follows from a request that its role may make.  Raises `NotAllowed`.
+
+        What needs a connection is asked by a `Session`.
+        """
+        assert isinstance(asker, Session) or not request.needs_connection
+        check_integers(request)
+        return self._handlers[type(request)](asker, principal, request)

@@ -1,0 +1,43 @@
+"""An agent's status, and what is offered to them: commands to the log.  No I/O."""
+
+from cluster.ids import is_ulid
+from cluster.state import commands
+from node.auth import Principal
+from node.desk.lookup import Effect
+from node.desk.operations.effects import Asker, Handlers
+from node.desk.plain import NotAllowed, check_key, check_name
+from node.protocol import catalogue as ops
+
+
+class Agents:
+    """Serves these operations."""
+
+    def handlers(self) -> Handlers:
+        return {
+            ops.StatusSet: self._status_set,
+            ops.OfferAccept: self._offer_accept,
+            ops.OfferDecline: self._offer_decline,
+        }
+
+    def _status_set(self, asker: Asker, principal: Principal, request: ops.StatusSet) -> Effect:
+        check_name(request.reason, "reason")
+        return commands.SetStatus(
+            by=principal.by, agent=principal.id, status=request.status, reason=request.reason
+        )
+
+    def _offer_accept(self, asker: Asker, principal: Principal, request: ops.OfferAccept) -> Effect:
+        _check_oid(request.oid)
+        check_key(request.key)
+        return commands.AcceptOffer(oid=request.oid, by=principal.by, key=request.key)
+
+    def _offer_decline(
+        self, asker: Asker, principal: Principal, request: ops.OfferDecline
+    ) -> Effect:
+        _check_oid(request.oid)
+        check_name(request.reason, "reason")
+        return commands.DeclineOffer(oid=request.oid, by=principal.by, reason=request.reason)
+
+
+def _check_oid(oid: str) -> None:
+    if not is_ulid(oid):
+        raise NotAllowed("offer_gone", f"no offer {oid[:32]!r}")

@@ -1,0 +1,153 @@
+"""What the server says unasked.  No I/O."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from cluster.state.commands import By
+
+
+class Push(msgspec.Struct, tag_field="op", kw_only=True, omit_defaults=True):
+    """What the server says unasked."""
+
+
+class NodeAddress(msgspec.Struct, omit_defaults=True):
+    id: str
+    url: str
+    """`ws://host:port/v1/ws`"""
+
+
+class Welcome(Push, tag="welcome", kw_only=True):
+    sid: str
+    epoch: str
+    """Changes when resume state was lost and all must be asked for again."""
+    node: str
+    you: dict[str, Any]
+    """id, role, name"""
+    resumed: bool = False
+    ping_ms: int
+    now: int
+    limits: dict[str, int]
+    feats: list[str] = []
+    nodes: list[NodeAddress] = []
+    state: Literal["ok", "degraded", "minority"]
+    snap: dict[str, Any] | None = None
+    """For agents: status, load, capacity, and `cvs` held ({cv, seq, fence})."""
+
+
+class Ev(Push, tag="ev", kw_only=True):
+    """One durable event; `seq` is 1, 2, 3 ... for every observer.  `type` hidden: not for you.
+
+    Types and their `data`: opened{channel, lang, subject}, msg{type, body, reply_to?}, note{...},
+    queued{queue, priority, rule?, reason?, agent?}, offered{agent}, assigned{agent, name, fence},
+    unassigned{agent, reason}, transferred{to}, closed{reason}.  Visitors get `queue` alone of
+    queued, `agent` and `name` of assigned, and nothing of offered, unassigned, transferred.
+    """
+
+    cv: str
+    seq: int
+    type: str
+    by: By | None = None
+    ts: int
+    mid: str = ""
+    data: dict[str, Any] = {}
+
+
+class Caught(Push, tag="caught"):
+    """Everything committed up to `seq` has been sent: the resume of `cv` is complete."""
+
+    cv: str
+    seq: int
+
+
+class Gap(Push, tag="gap"):
+    """Not everything after `have` can be sent; what is kept, `first` to `last`, follows.
+
+    `have` above `last`: the client knows what this cluster never had.  `first` and `last` 0:
+    the conversation is gone, or not the client's to see.
+    """
+
+    cv: str
+    have: int
+    first: int
+    last: int
+
+
+class Receipt(Push, tag="receipt"):
+    """How far somebody received and read; `kind` tells a visitor from an agent of the same id."""
+
+    cv: str
+    who: str
+    recv: int = 0
+    read: int = 0
+    kind: str = ""
+
+
+class TypingPush(Push, tag="typing"):
+    """Somebody types, or stopped; `text` is what they have so far, shown to agents only."""
+
+    cv: str
+    who: str
+    on: bool
+    text: str = ""
+    kind: str = ""
+
+
+class OfferPush(Push, tag="offer"):
+    oid: str
+    cv: str
+    queue: str
+    prio: int
+    exp: int
+    """Deadline, milliseconds UTC of cluster time."""
+    ttl: int
+    mode: Literal["ask", "auto"] = "ask"
+    why: dict[str, Any] = {}
+    """rule, rev"""
+    cust: dict[str, Any] = {}
+    preview: str = ""
+
+
+class OfferGonePush(Push, tag="offer.gone"):
+    oid: str
+    why: str
+
+
+class Inbox(Push, tag="inbox"):
+    """The agent's own state as it is now: status, load, capacity."""
+
+    status: str
+    load: int
+    capacity: int
+
+
+class RulesPush(Push, tag="rules"):
+    rev: int
+    by: str
+
+
+class ClusterPush(Push, tag="cluster"):
+    state: Literal["ok", "degraded", "minority"]
+    leader: str = ""
+    nodes: list[NodeAddress] = []
+
+
+class TokenExpiring(Push, tag="token.expiring"):
+    exp: int
+
+
+class Bye(Push, tag="bye"):
+    """Sent before the server closes: where to go instead, and when."""
+
+    code: int
+    reason: str
+    resume: bool
+    retry: dict[str, int] = {}
+    """min_ms, max_ms"""
+    nodes: list[NodeAddress] = []
+    rule: str = ""
+    """Which rule refused, where one did."""
+
+
+class Ping(Push, tag="ping"):
+    """Answer with `pong`; any other frame counts as well."""

@@ -1,0 +1,34 @@
+"""An agent's own day: status, and what is offered.  No I/O."""
+
+from typing import Literal
+
+from node.protocol.requests.base import AGENT, Request
+
+Status = Literal["online", "away", "busy", "offline", "transfer_only"]
+
+
+class StatusSet(Request, tag="status.set"):
+    """The agent's own status."""
+
+    roles = AGENT
+
+    status: Status
+    reason: str = ""
+
+
+class OfferAccept(Request, tag="offer.accept"):
+    """Take what is offered."""
+
+    roles = AGENT
+
+    oid: str
+    key: str
+
+
+class OfferDecline(Request, tag="offer.decline"):
+    """Let somebody else have it; it waits with its original age."""
+
+    roles = AGENT
+
+    oid: str
+    reason: str = ""
