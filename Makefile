@@ -1,7 +1,7 @@
 # Every target is one thing a person would want done.  A machine needs Python 3.11 and make.
 PYTHON ?= python3
 BIN := .venv/bin
-.PHONY: help run test check lint types layers clients suite peers soak nemesis mutants fmt lock clean
+.PHONY: help run test check lint types layers clients slow suite peers soak nemesis mutants fmt lock clean
 .DEFAULT_GOAL := help
 
 help:     ## what can be asked for
@@ -31,6 +31,9 @@ fmt: .venv/dev.stamp   ## mend format and simple faults
 
 clients: .venv/dev.stamp ## the clients of all languages, each against a live cluster
 	$(BIN)/pytest -q -n auto tests/clients
+
+slow: .venv/dev.stamp  ## what the default suite leaves out: minutes of kills and upgrades
+	$(BIN)/pytest -q -n auto -m "slow and not peers" --ignore=tests/clients
 
 suite: .venv/dev.stamp ## everything, also what is slow
 	$(BIN)/pytest -q -n auto

@@ -106,6 +106,7 @@ while (asked := input()) != "end":
         process.stdin.close()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_three_real_nodes_lose_nothing_whatever_happens_to_them() -> None:
     command = [sys.executable, "-m", "scripts.nemesis", "--nodes", "3", "--for", "12s", "--json"]

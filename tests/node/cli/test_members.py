@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 
 from node.local import LocalCluster
@@ -60,6 +61,7 @@ def fourth(cluster: LocalCluster, folder: Path) -> Iterator[NodeProcess]:
         process.kill_nowait()
 
 
+@pytest.mark.slow
 async def test_a_node_is_added_and_another_replaced_while_the_cluster_runs(tmp_path: Path) -> None:
     async with LocalCluster(tmp_path) as cluster:
         await cluster.wait_leader()

@@ -103,6 +103,7 @@ async def talking(
             assert (statistics.connections, statistics.duplicates) == (connections, 0)
 
 
+@pytest.mark.slow
 async def test_a_node_alone_is_upgraded_twice_in_a_row(tmp_path: Path) -> None:
     async with LocalCluster(tmp_path, nodes=1) as cluster, talking(cluster, "n1"):
         before = await cluster.status_of("n1")
@@ -178,6 +179,7 @@ async def kill_predecessor_when_level(cluster: LocalCluster, node: str) -> None:
                 await trio.sleep(0.02)
 
 
+@pytest.mark.slow
 async def test_a_successor_that_dies_at_its_start_leaves_the_node_as_it_was(
     tmp_path: Path,
 ) -> None:
@@ -190,6 +192,7 @@ async def test_a_successor_that_dies_at_its_start_leaves_the_node_as_it_was(
         assert told["done"], told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("happens", [kill_successor_when_level, kill_predecessor_when_level])
 async def test_whoever_dies_meanwhile_nothing_acknowledged_is_lost(
     tmp_path: Path, happens: Callable[[LocalCluster, str], Awaitable[None]]

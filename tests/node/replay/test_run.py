@@ -26,6 +26,7 @@ DIALOGUE = Dialogue(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.process
 async def test_nothing_is_lost_while_the_leader_is_killed(tmp_path: Path) -> None:
     told: list[str] = []

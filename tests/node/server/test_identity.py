@@ -69,6 +69,7 @@ async def test_an_agents_token_revoked_at_one_node_stops_working_at_all_others(
         assert (await log_in(cluster, third, "ada"))["status"] == 200
 
 
+@pytest.mark.slow
 async def test_workers_send_away_whom_the_log_revokes(tmp_path: Path) -> None:
     sections = {"node": {"workers": 2}}
     async with LocalCluster(tmp_path, nodes=1, sections=sections) as cluster:

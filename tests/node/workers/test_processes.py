@@ -78,6 +78,7 @@ async def test_workers_are_killed_and_nobody_loses_a_word(tmp_path: Path) -> Non
     assert not alive(core, *last)
 
 
+@pytest.mark.slow
 async def test_workers_end_with_a_core_that_is_killed(tmp_path: Path) -> None:
     async with LocalCluster(tmp_path, nodes=1, sections=TWO_WORKERS) as cluster:
         core = cluster.pid("n1")
@@ -91,6 +92,7 @@ async def test_workers_end_with_a_core_that_is_killed(tmp_path: Path) -> None:
         await cluster.wait_ready()
 
 
+@pytest.mark.slow
 async def test_nothing_is_lost_with_workers_while_leaders_are_killed(tmp_path: Path) -> None:
     plan = Plan([DIALOGUE], 20, concurrency=6, kill_leader_every_s=1.0, pace_s=0.1, workers=2)
     report = await Replay(plan, tell=lambda _: None, progress=lambda _: None).run(tmp_path)
