@@ -6,6 +6,7 @@
     offer past its deadline         ExpireOffer
     session past its grace          ExpireSession
     closed past the retention       PurgeConversations
+    a clock that runs out ...       see `service`
 
 The agent: the one it was transferred to, if any; else `matching`.
 
@@ -25,6 +26,7 @@ from cluster.routing.decide import decide
 from cluster.routing.matching import Budget, Matching, OverBudget
 from cluster.routing.rules import RuleSet, default_rules
 from cluster.routing.ruleset import compile_rules
+from cluster.routing.service import due_service
 from cluster.state.commands import (
     SYSTEM,
     Command,
@@ -33,6 +35,7 @@ from cluster.state.commands import (
     MakeOffer,
     PurgeConversations,
     RouteConversation,
+    SlaDue,
     TransferConversation,
 )
 from cluster.state.limits import CONVERSATION_RETENTION_MS, PURGE_MAX, SESSION_GRACE_MS
@@ -152,6 +155,7 @@ class Dispatcher:
 
     def _due(self, state: State, now_ms: int) -> Iterator[Command]:
         yield from self._expiries(state, now_ms)
+        yield from due_service(state, now_ms)
         yield from self._routes(state)
         yield from self._releases(state, now_ms)
         yield from self._offers(state, now_ms)
@@ -264,5 +268,7 @@ def _keys(command: Command) -> tuple[_Key, ...]:
             return (("session", sid),)
         case PurgeConversations():
             return (("purge", ""),)
+        case SlaDue(cv):
+            return (("sla", cv),)
         case _:
             raise AssertionError(f"the dispatcher does not propose {type(command).__name__}")

@@ -9,10 +9,12 @@ from typing import Any, NoReturn
 
 from msgspec.structs import replace
 
+from cluster.state import clocks
 from cluster.state.commands import SYSTEM, By
 from cluster.state.events import Event
 from cluster.state.model import CONVERSATION_NEXT, Agent, AuditRecord, Conversation
 from cluster.state.outcome import AgentChanged, Appended, Notice, RefusalCode, Refused
+from cluster.state.route import Route
 from cluster.state.state import State
 
 
@@ -74,9 +76,41 @@ class Change:
         **changes: Any,
     ) -> Conversation:
         """Append an event, apply `changes` to the conversation, and return it as it is now."""
-        seq = conversation.seq + 1
-        event = Event(seq, kind, by, self.now_ms, mid, data or {}, hidden)
-        new = self.put(conversation, seq=seq, tail=conversation.tail.append(event), **changes)
+        event = Event(conversation.seq + 1, kind, by, self.now_ms, mid, data or {}, hidden)
+        service = clocks.follow(conversation, event)
+        if clocks.is_overtaken(conversation.service, service, self.now_ms):
+            conversation = self.tell_clocks(conversation)
+            event = replace(event, seq=conversation.seq + 1)
+            service = clocks.follow(conversation, event)
+        route = changes.get("route")
+        if route is not None and route.sla:
+            service = self._under_level(conversation, service, route)
+        return self._append(conversation, event, service=service, **changes)
+
+    def tell_clocks(self, conversation: Conversation) -> Conversation:
+        """Tell what the conversation's clocks have to tell by now; return it as it is then."""
+        service, told = clocks.tell(conversation.service, self.now_ms)
+        for clock, level in told:
+            at_ms = clock.due_ms if level == "breach" else clock.warn_ms
+            data = {"name": clock.name, "at": at_ms, "level": level, "due": clock.due_ms}
+            event = Event(conversation.seq + 1, "sla", SYSTEM, self.now_ms, "", data, hidden=True)
+            conversation = self._append(conversation, event, service=service)
+            self.state.count(f"sla.{level}.{clock.name}")
+        return conversation
+
+    def _under_level(
+        self, conversation: Conversation, service: clocks.Service, route: Route
+    ) -> clocks.Service:
+        """Return `service` under the level that `route` names, as its rules have it."""
+        rules = self.state.rules_at(route.rev)
+        level = rules.slas.get(route.sla) if rules is not None else None
+        if level is None:
+            return service
+        return clocks.begin(service, route.sla, level, conversation.opened_ms)
+
+    def _append(self, conversation: Conversation, event: Event, **changes: Any) -> Conversation:
+        tail = conversation.tail.append(event)
+        new = self.put(conversation, seq=event.seq, tail=tail, **changes)
         self.notices.append(Appended(new.cv, event))
         return new
 

@@ -15,7 +15,7 @@ added at the end, with a default.
     the node, for one   AddAudit
     the node            OpenSession, LoseSession, CloseSession, BootNode
     the leader          RouteConversation, MakeOffer, ExpireOffer, ExpireSession, LoseNode,
-                        PurgeConversations
+                        PurgeConversations, SlaDue
 
 Times are integer milliseconds of cluster time; ids are ULIDs as text.
 """
@@ -23,6 +23,8 @@ Times are integer milliseconds of cluster time; ids are ULIDs as text.
 from typing import Any, Literal
 
 import msgspec
+
+from cluster.state.route import Route, ServiceLevel
 
 PrincipalKind = Literal["visitor", "agent", "supervisor", "operator", "service", "system"]
 AccountKind = Literal["agent", "supervisor", "operator", "service"]
@@ -71,6 +73,7 @@ class RouteConversation(_Command, frozen=True, tag="cv.route"):
     """Revision of the rule set that decided."""
     skills: tuple[str, ...] = ()
     """Skills an agent must hold to be offered it."""
+    route: Route | None = None
 
 
 class SendMessage(_Command, frozen=True, tag="msg.send"):
@@ -202,6 +205,7 @@ class ApplyRules(_Command, frozen=True, tag="rules.apply"):
     """Queue name to the skills it asks of agents, as compiled from `files`."""
     node: str = ""
     """Where it was asked, for the audit log."""
+    slas: dict[str, ServiceLevel] = {}
 
 
 class PurgeConversations(_Command, frozen=True, tag="cv.purge"):
@@ -282,6 +286,12 @@ class AddAudit(_Command, frozen=True, tag="audit.add"):
     detail: dict[str, Any] = {}
 
 
+class SlaDue(_Command, frozen=True, tag="sla.due"):
+    """A clock of the conversation reached its warning, or its deadline; re-checked."""
+
+    cv: str
+
+
 Command = (
     OpenConversation
     | RouteConversation
@@ -307,6 +317,7 @@ Command = (
     | RevokeTokens
     | IssueToken
     | AddAudit
+    | SlaDue
 )
 
 _encoder = msgspec.msgpack.Encoder()

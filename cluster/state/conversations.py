@@ -114,6 +114,7 @@ def route(change: Change, command: RouteConversation) -> dict[str, Any]:
         rule=command.rule,
         rev=command.rev,
         skills=command.skills,
+        route=command.route,
     )
     return {"seq": conversation.seq}
 

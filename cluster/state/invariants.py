@@ -9,6 +9,7 @@
     I5         nobody waits while somebody free is eligible                 no: the dispatcher's
     state      fields agree with the lifecycle's state                      yes
     presence   sessions and agents agree; nobody waits for who is not here   yes
+    clocks     none runs in a closed conversation; each name runs once       yes
     bounds     nothing holds more than its limit                            yes, by `check`
     accounts   revisions rise, secrets are hashes and at most two            yes
     indexes    they are what a rebuild would make                           yes, by `check`
@@ -40,6 +41,7 @@ INDEXES = (
     "by_target",
     "by_node",
     "revoked_ends",
+    "sla_due",
 )
 _QUEUED = ("waiting", "offered")
 _IN_QUEUE = ("waiting", "offered", "assigned")
@@ -156,6 +158,9 @@ def _check_place(state: State, conversation: Conversation) -> None:
         _broken("state", f"{cv}: {at} in no queue")
     if conversation.closed_ms and at != "closed":
         _broken("state", f"{cv}: closed, and {at}")
+    running = [clock.name for clock in conversation.service.clocks]
+    if len(set(running)) != len(running) or (running and at == "closed"):
+        _broken("clocks", f"{cv}: {at}, and {running} run")
 
 
 def _check_agent(state: State, agent: Agent) -> None:
@@ -223,6 +228,7 @@ def _check_bounds(state: State) -> None:
         ("accounts", len(state.accounts), limits.ACCOUNTS_MAX),
         ("revoked tokens", len(state.revoked), limits.TOKENS_REVOKED_MAX),
         ("cutoffs", len(state.cutoffs), limits.CUTOFFS_MAX),
+        ("tallies", len(state.tallies), limits.TALLIES_MAX),
     ):
         if count > most:
             _broken("bounds", f"{count} {what} of {most}")

@@ -112,5 +112,7 @@ RULE_SETS_KEPT = 20
 RULES_BYTES_MAX = 128 * 1024
 """Below what one proposal may hold (192 KiB)."""
 QUEUES_MAX = 1_000
+TALLIES_MAX = 100
+"""Names that are counted; all of them stand in the code."""
 FALLBACK_QUEUE = "general"
 """Where a conversation goes that nothing else names a queue for."""

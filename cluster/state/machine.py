@@ -38,6 +38,7 @@ from cluster.state import (
     nesting,
     offers,
     rules,
+    service_level,
     sessions,
     tokens,
 )
@@ -243,4 +244,5 @@ _HANDLERS: dict[type[Any], Callable[[Change, Any], dict[str, Any] | Done]] = {
     commands.RevokeTokens: tokens.revoke,
     commands.IssueToken: tokens.issue,
     commands.AddAudit: auditing.add,
+    commands.SlaDue: service_level.due,
 }

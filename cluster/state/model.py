@@ -22,8 +22,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from cluster.state.clocks import UNSERVED, Service
 from cluster.state.commands import AccountKind, By, PrincipalKind
 from cluster.state.events import Tail
+from cluster.state.route import Route, ServiceLevel
 
 ConversationState = Literal["new", "waiting", "offered", "assigned", "closed"]
 AgentStatus = Literal["online", "away", "busy", "offline", "transfer_only"]
@@ -73,6 +75,9 @@ class Conversation(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     closed_ms: int = 0
     visitor_kind: PrincipalKind = "visitor"
     """Kind of who opened it: a service that did is not the visitor of the same id."""
+    route: Route | None = None
+    service: Service = UNSERVED
+    """How it has been served, and the clocks that run."""
 
 
 class Agent(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -140,6 +145,7 @@ class RuleSetRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     queues: dict[str, int]
     skills: dict[str, tuple[str, ...]] = {}
     """What a queue asks of the agents it is transferred to."""
+    slas: dict[str, ServiceLevel] = {}
 
 
 class AuditRecord(msgspec.Struct, frozen=True, array_like=True):

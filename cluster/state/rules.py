@@ -49,6 +49,7 @@ def apply_rules(change: Change, command: ApplyRules) -> dict[str, Any] | Done:
         command.files,
         command.queues,
         command.skills,
+        command.slas,
     )
     state.rule_sets = [*state.rule_sets, record][-limits.RULE_SETS_KEPT :]
     change.notices.append(RulesApplied(record.rev))

@@ -1,9 +1,9 @@
 """The replicated state: dictionaries of immutable values, and indexes over them.  No I/O.
 
     replicated   nodes, sessions, agents, conversations, offers, keys, rule_sets, audit, proposers,
-                 accounts, revoked, cutoffs, cutoff_floor_s
+                 accounts, revoked, cutoffs, cutoff_floor_s, tallies
     derived      unrouted, waiting, free, deadlines, lost, closed, key_ages,
-                 by_visitor, by_target, by_node, revoked_ends
+                 by_visitor, by_target, by_node, revoked_ends, sla_due
 
 Readers may look at everything and change nothing.  Writers are the lifecycle modules of this
 package, through `put_*` and `drop_*`, which keep the indexes right.  The indexes make every
@@ -58,6 +58,8 @@ class State:
         """By kind and id, the one that was set last behind the others."""
         self.cutoff_floor_s = 0
         """Whosever token was issued then, or before, does not count; 0 unless cutoffs were many."""
+        self.tallies: dict[str, int] = {}
+        """How often something happened that is counted over all nodes; names are of the code."""
         self._clear_indexes()
 
     def _clear_indexes(self) -> None:
@@ -83,6 +85,8 @@ class State:
         """Sessions at a node."""
         self.revoked_ends: SortedSet[tuple[int, str]] = SortedSet()
         """(exp_s, jti) of `revoked`."""
+        self.sla_due: SortedSet[tuple[int, str]] = SortedSet()
+        """(at_ms, cv) of conversations whose clocks have something to tell then."""
 
     # -- reading
 
@@ -127,6 +131,7 @@ class State:
         copy.revoked = dict(self.revoked)
         copy.cutoffs = dict(self.cutoffs)
         copy.cutoff_floor_s = self.cutoff_floor_s
+        copy.tallies = dict(self.tallies)
         return copy
 
     # -- writing, for the lifecycle modules only
@@ -138,11 +143,15 @@ class State:
             if old is not None:
                 self._unindex_conversation(old)
             self._index_conversation(new)
+        if old is None or old.service is not new.service:
+            self._index_service(old, new)
         self.conversations[new.cv] = new
 
     def drop_conversation(self, cv: str) -> None:
         """Forget a conversation that no agent and no offer holds."""
-        self._unindex_conversation(self.conversations.pop(cv))
+        old = self.conversations.pop(cv)
+        self._unindex_conversation(old)
+        self._index_service(old, None)
 
     def put_agent(self, new: Agent) -> None:
         """Replace or add an agent."""
@@ -206,11 +215,16 @@ class State:
         self.cutoffs.pop((cutoff.kind, cutoff.id), None)
         self.cutoffs[cutoff.kind, cutoff.id] = cutoff
 
+    def count(self, what: str) -> None:
+        """Count one more of `what`, a name that the code knows."""
+        self.tallies[what] = self.tallies.get(what, 0) + 1
+
     def rebuild_indexes(self) -> None:
         """Make the indexes anew from what is replicated."""
         self._clear_indexes()
         for conversation in self.conversations.values():
             self._index_conversation(conversation)
+            self._index_service(None, conversation)
         for session in self.sessions.values():
             self._index_session(session)
         self.key_ages.extend((remembered.at_ms, name) for name, remembered in self.keys.items())
@@ -255,6 +269,15 @@ class State:
             _discard(self.by_visitor, conversation.visitor, cv)
         if conversation.target:
             _discard(self.by_target, conversation.target, cv)
+
+    def _index_service(self, old: Conversation | None, new: Conversation | None) -> None:
+        """Move a conversation to where its service has it now."""
+        old_ms = old.service.next_ms if old is not None else 0
+        new_ms = new.service.next_ms if new is not None else 0
+        if old is not None and old_ms and old_ms != new_ms:
+            self.sla_due.discard((old_ms, old.cv))
+        if new is not None and new_ms:
+            self.sla_due.add((new_ms, new.cv))
 
     def _index_session(self, session: Session) -> None:
         self.by_node.setdefault(session.node, {})[session.sid] = None
