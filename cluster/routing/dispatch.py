@@ -34,6 +34,7 @@ from cluster.state.commands import (
     ExpireSession,
     MakeOffer,
     PurgeConversations,
+    QueueAlert,
     RouteConversation,
     SlaDue,
     TransferConversation,
@@ -270,5 +271,7 @@ def _keys(command: Command) -> tuple[_Key, ...]:
             return (("purge", ""),)
         case SlaDue(cv):
             return (("sla", cv),)
+        case QueueAlert(queue):
+            return (("queue", queue),)
         case _:
             raise AssertionError(f"the dispatcher does not propose {type(command).__name__}")

@@ -9,11 +9,18 @@ from typing import Any, NoReturn
 
 from msgspec.structs import replace
 
-from cluster.state import clocks
+from cluster.state import clocks, missed, staffing
 from cluster.state.commands import SYSTEM, By
 from cluster.state.events import Event
 from cluster.state.model import CONVERSATION_NEXT, Agent, AuditRecord, Conversation
-from cluster.state.outcome import AgentChanged, Appended, Notice, RefusalCode, Refused
+from cluster.state.outcome import (
+    AgentChanged,
+    Appended,
+    Notice,
+    QueueStaffing,
+    RefusalCode,
+    Refused,
+)
 from cluster.state.route import Route
 from cluster.state.state import State
 
@@ -85,6 +92,8 @@ class Change:
         route = changes.get("route")
         if route is not None and route.sla:
             service = self._under_level(conversation, service, route)
+        if kind in ("closed", "reopened"):
+            changes["missed"] = self._missed(conversation, event)
         return self._append(conversation, event, service=service, **changes)
 
     def tell_clocks(self, conversation: Conversation) -> Conversation:
@@ -97,6 +106,12 @@ class Change:
             conversation = self._append(conversation, event, service=service)
             self.state.count(f"sla.{level}.{clock.name}")
         return conversation
+
+    def _missed(self, conversation: Conversation, event: Event) -> str:
+        why = missed.reason(conversation, event) if event.type == "closed" else ""
+        if why:
+            self.state.count(f"missed.{why}")
+        return why
 
     def _under_level(
         self, conversation: Conversation, service: clocks.Service, route: Route
@@ -133,15 +148,29 @@ class Change:
                 "priority": conversation.priority,
                 "reason": reason,
                 **data,
+                **self.offline(conversation, conversation.queue),
             },
             state="waiting",
         )
 
+    def offline(self, conversation: Conversation, queue: str) -> dict[str, Any]:
+        """Return what `queued` says where nobody is there for `queue`, and nobody answered yet."""
+        if conversation.service.helped or staffing.is_staffed(self.state, queue):
+            return {}
+        return {"offline": True}
+
     def change_agent(self, agent: Agent, **changes: Any) -> Agent:
         """Apply `changes` to the agent, tell, and return it as it is now."""
         new = replace(agent, **changes)
+        was_here = agent.agent in self.state.here
         self.state.put_agent(new)
         self.notices.append(AgentChanged(new.agent))
+        if staffing.is_here(new) and not was_here:
+            for one in staffing.came(self.state, new):
+                if one.alerted_ms:
+                    self.notices.append(QueueStaffing(one.queue, one.since_ms, staffed=True))
+        elif was_here and not staffing.is_here(new):
+            staffing.went(self.state, new)
         return new
 
     def note(self, by: By, what: str, **detail: Any) -> None:

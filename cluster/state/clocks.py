@@ -102,8 +102,9 @@ def follow(conversation: "Conversation", event: Event) -> Service:
         case "overflow":
             why = "outside_hours" if event.data.get("reason") == "outside_hours" else "overflow"
             return replace(service, overflowed=why)
-        case "offline":
-            return replace(service, offline_ms=event.ts)
+        case "queued":
+            offline = event.data.get("offline") and not service.offline_ms
+            return replace(service, offline_ms=event.ts) if offline else service
         case "closed":
             return replace(service, clocks=(), asked_ms=0)
         case "reopened":

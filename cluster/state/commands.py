@@ -7,15 +7,16 @@ added at the end, with a default.
 
     who proposes        command
     ------------        -------
-    a visitor           OpenConversation, SendMessage, CloseConversation
+    a visitor           OpenConversation, SendMessage, CloseConversation, RateConversation
     an agent            SendMessage, SetStatus, AcceptOffer, DeclineOffer, TransferConversation,
                         CloseConversation
     an operator         ApplyRules, PutAccount, SetSecret, RemoveAccount, RevokeTokens
+    supervisors too     PutCanned, RemoveCanned
     whoever logs in     IssueToken
     the node, for one   AddAudit
     the node            OpenSession, LoseSession, CloseSession, BootNode
     the leader          RouteConversation, MakeOffer, ExpireOffer, ExpireSession, LoseNode,
-                        PurgeConversations, SlaDue
+                        PurgeConversations, SlaDue, QueueAlert
 
 Times are integer milliseconds of cluster time; ids are ULIDs as text.
 """
@@ -286,6 +287,43 @@ class AddAudit(_Command, frozen=True, tag="audit.add"):
     detail: dict[str, Any] = {}
 
 
+class RateConversation(_Command, frozen=True, tag="cv.rate"):
+    """What whoever opened it thinks of it: 1 to 5, and words."""
+
+    cv: str
+    by: By
+    key: str
+    score: int
+    text: str = ""
+
+
+class PutCanned(_Command, frozen=True, tag="canned.put"):
+    """Write a canned response, or write it anew."""
+
+    by: By
+    key: str
+    shortcut: str
+    title: str
+    texts: dict[str, str]
+    """By language."""
+    queues: tuple[str, ...] = ()
+    rev_expected: int | None = None
+    """0: there must be none yet."""
+
+
+class RemoveCanned(_Command, frozen=True, tag="canned.remove"):
+    by: By
+    key: str
+    shortcut: str
+    rev_expected: int | None = None
+
+
+class QueueAlert(_Command, frozen=True, tag="queue.alert"):
+    """Nobody is there for a queue in its hours; re-checked but for the hours."""
+
+    queue: str
+
+
 class SlaDue(_Command, frozen=True, tag="sla.due"):
     """A clock of the conversation reached its warning, or its deadline; re-checked."""
 
@@ -318,6 +356,10 @@ Command = (
     | IssueToken
     | AddAudit
     | SlaDue
+    | RateConversation
+    | PutCanned
+    | RemoveCanned
+    | QueueAlert
 )
 
 _encoder = msgspec.msgpack.Encoder()

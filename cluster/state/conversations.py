@@ -24,7 +24,7 @@ what is the table `CONVERSATION_NEXT` in `model`; `Change.put` holds every step 
 
 from typing import Any
 
-from cluster.state import limits
+from cluster.state import limits, satisfaction
 from cluster.state.change import Change, no
 from cluster.state.checks import check_flat, check_ids, check_names, check_skills, check_text
 from cluster.state.commands import (
@@ -107,6 +107,7 @@ def route(change: Change, command: RouteConversation) -> dict[str, Any]:
             "priority": command.priority,
             "rule": command.rule,
             "rev": command.rev,
+            **change.offline(conversation, command.queue),
         },
         state="waiting",
         queue=command.queue,
@@ -170,7 +171,7 @@ def close(change: Change, command: CloseConversation) -> dict[str, Any]:
         conversation,
         "closed",
         by,
-        data={"reason": command.reason},
+        data={"reason": command.reason, **satisfaction.hint(conversation, change.now_ms)},
         state="closed",
         closed_ms=change.now_ms,
         target="",

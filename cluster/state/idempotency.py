@@ -25,7 +25,10 @@ from cluster.state.commands import (
     CloseConversation,
     OpenConversation,
     PutAccount,
+    PutCanned,
+    RateConversation,
     RemoveAccount,
+    RemoveCanned,
     RevokeTokens,
     SendMessage,
     SetSecret,
@@ -45,6 +48,9 @@ Keyed = (
     | SetSecret
     | RemoveAccount
     | RevokeTokens
+    | RateConversation
+    | PutCanned
+    | RemoveCanned
 )
 
 _MADE_UP: dict[type[Any], dict[str, Any]] = {

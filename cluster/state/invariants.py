@@ -10,6 +10,8 @@
     state      fields agree with the lifecycle's state                      yes
     presence   sessions and agents agree; nobody waits for who is not here   yes
     clocks     none runs in a closed conversation; each name runs once       yes
+    staffing   nobody is here for an unstaffed queue                         yes
+    ratings    days count what they were given, and no less                  yes
     bounds     nothing holds more than its limit                            yes, by `check`
     accounts   revisions rise, secrets are hashes and at most two            yes
     indexes    they are what a rebuild would make                           yes, by `check`
@@ -27,6 +29,7 @@ from cluster.state.events import kept
 from cluster.state.limits import PASSED_MAX
 from cluster.state.model import Account, Agent, Conversation, Offer
 from cluster.state.outcome import AgentChanged, Appended, Notice, OfferMade
+from cluster.state.staffing import is_staffed
 from cluster.state.state import State
 
 INDEXES = (
@@ -42,6 +45,8 @@ INDEXES = (
     "by_node",
     "revoked_ends",
     "sla_due",
+    "unserved",
+    "here",
 )
 _QUEUED = ("waiting", "offered")
 _IN_QUEUE = ("waiting", "offered", "assigned")
@@ -95,6 +100,12 @@ def _check_rest(state: State) -> None:
         _broken("state", f"revisions {revs}")
     for account in state.accounts.values():
         _check_account(account)
+    for one in state.unstaffed.values():
+        if is_staffed(state, one.queue):
+            _broken("staffing", f"{one.queue}: somebody is there")
+    for row in state.ratings.values():
+        if min(row.counts) < 0 or not any(row.counts):
+            _broken("ratings", f"{row}")
     for node, proposer in state.proposers.items():
         if proposer.next_number <= 0:
             _broken("I1", f"{node}: {proposer.next_number} comes next")
@@ -229,6 +240,9 @@ def _check_bounds(state: State) -> None:
         ("revoked tokens", len(state.revoked), limits.TOKENS_REVOKED_MAX),
         ("cutoffs", len(state.cutoffs), limits.CUTOFFS_MAX),
         ("tallies", len(state.tallies), limits.TALLIES_MAX),
+        ("rows of ratings", len(state.ratings), limits.RATING_ROWS_MAX + limits.FORGET_RATINGS_MAX),
+        ("canned responses", len(state.canned), limits.CANNED_MAX),
+        ("queues without agents", len(state.unstaffed), limits.QUEUES_MAX),
     ):
         if count > most:
             _broken("bounds", f"{count} {what} of {most}")

@@ -112,6 +112,24 @@ RULE_SETS_KEPT = 20
 RULES_BYTES_MAX = 128 * 1024
 """Below what one proposal may hold (192 KiB)."""
 QUEUES_MAX = 1_000
+RATE_MS = 3 * 24 * 3600 * 1000
+"""How long after a close it may be rated: the widget is closed by then, and it is still kept."""
+RATINGS_EACH_MAX = 5
+"""Ratings of one conversation: second thoughts, and no game of it."""
+RATING_TEXT_BYTES_MAX = 2 * 1024
+"""A visitor's words with a rating: a paragraph."""
+RATING_DAYS_KEPT = 90
+RATING_ROWS_MAX = 50_000
+"""Days, queues and agents that ratings are counted by: 90 days of 500 agents.  The oldest go."""
+FORGET_RATINGS_MAX = 100
+"""Rows that one rating may forget: more than it adds, and well below a millisecond."""
+CANNED_MAX = 2_000
+"""Canned responses; who has more finds none."""
+CANNED_LANGS_MAX = 16
+CANNED_QUEUES_MAX = 64
+CANNED_TEXT_BYTES_MAX = 4 * 1024
+CANNED_BYTES_MAX = 16 * 1024
+"""Of one response in all its languages: two thousand of them are 32 MiB at worst."""
 TALLIES_MAX = 100
 """Names that are counted; all of them stand in the code."""
 FALLBACK_QUEUE = "general"

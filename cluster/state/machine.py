@@ -29,7 +29,9 @@ import msgspec
 from cluster.state import (
     accounts,
     agents,
+    alerting,
     auditing,
+    canned,
     commands,
     conversations,
     idempotency,
@@ -37,6 +39,7 @@ from cluster.state import (
     messages,
     nesting,
     offers,
+    rating,
     rules,
     service_level,
     sessions,
@@ -245,4 +248,8 @@ _HANDLERS: dict[type[Any], Callable[[Change, Any], dict[str, Any] | Done]] = {
     commands.IssueToken: tokens.issue,
     commands.AddAudit: auditing.add,
     commands.SlaDue: service_level.due,
+    commands.RateConversation: rating.rate,
+    commands.PutCanned: canned.put,
+    commands.RemoveCanned: canned.remove,
+    commands.QueueAlert: alerting.alert,
 }

@@ -26,6 +26,7 @@ from cluster.state.clocks import UNSERVED, Service
 from cluster.state.commands import AccountKind, By, PrincipalKind
 from cluster.state.events import Tail
 from cluster.state.route import Route, ServiceLevel
+from cluster.state.satisfaction import Rating
 
 ConversationState = Literal["new", "waiting", "offered", "assigned", "closed"]
 AgentStatus = Literal["online", "away", "busy", "offline", "transfer_only"]
@@ -78,6 +79,9 @@ class Conversation(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     route: Route | None = None
     service: Service = UNSERVED
     """How it has been served, and the clocks that run."""
+    rating: Rating | None = None
+    missed: str = ""
+    """Why nobody answered it before its close; see `missed`."""
 
 
 class Agent(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -11,7 +11,7 @@ are in force, not that somebody else was quicker.
 import hashlib
 from typing import Any
 
-from cluster.state import limits
+from cluster.state import limits, staffing
 from cluster.state.change import Change, no
 from cluster.state.checks import check_by, check_ids, check_skills
 from cluster.state.commands import ApplyRules
@@ -52,6 +52,7 @@ def apply_rules(change: Change, command: ApplyRules) -> dict[str, Any] | Done:
         command.slas,
     )
     state.rule_sets = [*state.rule_sets, record][-limits.RULE_SETS_KEPT :]
+    staffing.forget_unknown(state)
     change.notices.append(RulesApplied(record.rev))
     where = {"node": command.node} if command.node else {}
     change.note(command.by, "rules.apply", rev=record.rev, digest=digest, **where)

@@ -38,6 +38,9 @@ from cluster.state.model import (
     Session,
 )
 from cluster.state.proposer import Proposer
+from cluster.state.replies import Canned
+from cluster.state.satisfaction import DayRatings
+from cluster.state.staffing import Unstaffed
 from cluster.state.state import State
 
 FORMAT = 1
@@ -77,9 +80,12 @@ _SECTIONS: dict[str, tuple[Any, Callable[[State], Iterable[Any]]]] = {
     "revoked": (tuple[str, int], lambda s: s.revoked.items()),
     "cutoffs": (Cutoff, lambda s: s.cutoffs.values()),
     "tallies": (tuple[str, int], lambda s: s.tallies.items()),
+    "ratings": (DayRatings, lambda s: s.ratings.values()),
+    "canned": (Canned, lambda s: s.canned.values()),
+    "unstaffed": (Unstaffed, lambda s: s.unstaffed.values()),
 }
 """Section to the type of its items, and where they are."""
-_LATER = frozenset({"accounts", "revoked", "cutoffs", "tallies"})
+_LATER = frozenset({"accounts", "revoked", "cutoffs", "tallies", "ratings", "canned", "unstaffed"})
 """Sections that the first releases do not know."""
 _END = "end"
 _COUNTS = msgspec.msgpack.Decoder(tuple[str, int])
@@ -182,6 +188,12 @@ def _take(state: State, section: str, items: list[Any]) -> None:
             state.accounts.update((item.id, item) for item in items)
         case "cutoffs":
             state.cutoffs.update(((item.kind, item.id), item) for item in items)
+        case "ratings":
+            state.ratings.update(((item.day, item.queue, item.agent), item) for item in items)
+        case "canned":
+            state.canned.update((item.shortcut, item) for item in items)
+        case "unstaffed":
+            state.unstaffed.update((item.queue, item) for item in items)
         case _:  # lists: rule sets, audit
             getattr(state, section).extend(items)
 

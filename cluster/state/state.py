@@ -1,9 +1,10 @@
 """The replicated state: dictionaries of immutable values, and indexes over them.  No I/O.
 
     replicated   nodes, sessions, agents, conversations, offers, keys, rule_sets, audit, proposers,
-                 accounts, revoked, cutoffs, cutoff_floor_s, tallies
+                 accounts, revoked, cutoffs, cutoff_floor_s, tallies,
+                 ratings, canned, unstaffed
     derived      unrouted, waiting, free, deadlines, lost, closed, key_ages,
-                 by_visitor, by_target, by_node, revoked_ends, sla_due
+                 by_visitor, by_target, by_node, revoked_ends, sla_due, unserved, here
 
 Readers may look at everything and change nothing.  Writers are the lifecycle modules of this
 package, through `put_*` and `drop_*`, which keep the indexes right.  The indexes make every
@@ -14,8 +15,10 @@ snapshot keeps it.
 """
 
 from collections import deque
+from collections.abc import Collection
 
-from cluster.state.limits import AUDIT_MAX
+from cluster.state import missed
+from cluster.state.limits import AUDIT_MAX, FALLBACK_QUEUE
 from cluster.state.model import (
     Account,
     Agent,
@@ -29,7 +32,10 @@ from cluster.state.model import (
     Session,
 )
 from cluster.state.proposer import Proposer
+from cluster.state.replies import Canned
+from cluster.state.satisfaction import DayRatings, Row
 from cluster.state.sorted_set import SortedSet
+from cluster.state.staffing import Unstaffed, is_here
 
 
 class State:
@@ -60,6 +66,12 @@ class State:
         """Whosever token was issued then, or before, does not count; 0 unless cutoffs were many."""
         self.tallies: dict[str, int] = {}
         """How often something happened that is counted over all nodes; names are of the code."""
+        self.ratings: dict[Row, DayRatings] = {}
+        """Oldest day first."""
+        self.canned: dict[str, Canned] = {}
+        """By shortcut; another dictionary with every change."""
+        self.unstaffed: dict[str, Unstaffed] = {}
+        """Queues whose last agent has gone."""
         self._clear_indexes()
 
     def _clear_indexes(self) -> None:
@@ -87,6 +99,12 @@ class State:
         """(exp_s, jti) of `revoked`."""
         self.sla_due: SortedSet[tuple[int, str]] = SortedSet()
         """(at_ms, cv) of conversations whose clocks have something to tell then."""
+        self.unserved: dict[missed.List, SortedSet[tuple[int, str]]] = {
+            one: SortedSet() for one in missed.LISTS
+        }
+        """(opened_ms, cv) of conversations on each list of `missed`."""
+        self.here: dict[str, None] = {}
+        """Agents who are here, see `staffing`."""
 
     # -- reading
 
@@ -113,6 +131,17 @@ class State:
         rules = self.rules
         return rules.queues.get(queue, default_ms) if rules else default_ms
 
+    @property
+    def queues(self) -> Collection[str]:
+        """The queues that the rules in force name."""
+        rules = self.rules
+        return rules.queues.keys() if rules is not None else (FALLBACK_QUEUE,)
+
+    def skills_of(self, queue: str) -> tuple[str, ...]:
+        """Return the skills that `queue` asks of agents."""
+        rules = self.rules
+        return rules.skills.get(queue, ()) if rules is not None else ()
+
     def frozen_copy(self) -> "State":
         """Return a copy that no longer changes, without its indexes, to write as a snapshot."""
         copy = State()
@@ -132,6 +161,9 @@ class State:
         copy.cutoffs = dict(self.cutoffs)
         copy.cutoff_floor_s = self.cutoff_floor_s
         copy.tallies = dict(self.tallies)
+        copy.ratings = dict(self.ratings)
+        copy.canned = self.canned
+        copy.unstaffed = dict(self.unstaffed)
         return copy
 
     # -- writing, for the lifecycle modules only
@@ -143,7 +175,7 @@ class State:
             if old is not None:
                 self._unindex_conversation(old)
             self._index_conversation(new)
-        if old is None or old.service is not new.service:
+        if old is None or _is_served_otherwise(old, new):
             self._index_service(old, new)
         self.conversations[new.cv] = new
 
@@ -161,10 +193,12 @@ class State:
         self.agents[new.agent] = new
         if self.is_eligible(new):
             self.free.add((new.idle_since_ms, new.agent))
+        self._index_here(new)
 
     def drop_agent(self, agent: str) -> None:
         """Forget an agent who has no session, and therefore nothing else."""
         del self.agents[agent]
+        self.here.pop(agent, None)
 
     def put_offer(self, offer: Offer) -> None:
         """Add an offer; put its conversation and its agent as well."""
@@ -233,6 +267,7 @@ class State:
         for agent in self.agents.values():
             if self.is_eligible(agent):
                 self.free.add((agent.idle_since_ms, agent.agent))
+            self._index_here(agent)
         for jti, exp_s in self.revoked.items():
             self.revoked_ends.add((exp_s, jti))
 
@@ -272,12 +307,22 @@ class State:
 
     def _index_service(self, old: Conversation | None, new: Conversation | None) -> None:
         """Move a conversation to where its service has it now."""
-        old_ms = old.service.next_ms if old is not None else 0
-        new_ms = new.service.next_ms if new is not None else 0
-        if old is not None and old_ms and old_ms != new_ms:
-            self.sla_due.discard((old_ms, old.cv))
-        if new is not None and new_ms:
-            self.sla_due.add((new_ms, new.cv))
+        if old is not None:
+            if old.service.next_ms:
+                self.sla_due.discard((old.service.next_ms, old.cv))
+            for one in missed.lists_of(old):
+                self.unserved[one].discard((old.opened_ms, old.cv))
+        if new is not None:
+            if new.service.next_ms:
+                self.sla_due.add((new.service.next_ms, new.cv))
+            for one in missed.lists_of(new):
+                self.unserved[one].add((new.opened_ms, new.cv))
+
+    def _index_here(self, agent: Agent) -> None:
+        if is_here(agent):
+            self.here[agent.agent] = None
+        else:
+            self.here.pop(agent.agent, None)
 
     def _index_session(self, session: Session) -> None:
         self.by_node.setdefault(session.node, {})[session.sid] = None
@@ -287,6 +332,16 @@ class State:
     def _unindex_session(self, session: Session) -> None:
         _discard(self.by_node, session.node, session.sid)
         self.lost.discard((session.lost_ms, session.sid))
+
+
+def _is_served_otherwise(old: Conversation, new: Conversation) -> bool:
+    """Say whether something changed by which the indexes of service have a conversation."""
+    return (
+        old.service is not new.service
+        or old.missed != new.missed
+        or old.attrs is not new.attrs
+        or (old.state == "closed") != (new.state == "closed")
+    )
 
 
 def _place(conversation: Conversation) -> tuple[str, str, int, str]:

@@ -80,6 +80,7 @@ def test_flat_tags_of_every_scalar_are_kept() -> None:
 
 def test_a_routed_conversation_waits_in_its_queue() -> None:
     desk = Desk()
+    desk.online()
     desk.open("cv1")
     desk.done(c.RouteConversation("cv1", "vip", 80, "vip_user", 3, ("refund",)))
     conversation = desk.conversation()

@@ -1,0 +1,113 @@
+"""Conversations that nobody answered: on which list, why, and what takes them off."""
+
+from typing import Any
+
+import pytest
+
+from cluster.state import commands as c
+from cluster.state.events import Event
+from cluster.state.missed import reason
+from tests.cluster.state.desk import ANN, BOB, SUE, Desk
+
+BOT = c.By("service", "bot")
+
+
+def lists(desk: Desk, cv: str = "cv1") -> list[str]:
+    return [
+        name for name, found in desk.state.unserved.items() if any(cv == one for _, one in found)
+    ]
+
+
+def close(desk: Desk, by: c.By) -> None:
+    desk.done(c.CloseConversation("cv1", by, desk.key()))
+
+
+@pytest.mark.parametrize(("by", "why"), [(ANN, "abandoned"), (SUE, "no_agent")])
+def test_a_conversation_closed_without_an_answer_is_missed(by: c.By, why: str) -> None:
+    desk = Desk()
+    desk.waiting()
+    close(desk, by)
+    assert desk.conversation().missed == why
+    assert lists(desk) == ["missed"]
+    assert desk.state.tallies == {f"missed.{why}": 1}
+
+
+def test_one_that_an_agent_had_and_never_answered_is_missed() -> None:
+    desk = Desk()
+    desk.online()
+    desk.assigned()
+    close(desk, BOB)
+    assert desk.conversation().missed == "no_agent"
+
+
+@pytest.mark.parametrize("by", [SUE, BOT])
+def test_an_answer_of_anybody_makes_it_not_missed(by: c.By) -> None:
+    desk = Desk()
+    desk.waiting()
+    desk.done(desk.say(by))
+    close(desk, ANN)
+    assert desk.conversation().missed == ""
+    assert lists(desk) == []
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [({"reason": "outside_hours"}, "outside_hours"), ({"reason": "timeout"}, "overflow")],
+)
+def test_of_one_that_overflowed_that_is_the_reason(data: dict[str, Any], why: str) -> None:
+    desk = Desk()
+    desk.waiting()
+    from cluster.state.change import Change
+
+    change = Change(desk.state)
+    conversation = change.append(desk.conversation(), "overflow", c.SYSTEM, data=data)
+    assert reason(conversation, Event(9, "closed", ANN, 0)) == why
+
+
+def test_who_comes_while_nobody_is_there_is_told_so_and_listed_until_answered() -> None:
+    desk = Desk()
+    desk.waiting()
+    assert desk.conversation().tail[-1].data["offline"] is True
+    assert lists(desk) == ["offline"]
+    desk.online()
+    desk.done(c.AcceptOffer(desk.offered(), BOB, desk.key()))
+    assert lists(desk) == ["offline"]
+    desk.done(desk.say(BOB))
+    assert lists(desk) == []
+
+
+def test_who_comes_while_somebody_is_there_is_told_nothing() -> None:
+    desk = Desk()
+    desk.online()
+    desk.waiting()
+    assert "offline" not in desk.conversation().tail[-1].data
+    assert lists(desk) == []
+
+
+def test_whose_agent_is_lost_is_told_when_nobody_is_left() -> None:
+    desk = Desk()
+    desk.online()
+    desk.assigned()
+    desk.done(c.CloseSession("sid-bob"))
+    assert desk.conversation().tail[-1].data["offline"] is True
+    assert lists(desk) == ["offline"]
+
+
+def test_a_wish_to_be_called_is_listed_until_somebody_answers() -> None:
+    desk = Desk()
+    desk.open("cv1", attrs={"callback_contact": "+49 30 1", "callback_from": "14:00"})
+    desk.open("cv2", attrs={"callback_contact": ""})
+    assert lists(desk) == ["callback"]
+    assert lists(desk, "cv2") == []
+    desk.done(c.RouteConversation("cv1", "general", 0, "rule", 0))
+    close(desk, ANN)
+    assert lists(desk) == ["missed", "callback"]
+
+
+def test_a_purged_conversation_is_on_no_list() -> None:
+    desk = Desk()
+    desk.waiting()
+    close(desk, ANN)
+    desk.wait(8 * 24 * 3600 * 1000)
+    desk.done(c.PurgeConversations(("cv1",)))
+    assert lists(desk) == []
