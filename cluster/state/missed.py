@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 List = Literal["missed", "offline", "callback"]
 LISTS: tuple[List, ...] = ("missed", "offline", "callback")
+REASONS = ("outside_hours", "overflow", "abandoned", "no_agent")
 CALLBACK = ("callback_contact", "callback_from", "callback_until")
 """Attributes of a wish to be called; the first is what makes it one."""
 
