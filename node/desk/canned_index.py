@@ -7,8 +7,8 @@
     rank   first that holds
     0      the shortcut is what was typed
     1      the shortcut begins with it
-    2      at least half of its tokens are in title or text; more of them first, in the title
-           rather than in the text, then a text in the language asked for
+    2      a third of the tokens typed, or more, are in title or text: more of them first, in the
+           title rather than in the text, then those with a text in the language asked for
 
 A word that was typed finds those that begin with it.  Chinese, Japanese and Korean are written
 without spaces, so two characters in a row are what a word is elsewhere.  Equals are in the order
@@ -96,7 +96,7 @@ class CannedIndex:
             for shortcut, weight in best.items():
                 count, score = found.get(shortcut, (0, 0))
                 found[shortcut] = (count + 1, score + weight)
-        return {name: one for name, one in found.items() if 2 * one[0] >= len(wanted)}
+        return {name: one for name, one in found.items() if 3 * one[0] >= len(wanted)}
 
     def _begun(self, token: str) -> list[str]:
         """Return the words that `token` is the beginning of."""

@@ -58,7 +58,7 @@ class CannedFind(Request, tag="canned.find"):
     """The canned responses that fit what an agent types, the best first.
 
     First the shortcut that is `q`, then those that begin with it, then those whose title or text
-    has its words, or in Chinese its characters; at least half of them.  Nothing typed: all, by
+    has its words, or in Chinese its characters; a third of them at least.  Nothing typed: all, by
     shortcut.  With `cv` those of its queue alone, filled in for it.
     """
 
