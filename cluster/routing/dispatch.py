@@ -41,6 +41,7 @@ from cluster.state.commands import (
 )
 from cluster.state.limits import CONVERSATION_RETENTION_MS, PURGE_MAX, SESSION_GRACE_MS
 from cluster.state.model import Conversation
+from cluster.state.route import Route, Step
 from cluster.state.state import State
 from cluster.toml_source import SourceErrors
 
@@ -188,10 +189,12 @@ class Dispatcher:
                 return
             ruleset = self.rules(state)
             tried += len(ruleset.rules) + 1
-            decision = decide(ruleset, state.conversations[cv])
-            yield RouteConversation(
-                cv, decision.queue, decision.priority, decision.rule, self._rev, decision.skills
-            )
+            yield RouteConversation(cv, self._route(ruleset, state.conversations[cv]))
+
+    def _route(self, ruleset: RuleSet, conversation: Conversation) -> Route:
+        decision = decide(ruleset, conversation)
+        step = Step(decision.queue, decision.priority, dict.fromkeys(decision.skills, 0))
+        return Route((step,), decision.rule, self._rev)
 
     def _releases(self, state: State, now_ms: int) -> Iterator[Command]:
         """Let go of those who waited for one agent too long."""

@@ -75,8 +75,10 @@ class Service(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Whether anybody answered, a program included."""
     agent: str = ""
     """Who owned it last."""
-    overflowed: str = ""
-    """What it overflowed for, if it did: a reason of `missed`."""
+    asked_for: Literal["", "message", "callback"] = ""
+    """What its overflow asked the visitor for, or promised."""
+    overflowed: Literal["", "overflow", "outside_hours"] = ""
+    """Why it may end without anybody: a reason of `missed`."""
     offline_ms: int = 0
     """When the visitor was told that nobody is there."""
 
@@ -100,15 +102,14 @@ def follow(conversation: "Conversation", event: Event) -> Service:
         case "assigned":
             return replace(service, agent=str(event.data.get("agent", "")))
         case "overflow":
-            why = "outside_hours" if event.data.get("reason") == "outside_hours" else "overflow"
-            return replace(service, overflowed=why)
+            return _overflowed(service, event)
         case "queued":
             offline = event.data.get("offline") and not service.offline_ms
             return replace(service, offline_ms=event.ts) if offline else service
         case "closed":
             return replace(service, clocks=(), asked_ms=0)
         case "reopened":
-            service = replace(service, begun_ms=event.ts, overflowed="", offline_ms=0)
+            service = replace(service, begun_ms=event.ts, asked_for="", overflowed="", offline_ms=0)
             return _begun(service, conversation.opened_ms)
     return service
 
@@ -164,6 +165,16 @@ def _said(service: Service, conversation: "Conversation", event: Event) -> Servi
     if by.kind in _HELPERS and not service.helped:
         return replace(service, helped=True)
     return service
+
+
+def _overflowed(service: Service, event: Event) -> Service:
+    """Return `service` after an overflow; one into another queue, or to a bot, ends no hope."""
+    do = event.data.get("do")
+    if do not in ("message", "callback", "close"):
+        return service
+    why = "outside_hours" if event.data.get("why") == "outside_hours" else "overflow"
+    asked_for = do if do != "close" else ""
+    return replace(service, asked_for=asked_for, overflowed=why)
 
 
 def _begun(service: Service, opened_ms: int) -> Service:

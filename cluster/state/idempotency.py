@@ -32,6 +32,7 @@ from cluster.state.commands import (
     RevokeTokens,
     SendMessage,
     SetSecret,
+    TakeConversation,
     TransferConversation,
 )
 from cluster.state.limits import FORGET_MAX, KEY_BYTES_MAX, KEY_RETENTION_MS, KEYS_MAX
@@ -48,6 +49,7 @@ Keyed = (
     | SetSecret
     | RemoveAccount
     | RevokeTokens
+    | TakeConversation
     | RateConversation
     | PutCanned
     | RemoveCanned

@@ -2,8 +2,10 @@
 
     list       holds
     missed     closed without an answer of anybody; `Conversation.missed` says why
-    offline    open, without an answer, and begun while nobody was there
-    callback   without an answer, and the visitor left a contact to be called at
+    offline    open, without an answer, and it came while nobody was there, or overflowed to a
+               message
+    callback   without an answer, and the visitor left a contact to be called at, or it overflowed
+               to a callback
 
     missed because         first that holds
     outside_hours          it overflowed, since its queue was closed
@@ -49,8 +51,8 @@ def lists_of(conversation: "Conversation") -> tuple[List, ...]:
     found: list[List] = []
     if conversation.missed:
         found.append("missed")
-    elif service.offline_ms and conversation.state != "closed":
+    elif conversation.state != "closed" and (service.offline_ms or service.asked_for == "message"):
         found.append("offline")
-    if conversation.attrs.get(CALLBACK[0]):
+    if service.asked_for == "callback" or conversation.attrs.get(CALLBACK[0]):
         found.append("callback")
     return tuple(found)

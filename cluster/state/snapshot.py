@@ -79,13 +79,25 @@ _SECTIONS: dict[str, tuple[Any, Callable[[State], Iterable[Any]]]] = {
     "accounts": (Account, lambda s: s.accounts.values()),
     "revoked": (tuple[str, int], lambda s: s.revoked.items()),
     "cutoffs": (Cutoff, lambda s: s.cutoffs.values()),
+    "served": (tuple[tuple[str, str], str], lambda s: s.served.items()),
     "tallies": (tuple[str, int], lambda s: s.tallies.items()),
     "ratings": (DayRatings, lambda s: s.ratings.values()),
     "canned": (Canned, lambda s: s.canned.values()),
     "unstaffed": (Unstaffed, lambda s: s.unstaffed.values()),
 }
 """Section to the type of its items, and where they are."""
-_LATER = frozenset({"accounts", "revoked", "cutoffs", "tallies", "ratings", "canned", "unstaffed"})
+_LATER = frozenset(
+    {
+        "accounts",
+        "revoked",
+        "cutoffs",
+        "served",
+        "tallies",
+        "ratings",
+        "canned",
+        "unstaffed",
+    }
+)
 """Sections that the first releases do not know."""
 _END = "end"
 _COUNTS = msgspec.msgpack.Decoder(tuple[str, int])
@@ -174,7 +186,7 @@ def _take(state: State, section: str, items: list[Any]) -> None:
     match section:
         case "nodes":
             state.nodes.update((item.node, item) for item in items)
-        case "proposers" | "keys" | "revoked" | "tallies":
+        case "proposers" | "keys" | "revoked" | "served" | "tallies":
             getattr(state, section).update(items)
         case "sessions":
             state.sessions.update((item.sid, item) for item in items)

@@ -41,12 +41,12 @@ def is_staffed(state: "State", queue: str) -> bool:
     if not needs:
         return bool(state.here)
     # An index has no order, and whether there is one in it needs none.
-    return any(_covers(state.agents[agent], needs) for agent in state.here)
+    return any(not state.agents[agent].lacks(needs) for agent in state.here)
 
 
 def came(state: "State", agent: "Agent") -> list[Unstaffed]:
     """Note that `agent` is here now; return the queues that are staffed by that."""
-    found = [one for one in state.unstaffed.values() if _covers(agent, state.skills_of(one.queue))]
+    found = [one for one in state.unstaffed.values() if not agent.lacks(state.skills_of(one.queue))]
     for one in found:
         del state.unstaffed[one.queue]
     return found
@@ -55,7 +55,7 @@ def came(state: "State", agent: "Agent") -> list[Unstaffed]:
 def went(state: "State", agent: "Agent") -> None:
     """Note that `agent`, who was here, is not any more."""
     for queue in sorted(state.queues):  # a restored node has them in another order
-        if queue in state.unstaffed or not _covers(agent, state.skills_of(queue)):
+        if queue in state.unstaffed or agent.lacks(state.skills_of(queue)):
             continue
         if not is_staffed(state, queue):
             state.unstaffed[queue] = Unstaffed(queue, state.now_ms)
@@ -66,7 +66,3 @@ def forget_unknown(state: "State") -> None:
     known = set(state.queues)
     for queue in [one for one in state.unstaffed if one not in known]:
         del state.unstaffed[queue]
-
-
-def _covers(agent: "Agent", needs: tuple[str, ...]) -> bool:
-    return all(skill in agent.skills for skill in needs)

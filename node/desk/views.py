@@ -89,7 +89,7 @@ def conversation_view(conversation: Conversation, audience: Audience) -> dict[st
             "prio": conversation.priority,
             "rule": conversation.rule,
             "rev": conversation.rev,
-            "skills": conversation.skills,
+            "skills": list(conversation.skills),
             "fence": conversation.fence,
             "missed": conversation.missed,
         }

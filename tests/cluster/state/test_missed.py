@@ -7,7 +7,7 @@ import pytest
 from cluster.state import commands as c
 from cluster.state.events import Event
 from cluster.state.missed import reason
-from tests.cluster.state.desk import ANN, BOB, SUE, Desk
+from tests.cluster.state.desk import ANN, BOB, SUE, Desk, routed
 
 BOT = c.By("service", "bot")
 
@@ -52,7 +52,11 @@ def test_an_answer_of_anybody_makes_it_not_missed(by: c.By) -> None:
 
 @pytest.mark.parametrize(
     ("data", "why"),
-    [({"reason": "outside_hours"}, "outside_hours"), ({"reason": "timeout"}, "overflow")],
+    [
+        ({"do": "message", "why": "outside_hours"}, "outside_hours"),
+        ({"do": "close", "why": "waited"}, "overflow"),
+        ({"do": "queue", "why": "waited"}, "abandoned"),
+    ],
 )
 def test_of_one_that_overflowed_that_is_the_reason(data: dict[str, Any], why: str) -> None:
     desk = Desk()
@@ -99,7 +103,7 @@ def test_a_wish_to_be_called_is_listed_until_somebody_answers() -> None:
     desk.open("cv2", attrs={"callback_contact": ""})
     assert lists(desk) == ["callback"]
     assert lists(desk, "cv2") == []
-    desk.done(c.RouteConversation("cv1", "general", 0, "rule", 0))
+    desk.done(routed("cv1", "general", 0, "rule", 0))
     close(desk, ANN)
     assert lists(desk) == ["missed", "callback"]
 

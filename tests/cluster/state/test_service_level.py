@@ -11,7 +11,7 @@ from cluster.state import commands as c
 from cluster.state import snapshot
 from cluster.state.commands import By
 from cluster.state.machine import Machine
-from cluster.state.route import Route, ServiceLevel, Step
+from cluster.state.route import Queue, Route, ServiceLevel, Step
 from tests.cluster.state.desk import ANN, BOB, OPS, SUE, Desk
 
 GOLD = ServiceLevel(first_response_ms=60_000, next_response_ms=30_000, resolution_ms=600_000)
@@ -20,14 +20,14 @@ BOT = By("service", "bot")
 
 def desk_with(level: ServiceLevel = GOLD) -> Desk:
     desk = Desk()
-    desk.done(c.ApplyRules(OPS, {"main.toml": "x"}, {"general": 20_000}, slas={"gold": level}))
+    desk.done(c.ApplyRules(OPS, {"main.toml": "x"}, {"general": Queue()}, slas={"gold": level}))
     return desk
 
 
 def opened(desk: Desk, cv: str = "cv1", sla: str = "gold", rev: int = 1) -> None:
     desk.open(cv)
     route = Route((Step("general"),), "rule", rev, sla=sla)
-    desk.done(c.RouteConversation(cv, "general", 0, "rule", rev, route=route))
+    desk.done(c.RouteConversation(cv, route))
 
 
 def assigned(desk: Desk) -> None:
@@ -80,7 +80,7 @@ def test_the_clocks_of_a_level_run_from_the_opening_however_late_it_was_routed()
     desk.open("cv1")
     desk.wait(40_000)
     route = Route((Step("general"),), "rule", 1, sla="gold")
-    desk.done(c.RouteConversation("cv1", "general", 0, "rule", 1, route=route))
+    desk.done(c.RouteConversation("cv1", route))
     assert running(desk) == {"first_response": (0, 60), "resolution": (0, 600)}
 
 
@@ -141,10 +141,10 @@ def test_rules_that_are_applied_later_move_no_clock_that_runs() -> None:
     desk = desk_with()
     assigned(desk)
     shorter = {"gold": ServiceLevel(1, 1, 1)}
-    desk.done(c.ApplyRules(OPS, {"main.toml": "y"}, {"general": 20_000}, slas=shorter))
+    desk.done(c.ApplyRules(OPS, {"main.toml": "y"}, {"general": Queue()}, slas=shorter))
     route = Route((Step("general"),), "rule", 2, sla="gold")
     desk.done(c.TransferConversation("cv1", SUE, desk.key(), to_queue="general"))
-    desk.done(c.RouteConversation("cv1", "general", 0, "rule", 2, route=route))
+    desk.done(c.RouteConversation("cv1", route))
     desk.done(desk.say(SUE))
     desk.done(desk.say(ANN))
     since = running(desk)["next_response"][0]

@@ -3,15 +3,19 @@
 from cluster.routing.service import due_service
 from cluster.state import commands as c
 from cluster.state.outcome import QueueStaffing
+from cluster.state.route import Queue
 from tests.cluster.state.desk import BOB, LI, OPS, Desk
 
-QUEUES = {"general": 20_000, "refunds": 20_000, "vip": 20_000}
-SKILLS: dict[str, tuple[str, ...]] = {"refunds": ("refund",), "vip": ("charm",)}
+QUEUES = {
+    "general": Queue(),
+    "refunds": Queue(skills={"refund": 2}),
+    "vip": Queue(skills={"charm": 1}),
+}
 
 
 def desk_with_queues() -> Desk:
     desk = Desk()
-    desk.done(c.ApplyRules(OPS, {"main.toml": "x"}, QUEUES, skills=SKILLS))
+    desk.done(c.ApplyRules(OPS, {"main.toml": "x"}, QUEUES))
     return desk
 
 
@@ -71,5 +75,5 @@ def test_a_queue_that_new_rules_do_not_name_is_forgotten() -> None:
     desk = desk_with_queues()
     desk.online(BOB)
     desk.done(c.CloseSession("sid-bob"))
-    desk.done(c.ApplyRules(OPS, {"main.toml": "y"}, {"general": 20_000}))
+    desk.done(c.ApplyRules(OPS, {"main.toml": "y"}, {"general": Queue()}))
     assert list(desk.state.unstaffed) == ["general"]

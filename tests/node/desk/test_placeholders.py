@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.state.model import Conversation
+from cluster.state.route import Route, Step
 from node.desk.placeholders import fill, unknown_in, values_of
 
 CONVERSATION = Conversation(
@@ -11,7 +12,7 @@ CONVERSATION = Conversation(
     {"arpu": 6200.5, "vip": True, "langs": ["zh", "en"], "none": None},
     {"order": 7},
     0,
-    queue="refunds",
+    route=Route((Step("refunds"),)),
 )
 
 

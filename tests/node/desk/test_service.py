@@ -4,7 +4,7 @@ import time
 
 from cluster.state import commands as c
 from cluster.state.commands import SYSTEM
-from cluster.state.route import Route, ServiceLevel, Step
+from cluster.state.route import Queue, Route, ServiceLevel, Step
 from node.edge.http import Request, Response
 from node.protocol import catalogue as ops
 from node.protocol.catalogue import Ev, QueueAlertPush
@@ -14,10 +14,10 @@ GOLD = ServiceLevel(first_response_ms=60_000, resolution_ms=600_000)
 
 
 def under_level(desk: Office, cv: str) -> None:
-    queues = {"general": 20_000}
+    queues = {"general": Queue()}
     desk.cluster.do(c.ApplyRules(SYSTEM, {"main.toml": ""}, queues, slas={"gold": GOLD}))
     route = Route((Step("general"),), "r", 1, sla="gold")
-    desk.cluster.do(c.RouteConversation(cv, "general", 0, "r", 1, route=route))
+    desk.cluster.do(c.RouteConversation(cv, route))
 
 
 async def closed(desk: Office, visitor: Client, agent: Client) -> str:
