@@ -5,6 +5,7 @@
     steps = [
       { queue = "vip", for = "10s" },        ("rule", "a", "steps", 0, "for")       4
     ]
+    [[rule.b.steps]]                         ("rule", "b", "steps", 0)              6
 
 Headers and keys are found line by line; what stands in brackets is followed into them.
 """
@@ -31,6 +32,7 @@ def lines_of(text: str) -> dict[Path, int]:
     """Map the path of every table, key and element to its line, as far as the text tells."""
     lines: dict[Path, int] = {}
     table: Path = ()
+    nth: dict[Path, int] = {}
     starts = [0, *(newline.end() for newline in re.finditer("\n", text))]
     after = 0
     for number, start in enumerate(starts, start=1):
@@ -41,6 +43,10 @@ def lines_of(text: str) -> dict[Path, int]:
             table = _split(header["name"])
             for end in range(1, len(table) + 1):
                 lines.setdefault(table[:end], number)
+            if line.lstrip().startswith("[["):
+                nth[table] = nth.get(table, -1) + 1
+                table = (*table, nth[table])
+                lines.setdefault(table, number)
         elif key := _KEY.match(line.lstrip()):
             path = table + _split(key["name"])
             lines.setdefault(path, number)

@@ -183,7 +183,7 @@ class Dispatcher:
                 return
             ruleset = self.rules(state)
             tried += len(ruleset.rules) + 1
-            decision = decide(ruleset, state.conversations[cv])
+            decision = decide(ruleset, state.conversations[cv], self._now_ms)
             yield RouteConversation(
                 cv, decision.queue, decision.priority, decision.rule, self._rev, decision.skills
             )
