@@ -225,7 +225,7 @@ RULE = "[rule.a]\nroute = 'q'\n"
         ),
         (
             "[rule.a]\nsteps = [\n{ queue = 'q' , require = 'agent.skil.x > 1' }]",
-            "3:29: unknown variable 'agent.skil'",
+            "3:28: unknown variable 'agent.skil'",
             "did you mean 'agent.skill'?",
         ),
         (
