@@ -64,7 +64,7 @@ class Matching:
         self._wakes: list[tuple[int, Line]] = []
         """When somebody who passed on a line's conversations has rested."""
         self.changed: dict[str, None] = {}
-        """Agents who changed since the plan before; all, after a start."""
+        """Agents who changed since the last plan took them out; all, after a start."""
 
     def sync(self, state: State, now_ms: int) -> None:
         """Take in what changed since the last time."""
@@ -76,10 +76,10 @@ class Matching:
             self._chooser.state = state
             self.pool.load(state)
             self._dirty = dict.fromkeys(state.lines.lines)
-            self.changed = dict.fromkeys(state.agents)
+            self.changed = dict.fromkeys((*state.agents, *state.lines.by_name))
         else:
             self._dirty.update(lines)
-            self.changed = agents
+            self.changed.update(agents)
             for name in agents:
                 self._refreshed(name, more=self.pool.refresh(name))
         self._marks = (state.lines.changes.mark, state.agent_changes.mark)

@@ -9,25 +9,18 @@
 The last step is never skipped.  What cannot be told of a queue is not skipped.
 """
 
-from typing import Protocol
-
 from cluster.routing.pool import Pool
+from cluster.routing.skips import QueueFigures, Skips
 from cluster.state.model import Conversation
 from cluster.state.route import Route, Step
 from cluster.state.state import State
 from cluster.state.steps import is_here
 
 
-class SkipJudge(Protocol):
-    """What tells whether a `skip_if` holds; see `skips.Skips`."""
-
-    def holds(self, skip_if: str, available: int, waiting: int, longest_wait_s: int) -> bool: ...
-
-
 class Skipping:
     """Chooses steps by how queues are now."""
 
-    def __init__(self, pool: Pool, judge: SkipJudge) -> None:
+    def __init__(self, pool: Pool, judge: Skips) -> None:
         self._pool = pool
         self._judge = judge
         self.now_ms = 0
@@ -57,7 +50,8 @@ class Skipping:
         waiting = state.waiting.get(step.queue, ())
         oldest_ms = next(iter(state.lines.arrivals.get(step.queue, ())), (self.now_ms, ""))[0]
         waited_s = max(0, self.now_ms - oldest_ms) // 1000
-        return self._judge.holds(step.skip_if, self._available(state, step), len(waiting), waited_s)
+        figures = QueueFigures(self._available(state, step), len(waiting), waited_s)
+        return self._judge.verdict(step.skip_if, figures).matched
 
     def _available(self, state: State, step: Step) -> int:
         """How many could be offered something of the step's queue now."""

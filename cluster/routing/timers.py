@@ -14,7 +14,7 @@ the overflow of who came last, when more wait than the queue takes.  A leader th
 proposes late; `apply` holds each against the deadline, and lets it happen once.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from cluster.routing.skipping import Skipping
 from cluster.state.commands import (
@@ -29,6 +29,9 @@ from cluster.state.commands import (
 from cluster.state.limits import CONVERSATION_RETENTION_MS, PURGE_MAX, SESSION_GRACE_MS
 from cluster.state.state import State
 from cluster.state.steps import is_here
+
+Busy = Callable[[str], bool]
+"""Whether something is proposed about a conversation already."""
 
 
 def expiries(state: State, now_ms: int) -> Iterator[Command]:
@@ -55,38 +58,40 @@ def expiries(state: State, now_ms: int) -> Iterator[Command]:
 
 
 def steps(
-    state: State, now_ms: int, changed: Iterable[str], skipping: Skipping
+    state: State, now_ms: int, changed: dict[str, None], skipping: Skipping, is_busy: Busy
 ) -> Iterator[Command]:
     """Yield what takes those to a later step whose step is over.
 
-    `changed` are the agents who may have gone since the last time.
+    `changed` are the agents who may have gone since the last time; those looked at are taken out.
     """
     for end_ms, cv in state.step_ends:
         if end_ms > now_ms:
             break
-        yield _advance(state, cv, now_ms, skipping)
+        if not is_busy(cv):
+            yield _advance(state, cv, skipping)
     by_name = state.lines.by_name
-    for agent in changed:
+    for agent in list(changed):
         if agent in by_name and not is_here(state, agent):
-            for line in by_name[agent]:
-                if not line.by_name:
-                    for _, _, cv in state.lines.lines[line]:
-                        yield _advance(state, cv, now_ms, skipping)
+            lines = [line for line in by_name[agent] if not line.by_name]
+            for cv in [cv for line in lines for _, _, cv in state.lines.lines[line]]:
+                if not is_busy(cv):
+                    yield _advance(state, cv, skipping)
+        del changed[agent]
 
 
-def overflows(state: State, now_ms: int) -> Iterator[Command]:
+def overflows(state: State, now_ms: int, is_busy: Busy) -> Iterator[Command]:
     """Yield what lets those overflow who waited too long, or are too many."""
     for due_ms, cv in state.overflows:
         if due_ms > now_ms:
             break
-        yield OverflowConversation(cv)
-    for queue in state.capped:
-        arrivals = state.lines.arrivals.get(queue)
-        if arrivals is not None and len(arrivals) > state.capped[queue]:
+        if not is_busy(cv):
+            yield OverflowConversation(cv)
+    for queue, most in state.capped.items():
+        if state.lines.waiting_for_people(queue) > most:
             yield OverflowConversation(state.lines.newest(queue))
 
 
-def _advance(state: State, cv: str, now_ms: int, skipping: Skipping) -> AdvanceStep:
+def _advance(state: State, cv: str, skipping: Skipping) -> AdvanceStep:
     conversation = state.conversations[cv]
     to, skipped = skipping.first(state, conversation, conversation.route, conversation.step + 1)
     return AdvanceStep(cv, conversation.step, to, skipped)
