@@ -12,9 +12,7 @@ from cluster.state.commands import Command, QueueAlert, SlaDue
 from cluster.state.state import State
 
 
-def due_service(
-    state: State, now_ms: int, is_open: Callable[[str], bool] = lambda queue: True
-) -> Iterator[Command]:
+def due_service(state: State, now_ms: int, is_open: Callable[[str], bool]) -> Iterator[Command]:
     """Yield what is due by `now_ms`, the earliest first; `is_open` knows a queue's hours."""
     for at_ms, cv in state.sla_due:
         if at_ms > now_ms:

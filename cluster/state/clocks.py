@@ -102,7 +102,7 @@ def follow(conversation: "Conversation", event: Event) -> Service:
         case "assigned":
             return replace(service, agent=str(event.data.get("agent", "")))
         case "overflow":
-            return _overflowed(service, event)
+            return _overflowed(service, conversation, event)
         case "queued":
             offline = event.data.get("offline") and not service.offline_ms
             return replace(service, offline_ms=event.ts) if offline else service
@@ -167,12 +167,17 @@ def _said(service: Service, conversation: "Conversation", event: Event) -> Servi
     return service
 
 
-def _overflowed(service: Service, event: Event) -> Service:
-    """Return `service` after an overflow; one into another queue, or to a bot, ends no hope."""
+def _overflowed(service: Service, conversation: "Conversation", event: Event) -> Service:
+    """Return `service` after an overflow; one into another queue, or to a bot, ends no hope.
+
+    What overflows at once came outside the hours of its queue.
+    """
     do = event.data.get("do")
     if do not in ("message", "callback", "close"):
         return service
-    why = "outside_hours" if event.data.get("why") == "outside_hours" else "overflow"
+    overflow = conversation.route.overflow
+    at_once = event.data.get("why") == "waited" and overflow is not None and not overflow.after_ms
+    why: Literal["overflow", "outside_hours"] = "outside_hours" if at_once else "overflow"
     asked_for = do if do != "close" else ""
     return replace(service, asked_for=asked_for, overflowed=why)
 

@@ -34,6 +34,7 @@ from cluster.state.state import State
 
 INDEXES = (
     "unrouted",
+    "capped",
     "lines",
     "step_ends",
     "overflows",

@@ -1,12 +1,9 @@
 """Conversations that nobody answered: on which list, why, and what takes them off."""
 
-from typing import Any
-
 import pytest
 
 from cluster.state import commands as c
-from cluster.state.events import Event
-from cluster.state.missed import reason
+from cluster.state.route import Overflow, Route, Step
 from tests.cluster.state.desk import ANN, BOB, SUE, Desk, routed
 
 BOT = c.By("service", "bot")
@@ -51,21 +48,36 @@ def test_an_answer_of_anybody_makes_it_not_missed(by: c.By) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "why"),
+    ("overflow", "why", "listed"),
     [
-        ({"do": "message", "why": "outside_hours"}, "outside_hours"),
-        ({"do": "close", "why": "waited"}, "overflow"),
-        ({"do": "queue", "why": "waited"}, "abandoned"),
+        (Overflow(0, "message"), "outside_hours", ["offline"]),
+        (Overflow(60_000, "message"), "overflow", ["offline"]),
+        (Overflow(60_000, "callback"), "overflow", ["callback"]),
+        (Overflow(60_000, "queue", "vip"), "abandoned", []),
     ],
 )
-def test_of_one_that_overflowed_that_is_the_reason(data: dict[str, Any], why: str) -> None:
+def test_of_one_that_overflowed_that_is_the_reason(
+    overflow: Overflow, why: str, listed: list[str]
+) -> None:
     desk = Desk()
-    desk.waiting()
-    from cluster.state.change import Change
+    desk.online()
+    desk.open("cv1")
+    desk.done(c.RouteConversation("cv1", Route((Step("general"),), "r", 0, overflow=overflow)))
+    desk.wait(60_000)
+    desk.done(c.OverflowConversation("cv1"))
+    assert lists(desk) == listed
+    close(desk, ANN)
+    assert desk.conversation().missed == why
 
-    change = Change(desk.state)
-    conversation = change.append(desk.conversation(), "overflow", c.SYSTEM, data=data)
-    assert reason(conversation, Event(9, "closed", ANN, 0)) == why
+
+def test_one_that_was_closed_by_its_overflow_is_missed_for_that() -> None:
+    desk = Desk()
+    desk.open("cv1")
+    route = Route((Step("general"),), "r", 0, overflow=Overflow(1_000, "close"))
+    desk.done(c.RouteConversation("cv1", route))
+    desk.done(c.OverflowConversation("cv1"))
+    assert desk.conversation().missed == "overflow"
+    assert lists(desk) == ["missed"]
 
 
 def test_who_comes_while_nobody_is_there_is_told_so_and_listed_until_answered() -> None:

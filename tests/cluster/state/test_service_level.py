@@ -57,7 +57,7 @@ def told(desk: Desk, cv: str = "cv1") -> list[tuple[str, str]]:
 def tell(desk: Desk) -> int:
     """Do what the leader would, until nothing is due; return how often it had to."""
     times = 0
-    while due := list(due_service(desk.state, desk.now_ms)):
+    while due := list(due_service(desk.state, desk.now_ms, bool)):
         for command in due:
             desk.done(command)
             times += 1

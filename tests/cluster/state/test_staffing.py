@@ -40,12 +40,12 @@ def test_supervisors_are_told_once_that_nobody_is_there_and_once_that_somebody_i
     desk = desk_with_queues()
     desk.online(BOB)
     desk.done(c.CloseSession("sid-bob"))
-    due = list(due_service(desk.state, desk.now_ms))
+    due = list(due_service(desk.state, desk.now_ms, bool))
     assert due == [c.QueueAlert("general"), c.QueueAlert("refunds")]
     desk.done(due[0])
     assert told(desk) == [("general", False)]
     assert desk.refused(due[0]).code == "conflict"
-    assert list(due_service(desk.state, desk.now_ms)) == due[1:]
+    assert list(due_service(desk.state, desk.now_ms, bool)) == due[1:]
     desk.online(BOB)
     assert not desk.state.unstaffed
     assert desk.refused(due[1]).code == "conflict"
