@@ -15,7 +15,7 @@ Base units: seconds, bytes.
 Source: Prometheus, "Metric and label naming"; the text format by prometheus_client.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import get_args
 
@@ -30,6 +30,9 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from cluster.port import ReplicaStatus, Standing
+from cluster.state.clocks import ClockName
+from cluster.state.missed import REASONS
+from cluster.state.satisfaction import SCORES
 from node import __version__
 from node.desk.statistics import DeskStatistics
 from node.edge.statistics import EdgeStatistics
@@ -56,6 +59,12 @@ class StateStatistics:
     sessions: int
     offers: int
     rules_rev: int
+    tallies: Mapping[str, int]
+    """What was counted over all nodes, since the beginning."""
+    unserved: Mapping[str, int]
+    """Conversations that nobody answered, by list."""
+    unstaffed: Collection[str]
+    """Queues that supervisors were alerted of."""
 
 
 @dataclass(slots=True)
@@ -179,6 +188,28 @@ def _state(state: StateStatistics) -> Iterator[Metric]:
     yield _gauge("agent_sessions", "Sessions of agents, also in their grace period", state.sessions)
     yield _gauge("offers_pending", "Offers without an end", state.offers)
     yield _gauge("rules_revision", "Revision of the routing rules in force", state.rules_rev)
+    yield from _service(state)
+
+
+_CLOCKS = get_args(ClockName)
+
+
+def _service(state: StateStatistics) -> Iterator[Metric]:
+    """Return how visitors were served: the same at every node, and kept over restarts."""
+
+    def of(kind: str, names: Iterable[str]) -> dict[str, float]:
+        return {name: float(state.tallies.get(f"{kind}.{name}", 0)) for name in names}
+
+    yield _counters("sla_warnings", "Clocks near their end", "clock", of("sla.warning", _CLOCKS))
+    yield _counters("sla_breaches", "Clocks that ran out", "clock", of("sla.breach", _CLOCKS))
+    yield _counters("missed", "Closed without an answer", "why", of("missed", REASONS))
+    yield _counters("ratings", "Ratings given", "score", of("rated", map(str, SCORES)))
+    yield _gauges("unserved", "Not answered, by list", "list", _floats(state.unserved))
+    alerts = float(state.tallies.get("queue.alert", 0))
+    yield _counter("queue_alerts", "Queues that lost their last agent in their hours", alerts)
+    shown = sorted(state.unstaffed)[:QUEUES_MAX]
+    unstaffed = dict.fromkeys(shown, 1.0)
+    yield _gauges("queue_unstaffed", "1 for a queue that nobody is there for", "queue", unstaffed)
 
 
 def _desk(desk: DeskStatistics) -> Iterator[Metric]:

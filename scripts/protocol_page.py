@@ -255,7 +255,8 @@ def _type(hint: Any) -> str:
     if inspect.isclass(hint) and issubclass(hint, msgspec.Struct):
         names = ", ".join(field.encode_name for field in msgspec.structs.fields(hint))
         return f"[{names}]" if hint.__struct_config__.array_like else f"{{{names}}}"
-    return {str: "text", int: "integer", bool: "boolean", Any: "anything plain"}[hint]
+    words = {str: "text", int: "integer", float: "number", bool: "boolean", Any: "anything plain"}
+    return words[hint]
 
 
 def main(arguments: list[str] | None = None) -> int:

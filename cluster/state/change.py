@@ -9,10 +9,19 @@ from typing import Any, NoReturn
 
 from msgspec.structs import replace
 
+from cluster.state import clocks, missed, staffing
 from cluster.state.commands import SYSTEM, By
 from cluster.state.events import Event
 from cluster.state.model import CONVERSATION_NEXT, Agent, AuditRecord, Conversation
-from cluster.state.outcome import AgentChanged, Appended, Notice, RefusalCode, Refused
+from cluster.state.outcome import (
+    AgentChanged,
+    Appended,
+    Notice,
+    QueueStaffing,
+    RefusalCode,
+    Refused,
+)
+from cluster.state.route import Route
 from cluster.state.state import State
 
 
@@ -74,9 +83,49 @@ class Change:
         **changes: Any,
     ) -> Conversation:
         """Append an event, apply `changes` to the conversation, and return it as it is now."""
-        seq = conversation.seq + 1
-        event = Event(seq, kind, by, self.now_ms, mid, data or {}, hidden)
-        new = self.put(conversation, seq=seq, tail=conversation.tail.append(event), **changes)
+        event = Event(conversation.seq + 1, kind, by, self.now_ms, mid, data or {}, hidden)
+        service = clocks.follow(conversation, event)
+        if clocks.is_overtaken(conversation.service, service, self.now_ms):
+            conversation = self.tell_clocks(conversation)
+            event = replace(event, seq=conversation.seq + 1)
+            service = clocks.follow(conversation, event)
+        route = changes.get("route")
+        if route is not None and route.sla:
+            service = self._under_level(conversation, service, route)
+        if kind in ("closed", "reopened"):
+            changes["missed"] = self._missed(conversation, event)
+        return self._append(conversation, event, service=service, **changes)
+
+    def tell_clocks(self, conversation: Conversation) -> Conversation:
+        """Tell what the conversation's clocks have to tell by now; return it as it is then."""
+        service, told = clocks.tell(conversation.service, self.now_ms)
+        for clock, level in told:
+            at_ms = clock.due_ms if level == "breach" else clock.warn_ms
+            data = {"name": clock.name, "at": at_ms, "level": level, "due": clock.due_ms}
+            event = Event(conversation.seq + 1, "sla", SYSTEM, self.now_ms, "", data, hidden=True)
+            conversation = self._append(conversation, event, service=service)
+            self.state.count(f"sla.{level}.{clock.name}")
+        return conversation
+
+    def _missed(self, conversation: Conversation, event: Event) -> str:
+        why = missed.reason(conversation, event) if event.type == "closed" else ""
+        if why:
+            self.state.count(f"missed.{why}")
+        return why
+
+    def _under_level(
+        self, conversation: Conversation, service: clocks.Service, route: Route
+    ) -> clocks.Service:
+        """Return `service` under the level that `route` names, as its rules have it."""
+        rules = self.state.rules_at(route.rev)
+        level = rules.slas.get(route.sla) if rules is not None else None
+        if level is None:
+            return service
+        return clocks.begin(service, route.sla, level, conversation.opened_ms)
+
+    def _append(self, conversation: Conversation, event: Event, **changes: Any) -> Conversation:
+        tail = conversation.tail.append(event)
+        new = self.put(conversation, seq=event.seq, tail=tail, **changes)
         self.notices.append(Appended(new.cv, event))
         return new
 
@@ -99,15 +148,29 @@ class Change:
                 "priority": conversation.priority,
                 "reason": reason,
                 **data,
+                **self.offline(conversation, conversation.queue),
             },
             state="waiting",
         )
 
+    def offline(self, conversation: Conversation, queue: str) -> dict[str, Any]:
+        """Return what `queued` says where nobody is there for `queue`, and nobody answered yet."""
+        if conversation.service.helped or staffing.is_staffed(self.state, queue):
+            return {}
+        return {"offline": True}
+
     def change_agent(self, agent: Agent, **changes: Any) -> Agent:
         """Apply `changes` to the agent, tell, and return it as it is now."""
         new = replace(agent, **changes)
+        was_here = agent.agent in self.state.here
         self.state.put_agent(new)
         self.notices.append(AgentChanged(new.agent))
+        if staffing.is_here(new) and not was_here:
+            for one in staffing.came(self.state, new):
+                if one.alerted_ms:
+                    self.notices.append(QueueStaffing(one.queue, one.since_ms, staffed=True))
+        elif was_here and not staffing.is_here(new):
+            staffing.went(self.state, new)
         return new
 
     def note(self, by: By, what: str, **detail: Any) -> None:

@@ -25,10 +25,14 @@ from cluster.state.commands import (
     CloseConversation,
     OpenConversation,
     PutAccount,
+    PutCanned,
+    RateConversation,
     RemoveAccount,
+    RemoveCanned,
     RevokeTokens,
     SendMessage,
     SetSecret,
+    TakeConversation,
     TransferConversation,
 )
 from cluster.state.limits import FORGET_MAX, KEY_BYTES_MAX, KEY_RETENTION_MS, KEYS_MAX
@@ -45,6 +49,10 @@ Keyed = (
     | SetSecret
     | RemoveAccount
     | RevokeTokens
+    | TakeConversation
+    | RateConversation
+    | PutCanned
+    | RemoveCanned
 )
 
 _MADE_UP: dict[type[Any], dict[str, Any]] = {

@@ -29,7 +29,9 @@ import msgspec
 from cluster.state import (
     accounts,
     agents,
+    alerting,
     auditing,
+    canned,
     commands,
     conversations,
     idempotency,
@@ -37,9 +39,14 @@ from cluster.state import (
     messages,
     nesting,
     offers,
+    overflow,
+    rating,
     rules,
+    service_level,
     sessions,
+    steps,
     tokens,
+    wrap_up,
 )
 from cluster.state.change import Change, No
 from cluster.state.commands import BootNode, Command
@@ -220,7 +227,7 @@ def _parse_command(raw: msgspec.Raw) -> Command | Refused:
 
 _HANDLERS: dict[type[Any], Callable[[Change, Any], dict[str, Any] | Done]] = {
     commands.OpenConversation: conversations.open_conversation,
-    commands.RouteConversation: conversations.route,
+    commands.RouteConversation: steps.route,
     commands.SendMessage: messages.send,
     commands.SetStatus: agents.set_status,
     commands.OpenSession: sessions.open_session,
@@ -243,4 +250,14 @@ _HANDLERS: dict[type[Any], Callable[[Change, Any], dict[str, Any] | Done]] = {
     commands.RevokeTokens: tokens.revoke,
     commands.IssueToken: tokens.issue,
     commands.AddAudit: auditing.add,
+    commands.AdvanceStep: steps.advance,
+    commands.TakeConversation: offers.take,
+    commands.FinishWrapUp: wrap_up.finish,
+    commands.EndWrapUp: wrap_up.end,
+    commands.OverflowConversation: overflow.overflow,
+    commands.SlaDue: service_level.due,
+    commands.RateConversation: rating.rate,
+    commands.PutCanned: canned.put,
+    commands.RemoveCanned: canned.remove,
+    commands.QueueAlert: alerting.alert,
 }

@@ -105,6 +105,15 @@ class AccessRevoked(msgspec.Struct, frozen=True):
     jti: str = ""
 
 
+class QueueStaffing(msgspec.Struct, frozen=True):
+    """Supervisors are told that nobody is there for `queue`, or that somebody is there again."""
+
+    queue: str
+    since_ms: int
+    """When the last one went."""
+    staffed: bool
+
+
 Notice = (
     Appended
     | OfferMade
@@ -114,4 +123,5 @@ Notice = (
     | RulesApplied
     | ConversationPurged
     | AccessRevoked
+    | QueueStaffing
 )

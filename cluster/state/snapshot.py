@@ -38,6 +38,9 @@ from cluster.state.model import (
     Session,
 )
 from cluster.state.proposer import Proposer
+from cluster.state.replies import Canned
+from cluster.state.satisfaction import DayRatings
+from cluster.state.staffing import Unstaffed
 from cluster.state.state import State
 
 FORMAT = 1
@@ -76,9 +79,25 @@ _SECTIONS: dict[str, tuple[Any, Callable[[State], Iterable[Any]]]] = {
     "accounts": (Account, lambda s: s.accounts.values()),
     "revoked": (tuple[str, int], lambda s: s.revoked.items()),
     "cutoffs": (Cutoff, lambda s: s.cutoffs.values()),
+    "served": (tuple[tuple[str, str], str], lambda s: s.served.items()),
+    "tallies": (tuple[str, int], lambda s: s.tallies.items()),
+    "ratings": (DayRatings, lambda s: s.ratings.values()),
+    "canned": (Canned, lambda s: s.canned.values()),
+    "unstaffed": (Unstaffed, lambda s: s.unstaffed.values()),
 }
 """Section to the type of its items, and where they are."""
-_LATER = frozenset({"accounts", "revoked", "cutoffs"})
+_LATER = frozenset(
+    {
+        "accounts",
+        "revoked",
+        "cutoffs",
+        "served",
+        "tallies",
+        "ratings",
+        "canned",
+        "unstaffed",
+    }
+)
 """Sections that the first releases do not know."""
 _END = "end"
 _COUNTS = msgspec.msgpack.Decoder(tuple[str, int])
@@ -167,7 +186,7 @@ def _take(state: State, section: str, items: list[Any]) -> None:
     match section:
         case "nodes":
             state.nodes.update((item.node, item) for item in items)
-        case "proposers" | "keys" | "revoked":
+        case "proposers" | "keys" | "revoked" | "served" | "tallies":
             getattr(state, section).update(items)
         case "sessions":
             state.sessions.update((item.sid, item) for item in items)
@@ -181,6 +200,12 @@ def _take(state: State, section: str, items: list[Any]) -> None:
             state.accounts.update((item.id, item) for item in items)
         case "cutoffs":
             state.cutoffs.update(((item.kind, item.id), item) for item in items)
+        case "ratings":
+            state.ratings.update(((item.day, item.queue, item.agent), item) for item in items)
+        case "canned":
+            state.canned.update((item.shortcut, item) for item in items)
+        case "unstaffed":
+            state.unstaffed.update((item.queue, item) for item in items)
         case _:  # lists: rule sets, audit
             getattr(state, section).extend(items)
 

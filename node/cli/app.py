@@ -14,6 +14,7 @@ from node import __version__
 from node.cli import (
     agent,
     audit,
+    canned,
     cluster,
     demo,
     login,
@@ -21,6 +22,7 @@ from node.cli import (
     rules,
     say,
     serve,
+    service,
     token,
     upgrade,
     users,
@@ -51,12 +53,15 @@ def _make() -> typer.Typer:
         ("agent", agent.agent),
         ("login", login.login),
         ("audit", audit.audit),
+        ("missed", service.missed),
+        ("ratings", service.ratings),
         ("replay", replay.replay),
     ):
         app.command(name)(command)
     app.add_typer(cluster.app, name="cluster")
     app.add_typer(rules.app, name="rules")
     app.add_typer(users.app, name="users")
+    app.add_typer(canned.app, name="canned")
     app.add_typer(token.app, name="token")
     app.add_typer(wal.app, name="wal")
     return app

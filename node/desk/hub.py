@@ -4,6 +4,7 @@
                          OfferMade/Gone  ──▶ the agent's sessions
                          AgentChanged    ──▶ the agent's sessions
                          RulesApplied    ──▶ supervisors and operators
+                         QueueStaffing   ──▶ supervisors and operators
                          AccessRevoked   ──▶ nothing more: 4109, and why
 
 Whoever opened a conversation, and whoever it is assigned to, follows it without asking, on all
@@ -26,6 +27,7 @@ from cluster.state.outcome import (
     Notice,
     OfferGone,
     OfferMade,
+    QueueStaffing,
     RulesApplied,
     SessionGone,
 )
@@ -38,7 +40,7 @@ from node.desk.resume import nothing
 from node.desk.session import Session, without
 from node.desk.statistics import Tally
 from node.desk.views import inbox_push, offer_push
-from node.protocol.catalogue import Inbox, OfferGonePush, Push, RulesPush
+from node.protocol.catalogue import Inbox, OfferGonePush, Push, QueueAlertPush, RulesPush
 from node.protocol.codes import Close
 
 Sessions = dict[Session, None]
@@ -46,6 +48,7 @@ Sessions = dict[Session, None]
 
 OPEN_FOLLOWED_MAX = 100
 """Open conversations that a hello subscribes who opened them to: the newest."""
+OVERSEERS = ("supervisor", "operator")
 _PARTINGS = frozenset({"transferred", "unassigned", "closed"})
 """Events after which a conversation is no longer its owner's."""
 
@@ -137,6 +140,7 @@ class Hub:
                 session.send(nothing(cv, seq))
         if principal.role == "agent":
             self._offer_pending(session, state, principal.id)
+        self._tell_alerts(session, principal, state)
 
     def _own(self, state: State, principal: Principal) -> Iterable[str]:
         match principal.role:
@@ -194,6 +198,7 @@ class Hub:
                 session.send(OfferGonePush(oid=oid, why="lost"))
             self._offer_pending(session, state, principal.id)
             self._tell_inbox(principal.id)
+        self._tell_alerts(session, principal, state)
 
     def _tell(self, notice: Notice) -> None:
         state = self._state()
@@ -215,6 +220,8 @@ class Hub:
                 self._purge(cv)
             case SessionGone():
                 self._on_session_gone(notice)
+            case QueueStaffing(queue, since_ms, staffed):
+                self._tell_overseers(QueueAlertPush(queue=queue, staffed=staffed, since=since_ms))
             case AccessRevoked(kind, principal_id, jti):
                 self._revoke(state, kind, principal_id, jti)
 
@@ -314,8 +321,19 @@ class Hub:
 
     def _tell_rules(self, state: State, rev: int) -> None:
         by = next((record.by for record in state.rule_sets if record.rev == rev), SYSTEM)
-        push = RulesPush(rev=rev, by=by.name or by.id)
-        for role in ("supervisor", "operator"):
+        self._tell_overseers(RulesPush(rev=rev, by=by.name or by.id))
+
+    def _tell_alerts(self, session: Session, principal: Principal, state: State) -> None:
+        """Tell somebody who came later which queues nobody is there for."""
+        if principal.role not in OVERSEERS:
+            return
+        for one in state.unstaffed.values():
+            if one.alerted_ms:
+                push = QueueAlertPush(queue=one.queue, staffed=False, since=one.since_ms)
+                session.send(push)
+
+    def _tell_overseers(self, push: Push) -> None:
+        for role in OVERSEERS:
             self._broadcast(push, self._by_role.get(role, ()))
 
     def _broadcast(self, push: Push, sessions: Iterable[Session]) -> None:

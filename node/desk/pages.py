@@ -99,6 +99,9 @@ class Pages:
             sessions=len(state.sessions),
             offers=len(state.offers),
             rules_rev=state.rules.rev if state.rules is not None else 0,
+            tallies=state.tallies,
+            unserved={name: len(found) for name, found in state.unserved.items()},
+            unstaffed=[one.queue for one in state.unstaffed.values() if one.alerted_ms],
         )
 
     async def _cluster_with_digest(self) -> Response:

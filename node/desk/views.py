@@ -15,12 +15,13 @@ from cluster.state.events import Event
 from cluster.state.model import Agent, Conversation, Offer
 from cluster.state.state import State
 from node.auth import Principal
+from node.desk.service_views import rating_view, sla_view
 from node.protocol.catalogue import Ev, Inbox, OfferPush
 
 Audience = Literal["visitor", "agent"]
 PREVIEW_CHARACTERS_MAX = 200
 _VISITOR_DATA: dict[str, frozenset[str]] = {
-    "queued": frozenset({"queue"}),
+    "queued": frozenset({"queue", "offline"}),
     "offered": frozenset(),
     "assigned": frozenset({"agent", "name"}),
     "unassigned": frozenset(),
@@ -73,6 +74,8 @@ def conversation_view(conversation: Conversation, audience: Audience) -> dict[st
         "first": first_kept(conversation),
         "owner": conversation.owner,
     }
+    if conversation.rating is not None:
+        view["rating"] = rating_view(conversation.rating)
     if audience == "agent":
         view |= {
             "visitor": {
@@ -86,9 +89,12 @@ def conversation_view(conversation: Conversation, audience: Audience) -> dict[st
             "prio": conversation.priority,
             "rule": conversation.rule,
             "rev": conversation.rev,
-            "skills": conversation.skills,
+            "skills": list(conversation.skills),
             "fence": conversation.fence,
+            "missed": conversation.missed,
         }
+        if conversation.service.level is not None:
+            view["sla"] = sla_view(conversation.service)
     return view
 
 

@@ -15,7 +15,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from node.protocol import results
+from node.protocol import results, service_results
 from node.protocol.pushes import (
     Bye,
     Caught,
@@ -28,6 +28,7 @@ from node.protocol.pushes import (
     OfferPush,
     Ping,
     Push,
+    QueueAlertPush,
     Receipt,
     RulesPush,
     TokenExpiring,
@@ -45,6 +46,13 @@ from node.protocol.requests.accounts import (
 )
 from node.protocol.requests.agents import OfferAccept, OfferDecline, Status, StatusSet
 from node.protocol.requests.base import ALL, Request, Role, Roles
+from node.protocol.requests.canned import (
+    CannedFind,
+    CannedGet,
+    CannedList,
+    CannedPut,
+    CannedRemove,
+)
 from node.protocol.requests.connection import Auth, Hello, Pong, Resume
 from node.protocol.requests.conversations import (
     Ack,
@@ -61,6 +69,7 @@ from node.protocol.requests.conversations import (
 )
 from node.protocol.requests.members import MembersChange, MembersGet
 from node.protocol.requests.rules import RulesApply, RulesGet
+from node.protocol.requests.service import CvMissed, CvRate, CvRatings
 
 VERSION = "1"
 SUBPROTOCOL_JSON = "unidesk.v1+json"
@@ -97,6 +106,14 @@ AnyRequest = (
     | UserRemove
     | TokenRevoke
     | AuditList
+    | CvRate
+    | CvRatings
+    | CvMissed
+    | CannedPut
+    | CannedRemove
+    | CannedGet
+    | CannedList
+    | CannedFind
     | Pong
 )
 
@@ -129,6 +146,14 @@ RESULTS: dict[type[Request], type[results.Result]] = {
     UserRemove: results.UserRemoved,
     TokenRevoke: results.Revoked,
     AuditList: results.Audit,
+    CvRate: results.Changed,
+    CvRatings: service_results.Ratings,
+    CvMissed: service_results.Missed,
+    CannedPut: service_results.CannedChanged,
+    CannedRemove: service_results.CannedGone,
+    CannedGet: service_results.CannedOne,
+    CannedList: service_results.CannedPage,
+    CannedFind: service_results.CannedHits,
 }
 """What the reply's `r` holds; operations that are not here have no reply."""
 
@@ -181,4 +206,5 @@ AnyPush = (
     | TokenExpiring
     | Bye
     | Ping
+    | QueueAlertPush
 )

@@ -21,7 +21,7 @@ from typing import get_args
 import msgspec
 
 from cluster.state import commands
-from node.protocol import catalogue
+from node.protocol import catalogue, service_values
 from node.protocol.results import Result
 
 
@@ -42,8 +42,8 @@ def field_docs() -> Mapping[str, Mapping[str, str]]:
 def _modules() -> set[str]:
     """Return the modules that declare what the catalogue puts together."""
     told = get_args(catalogue.AnyRequest) + get_args(catalogue.AnyPush)
-    structs = [*told, Result, catalogue.Err, catalogue.Request]
-    return {struct.__module__ for struct in structs} | {commands.__name__}
+    structs = [*told, *catalogue.RESULTS.values(), Result, catalogue.Err, catalogue.Request]
+    return {struct.__module__ for struct in structs} | {commands.__name__, service_values.__name__}
 
 
 def field_doc(struct: type[msgspec.Struct], field: str) -> str:

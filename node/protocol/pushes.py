@@ -40,8 +40,12 @@ class Ev(Push, tag="ev", kw_only=True):
 
     Types and their `data`: opened{channel, lang, subject}, msg{type, body, reply_to?}, note{...},
     queued{queue, priority, rule?, reason?, agent?}, offered{agent}, assigned{agent, name, fence},
-    unassigned{agent, reason}, transferred{to}, closed{reason}.  Visitors get `queue` alone of
-    queued, `agent` and `name` of assigned, and nothing of offered, unassigned, transferred.
+    unassigned{agent, reason}, transferred{to}, closed{reason, rate_until?}, rated{score, text,
+    times}, sla{name, at, level, due}.  Visitors get `queue` and `offline` alone of queued, `agent`
+    and `name` of assigned, and nothing of offered, unassigned, transferred.
+
+    `offline` of queued: nobody is there, and what was written waits.  `rate_until` of closed: the
+    visitor may be asked for a rating, until then.
     """
 
     cv: str
@@ -151,3 +155,14 @@ class Bye(Push, tag="bye"):
 
 class Ping(Push, tag="ping"):
     """Answer with `pong`; any other frame counts as well."""
+
+
+class QueueAlertPush(Push, tag="queue.alert"):
+    """Nobody is there for a queue in its hours, or somebody is there again: to supervisors and
+    operators, once each, and with `welcome` what is so by then.
+    """
+
+    queue: str
+    staffed: bool
+    since: int
+    """When the last agent went."""

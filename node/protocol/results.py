@@ -10,6 +10,7 @@ import msgspec
 
 from cluster.state.commands import AccountKind, By, PrincipalKind
 from cluster.state.model import AgentStatus, ConversationState
+from node.protocol.service_values import RatingView, SlaView
 
 
 class Result(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -70,6 +71,12 @@ class ConversationView(msgspec.Struct, kw_only=True, omit_defaults=True):
     rev: int | None = None
     skills: list[str] | None = None
     fence: int | None = None
+    sla: SlaView | None = None
+    """Absent without a service level."""
+    missed: str | None = None
+    """Why nobody answered it before its close; empty when somebody did, or it is open."""
+    rating: RatingView | None = None
+    """Told to visitors as well."""
 
 
 class Conversation(Result):
@@ -191,6 +198,8 @@ class AccountView(msgspec.Struct, kw_only=True):
     """Who changed it last."""
     at: int
     made: int
+    langs: list[str] = []
+    """Languages an agent speaks."""
 
 
 class User(Result):

@@ -20,11 +20,13 @@ from node.desk.lookup import Effect, Lookup
 from node.desk.opening import Opening
 from node.desk.operations.accounts import Accounts
 from node.desk.operations.agents import Agents
+from node.desk.operations.canned import CannedResponses
 from node.desk.operations.effects import Asker, Handler
 from node.desk.operations.members import Membership
 from node.desk.operations.own import Own
 from node.desk.operations.reading import Reading
 from node.desk.operations.rules import Rules
+from node.desk.operations.service import Service
 from node.desk.operations.talking import Talking
 from node.desk.passwords import Passwords
 from node.desk.plain import check_integers
@@ -52,6 +54,8 @@ class Operations:
             **Agents().handlers(),
             **Rules(context, lookup).handlers(),
             **Membership(context).handlers(),
+            **Service(context, lookup).handlers(),
+            **CannedResponses(context, lookup).handlers(),
             **Accounts(context, passwords, lookup.barrier).handlers(),
         }
 

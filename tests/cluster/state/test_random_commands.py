@@ -16,6 +16,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from cluster.routing.service import due_service
 from cluster.state import commands as c
 from cluster.state import entry as entries
 from cluster.state import invariants, limits, snapshot, tokens
@@ -24,6 +25,8 @@ from cluster.state.entry import VERSION, Batch, Entry, Proposal
 from cluster.state.machine import Machine
 from cluster.state.model import CONVERSATION_NEXT
 from cluster.state.outcome import Appended, ConversationPurged, Done, OfferGone, OfferMade, Refused
+from cluster.state.route import Queue, Route, ServiceLevel, Step
+from tests.cluster.state.desk import routed
 
 CVS = ("cv1", "cv2", "cv3", "cv4")
 AGENTS = tuple(By("agent", name) for name in ("bob", "li", "kim"))
@@ -184,12 +187,54 @@ class Desks(RuleBasedStateMachine):
     def close(self, cv: str, by: By, key: str) -> None:
         self.run(c.CloseConversation(cv, by, f"close-{key}"))
 
+    @rule(cv=cvs, by=people, key=keys, score=st.integers(0, 6))
+    def rate(self, cv: str, by: By, key: str, score: int) -> None:
+        (outcome,) = self.run(c.RateConversation(cv, by, f"rate-{key}-{score}", score, "fine"))
+        if isinstance(outcome, Done) and not outcome.dup:
+            rating = self.one.state.conversations[cv].rating
+            assert rating is not None
+            assert rating.score == score
+            assert self.one.state.ratings[rating.row].counts[score - 1] > 0
+
+    @rule(by=people, key=keys, shortcut=st.sampled_from(["hi", "bye"]), rev=st.integers(0, 2))
+    def write_canned(self, by: By, key: str, shortcut: str, rev: int) -> None:
+        texts = {"en": "Hello"}
+        self.run(c.PutCanned(by, f"put-{key}-{rev}", shortcut, "A title", texts, rev_expected=rev))
+
+    @rule(by=people, key=keys, shortcut=st.sampled_from(["hi", "bye"]))
+    def remove_canned(self, by: By, key: str, shortcut: str) -> None:
+        self.run(c.RemoveCanned(by, f"remove-{key}", shortcut))
+
     # -- what the leader does
+
+    @rule(cv=cvs, wait_ms=waits_ms)
+    def route_under_a_level(self, cv: str, wait_ms: int) -> None:
+        self.now_ms += wait_ms
+        rules = self.one.state.rules
+        if rules is None:
+            level = ServiceLevel(10_000, 5_000, 30_000)
+            self.run(
+                c.ApplyRules(OPS, {"a": "b"}, dict.fromkeys(QUEUES, Queue()), slas={"g": level})
+            )
+        route = Route((Step("vip"),), "r", 1, sla="g")
+        self.run(c.RouteConversation(cv, route))
+
+    @rule()
+    def tell_what_is_due(self) -> None:
+        """What the index says is due is never refused, and told once."""
+        for command in list(due_service(self.one.state, self.now_ms, bool)):
+            (outcome,) = self.run(command)
+            assert isinstance(outcome, Done), outcome
+        assert not list(due_service(self.one.state, self.now_ms, bool))
+
+    @rule(cv=cvs, queue=st.sampled_from(QUEUES))
+    def tell_what_is_not(self, cv: str, queue: str) -> None:
+        self.run(c.SlaDue(cv), c.QueueAlert(queue))
 
     @rule(cv=cvs, queue=st.sampled_from(QUEUES), priority=st.integers(0, 2), skill=st.booleans())
     def route(self, cv: str, queue: str, priority: int, skill: bool) -> None:
         skills = ("refund",) if skill else ()
-        self.run(c.RouteConversation(cv, queue, priority, "r", 1, skills))
+        self.run(routed(cv, queue, priority, "r", 1, skills))
 
     @rule(cv=cvs, agent=agents)
     def offer_anything(self, cv: str, agent: By) -> None:
@@ -207,7 +252,7 @@ class Desks(RuleBasedStateMachine):
                     name
                     for _, name in state.free
                     if conversation.target in ("", name)
-                    and set(conversation.skills) <= state.agents[name].skills.keys()
+                    and not state.agents[name].lacks(conversation.skills)
                 ]
                 if free:
                     (outcome,) = self.run(c.MakeOffer(f"o{next(self.ids)}", cv, free[0], 20_000))
@@ -270,7 +315,7 @@ class Desks(RuleBasedStateMachine):
 
     @rule(text=st.sampled_from("ab"), expected=st.sampled_from([None, 0, 1, 2]))
     def apply_rules(self, text: str, expected: int | None) -> None:
-        self.run(c.ApplyRules(OPS, {"main.toml": text}, {"vip": 20_000}, expected))
+        self.run(c.ApplyRules(OPS, {"main.toml": text}, {"vip": Queue()}, rev_expected=expected))
 
     @rule(
         by=st.sampled_from((OPS, OPS, SUE)),
@@ -285,7 +330,11 @@ class Desks(RuleBasedStateMachine):
     ) -> None:
         skills, secret = ({"refund": 2}, HASH) if capacity else (None, "")
         key = f"put-{key}"
-        self.run(c.PutAccount(by, key, name, kind, None, skills, capacity, disabled, secret))
+        self.run(
+            c.PutAccount(
+                by, key, name, kind, None, skills, capacity, disabled=disabled, secret=secret
+            )
+        )
 
     @rule(name=st.sampled_from(("bob", "li", "pos")), keep=st.booleans(), key=keys)
     def set_secret(self, name: str, keep: bool, key: str) -> None:

@@ -41,6 +41,14 @@ REQUESTS: dict[str, ops.Request] = {
     "user.remove": ops.UserRemove(key="k3", user="bo"),
     "token.revoke": ops.TokenRevoke(key="k4", kind="agent", user="bo"),
     "audit.list": ops.AuditList(),
+    "cv.rate": ops.CvRate(cv=ULID, key="k5", score=5),
+    "cv.ratings": ops.CvRatings(),
+    "cv.missed": ops.CvMissed(),
+    "canned.put": ops.CannedPut(key="k6", shortcut="hi", title="Hi", texts={"en": "Hi"}),
+    "canned.remove": ops.CannedRemove(key="k7", shortcut="hi"),
+    "canned.get": ops.CannedGet(shortcut="hi"),
+    "canned.list": ops.CannedList(),
+    "canned.find": ops.CannedFind(q="hi"),
 }
 #                  visitor agent supervisor operator service
 MATRIX = {
@@ -71,6 +79,14 @@ MATRIX = {
     "user.remove":   "no    no    no    yes   no",
     "token.revoke":  "no    no    no    yes   no",
     "audit.list":    "no    no    no    yes   no",
+    "cv.rate":       "yes   no    no    no    yes",
+    "cv.ratings":    "no    no    yes   yes   no",
+    "cv.missed":     "no    no    yes   yes   yes",
+    "canned.put":    "no    no    yes   yes   no",
+    "canned.remove": "no    no    yes   yes   no",
+    "canned.get":    "no    yes   yes   yes   no",
+    "canned.list":   "no    yes   yes   yes   no",
+    "canned.find":   "no    yes   yes   yes   no",
 }  # fmt: skip
 
 
@@ -130,9 +146,10 @@ async def test_whatever_a_request_claims_the_log_is_told_the_principal_of_the_to
     async with office() as desk:
         desk.cluster.do(PutAccount(By("operator", "olga"), "k", "bo", "agent"))
         seen = 0
-        for op, request in REQUESTS.items():
+        for number, (op, request) in enumerate(REQUESTS.items()):
             client = desk.client()
-            await client.hello(role, "p1", name="Me")
+            me = f"p{number}"  # one agent has no more than 32 sessions
+            await client.hello(role, me, name="Me")
             before = len(desk.port().submitted)
             fields = msgspec.to_builtins(request)
             client.say({**posing, **fields, "op": op, "id": 7})
@@ -142,7 +159,7 @@ async def test_whatever_a_request_claims_the_log_is_told_the_principal_of_the_to
                     await trio.sleep(0.01)
             for command in desk.port().submitted[before:]:
                 by = getattr(command, "by", None)
-                assert by in (None, By(role, "p1", "Me")), (op, command)
+                assert by in (None, By(role, me, "Me")), (op, command)
                 seen += by is not None
             client.leave()
         assert seen

@@ -77,6 +77,22 @@ REQUESTS: tuple[ops.Request, ...] = (
     ops.TokenRevoke(id=24, key="k10", jti="00112233", exp=AT),
     ops.TokenRevoke(id=25, key="k11", kind="agent", user="ada"),
     ops.AuditList(id=26, after="1760000000000.1", limit=50),
+    ops.CvRate(id=27, cv=CV, key="k12", score=4, text="quick"),
+    ops.CvRatings(id=28, days=30, rows="owner", queue="vip", owner="ada"),
+    ops.CvMissed(id=29, list="callback", queue="vip", why="abandoned", after=f"{AT}.{CV}", limit=9),
+    ops.CannedPut(
+        id=30,
+        key="k13",
+        shortcut="hi",
+        title="A greeting",
+        texts={"en": "Hello {{visitor.name}}", "zh": "您好"},
+        queues=["vip"],
+        rev_expected=2,
+    ),
+    ops.CannedRemove(id=31, key="k14", shortcut="hi", rev_expected=3),
+    ops.CannedGet(id=32, shortcut="hi"),
+    ops.CannedList(id=33, after="hi", limit=50),
+    ops.CannedFind(id=34, q="退款", lang="zh", cv=CV, queue="vip", limit=5),
 )
 
 ANSWERS: tuple[ops.Reply | ops.Push, ...] = (
@@ -134,6 +150,7 @@ ANSWERS: tuple[ops.Reply | ops.Push, ...] = (
     ),
     ops.Ping(),
     ops.Bye(code=4109, reason="revoked", resume=False, rule="token.revoked"),
+    ops.QueueAlertPush(queue="vip", staffed=False, since=AT),
 )
 
 

@@ -1,0 +1,68 @@
+"""Queues that nobody is there for.  No I/O.
+
+    an agent is here    has a session, and is not offline: away is coming back
+    a queue is staffed  somebody is here who has all skills it asks for
+
+                       the last one goes                  somebody comes
+    staffed ──────────────────────────────▶ unstaffed ──────────────────────▶ staffed
+                                                │  queue.alert, in its hours
+                                                └──────▶ alerted ───────────▶ staffed, and told so
+
+A queue for which nobody was ever there is not noticed: it has lost nobody, and `rules plan` says
+that nobody can serve it.  Hours are judged by the leader, which proposes the alert.
+"""
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from cluster.state.model import Agent
+    from cluster.state.state import State
+
+
+class Unstaffed(msgspec.Struct, frozen=True, array_like=True):
+    """A queue whose last agent has gone."""
+
+    queue: str
+    since_ms: int
+    alerted_ms: int = 0
+    """When supervisors were told; 0 while they were not."""
+
+
+def is_here(agent: "Agent") -> bool:
+    """Say whether `agent` is here."""
+    return bool(agent.sessions) and agent.status != "offline"
+
+
+def is_staffed(state: "State", queue: str) -> bool:
+    """Say whether somebody is here for `queue`."""
+    needs = state.skills_of(queue)
+    if not needs:
+        return bool(state.here)
+    # An index has no order, and whether there is one in it needs none.
+    return any(not state.agents[agent].lacks(needs) for agent in state.here)
+
+
+def came(state: "State", agent: "Agent") -> list[Unstaffed]:
+    """Note that `agent` is here now; return the queues that are staffed by that."""
+    found = [one for one in state.unstaffed.values() if not agent.lacks(state.skills_of(one.queue))]
+    for one in found:
+        del state.unstaffed[one.queue]
+    return found
+
+
+def went(state: "State", agent: "Agent") -> None:
+    """Note that `agent`, who was here, is not any more."""
+    for queue in sorted(state.queues):  # a restored node has them in another order
+        if queue in state.unstaffed or agent.lacks(state.skills_of(queue)):
+            continue
+        if not is_staffed(state, queue):
+            state.unstaffed[queue] = Unstaffed(queue, state.now_ms)
+
+
+def forget_unknown(state: "State") -> None:
+    """Forget queues that the rules in force do not name."""
+    known = set(state.queues)
+    for queue in [one for one in state.unstaffed if one not in known]:
+        del state.unstaffed[queue]
