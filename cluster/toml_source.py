@@ -16,6 +16,7 @@ from typing import Any
 
 from cluster.toml_places import Path as Path
 from cluster.toml_places import lines_of
+from cluster.toml_wording import in_words
 
 DEPTH_MAX = 20
 """Tables and lists inside one another; nothing here needs more than five."""
@@ -150,10 +151,8 @@ def _syntax_error(file: str, text: str, message: str) -> SourceError:
     line = min(line, len(lines))
     whole = lines[line - 1]
     column = min(column, len(whole) + 1)
-    mend = "mend the TOML there"
-    if "Invalid initial character for a key" in what and "{" in whole and column > len(whole):
-        mend = "what is in { } must stand on one line"
-    return SourceError(Place(file, line), f"{what}\n{caret_under(whole, column)}", mend)
+    problem, mend = in_words(what, whole, column)
+    return SourceError(Place(file, line), f"{problem}\n{caret_under(whole, column)}", mend)
 
 
 def caret_under(line: str, column: int) -> str:

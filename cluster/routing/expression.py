@@ -32,6 +32,7 @@ from cel_expr_python import cel
 from cluster.routing import functions, wording
 from cluster.routing.failure import ExpressionError
 from cluster.routing.hours import Hours
+from cluster.routing.numbers import check_numbers
 from cluster.routing.tokens import (
     EXPRESSION_BYTES_MAX,
     NESTING_MAX,
@@ -107,6 +108,7 @@ class Scope:
         """Take the [vars], what `open` may ask for, and names beside the contact's."""
         assert len(variables) <= VARIABLES_MAX
         self._types = dict(variables)
+        self._numbers = frozenset(name for name, kind in variables.items() if kind == "number")
         self._hours = hours
         self._typed = {name for name in MAPS if any(v.startswith(f"{name}.") for v in variables)}
         texts: dict[str, Any] = dict.fromkeys(PLAIN, cel.Type.STRING) | dict(beside)
@@ -127,6 +129,7 @@ class Scope:
     def compile(self, source: str) -> "Condition":
         """Return the condition.  Raises `ExpressionError` with its place and the mend."""
         check_text(source)
+        check_numbers(source, self._numbers)
         try:
             kind = self._checking.compile(self._without_has(source)).return_type().name()
             expression = self._running.compile(functions.with_clock(source, self._hours))

@@ -184,7 +184,7 @@ def test_the_digest_tells_files_and_names_apart() -> None:
         ),
         ("[fallback]\nrout = 'q'", "main.toml:1: [fallback] has no route", "add route"),
         ("[queue.a]", "main.toml:1: no [fallback]", "add [fallback]"),
-        ("[fallback\n", "main.toml:1: ", "mend the TOML there"),
+        ("[fallback\n", "main.toml:1: a table's name is not closed", "add the closing ]"),
     ],
 )
 def test_a_mistake_is_named_by_file_line_and_mend(text: str, start: str, mend: str) -> None:
