@@ -27,6 +27,8 @@ _DEEP_KEY = re.compile(
     rf"""(?<![\w-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){{{DEPTH_MAX}}}""", re.ASCII
 )
 """`tomllib` takes seconds over a key of thousands of parts."""
+_NO_TEXT = re.compile("[\ud800-\udfff]")
+"""Halves of characters, which have no UTF-8 form."""
 _AT = re.compile(r"\(at line (\d+), column (\d+)\)")
 
 
@@ -69,6 +71,9 @@ class Document:
         """Parse `text`.  Raises `SourceError` with line and caret."""
         self.file = file
         self._text = text.removeprefix("\ufeff")
+        if odd := _NO_TEXT.search(self._text):
+            place = Place(file, self._text.count("\n", 0, odd.start()) + 1)
+            raise SourceError(place, "characters that are no text", "save the file as UTF-8")
         if deep := _DEEP_KEY.search(self._text):
             raise _too_deep(file, self._text.count("\n", 0, deep.start()) + 1)
         try:

@@ -110,6 +110,11 @@ def test_a_syntax_error_at_the_end_or_in_odd_lines_has_a_place(text: str) -> Non
     assert error.mend
 
 
+def test_what_has_no_utf_8_form_is_refused_with_its_line() -> None:
+    error = syntax_error("a = 1\nb = '\udc80'\n")
+    assert (error.place.line, error.mend) == (2, "save the file as UTF-8")
+
+
 def test_the_same_key_twice_is_refused_with_its_line() -> None:
     error = syntax_error("[rule.a]\nx = 1\n[rule.a]\n")
     assert error.place.line == 3
