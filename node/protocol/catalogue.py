@@ -28,6 +28,8 @@ from node.protocol.pushes import (
     OfferPush,
     Ping,
     Push,
+    QueuePush,
+    QueueRowsPush,
     Receipt,
     RulesPush,
     TokenExpiring,
@@ -58,6 +60,13 @@ from node.protocol.requests.conversations import (
     MsgSend,
     Read,
     Typing,
+)
+from node.protocol.requests.lists import (
+    AgentList,
+    ConversationFilter,
+    CvList,
+    QueueList,
+    QueueWatch,
 )
 from node.protocol.requests.members import MembersChange, MembersGet
 from node.protocol.requests.rules import RulesApply, RulesGet
@@ -97,6 +106,10 @@ AnyRequest = (
     | UserRemove
     | TokenRevoke
     | AuditList
+    | CvList
+    | QueueList
+    | QueueWatch
+    | AgentList
     | Pong
 )
 
@@ -129,6 +142,10 @@ RESULTS: dict[type[Request], type[results.Result]] = {
     UserRemove: results.UserRemoved,
     TokenRevoke: results.Revoked,
     AuditList: results.Audit,
+    CvList: results.Conversations,
+    QueueList: results.Queues,
+    QueueWatch: results.Queues,
+    AgentList: results.Agents,
 }
 """What the reply's `r` holds; operations that are not here have no reply."""
 
@@ -179,6 +196,8 @@ AnyPush = (
     | RulesPush
     | ClusterPush
     | TokenExpiring
+    | QueuePush
+    | QueueRowsPush
     | Bye
     | Ping
 )

@@ -21,11 +21,13 @@ from node.desk.opening import Opening
 from node.desk.operations.accounts import Accounts
 from node.desk.operations.agents import Agents
 from node.desk.operations.effects import Asker, Handler
+from node.desk.operations.lists import Lists
 from node.desk.operations.members import Membership
 from node.desk.operations.own import Own
 from node.desk.operations.reading import Reading
 from node.desk.operations.rules import Rules
 from node.desk.operations.talking import Talking
+from node.desk.overview import Overview
 from node.desk.passwords import Passwords
 from node.desk.plain import check_integers
 from node.desk.session import Session
@@ -43,6 +45,7 @@ class Operations:
         ephemeral: Ephemeral,
         passwords: Passwords,
         looks: Looks,
+        overview: Overview,
     ) -> None:
         lookup = Lookup(context)
         self._handlers: dict[type[Request], Handler] = {
@@ -53,6 +56,7 @@ class Operations:
             **Rules(context, lookup).handlers(),
             **Membership(context).handlers(),
             **Accounts(context, passwords, lookup.barrier).handlers(),
+            **Lists(context, lookup, overview).handlers(),
         }
 
     def perform(self, asker: Asker, principal: Principal, request: Request) -> Effect:

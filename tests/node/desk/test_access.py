@@ -41,6 +41,10 @@ REQUESTS: dict[str, ops.Request] = {
     "user.remove": ops.UserRemove(key="k3", user="bo"),
     "token.revoke": ops.TokenRevoke(key="k4", kind="agent", user="bo"),
     "audit.list": ops.AuditList(),
+    "cv.list": ops.CvList(),
+    "queue.list": ops.QueueList(),
+    "queue.watch": ops.QueueWatch(),
+    "agent.list": ops.AgentList(),
 }
 #                  visitor agent supervisor operator service
 MATRIX = {
@@ -71,6 +75,10 @@ MATRIX = {
     "user.remove":   "no    no    no    yes   no",
     "token.revoke":  "no    no    no    yes   no",
     "audit.list":    "no    no    no    yes   no",
+    "cv.list":       "yes   yes   yes   yes   yes",
+    "queue.list":    "no    no    yes   yes   yes",
+    "queue.watch":   "no    no    yes   yes   yes",
+    "agent.list":    "no    no    yes   yes   yes",
 }  # fmt: skip
 
 
