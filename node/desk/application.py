@@ -182,6 +182,7 @@ class Desk:
         )
         self._pages = Pages(context, config, self.statistics, pid or os.getpid())
         self.sources = self._pages.sources
+        self.sources.lists = self.overview.statistics
         """Where `/metrics` reads; whoever starts the edge and the log names theirs here."""
         self.pressure: Callable[[], Level] = lambda: Level.CALM
         """How much the edge has to bear."""

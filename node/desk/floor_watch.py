@@ -27,6 +27,9 @@ class FloorWatch:
         self._watching: dict[Session, Watched] = {}
         self._looked_at = -PAUSE_S
 
+    def __len__(self) -> int:
+        return len(self._watching)
+
     def rows(self, queues: Iterable[str]) -> dict[str, Any]:
         """Return some queues, or all, as they are now."""
         known = self.floor.queues()

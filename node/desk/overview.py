@@ -27,8 +27,9 @@ from node.desk.floor_watch import FloorWatch
 from node.desk.following import Following
 from node.desk.positions import Positions
 from node.desk.session import Session
+from node.desk.statistics import OverviewStatistics
 from node.finding.facets import Facets
-from node.finding.search import Search, SearchStatistics
+from node.finding.search import Search
 
 TAKE_IN = 250
 """Conversations taken into the lines in one go: some three milliseconds."""
@@ -121,9 +122,15 @@ class Overview:
                     await trio.sleep(REST_S)
                     self.facets.take_in(self._state().conversations, TAKE_IN)
 
-    def statistics(self) -> tuple[int, SearchStatistics]:
-        """Return how many conversations are in the lines, and the picture of the search."""
-        return len(self.facets), self.search.statistics()
+    def statistics(self) -> OverviewStatistics:
+        """Return the present picture."""
+        return OverviewStatistics(
+            listed=len(self.facets),
+            missing=self.facets.missing,
+            watching=len(self.watch),
+            places=len(self.positions),
+            search=self.search.statistics(),
+        )
 
 
 def _last_closed(state: State) -> list[Conversation]:

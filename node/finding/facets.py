@@ -131,6 +131,11 @@ class Facets:
         """Whether every conversation of the state is in its lines."""
         return self._taken >= len(self._to_take_in)
 
+    @property
+    def missing(self) -> int:
+        """How many are still to be taken in."""
+        return len(self._to_take_in) - self._taken
+
     def __len__(self) -> int:
         return len(self._known)
 

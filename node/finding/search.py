@@ -12,7 +12,6 @@ the database is reported, and the index is made anew, later each time.
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import structlog
@@ -21,6 +20,7 @@ import trio
 from cluster.state.events import Event
 from cluster.state.model import Conversation
 from cluster.state.state import State
+from node.desk.statistics import SearchStatistics
 from node.finding.facets import Key
 from node.finding.fulltext import FullText, Job, Sought
 from node.finding.texts import REHEADS, REWRITES, SAYS, head_of, text_of
@@ -40,21 +40,6 @@ RETRY_S = (1.0, 60.0)
 """Pause before the index is made anew after a fault, doubling."""
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class SearchStatistics:
-    """One moment of the index."""
-
-    texts: int
-    to_read: int
-    """Conversations that are not in it yet."""
-    told: int
-    """Texts that wait for the thread."""
-    failures_total: int
-    questions_total: int
-    answers_s_total: float
-    """Time that questions took, waiting included."""
 
 
 class Search:
