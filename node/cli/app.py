@@ -13,10 +13,13 @@ import typer
 from node import __version__
 from node.cli import (
     agent,
+    agents,
     audit,
     cluster,
+    conversations,
     demo,
     login,
+    queues,
     replay,
     rules,
     say,
@@ -51,10 +54,13 @@ def _make() -> typer.Typer:
         ("agent", agent.agent),
         ("login", login.login),
         ("audit", audit.audit),
+        ("queues", queues.queues),
+        ("agents", agents.agents),
         ("replay", replay.replay),
     ):
         app.command(name)(command)
     app.add_typer(cluster.app, name="cluster")
+    app.add_typer(conversations.app, name="conversations")
     app.add_typer(rules.app, name="rules")
     app.add_typer(users.app, name="users")
     app.add_typer(token.app, name="token")

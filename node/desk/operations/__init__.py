@@ -56,7 +56,7 @@ class Operations:
             **Rules(context, lookup).handlers(),
             **Membership(context).handlers(),
             **Accounts(context, passwords, lookup.barrier).handlers(),
-            **Lists(context, lookup, overview).handlers(),
+            **Lists(context, lookup, looks, overview).handlers(),
         }
 
     def perform(self, asker: Asker, principal: Principal, request: Request) -> Effect:

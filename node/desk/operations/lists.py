@@ -15,6 +15,7 @@ import msgspec
 from cluster.state.model import Conversation
 from node.auth import Principal
 from node.desk.context import Context
+from node.desk.looks import Looks
 from node.desk.lookup import Answered, Effect, Later, Lookup
 from node.desk.operations.effects import Asker, Handlers
 from node.desk.overview import Overview
@@ -44,9 +45,10 @@ Row = TypeVar("Row")
 class Lists:
     """Serves these operations."""
 
-    def __init__(self, context: Context, lookup: Lookup, overview: Overview) -> None:
+    def __init__(self, context: Context, lookup: Lookup, looks: Looks, overview: Overview) -> None:
         self._context = context
         self._lookup = lookup
+        self._looks = looks
         self._facets = overview.facets
         self._search = overview.search
         self._watch = overview.watch
@@ -71,6 +73,7 @@ class Lists:
             parts = parts_of(request.filter.q)
             if not parts:
                 raise NotAllowed("bad_request", "filter.q: no letter or number to search for")
+            self._looks.note_search(principal, request.filter.q)
             return Later(partial(self._find, asker, principal, request, beyond, parts))
         if beyond is None:
             return Later(partial(self._first_page, asker, principal, request))

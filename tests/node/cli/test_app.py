@@ -207,7 +207,8 @@ def test_help_imports_nothing_heavy() -> None:
 COMMANDS = (
     "serve,upgrade,demo,say,agent,token,replay,cluster status,rules apply,rules show,rules test,"
     "wal inspect,token revoke,login,audit,users add,users set,users passwd,users disable,"
-    "users enable,users remove,users show,users list"
+    "users enable,users remove,users show,users list,queues,agents,conversations list,"
+    "conversations search,conversations show,conversations export"
 )
 
 
