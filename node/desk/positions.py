@@ -68,6 +68,8 @@ class Positions:
         self._times = times
         self._tally = tally
         self._clock = clock
+        self._new: deque[tuple[float, str]] = deque()
+        """When to look first, the earliest in front: these go before the round."""
         self._round: deque[tuple[float, str]] = deque()
         self._told: dict[str, QueuePush | None] = {}
         """What visitors heard last, of those in the round."""
@@ -80,7 +82,7 @@ class Positions:
     def watch(self, cv: str, *, anew: bool = False) -> None:
         """`cv` waits, and its visitor may be here; `anew`: has heard nothing yet."""
         if cv not in self._told:
-            self._round.appendleft((self._clock() + SOON_S, cv))
+            self._new.append((self._clock() + SOON_S, cv))
             self._told[cv] = None
         elif anew:
             self._told[cv] = None
@@ -101,13 +103,14 @@ class Positions:
         allowed = self._looks + (now - self._looked_at) * LOOKS_PER_S
         self._looks, self._looked_at = min(allowed, LOOKS_PER_S), now
         servers: dict[str, int] = {}
-        while self._round and self._round[0][0] <= now and self._looks >= 1:
-            self._looks -= 1
-            _, cv = self._round.popleft()
-            if self._look(cv, servers):
-                self._round.append((now + PAUSE_S, cv))
-            else:
-                del self._told[cv]
+        for line in (self._new, self._round):
+            while line and line[0][0] <= now and self._looks >= 1:
+                self._looks -= 1
+                _, cv = line.popleft()
+                if self._look(cv, servers):
+                    self._round.append((now + PAUSE_S, cv))
+                else:
+                    del self._told[cv]
 
     def _look(self, cv: str, servers: dict[str, int]) -> bool:
         """Tell a visitor what changed; say whether to look again."""

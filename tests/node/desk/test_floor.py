@@ -197,3 +197,17 @@ async def test_with_many_who_wait_no_more_are_looked_at_than_a_second_allows(
         assert 0 < told <= 20
         await trio.sleep(4)
         assert all(places(visitor) for visitor in visitors)
+
+
+async def test_those_who_come_all_the_time_keep_nobody_from_hearing_their_place(
+    autojump_clock: MockClock,
+) -> None:
+    async with office() as desk:
+        visitors = [await desk.visitor(f"v{number}") for number in range(40)]
+        for number, visitor in enumerate(visitors):
+            await queued(desk, visitor)
+            await trio.sleep(0.1)
+            if number == 20:
+                assert places(visitors[0])
+        await trio.sleep(6)
+        assert places(visitors[0])[-1] == (1, 40)
