@@ -23,7 +23,7 @@ for a tag is begun: one that exists is whole, one that does not says nothing.
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from cluster.state.events import Event
@@ -51,7 +51,11 @@ _COMES = frozenset({"assigned", "joined"})
 class Line(SortedSet[Key]):
     """Conversations of one facet, oldest first."""
 
-    __slots__ = ()
+    __slots__ = ("facet",)
+
+    def __init__(self, facet: Facet) -> None:
+        super().__init__()
+        self.facet = facet
 
     def walk(self, beyond: Key | None, *, newest: bool) -> Iterator[Key]:
         """Yield those beyond a place, or all, in rising order or, for `newest`, in falling."""
@@ -70,7 +74,7 @@ class _Known:
 
     def __init__(self, key: Key) -> None:
         self.key = key
-        self.lines: tuple[tuple[Facet, Line], ...] = ()
+        self.lines: tuple[Line, ...] = ()
         self.agents: tuple[str, ...] = ()
 
 
@@ -200,33 +204,38 @@ class Facets:
         if conversation.owner:
             known.agents = _with(known.agents, (conversation.owner,))
         wanted = dict.fromkeys(_facets(conversation, known.agents))
-        left = tuple(one for one in known.lines if one[0] not in wanted)
-        stays = tuple(one for one in known.lines if one[0] in wanted)
-        for facet, _ in stays:
-            del wanted[facet]
-        self._leave(known, left)
-        known.lines = stays + tuple(self._join(known, wanted))
+        left = [line for line in known.lines if line.facet not in wanted]
+        stays = [line for line in known.lines if line.facet in wanted]
+        for line in stays:
+            del wanted[line.facet]
+        if left or wanted:
+            self._leave(known, left)
+            known.lines = (*stays, *self._join(known, wanted))
 
-    def _join(self, known: _Known, facets: Mapping[Facet, None]) -> Iterator[tuple[Facet, Line]]:
+    def _join(self, known: _Known, facets: Mapping[Facet, None]) -> Iterator[Line]:
         for facet in facets:
-            line = self._lines.get(facet)
-            if line is None:
-                if facet[0] == "tag":
-                    self.tags_full = self.tags_full or self._tag_lines >= TAG_FACETS_MAX
-                    if self.tags_full:
-                        continue
-                    self._tag_lines += 1
-                elif facet[0] == "place":
-                    self._places[facet[1]] += 1
-                line = self._lines[facet] = Line()
-            line.add(known.key)
-            yield facet, line
+            line = self._lines.get(facet) or self._begin(facet)
+            if line is not None:
+                line.add(known.key)
+                yield line
 
-    def _leave(self, known: _Known, lines: Sequence[tuple[Facet, Line]]) -> None:
-        for facet, line in lines:
+    def _leave(self, known: _Known, lines: Iterable[Line]) -> None:
+        for line in lines:
             line.discard(known.key)
             if not line:
-                self._end(facet)
+                self._end(line.facet)
+
+    def _begin(self, facet: Facet) -> Line | None:
+        """Return a line for `facet`, None for a tag's when there are too many."""
+        if facet[0] == "tag":
+            self.tags_full = self.tags_full or self._tag_lines >= TAG_FACETS_MAX
+            if self.tags_full:
+                return None
+            self._tag_lines += 1
+        elif facet[0] == "place":
+            self._places[facet[1]] += 1
+        line = self._lines[facet] = Line(facet)
+        return line
 
     def _end(self, facet: Facet) -> None:
         del self._lines[facet]
@@ -238,7 +247,7 @@ class Facets:
                 del self._places[facet[1]]
 
 
-_EMPTY = Line()
+_EMPTY = Line(())
 
 
 def _facets(conversation: Conversation, agents: Sequence[str]) -> Iterator[Facet]:
