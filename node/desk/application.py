@@ -197,8 +197,8 @@ class Desk:
             self._note_status(self._port.status())
             self.overview.restart()
             unwatch = (
-                self._port.watch(self.overview.on_applied),
                 self._port.watch(self._on_applied),
+                self._port.watch(self.overview.on_applied),
                 self._port.watch_installs(self.overview.restart),
                 self._port.watch_installs(self._hub.catch_up),
                 self._port.watch_standing(self._on_standing),

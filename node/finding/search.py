@@ -36,6 +36,8 @@ REST_S = 0.01
 """Between batches: the thread needs the interpreter, and so does the loop."""
 FRESH_S = 1.0
 """How long a question waits for what was told before it."""
+QUESTIONS_MAX = 64
+"""That wait for the thread; one more is refused, before it would wait for long."""
 RETRY_S = (1.0, 60.0)
 """Pause before the index is made anew after a fault, doubling."""
 
@@ -62,6 +64,7 @@ class Search:
         self._hurried = False
         self._failures = 0
         self._questions = 0
+        self._waiting = 0
         self._answers_s = 0.0
 
     # -- what the desk tells
@@ -70,9 +73,8 @@ class Search:
         """The state is another: read all of it."""
         self._told.clear()
         self._gone.clear()
-        conversations = self._state().conversations
-        order = sorted((one.opened_ms, one.cv) for one in conversations.values())
-        self._to_read = [cv for _, cv in reversed(order)]
+        # The state keeps them in the order in which they were opened, on every node.
+        self._to_read = list(reversed(self._state().conversations))
         self._drop_index()
         self._wake()
 
@@ -106,6 +108,11 @@ class Search:
         """Whether nothing that was applied is left to be taken in."""
         return not self._to_read and not self._told and not self._busy
 
+    @property
+    def full(self) -> bool:
+        """Whether as many questions wait as may."""
+        return self._waiting >= QUESTIONS_MAX
+
     async def seek(
         self,
         parts: Sequence[Part],
@@ -118,9 +125,10 @@ class Search:
     ) -> Sought:
         """Return what `FullText.seek` does, with all that was told before, if that is soon done."""
         started = self._clock()
-        await self._catch_up()
         self._questions += 1
+        self._waiting += 1
         try:
+            await self._catch_up()
             if self._index is None:
                 return Sought([], None)
             ask = partial(
@@ -137,6 +145,7 @@ class Search:
             self._fail(error)
             return Sought([], None)
         finally:
+            self._waiting -= 1
             self._answers_s += self._clock() - started
 
     async def _catch_up(self) -> None:

@@ -73,6 +73,8 @@ class Lists:
             parts = parts_of(request.filter.q)
             if not parts:
                 raise NotAllowed("bad_request", "filter.q: no letter or number to search for")
+            if self._search.full:
+                raise NotAllowed("overloaded", "too many searches wait at this node")
             self._looks.note_search(principal, request.filter.q)
             return Later(partial(self._find, asker, principal, request, beyond, parts))
         if beyond is None:

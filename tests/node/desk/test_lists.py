@@ -7,6 +7,8 @@ import trio
 
 from cluster.state import commands
 from cluster.state.commands import SYSTEM, ApplyRules
+from node.edge.http import Request, Response
+from node.finding import search
 from node.protocol import catalogue as ops
 from node.protocol.catalogue import ConversationFilter
 from tests.node.desk.office import Client, Office, office, settle
@@ -214,3 +216,47 @@ async def test_a_state_that_is_none_is_refused() -> None:
         (reply,) = sue.heard(ops.Err)
         assert reply.code == "bad_request"
         assert "filter.state" in reply.msg
+
+
+async def test_more_searches_than_may_wait_are_refused_and_may_be_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(search, "QUESTIONS_MAX", 0)
+    async with office() as desk:
+        sue = await desk.staff("supervisor")
+        reply = await sue.err(ops.CvList(filter=ConversationFilter(q="parcel")))
+        assert (reply.code, reply.retry) == ("overloaded", True)
+
+
+async def test_a_fault_in_what_is_derived_is_mended_and_stops_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with office() as desk:
+        vera, sue = await desk.visitor(), await desk.staff("supervisor")
+        overview = desk.desks["n1"].overview
+        monkeypatch.setattr(overview.times, "note", None)  # whatever it may be
+        cv = await desk.opened(vera, "parcel")
+        monkeypatch.undo()
+        assert [event.type for event in vera.events(cv)] == ["opened", "msg"]
+        await desk.opened(vera, "another")
+        assert cv in await listed(sue)
+        assert await listed(sue, q="parcel") == [cv]
+
+
+async def test_what_lists_know_is_in_the_figures() -> None:
+    async with office() as desk:
+        vera, sue = await desk.visitor(), await desk.staff("supervisor")
+        await desk.opened(vera, "parcel")
+        await sue.ok(ops.QueueWatch())
+        assert await listed(sue, q="parcel")
+        answer = desk.desks["n1"].on_request(Request("GET", "/metrics", "", (), b"", "x:1"))
+        assert isinstance(answer, Response)
+        for line in (
+            "unidesk_lists_conversations 1.0",
+            "unidesk_lists_missing 0.0",
+            "unidesk_lists_watching 1.0",
+            "unidesk_search_texts 2.0",
+            "unidesk_search_to_read 0.0",
+            "unidesk_search_questions_total 1.0",
+        ):
+            assert line in answer.body.decode()
