@@ -7,6 +7,7 @@
     edge        EdgeServer.statistics()          unidesk_edge_
     desk        Desk.statistics()                unidesk_desk_
     gRPC        RpcServer.statistics()           unidesk_grpc_
+    lists       Overview.statistics()            unidesk_lists_, unidesk_search_
 
 Nothing is counted here.  Labels are of small sets that the code or the configuration names -
 nodes, states, operations, codes, queues of the rules - never ids of people or conversations.
@@ -34,7 +35,7 @@ from cluster.state.clocks import ClockName
 from cluster.state.missed import REASONS
 from cluster.state.satisfaction import SCORES
 from node import __version__
-from node.desk.statistics import DeskStatistics
+from node.desk.statistics import DeskStatistics, OverviewStatistics
 from node.edge.statistics import EdgeStatistics
 from node.rpc.statistics import RpcStatistics
 from wal.log import LogStatistics
@@ -76,6 +77,7 @@ class Sources:
     desk: Callable[[], DeskStatistics]
     edge: Callable[[], EdgeStatistics] | None = None
     rpc: Callable[[], RpcStatistics] | None = None
+    lists: Callable[[], OverviewStatistics] | None = None
     wal: Callable[[], LogStatistics | None] | None = None
 
 
@@ -95,6 +97,8 @@ class NodeCollector(Collector):
             yield from _edge(sources.edge())
         if sources.rpc is not None:
             yield from _rpc(sources.rpc())
+        if sources.lists is not None:
+            yield from _lists(sources.lists())
         wal = sources.wal() if sources.wal is not None else None
         if wal is not None:
             yield from _wal(wal)
@@ -279,6 +283,20 @@ def _rpc(rpc: RpcStatistics) -> Iterator[Metric]:
     yield _counter(
         "grpc_ephemeral_dropped", "Ephemeral pushes dropped", rpc.ephemeral_dropped_total
     )
+
+
+def _lists(overview: OverviewStatistics) -> Iterator[Metric]:
+    search = overview.search
+    yield _gauge("lists_conversations", "Conversations that lists know", overview.listed)
+    yield _gauge("lists_missing", "Conversations that they do not know yet", overview.missing)
+    yield _gauge("lists_watching", "Sessions that watch queues", overview.watching)
+    yield _gauge("lists_places", "Visitors who are told their place in a queue", overview.places)
+    yield _gauge("search_texts", "Texts that can be found", search.texts)
+    yield _gauge("search_to_read", "Conversations that are still to be read", search.to_read)
+    yield _gauge("search_told", "Texts that wait to be taken in", search.told)
+    yield _counter("search_failures", "Times that the index was made anew", search.failures_total)
+    yield _counter("search_questions", "Questions answered", search.questions_total)
+    yield _counter("search_seconds", "Time that questions took", search.answers_s_total)
 
 
 def _wal(wal: LogStatistics) -> Iterator[Metric]:

@@ -2,6 +2,7 @@
 
     what                who                    detail
     conversation.read   supervisor, operator   cv: looked into what they have no part in
+    conversation.search supervisor, operator   q: searched what others said
     members.change      operator               change, node, new
 
 Everything else that the audit log tells is noted by the command that does it.
@@ -14,7 +15,7 @@ from cluster.state.change import Change, no
 from cluster.state.checks import check_by, check_flat
 from cluster.state.commands import AddAudit
 
-KNOWN = frozenset({"conversation.read", "members.change"})
+KNOWN = frozenset({"conversation.read", "conversation.search", "members.change"})
 
 
 def add(change: Change, command: AddAudit) -> dict[str, Any]:

@@ -13,11 +13,14 @@ import typer
 from node import __version__
 from node.cli import (
     agent,
+    agents,
     audit,
     canned,
     cluster,
+    conversations,
     demo,
     login,
+    queues,
     replay,
     rules,
     say,
@@ -55,10 +58,13 @@ def _make() -> typer.Typer:
         ("audit", audit.audit),
         ("missed", service.missed),
         ("ratings", service.ratings),
+        ("queues", queues.queues),
+        ("agents", agents.agents),
         ("replay", replay.replay),
     ):
         app.command(name)(command)
     app.add_typer(cluster.app, name="cluster")
+    app.add_typer(conversations.app, name="conversations")
     app.add_typer(rules.app, name="rules")
     app.add_typer(users.app, name="users")
     app.add_typer(canned.app, name="canned")

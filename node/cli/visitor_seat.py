@@ -4,8 +4,9 @@ from typing import Any
 
 from node.cli.messages import Words
 from node.cli.seat import Seat, body_text
+from node.cli.terminal import say_line
 from node.client import new_key
-from node.protocol.catalogue import CvClose, CvOpen, Ev, MsgSend, Push, TypingPush
+from node.protocol.catalogue import CvClose, CvOpen, Ev, MsgSend, Push, QueuePush, TypingPush
 
 
 class VisitorSeat(Seat):
@@ -66,9 +67,12 @@ class VisitorSeat(Seat):
         self._cv = "" if self._cv == cv else self._cv
 
     async def on_push(self, push: Push) -> None:
-        """Show that the agent types."""
-        if isinstance(push, TypingPush) and push.on and push.kind == "agent":
-            self.say("typing", who=push.who)
+        """Show that the agent types, and where the visitor stands."""
+        match push:
+            case TypingPush(on=True, kind="agent"):
+                self.say("typing", who=push.who)
+            case QueuePush():
+                say_line(self._place(push))
 
     async def _open(self, line: str) -> None:
         opening = CvOpen(
@@ -87,6 +91,27 @@ class VisitorSeat(Seat):
             self.say("visitor.first")
             return
         await self.request(CvClose(cv=self._cv, key=new_key()))
+
+    def _place(self, push: QueuePush) -> str:
+        """Return where the visitor stands, and how long that may take if it is known."""
+        ahead = push.pos - 1
+        place = self.words("visitor.place", ahead=ahead) if ahead else self.words("visitor.next")
+        if push.eta_s is None:
+            return place
+        wait = self._span(push.eta_s)
+        sure = push.conf == "high"
+        told = self.words("visitor.wait" if sure else "visitor.wait_low", wait=wait)
+        return f"{place}{told}" if self.words.lang == "zh" else f"{place} {told}"
+
+    def _span(self, seconds: int) -> str:
+        minutes = -(-seconds // 60)
+        if seconds < 60:
+            return self.words("seconds", count=seconds)
+        if minutes == 1:
+            return self.words("minute")
+        if minutes < 120:
+            return self.words("minutes", count=minutes)
+        return self.words("hours", count=-(-minutes // 60))
 
     def _name(self, event: Ev) -> str:
         if event.by is None:

@@ -8,6 +8,7 @@ command is applied.  Reading is decided here, on the state that was applied so f
                              agent                its owner; whom it is offered (a preview)
                              supervisor,
                              operator, service    any
+    reads one                as above; an agent   those they had, once it is closed
 
 A token that was good when it was issued may count no more: `denial` says so, from the index of the
 log on at which it was revoked, or its account disabled.
@@ -62,6 +63,20 @@ def may_follow(principal: Principal, conversation: Conversation, state: State) -
             return offer is not None and offer.agent == principal.id
         case _:
             return True
+
+
+def may_read(principal: Principal, conversation: Conversation, state: State) -> bool:
+    """Say whether `principal` may look at the conversation, though not hear of it."""
+    if may_follow(principal, conversation, state):
+        return True
+    return (
+        principal.role == "agent"
+        and conversation.state == "closed"
+        and any(
+            event.type == "assigned" and event.data.get("agent") == principal.id
+            for event in conversation.tail
+        )
+    )
 
 
 def may_signal(principal: Principal, conversation: Conversation) -> bool:

@@ -12,7 +12,7 @@
 Everything here runs in the loop's thread.  Messages, entries and changes of standing are handled
 where they come; a task exists only for what has to wait for the cluster, and one for the clock:
 
-    every 0.25 s   deadlines: hello, token, ping, goodbyes; resumes that paused
+    every 0.25 s   deadlines: hello, token, ping, goodbyes; resumes that paused; queue places
     every second   agents' sessions against the log; the cluster's health
 
 When the node may no longer serve it says so and then says goodbye to everybody, spread over a
@@ -50,6 +50,7 @@ from node.desk.looks import Looks
 from node.desk.moving import Moving, session_for
 from node.desk.opening import PING_S, Opening
 from node.desk.operations import Operations
+from node.desk.overview import Overview
 from node.desk.pages import Pages
 from node.desk.passwords import Passwords
 from node.desk.presence import SWEEP_S, Presence
@@ -156,12 +157,16 @@ class Desk:
             now_ms=context.now_ms,
             on_session_gone=self.presence.on_session_gone,
         )
+        self.overview = Overview(context, self._hub.following)
+        """Lists, search, queues and places, derived from what is applied here."""
         self._ephemeral = Ephemeral(
             self._hub, lambda: port.state, context.tally, whisper=port.whisper, clock=clock
         )
         looks, passwords = Looks(port, clock), Passwords()
         opening = Opening(context, self._hub, self.presence, on_live=self._on_live, looks=looks)
-        operations = Operations(context, self._hub, opening, self._ephemeral, passwords, looks)
+        operations = Operations(
+            context, self._hub, opening, self._ephemeral, passwords, looks, self.overview
+        )
         self._requests = Requests(context, opening, operations)
         gate = Gate(context)
         self._calls = Calls(context, gate, operations)
@@ -177,6 +182,7 @@ class Desk:
         )
         self._pages = Pages(context, config, self.statistics, pid or os.getpid())
         self.sources = self._pages.sources
+        self.sources.lists = self.overview.statistics
         """Where `/metrics` reads; whoever starts the edge and the log names theirs here."""
         self.pressure: Callable[[], Level] = lambda: Level.CALM
         """How much the edge has to bear."""
@@ -189,14 +195,18 @@ class Desk:
             self._nursery = nursery
             self._timers = Timers(self._clock())
             self._note_status(self._port.status())
+            self.overview.restart()
             unwatch = (
                 self._port.watch(self._on_applied),
+                self._port.watch(self.overview.on_applied),
+                self._port.watch_installs(self.overview.restart),
                 self._port.watch_installs(self._hub.catch_up),
                 self._port.watch_standing(self._on_standing),
                 self._port.watch_whispers(self._ephemeral.on_whisper),
             )
             for issuer in self._issuers:
                 nursery.start_soon(issuer.keep_fresh)
+            nursery.start_soon(self.overview.run)
             task_status.started()
             try:
                 await self._keep_time()
@@ -310,6 +320,8 @@ class Desk:
         """Take in a session, whatever it is told by."""
         self._sessions[session] = None
         self._schedule(session)
+        if session.live:
+            self.overview.on_live(session)
 
     def on_message(self, connection: Connection, payload: bytes, text: bool) -> None:
         """Handle the requests of one frame, in order."""
@@ -346,6 +358,7 @@ class Desk:
 
     def _detach(self, session: Session) -> None:
         session.leave()
+        self.overview.on_gone(session)
         self._hub.remove(session)
         self._sessions.pop(session, None)
         if self._timers is not None:
@@ -399,6 +412,7 @@ class Desk:
         if isinstance(session.outlet, Connection):
             session.outlet.defer(False)
         self._schedule(session)
+        self.overview.on_live(session)
         self._events.on_live(session)
         self._requests.unblock(session)
 
@@ -419,6 +433,7 @@ class Desk:
                 self._schedule(session)
             self._hub.following.advance_lagging()
             self._requests.go_on()
+            self.overview.sweep()
             if now >= swept + SWEEP_S:
                 swept = now
                 self.presence.sweep()

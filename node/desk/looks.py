@@ -1,6 +1,7 @@
 """Who looked into conversations that they have no part in, for the audit log.  Talks to the port.
 
     supervisor, operator    reads, or follows, a conversation    one line an hour for each
+                            searches all for words               the same
     agent, visitor          reads their own                      none
     service                 reads any: that is what it is for    none
 
@@ -25,20 +26,28 @@ class Looks:
     def __init__(self, port: Port, clock: Callable[[], float]) -> None:
         self._port = port
         self._clock = clock
-        self._noted: dict[tuple[str, str, str], float] = {}
+        self._noted: dict[tuple[str, ...], float] = {}
 
     def note(self, principal: Principal, cv: str) -> None:
         """Note that `principal` looks into `cv`, unless that was noted lately."""
+        self._note(principal, "conversation.read", {"cv": cv})
+
+    def note_search(self, principal: Principal, query: str) -> None:
+        """Note that `principal` searches what others said, unless that was noted lately."""
+        self._note(principal, "conversation.search", {"q": query})
+
+    def _note(self, principal: Principal, what: str, detail: dict[str, str]) -> None:
         if principal.role not in OVERSEERS:
             return
-        look, now_s = (principal.role, principal.id, cv), self._clock()
+        look = (principal.role, principal.id, what, *detail.values())
+        now_s = self._clock()
         if now_s < self._noted.get(look, -AGAIN_S) + AGAIN_S:
             return
         self._noted.pop(look, None)
         self._noted[look] = now_s
         if len(self._noted) > LOOKS_MAX:
             del self._noted[next(iter(self._noted))]
-        self._port.submit(AddAudit(principal.by, "conversation.read", {"cv": cv}), _ignore)
+        self._port.submit(AddAudit(principal.by, what, detail), _ignore)
 
 
 def _ignore(answer: Answer) -> None:

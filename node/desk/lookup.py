@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from cluster.ids import is_ulid
 from cluster.state import commands
 from cluster.state.model import Conversation
+from cluster.state.state import State
 from node.auth import Principal
 from node.desk.access import may_follow
 from node.desk.context import Context, NotServed
@@ -34,6 +35,7 @@ class Later(NamedTuple):
     run: Callable[[], Awaitable["Answered | commands.Command"]]
 
 
+May = Callable[[Principal, Conversation, State], bool]
 Effect = commands.Command | Answered | Later | None
 
 
@@ -50,26 +52,30 @@ class Lookup:
         answer: Callable[[Conversation], Answered],
         *,
         at_least: int = 0,
+        may: May = may_follow,
     ) -> Effect:
-        """Answer from a conversation of `at_least` so many events, here or after a barrier."""
+        """Answer from a conversation of `at_least` so many events, here or after a barrier.
+
+        `may` says who is answered.
+        """
         check_cv(cv)
         conversation = self._context.state.conversations.get(cv)
         if (
             conversation is not None
             and conversation.seq >= at_least
-            and may_follow(principal, conversation, self._context.state)
+            and may(principal, conversation, self._context.state)
         ):
             return answer(conversation)
-        return Later(partial(self._look_again, principal, cv, answer))
+        return Later(partial(self._look_again, principal, cv, answer, may))
 
     async def _look_again(
-        self, principal: Principal, cv: str, answer: Callable[[Conversation], Answered]
+        self, principal: Principal, cv: str, answer: Callable[[Conversation], Answered], may: May
     ) -> Answered:
         await self.barrier()
         conversation = self._context.state.conversations.get(cv)
         if conversation is None:
             raise NotAllowed("not_found", f"no conversation {cv}")
-        if not may_follow(principal, conversation, self._context.state):
+        if not may(principal, conversation, self._context.state):
             message = f"conversation {cv} is not yours"
             raise NotAllowed("forbidden", message, "conversation.not_yours")
         return answer(conversation)

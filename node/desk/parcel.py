@@ -44,6 +44,7 @@ class SessionParcel(msgspec.Struct, omit_defaults=True):
     excess: int = 0
     typing: bool = False
     typing_ago_s: float | None = None
+    watching: tuple[str, ...] | None = None
 
 
 def is_at_rest(session: Session) -> bool:
@@ -76,6 +77,7 @@ def pack(session: Session, now: float) -> SessionParcel:
         excess=session.excess,
         typing=session.typing,
         typing_ago_s=None if session.typing_at == -NEVER else now - session.typing_at,
+        watching=session.watching,
     )
 
 
@@ -93,6 +95,7 @@ def unpack(parcel: SessionParcel, session: Session, now: float) -> dict[str, Sub
     session.ping_at = _at(parcel.ping_in_s, now)
     session.excess = parcel.excess
     session.typing = parcel.typing
+    session.watching = parcel.watching
     if parcel.typing_ago_s is not None:
         session.typing_at = now - parcel.typing_ago_s
     return {one.cv: _subscription(one) for one in parcel.follows}

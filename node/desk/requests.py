@@ -28,12 +28,15 @@ from node.desk.operations import Operations
 from node.desk.plain import NotAllowed
 from node.desk.session import IN_FLIGHT_MAX, Phase, Session, without
 from node.protocol.catalogue import (
+    AgentList,
     AnyRequest,
     AuditList,
     CvGet,
     CvHistory,
+    CvList,
     Hello,
     Pong,
+    QueueList,
     Request,
     RulesGet,
     UserList,
@@ -44,7 +47,7 @@ from node.protocol.codes import Close, ErrorCode
 REQUEST_ID_MAX = 2**32 - 1
 EXCESS_MAX = 1_000
 """Requests that may come too fast in a row; after one more the connection is closed."""
-_LARGE = (CvGet, CvHistory, RulesGet, UserList, AuditList)
+_LARGE = (CvGet, CvHistory, RulesGet, UserList, AuditList, CvList, QueueList, AgentList)
 """What may have a long answer; a long resume pauses by itself."""
 TOO_FAST = "too many requests; wait a little"
 RATE = {"rule": "rate.principal"}

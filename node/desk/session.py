@@ -104,6 +104,7 @@ class Session:
         "typing_at",
         "waiting",
         "warn_at",
+        "watching",
     )
 
     follows_max: ClassVar[int] = SUBSCRIPTIONS_MAX
@@ -141,6 +142,8 @@ class Session:
         """Requests in a row that came too fast."""
         self.typing = False
         self.typing_at = -NEVER
+        self.watching: tuple[str, ...] | None = None
+        """Queues that the client hears of: those named, all where it is empty."""
         self.due_tick = -1
         """Belongs to the timers."""
         self._tally = tally

@@ -67,6 +67,36 @@ class DeskStatistics:
     durable_sum_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class SearchStatistics:
+    """One moment of the index of what was said."""
+
+    texts: int
+    to_read: int
+    """Conversations that are not in it yet."""
+    told: int
+    """Texts that wait for the thread."""
+    failures_total: int
+    questions_total: int
+    answers_s_total: float
+    """Time that questions took, waiting included."""
+
+
+@dataclass(frozen=True, slots=True)
+class OverviewStatistics:
+    """One moment of what lists are made from."""
+
+    listed: int
+    """Conversations in the lines."""
+    missing: int
+    """Those that are still to be taken in."""
+    watching: int
+    """Sessions that watch queues."""
+    places: int
+    """Conversations whose visitors are told their place."""
+    search: SearchStatistics
+
+
 class Tally:
     """Plain integers that the desk adds to."""
 

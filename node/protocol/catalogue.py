@@ -29,6 +29,8 @@ from node.protocol.pushes import (
     Ping,
     Push,
     QueueAlertPush,
+    QueuePush,
+    QueueRowsPush,
     Receipt,
     RulesPush,
     TokenExpiring,
@@ -66,6 +68,13 @@ from node.protocol.requests.conversations import (
     MsgSend,
     Read,
     Typing,
+)
+from node.protocol.requests.lists import (
+    AgentList,
+    ConversationFilter,
+    CvList,
+    QueueList,
+    QueueWatch,
 )
 from node.protocol.requests.members import MembersChange, MembersGet
 from node.protocol.requests.rules import RulesApply, RulesGet
@@ -114,6 +123,10 @@ AnyRequest = (
     | CannedGet
     | CannedList
     | CannedFind
+    | CvList
+    | QueueList
+    | QueueWatch
+    | AgentList
     | Pong
 )
 
@@ -154,6 +167,10 @@ RESULTS: dict[type[Request], type[results.Result]] = {
     CannedGet: service_results.CannedOne,
     CannedList: service_results.CannedPage,
     CannedFind: service_results.CannedHits,
+    CvList: results.Conversations,
+    QueueList: results.Queues,
+    QueueWatch: results.Queues,
+    AgentList: results.Agents,
 }
 """What the reply's `r` holds; operations that are not here have no reply."""
 
@@ -204,6 +221,8 @@ AnyPush = (
     | RulesPush
     | ClusterPush
     | TokenExpiring
+    | QueuePush
+    | QueueRowsPush
     | Bye
     | Ping
     | QueueAlertPush

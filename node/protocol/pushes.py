@@ -5,6 +5,7 @@ from typing import Any, Literal
 import msgspec
 
 from cluster.state.commands import By
+from node.protocol.results import QueueRow
 
 
 class Push(msgspec.Struct, tag_field="op", kw_only=True, omit_defaults=True):
@@ -138,6 +139,30 @@ class ClusterPush(Push, tag="cluster"):
 
 class TokenExpiring(Push, tag="token.expiring"):
     exp: int
+
+
+class QueuePush(Push, tag="queue", kw_only=True):
+    """A visitor's place in the queue: when it changed, and no more than once in five seconds.
+
+    `eta_s` and `conf` are absent when too little is known to say.
+    """
+
+    cv: str
+    pos: int
+    """1 is next."""
+    of: int
+    eta_s: int | None = None
+    conf: Literal["low", "high"] | None = None
+
+
+class QueueRowsPush(Push, tag="queue.rows", kw_only=True):
+    """Rows of watched queues that changed since the last of these, once a second at most.
+
+    A queue that is watched without being named, and is no more, comes with all at 0.
+    """
+
+    rows: list[QueueRow]
+    now: int
 
 
 class Bye(Push, tag="bye"):

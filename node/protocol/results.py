@@ -233,3 +233,106 @@ class Audit(Result):
     more: bool
     gap: bool
     """Some after `after` are no longer kept."""
+
+
+class SnippetView(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Why a search found a conversation: a piece of the newest text that has its first word."""
+
+    seq: int
+    """The event that says it; 0 for subject, names and tags."""
+    before: str = ""
+    found: str = ""
+    """Empty where the beginning of the text stands for it."""
+    after: str = ""
+
+
+class ListedConversation(ConversationView, kw_only=True):
+    """A conversation in a list, without its attributes, which `cv.get` has."""
+
+    at: int
+    """When the last thing happened in it."""
+    agents: list[str] | None = None
+    """Who has, or had it, in order."""
+    missed: str | None = None
+    """Why it counts as missed; empty when it does not."""
+    hit: SnippetView | None = None
+
+
+class Conversations(Result):
+    items: list[ListedConversation]
+    cursor: str
+    """Goes on behind these."""
+    more: bool
+    complete: bool
+    """Whether the node knows all conversations: not yet while it starts, or its search index is
+    behind.  What is listed is right all the same."""
+
+
+class QueueRow(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One queue as supervisors see it."""
+
+    queue: str
+    waiting: int
+    oldest: int
+    """When the one was opened that waits longest; 0 when nobody waits."""
+    offered: int
+    assigned: int
+    available: int
+    """Agents who may be offered something of it now."""
+    full: int
+    """Agents online with as many conversations as they may have."""
+    away: int
+    """Agents here who serve it and are not online: away, busy, transfer_only."""
+    answered: int
+    """Given to an agent, of the newest 100 as this node saw it."""
+    in_time: int
+    """Percent of these that had waited 20 s at most; 0 without any."""
+    handle_s: int
+    """How long agents take for one, a moving average; 0 when it is not known."""
+    eta_s: int | None = None
+    """What somebody who came now would wait; absent when it cannot be told."""
+    conf: Literal["low", "high"] | None = None
+
+
+class Queues(Result):
+    rows: list[QueueRow]
+    now: int
+    """Cluster time: what `oldest` is counted from."""
+
+
+class Device(msgspec.Struct, kw_only=True):
+    """A session of an agent."""
+
+    node: str
+    since: int
+    lost: int
+    """When its socket broke; 0 while it is live."""
+
+
+class AgentRow(msgspec.Struct, kw_only=True):
+    """One agent as supervisors see them."""
+
+    agent: str
+    name: str
+    status: AgentStatus
+    reason: str
+    here: bool
+    """Whether a session is live."""
+    since: int
+    """When this node saw the status change; 0 when that was before it started."""
+    idle: int
+    """When last offered something, freed of something, or gone online."""
+    load: int
+    capacity: int
+    skills: dict[str, int]
+    langs: list[str]
+    conversations: list[str]
+    offers: int
+    devices: list[Device]
+
+
+class Agents(Result):
+    agents: list[AgentRow]
+    more: bool
+    """Ask again, after the last of them."""
+    now: int

@@ -22,12 +22,14 @@ from node.desk.operations.accounts import Accounts
 from node.desk.operations.agents import Agents
 from node.desk.operations.canned import CannedResponses
 from node.desk.operations.effects import Asker, Handler
+from node.desk.operations.lists import Lists
 from node.desk.operations.members import Membership
 from node.desk.operations.own import Own
 from node.desk.operations.reading import Reading
 from node.desk.operations.rules import Rules
 from node.desk.operations.service import Service
 from node.desk.operations.talking import Talking
+from node.desk.overview import Overview
 from node.desk.passwords import Passwords
 from node.desk.plain import check_integers
 from node.desk.session import Session
@@ -45,6 +47,7 @@ class Operations:
         ephemeral: Ephemeral,
         passwords: Passwords,
         looks: Looks,
+        overview: Overview,
     ) -> None:
         lookup = Lookup(context)
         self._handlers: dict[type[Request], Handler] = {
@@ -57,6 +60,7 @@ class Operations:
             **Service(context, lookup).handlers(),
             **CannedResponses(context, lookup).handlers(),
             **Accounts(context, passwords, lookup.barrier).handlers(),
+            **Lists(context, lookup, looks, overview).handlers(),
         }
 
     def perform(self, asker: Asker, principal: Principal, request: Request) -> Effect:

@@ -5,6 +5,7 @@ from functools import partial
 
 from cluster.state.model import Conversation
 from node.auth import Principal
+from node.desk.access import may_read
 from node.desk.following import Following
 from node.desk.looks import Looks
 from node.desk.lookup import Answered, Effect, Lookup
@@ -41,7 +42,7 @@ class Reading:
             self._looks.note(principal, request.cv)
             return Answered({"conv": conversation_view(conversation, asker.audience)})
 
-        return self._lookup.look(principal, request.cv, answer)
+        return self._lookup.look(principal, request.cv, answer, may=may_read)
 
     def _cv_history(self, asker: Asker, principal: Principal, request: ops.CvHistory) -> Effect:
         limit = min(request.limit, HISTORY_MAX) or HISTORY_MAX
@@ -61,7 +62,9 @@ class Reading:
                 }
             )
 
-        return self._lookup.look(principal, request.cv, answer, at_least=request.after)
+        return self._lookup.look(
+            principal, request.cv, answer, at_least=request.after, may=may_read
+        )
 
     def _cv_sub(self, session: Session, principal: Principal, request: ops.CvSub) -> Effect:
         self._following.check_room(session)

@@ -208,7 +208,9 @@ COMMANDS = (
     "serve,upgrade,demo,say,agent,token,replay,cluster status,rules apply,rules show,rules test,"
     "wal inspect,token revoke,login,audit,users add,users set,users passwd,users disable,"
     "users enable,users remove,users show,users list,"
-    "missed,ratings,canned list,canned find,canned put,canned remove,canned import,canned export"
+    "missed,ratings,canned list,canned find,canned put,canned remove,canned import,canned export,"
+    "queues,agents,conversations list,"
+    "conversations search,conversations show,conversations export"
 )
 
 

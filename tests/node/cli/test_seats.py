@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import trio
@@ -22,6 +22,7 @@ from node.protocol.catalogue import (
     OfferAccept,
     OfferGonePush,
     OfferPush,
+    QueuePush,
     StatusSet,
     Welcome,
 )
@@ -241,3 +242,34 @@ async def test_a_refusal_is_told_and_nothing_ends(capsys: pytest.CaptureFixture[
 
 def test_an_event_of_the_played_node_is_one_of_the_protocol() -> None:
     assert Ev(cv="C", seq=1, type="opened", ts=0).seq == event(1, "opened", ADA)["seq"]
+
+
+@pytest.mark.parametrize(
+    ("lang", "place", "told"),
+    [
+        ("en", {"pos": 1, "of": 3}, "You are next."),
+        (
+            "en",
+            {"pos": 4, "of": 9, "eta_s": 240, "conf": "high"},
+            "3 before you. Usually that takes 4 minutes.",
+        ),
+        (
+            "zh",
+            {"pos": 4, "of": 9, "eta_s": 45, "conf": "low"},
+            "您前面还有 3 位。大约需要等待 45 秒。",
+        ),
+        (
+            "en",
+            {"pos": 2, "of": 2, "eta_s": 7_500, "conf": "low"},
+            "1 before you. It may take 3 hours or so.",
+        ),
+    ],
+)
+async def test_a_visitor_who_waits_reads_their_place(
+    lang: Literal["en", "zh"],
+    place: dict[str, Any],
+    told: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    await VisitorSeat(Words(lang), "ada", {}).on_push(QueuePush(cv="C", **place))
+    assert capsys.readouterr().out == f"{told}\n"

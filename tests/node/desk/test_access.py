@@ -49,6 +49,10 @@ REQUESTS: dict[str, ops.Request] = {
     "canned.get": ops.CannedGet(shortcut="hi"),
     "canned.list": ops.CannedList(),
     "canned.find": ops.CannedFind(q="hi"),
+    "cv.list": ops.CvList(),
+    "queue.list": ops.QueueList(),
+    "queue.watch": ops.QueueWatch(),
+    "agent.list": ops.AgentList(),
 }
 #                  visitor agent supervisor operator service
 MATRIX = {
@@ -87,6 +91,10 @@ MATRIX = {
     "canned.get":    "no    yes   yes   yes   no",
     "canned.list":   "no    yes   yes   yes   no",
     "canned.find":   "no    yes   yes   yes   no",
+    "cv.list":       "yes   yes   yes   yes   yes",
+    "queue.list":    "no    no    yes   yes   yes",
+    "queue.watch":   "no    no    yes   yes   yes",
+    "agent.list":    "no    no    yes   yes   yes",
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from cluster.state.commands import By
 from node.protocol import catalogue as ops
 from node.protocol.codec import JSON, MSGPACK
+from node.protocol.results import QueueRow
 
 FILE = Path(__file__).parent / "v1.txt"
 CV = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
@@ -93,6 +94,16 @@ REQUESTS: tuple[ops.Request, ...] = (
     ops.CannedGet(id=32, shortcut="hi"),
     ops.CannedList(id=33, after="hi", limit=50),
     ops.CannedFind(id=34, q="退款", lang="zh", cv=CV, queue="vip", limit=5),
+    ops.CvList(
+        id=27,
+        filter=ops.ConversationFilter(state="open", queue="refunds", tags={"vip": True}, q="退款"),
+        cursor=f"{AT}.{CV}",
+        limit=20,
+        order="oldest",
+    ),
+    ops.QueueList(id=28, queues=["refunds"]),
+    ops.QueueWatch(id=29, queues=["refunds"]),
+    ops.AgentList(id=30, queue="refunds", status="online", here=True, after="ada", limit=50),
 )
 
 ANSWERS: tuple[ops.Reply | ops.Push, ...] = (
@@ -151,6 +162,27 @@ ANSWERS: tuple[ops.Reply | ops.Push, ...] = (
     ops.Ping(),
     ops.Bye(code=4109, reason="revoked", resume=False, rule="token.revoked"),
     ops.QueueAlertPush(queue="vip", staffed=False, since=AT),
+    ops.QueuePush(cv=CV, pos=3, of=9, eta_s=120, conf="low"),
+    ops.QueueRowsPush(
+        rows=[
+            QueueRow(
+                queue="refunds",
+                waiting=9,
+                oldest=AT,
+                offered=1,
+                assigned=4,
+                available=0,
+                full=2,
+                away=1,
+                answered=40,
+                in_time=75,
+                handle_s=310,
+                eta_s=780,
+                conf="high",
+            )
+        ],
+        now=AT + 60_000,
+    ),
 )
 
 
