@@ -1,7 +1,8 @@
 """Which queue a conversation goes to, and why.  No I/O.
 
 The first rule that matches decides; without one, the queue that the conversation asks for, if
-the rules declare it; else the fallback.  The trace has one line per rule that was looked at.
+the rules declare it; else the fallback.  A conversation that was transferred to a rule by name goes
+its way, whether or not it would match; if there is none of that name, all are asked.  The trace has one line per rule that was looked at.
 """
 
 from collections.abc import Mapping
@@ -28,6 +29,9 @@ class Decision:
 
 def decide(ruleset: RuleSet, conversation: Conversation) -> Decision:
     """Return where `conversation` goes; never raises."""
+    wanted = next((one for one in ruleset.rules if one.name == conversation.wanted_rule), None)
+    if wanted is not None:
+        return _decision(ruleset, wanted.route, wanted, ((wanted.name, "named"),))
     plain = {
         "channel": conversation.channel,
         "lang": conversation.lang,

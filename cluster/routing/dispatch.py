@@ -5,6 +5,7 @@
     waiting for one agent too long  TransferConversation to its own queue: anyone may have it
     offer past its deadline         ExpireOffer
     session past its grace          ExpireSession
+    invitations, statuses           see `inviting`
     closed past the retention       PurgeConversations
 
 The agent: the one it was transferred to, if any; else `matching`.
@@ -21,13 +22,16 @@ follows, from the front of the line again, no more often than at `THOROUGH_LOOKS
 import heapq
 from collections.abc import Callable, Iterator
 
+from cluster.routing import inviting
 from cluster.routing.decide import decide
 from cluster.routing.matching import Budget, Matching, OverBudget
 from cluster.routing.rules import RuleSet, default_rules
 from cluster.routing.ruleset import compile_rules
 from cluster.state.commands import (
     SYSTEM,
+    AskColleague,
     Command,
+    EndStatus,
     ExpireOffer,
     ExpireSession,
     MakeOffer,
@@ -152,6 +156,7 @@ class Dispatcher:
 
     def _due(self, state: State, now_ms: int) -> Iterator[Command]:
         yield from self._expiries(state, now_ms)
+        yield from inviting.due(state, now_ms, self._accept_ms)
         yield from self._routes(state)
         yield from self._releases(state, now_ms)
         yield from self._offers(state, now_ms)
@@ -258,8 +263,10 @@ def _keys(command: Command) -> tuple[_Key, ...]:
     match command:
         case RouteConversation(cv=cv) | MakeOffer(cv=cv) | TransferConversation(cv=cv):
             return (("cv", cv),)
-        case ExpireOffer(oid):
+        case ExpireOffer(oid) | AskColleague(iid=oid):
             return (("offer", oid),)
+        case EndStatus(agent):
+            return (("status", agent),)
         case ExpireSession(sid):
             return (("session", sid),)
         case PurgeConversations():

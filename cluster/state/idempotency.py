@@ -23,9 +23,12 @@ from cluster.state.commands import (
     SYSTEM,
     AcceptOffer,
     CloseConversation,
+    DeleteMessage,
+    EditMessage,
     OpenConversation,
     PutAccount,
     RemoveAccount,
+    ReopenConversation,
     RevokeTokens,
     SendMessage,
     SetSecret,
@@ -45,12 +48,15 @@ Keyed = (
     | SetSecret
     | RemoveAccount
     | RevokeTokens
+    | EditMessage
+    | DeleteMessage
+    | ReopenConversation
 )
 
 _MADE_UP: dict[type[Any], dict[str, Any]] = {
     OpenConversation: {"cv": "", "mid": ""},
     SendMessage: {"mid": "", "fence": None, "after": None},
-    TransferConversation: {"fence": None},
+    TransferConversation: {"fence": None, "iid": ""},
     PutAccount: {"secret": ""},
     SetSecret: {"secret": ""},
 }

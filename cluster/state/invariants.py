@@ -10,6 +10,8 @@
     state      fields agree with the lifecycle's state                      yes
     presence   sessions and agents agree; nobody waits for who is not here   yes
     bounds     nothing holds more than its limit                            yes, by `check`
+    company    members, invitations and agents agree both ways round; one      yes
+               invitation takes at most, and only from an owner
     accounts   revisions rise, secrets are hashes and at most two            yes
     indexes    they are what a rebuild would make                           yes, by `check`
 
@@ -22,6 +24,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from cluster.state import limits
+from cluster.state.company import Invitation
 from cluster.state.events import kept
 from cluster.state.limits import PASSED_MAX
 from cluster.state.model import Account, Agent, Conversation, Offer
@@ -40,6 +43,10 @@ INDEXES = (
     "by_target",
     "by_node",
     "revoked_ends",
+    "invitation_ends",
+    "unasked",
+    "status_ends",
+    "overseen_at",
 )
 _QUEUED = ("waiting", "offered")
 _IN_QUEUE = ("waiting", "offered", "assigned")
@@ -84,6 +91,8 @@ def _check_rest(state: State) -> None:
         _check_agent(state, agent)
     for offer in state.offers.values():
         _check_offer(state, offer)
+    for invitation in state.invitations.values():
+        _check_invitation(state, invitation)
     for session in state.sessions.values():
         agent_of = state.agents.get(session.agent)
         if agent_of is None or session.sid not in agent_of.sessions:
@@ -127,6 +136,7 @@ def _check_conversation(state: State, conversation: Conversation, newest: int) -
             _broken("I2", f"{cv}: {event.seq} where {seq} belongs")
     _check_owner(state, conversation)
     _check_place(state, conversation)
+    _check_company(state, conversation)
 
 
 def _check_owner(state: State, conversation: Conversation) -> None:
@@ -158,6 +168,63 @@ def _check_place(state: State, conversation: Conversation) -> None:
         _broken("state", f"{cv}: closed, and {at}")
 
 
+def _check_company(state: State, conversation: Conversation) -> None:
+    """Those beside the owner: each once, known to both sides, and few."""
+    cv = conversation.cv
+    members = [member.agent for member in conversation.members]
+    overseers = [overseer.id for overseer in conversation.overseers]
+    if conversation.state == "closed" and (members or overseers or conversation.invitations):
+        _broken("company", f"{cv}: closed, and somebody takes part")
+    for name in members:
+        if name not in state.agents or cv not in state.agents[name].helps:
+            _broken("company", f"{cv}: {name} does not take part")
+    takers = 0
+    for iid in conversation.invitations:
+        invitation = state.invitations.get(iid)
+        if invitation is None or invitation.cv != cv:
+            _broken("company", f"{cv}: invitation {iid}")
+        takers += invitation.takes
+    if takers > 1 or (takers and not conversation.owner):
+        _broken("company", f"{cv}: {takers} are to take it from {conversation.owner!r}")
+    for what, names, most in (
+        ("members", members, limits.MEMBERS_MAX),
+        ("overseers", overseers, limits.OVERSEERS_MAX),
+        ("invitations", list(conversation.invitations), limits.INVITATIONS_MAX),
+    ):
+        if len(set(names)) != len(names) or len(names) > most:
+            _broken("company", f"{cv}: {what} {names}")
+
+
+def _check_invitation(state: State, invitation: Invitation) -> None:
+    conversation = state.conversations.get(invitation.cv)
+    if conversation is None or invitation.iid not in conversation.invitations:
+        _broken("company", f"invitation {invitation.iid}: not its conversation's")
+    if not invitation.agent:
+        if not invitation.queue:
+            _broken("company", f"invitation {invitation.iid}: asks nobody")
+        return
+    agent = state.agents.get(invitation.agent)
+    if agent is None or invitation.iid not in agent.invitations:
+        _broken("company", f"invitation {invitation.iid}: not its agent's")
+
+
+def _check_guest(state: State, agent: Agent) -> None:
+    """What an agent has to do with others' conversations."""
+    name = agent.agent
+    for cv in agent.helps:
+        conversation = state.conversations.get(cv)
+        if conversation is None or name not in [one.agent for one in conversation.members]:
+            _broken("company", f"{name} takes part in {cv}, which does not know")
+    for iid in agent.invitations:
+        invitation = state.invitations.get(iid)
+        if invitation is None or invitation.agent != name:
+            _broken("company", f"{name}: invitation {iid}")
+    if len(agent.helps) > limits.HELPS_MAX or len(agent.invitations) > limits.INVITED_MAX:
+        _broken("company", f"{name}: {len(agent.helps)}, {len(agent.invitations)}")
+    if not agent.sessions and (agent.helps or agent.invitations or agent.until_ms):
+        _broken("presence", f"{name} is gone, and takes part")
+
+
 def _check_agent(state: State, agent: Agent) -> None:
     name = agent.agent
     for cv in agent.conversations:
@@ -177,6 +244,7 @@ def _check_agent(state: State, agent: Agent) -> None:
         _broken("I4", f"{name} holds something twice")
     if not agent.sessions and (held or agent.status != "offline"):
         _broken("presence", f"{name} is gone, {agent.status}, and holds {held}")
+    _check_guest(state, agent)
     if agent.status == "offline" and name in state.by_target:
         _broken("presence", f"{name} is waited for, and offline")
     if ((agent.idle_since_ms, name) in state.free) != state.is_eligible(agent):

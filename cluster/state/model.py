@@ -6,7 +6,8 @@ them is a snapshot that a thread may write while the loop goes on.
     conversation   new ──routed──▶ waiting ──offered──▶ offered ──accepted──▶ assigned ──▶ closed
                                      ▲                    │                      │
                                      └─declined, timed out, lost── ─transferred──┘
-                   (new may also be transferred; any may be closed: `CONVERSATION_NEXT`)
+                   (new may also be transferred; any may be closed, and reopened, which makes it
+                   new or waiting: `CONVERSATION_NEXT`)
     agent          present (a live session) x status; eligible: present, online, below capacity
     account        enabled <─▶ disabled; removed: its tokens so far count no more
     session        live ──socket broke, node died──▶ lost ──grace over──▶ gone
@@ -23,20 +24,25 @@ from typing import Any, Literal
 import msgspec
 
 from cluster.state.commands import AccountKind, By, PrincipalKind
+from cluster.state.company import Member, Overseer
 from cluster.state.events import Tail
 
 ConversationState = Literal["new", "waiting", "offered", "assigned", "closed"]
 AgentStatus = Literal["online", "away", "busy", "offline", "transfer_only"]
+StatusSource = Literal["user", "idle", "lost", "admin"]
+"""Who made an agent what they are: they themselves, their silence, their last session's loss, or
+somebody who may."""
 OfferEnd = Literal["accepted", "declined", "timeout", "withdrawn", "closed", "lost"]
 
 CONVERSATION_NEXT: dict[ConversationState, frozenset[ConversationState]] = {
     "new": frozenset({"waiting", "closed"}),
-    "waiting": frozenset({"waiting", "offered", "closed"}),
+    "waiting": frozenset({"waiting", "offered", "closed", "new"}),
     "offered": frozenset({"waiting", "assigned", "closed"}),
     "assigned": frozenset({"waiting", "closed"}),
-    "closed": frozenset(),
+    "closed": frozenset({"new", "waiting"}),
 }
-"""What may follow a state; `waiting` follows itself when it is routed or transferred anew."""
+"""What may follow a state; `waiting` follows itself when it is routed or transferred anew, `new`
+follows when the rules are to decide again."""
 
 
 class Conversation(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -73,6 +79,14 @@ class Conversation(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     closed_ms: int = 0
     visitor_kind: PrincipalKind = "visitor"
     """Kind of who opened it: a service that did is not the visitor of the same id."""
+    members: tuple[Member, ...] = ()
+    """Agents who take part beside the owner."""
+    overseers: tuple[Overseer, ...] = ()
+    """Supervisors who have joined."""
+    invitations: tuple[str, ...] = ()
+    """Pending ones, by id."""
+    wanted_rule: str = ""
+    """Rule that it was transferred to by name, until it is routed."""
 
 
 class Agent(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -88,6 +102,15 @@ class Agent(msgspec.Struct, frozen=True, omit_defaults=True):
     """When last offered or freed of something, or gone online: the earliest is asked next."""
     conversations: tuple[str, ...] = ()
     offers: tuple[str, ...] = ()
+    helps: tuple[str, ...] = ()
+    """Conversations of others that they take part in; no load."""
+    invitations: tuple[str, ...] = ()
+    status_since_ms: int = 0
+    status_src: StatusSource = "user"
+    until_ms: int = 0
+    """When `status` ends; 0: when somebody says so."""
+    then: AgentStatus = "online"
+    """What they are after `until_ms`, or when they are idle no more."""
 
     @property
     def load(self) -> int:
@@ -113,6 +136,8 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     since_ms: int
     lost_ms: int = 0
     """When its socket broke; 0 while it is live."""
+    idle: bool = False
+    """Whether nothing was done on it for long."""
 
 
 class NodeInfo(msgspec.Struct, frozen=True, omit_defaults=True):

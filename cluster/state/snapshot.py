@@ -23,6 +23,7 @@ from typing import Any
 
 import msgspec
 
+from cluster.state.company import Invitation
 from cluster.state.invariants import InvariantViolated, check_loaded
 from cluster.state.limits import INTEGER_MAX, NOW_MS_MAX
 from cluster.state.model import (
@@ -76,9 +77,10 @@ _SECTIONS: dict[str, tuple[Any, Callable[[State], Iterable[Any]]]] = {
     "accounts": (Account, lambda s: s.accounts.values()),
     "revoked": (tuple[str, int], lambda s: s.revoked.items()),
     "cutoffs": (Cutoff, lambda s: s.cutoffs.values()),
+    "invitations": (Invitation, lambda s: s.invitations.values()),
 }
 """Section to the type of its items, and where they are."""
-_LATER = frozenset({"accounts", "revoked", "cutoffs"})
+_LATER = frozenset({"accounts", "revoked", "cutoffs", "invitations"})
 """Sections that the first releases do not know."""
 _END = "end"
 _COUNTS = msgspec.msgpack.Decoder(tuple[str, int])
@@ -181,6 +183,8 @@ def _take(state: State, section: str, items: list[Any]) -> None:
             state.accounts.update((item.id, item) for item in items)
         case "cutoffs":
             state.cutoffs.update(((item.kind, item.id), item) for item in items)
+        case "invitations":
+            state.invitations.update((item.iid, item) for item in items)
         case _:  # lists: rule sets, audit
             getattr(state, section).extend(items)
 

@@ -1,9 +1,10 @@
 """The replicated state: dictionaries of immutable values, and indexes over them.  No I/O.
 
     replicated   nodes, sessions, agents, conversations, offers, keys, rule_sets, audit, proposers,
-                 accounts, revoked, cutoffs, cutoff_floor_s
+                 accounts, revoked, cutoffs, cutoff_floor_s, invitations
     derived      unrouted, waiting, free, deadlines, lost, closed, key_ages,
-                 by_visitor, by_target, by_node, revoked_ends
+                 by_visitor, by_target, by_node, revoked_ends, invitation_ends, status_ends,
+                 unasked, overseen_at
 
 Readers may look at everything and change nothing.  Writers are the lifecycle modules of this
 package, through `put_*` and `drop_*`, which keep the indexes right.  The indexes make every
@@ -14,7 +15,9 @@ snapshot keeps it.
 """
 
 from collections import deque
+from typing import Any, TypeVar
 
+from cluster.state.company import Invitation
 from cluster.state.limits import AUDIT_MAX
 from cluster.state.model import (
     Account,
@@ -30,6 +33,8 @@ from cluster.state.model import (
 )
 from cluster.state.proposer import Proposer
 from cluster.state.sorted_set import SortedSet
+
+Item = TypeVar("Item")
 
 
 class State:
@@ -58,6 +63,7 @@ class State:
         """By kind and id, the one that was set last behind the others."""
         self.cutoff_floor_s = 0
         """Whosever token was issued then, or before, does not count; 0 unless cutoffs were many."""
+        self.invitations: dict[str, Invitation] = {}
         self._clear_indexes()
 
     def _clear_indexes(self) -> None:
@@ -83,6 +89,14 @@ class State:
         """Sessions at a node."""
         self.revoked_ends: SortedSet[tuple[int, str]] = SortedSet()
         """(exp_s, jti) of `revoked`."""
+        self.invitation_ends: SortedSet[tuple[int, str]] = SortedSet()
+        """(deadline_ms, iid) of pending invitations."""
+        self.unasked: dict[str, None] = {}
+        """Warm transfers to a queue of which nobody is asked now."""
+        self.status_ends: SortedSet[tuple[int, str]] = SortedSet()
+        """(until_ms, agent) of those who said until when they are what they are."""
+        self.overseen_at: dict[str, dict[tuple[str, str], None]] = {}
+        """Per node: (cv, supervisor) of those who joined from there."""
 
     # -- reading
 
@@ -127,6 +141,7 @@ class State:
         copy.revoked = dict(self.revoked)
         copy.cutoffs = dict(self.cutoffs)
         copy.cutoff_floor_s = self.cutoff_floor_s
+        copy.invitations = dict(self.invitations)
         return copy
 
     # -- writing, for the lifecycle modules only
@@ -149,9 +164,12 @@ class State:
         old = self.agents.get(new.agent)
         if old is not None:
             self.free.discard((old.idle_since_ms, old.agent))
+            self.status_ends.discard((old.until_ms, old.agent))
         self.agents[new.agent] = new
         if self.is_eligible(new):
             self.free.add((new.idle_since_ms, new.agent))
+        if new.until_ms:
+            self.status_ends.add((new.until_ms, new.agent))
 
     def drop_agent(self, agent: str) -> None:
         """Forget an agent who has no session, and therefore nothing else."""
@@ -206,6 +224,18 @@ class State:
         self.cutoffs.pop((cutoff.kind, cutoff.id), None)
         self.cutoffs[cutoff.kind, cutoff.id] = cutoff
 
+    def put_invitation(self, new: Invitation) -> None:
+        """Replace or add an invitation; put its conversation and whom it asks as well."""
+        old = self.invitations.get(new.iid)
+        if old is not None:
+            self._unindex_invitation(old)
+        self.invitations[new.iid] = new
+        self._index_invitation(new)
+
+    def drop_invitation(self, iid: str) -> None:
+        """Forget an invitation; put its conversation and whom it asked as well."""
+        self._unindex_invitation(self.invitations.pop(iid))
+
     def rebuild_indexes(self) -> None:
         """Make the indexes anew from what is replicated."""
         self._clear_indexes()
@@ -219,6 +249,10 @@ class State:
         for agent in self.agents.values():
             if self.is_eligible(agent):
                 self.free.add((agent.idle_since_ms, agent.agent))
+            if agent.until_ms:
+                self.status_ends.add((agent.until_ms, agent.agent))
+        for invitation in self.invitations.values():
+            self._index_invitation(invitation)
         for jti, exp_s in self.revoked.items():
             self.revoked_ends.add((exp_s, jti))
 
@@ -236,6 +270,8 @@ class State:
             self.by_visitor.setdefault(conversation.visitor, {})[cv] = None
         if conversation.target:
             self.by_target.setdefault(conversation.target, {})[cv] = None
+        for one in conversation.overseers:
+            self.overseen_at.setdefault(one.node, {})[cv, one.id] = None
 
     def _unindex_conversation(self, conversation: Conversation) -> None:
         cv = conversation.cv
@@ -255,6 +291,8 @@ class State:
             _discard(self.by_visitor, conversation.visitor, cv)
         if conversation.target:
             _discard(self.by_target, conversation.target, cv)
+        for one in conversation.overseers:
+            _discard(self.overseen_at, one.node, (cv, one.id))
 
     def _index_session(self, session: Session) -> None:
         self.by_node.setdefault(session.node, {})[session.sid] = None
@@ -265,18 +303,28 @@ class State:
         _discard(self.by_node, session.node, session.sid)
         self.lost.discard((session.lost_ms, session.sid))
 
+    def _index_invitation(self, invitation: Invitation) -> None:
+        self.invitation_ends.add((invitation.deadline_ms, invitation.iid))
+        if not invitation.agent:
+            self.unasked[invitation.iid] = None
 
-def _place(conversation: Conversation) -> tuple[str, str, int, str]:
+    def _unindex_invitation(self, invitation: Invitation) -> None:
+        self.invitation_ends.discard((invitation.deadline_ms, invitation.iid))
+        self.unasked.pop(invitation.iid, None)
+
+
+def _place(conversation: Conversation) -> tuple[Any, ...]:
     """What decides where the indexes have a conversation."""
     return (
         conversation.state,
         conversation.queue,
         conversation.priority,
         conversation.target,
+        conversation.overseers,
     )
 
 
-def _discard(index: dict[str, dict[str, None]], key: str, item: str) -> None:
+def _discard(index: dict[str, dict[Item, None]], key: str, item: Item) -> None:
     items = index[key]
     del items[item]
     if not items:

@@ -1,0 +1,68 @@
+"""Supervisors who join a conversation.  No I/O.
+
+    mode       hears        says to the visitor    says to agents    who is told
+    monitor    everything   nothing                nothing           nobody; the audit log
+    whisper    everything   nothing                `whisper`         agents; the audit log
+    barge      everything   `msg`                  `whisper`         everybody; the audit log
+
+`sup.join` again changes the mode: they leave as they were, and join as they are.  They are in it as
+long as the session from which they joined; it ends with that, with its node, and with the close.
+A supervisor who has not joined may speak and note as ever: joining to monitor is a promise not to.
+"""
+
+from typing import Any
+
+from cluster.state.change import Change, no
+from cluster.state.checks import check_by, check_ids
+from cluster.state.commands import SYSTEM, EndSupervision, JoinConversation
+from cluster.state.company import Overseer
+from cluster.state.limits import OVERSEERS_MAX
+from cluster.state.outcome import SupervisionChanged
+from cluster.state.parting import end_supervision, joined
+
+
+def join(change: Change, command: JoinConversation) -> dict[str, Any]:
+    """Let a supervisor in, or let them go on in another mode or from another session."""
+    by = command.by
+    if by.kind != "supervisor":
+        no("forbidden", "only supervisors join so", rule="role")
+    check_by(by)
+    check_ids(command.sid, command.node, command.boot)
+    conversation = change.open_conversation(command.cv)
+    info = change.state.nodes.get(command.node)
+    if info is None or info.boot != command.boot or info.lost_ms:
+        no("conflict", "the node is not known, or has begun anew; nobody would notice its end")
+    before = joined(conversation, by)
+    if before is None and len(conversation.overseers) >= OVERSEERS_MAX:
+        no("at_capacity", f"{OVERSEERS_MAX} supervisors have joined already")
+    now = Overseer(
+        by.id, by.name, command.mode, command.sid, command.node, command.boot, change.now_ms
+    )
+    others = tuple(one for one in conversation.overseers if one.id != by.id)
+    if before is not None and before.mode == now.mode:
+        conversation = change.put(conversation, overseers=(*others, now))
+        return {"seq": conversation.seq}
+    if before is not None:
+        conversation = end_supervision(change, conversation, before, by)
+    conversation = change.put(conversation, overseers=(*others, now))
+    if now.mode != "monitor":
+        data = {"supervisor": by.id, "name": by.name, "mode": now.mode}
+        hidden = now.mode == "whisper"
+        conversation = change.append(conversation, "joined", by, data=data, hidden=hidden)
+    change.notices.append(SupervisionChanged(conversation.cv, by.id))
+    change.note(by, "supervise", cv=conversation.cv, mode=now.mode)
+    return {"seq": conversation.seq}
+
+
+def leave(change: Change, command: EndSupervision) -> dict[str, Any]:
+    """Let a supervisor leave: they say so, or the node says so when their session is over."""
+    conversation = change.open_conversation(command.cv)
+    overseer = joined(conversation, command.by)
+    if overseer is None:
+        no("conflict", "you have not joined it")
+    if command.sid and command.sid != overseer.sid:
+        no("conflict", "they joined from another session since")
+    by = SYSTEM if command.sid else command.by
+    conversation = end_supervision(change, conversation, overseer, by)
+    change.note(command.by, "supervise.end", cv=conversation.cv, mode=overseer.mode)
+    return {"seq": conversation.seq}
