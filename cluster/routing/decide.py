@@ -1,8 +1,9 @@
 """Which queue a conversation goes to, and why.  No I/O.
 
 The first rule that matches decides; without one, the queue that the conversation asks for, if
-the rules declare it; else the fallback.  A conversation that was transferred to a rule by name goes
-its way, whether or not it would match; if there is none of that name, all are asked.  The trace has one line per rule that was looked at.
+the rules declare it; else the fallback.  A conversation that was transferred to a rule by name
+goes its way, whether or not it would match; if there is none of that name, all are asked.  The
+trace has one line per rule that was looked at.
 """
 
 from collections.abc import Mapping

@@ -1,12 +1,12 @@
-"""What the leader proposes for invitations and for statuses that end: a function of the state.  No I/O.
+"""What the leader proposes for invitations, and for statuses that end.  No I/O.
 
     invitation past its deadline              ExpireOffer
     status past its `until`                   EndStatus
-    warm transfer to a queue, nobody asked    AskColleague: the longest idle of those who are free,
-                                              hold its skills, and have not passed on it
+    warm transfer to a queue, nobody asked    AskColleague: the longest idle of those who are
+                                              free, hold its skills, and have not passed on it
 
-`apply` checks each again.  A queue's own order of agents and its needs are for those who wait in it;
-here an owner waits, and wants somebody soon.
+A function of the state; `apply` checks each again.  A queue's own order of agents and its needs are
+for those who wait in it; here an owner waits, and wants somebody soon.
 """
 
 from collections.abc import Iterator

@@ -11,8 +11,8 @@
     other status, socket broke stay         stay             wait for them
 
 Invitations go as offers do; who takes part in others' conversations stays until the last session
-is gone.  What is put back waits with its original age.  A conversation never waits for somebody who is
-not there.
+is gone.  What is put back waits with its original age.  A conversation never waits for somebody
+who is not there.
 """
 
 from typing import Any

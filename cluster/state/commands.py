@@ -7,8 +7,8 @@ added at the end, with a default.
 
     who proposes        command
     ------------        -------
-    a visitor           OpenConversation, SendMessage, CloseConversation, EditMessage, DeleteMessage,
-                        ReopenConversation
+    a visitor           OpenConversation, SendMessage, CloseConversation, EditMessage,
+                        DeleteMessage, ReopenConversation
     an agent            SendMessage, SetStatus, AcceptOffer, DeclineOffer, TransferConversation,
                         CloseConversation, SetFields, InviteAgent, LeaveConversation, EditMessage,
                         DeleteMessage, ReopenConversation
@@ -16,7 +16,8 @@ added at the end, with a default.
     an operator         ApplyRules, PutAccount, SetSecret, RemoveAccount, RevokeTokens
     whoever logs in     IssueToken
     the node, for one   AddAudit
-    the node            OpenSession, LoseSession, CloseSession, BootNode, IdleSession, EndSupervision
+    the node            OpenSession, LoseSession, CloseSession, BootNode, IdleSession,
+                        EndSupervision
     the leader          RouteConversation, MakeOffer, ExpireOffer, ExpireSession, LoseNode,
                         PurgeConversations, EndStatus, AskColleague
 

@@ -1,7 +1,7 @@
 """Who else is in a conversation, beside its visitor and its owner.  No I/O.
 
-    Invitation   an agent is asked in, or asked to take over: pending ──▶ accepted, declined, timeout,
-                 withdrawn, lost, closed; then it is forgotten but for its event
+    Invitation   an agent is asked in, or asked to take over: pending ──▶ accepted, declined,
+                 timeout, withdrawn, lost, closed; then it is forgotten but for its event
     Member       an agent who accepted: follows and speaks; owns nothing, counts against nothing
     Overseer     a supervisor who joined, for as long as the session lasts from which they did
 

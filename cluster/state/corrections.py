@@ -59,12 +59,11 @@ def delete(change: Change, command: DeleteMessage) -> dict[str, Any]:
 def _said(conversation: Conversation, mid: str) -> Event:
     """Return the message; refuse when there is none (any more)."""
     check_ids(mid)
-    for event in reversed(conversation.tail):
-        if event.mid == mid and event.type in _SAID:
-            if "deleted" in event.data:
-                break
-            return event
-    no("not_found", f"no message {mid[:64]!r} is kept")
+    about = (event for event in conversation.tail if event.mid == mid and event.type in _SAID)
+    said = next(about, None)
+    if said is None or "deleted" in said.data:
+        no("not_found", f"no message {mid[:64]!r} is kept")
+    return said
 
 
 def _check_may_correct(conversation: Conversation, said: Event, by: By) -> None:

@@ -80,8 +80,10 @@ def invite(change: Change, command: InviteAgent) -> dict[str, Any]:
 
 def transfer(change: Change, command: TransferConversation) -> dict[str, Any]:
     """Transfer cold, or warm to an agent or a queue."""
-    warm = command.warm and command.to_rule is None and bool(command.to_agent) != bool(
-        command.to_queue
+    warm = (
+        command.warm
+        and command.to_rule is None
+        and bool(command.to_agent) != bool(command.to_queue)
     )
     return _transfer_warm(change, command) if warm else conversations.transfer(change, command)
 
@@ -145,9 +147,7 @@ def ask(change: Change, command: AskColleague) -> dict[str, Any]:
     if missing:
         no("conflict", f"{agent.agent} lacks {missing[0]}")
     deadline_ms = min(change.now_ms + command.ttl_ms, invitation.until_ms)
-    _make(
-        change, conversation, replace(invitation, agent=agent.agent, deadline_ms=deadline_ms)
-    )
+    _make(change, conversation, replace(invitation, agent=agent.agent, deadline_ms=deadline_ms))
     return {"deadline": deadline_ms}
 
 
@@ -234,9 +234,7 @@ def _make(change: Change, conversation: Conversation, invitation: Invitation) ->
     return change.append(conversation, "invited", invitation.by, data=data, hidden=True)
 
 
-def _take_over(
-    change: Change, conversation: Conversation, invitation: Invitation
-) -> Conversation:
+def _take_over(change: Change, conversation: Conversation, invitation: Invitation) -> Conversation:
     """Move the ownership to the agent who accepted, with a new fence."""
     conversation = drop_member(change, conversation, invitation.agent)
     former, cv = conversation.owner, conversation.cv

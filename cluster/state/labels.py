@@ -39,13 +39,10 @@ def set_fields(change: Change, command: SetFields) -> dict[str, Any]:
     after = kept | new
     if len(after) > TAGS_MAX:
         no("too_large", f"{command.what}: {len(after)} keys; at most {TAGS_MAX}")
+    data = {"what": command.what, "set": new, "unset": list(gone)}
+    fields: dict[str, Any] = {command.what: after}
     conversation = change.append(
-        conversation,
-        "tagged",
-        command.by,
-        data={"what": command.what, "set": new, "unset": list(gone)},
-        hidden=True,
-        **{command.what: after},
+        conversation, "tagged", command.by, data=data, hidden=True, **fields
     )
     if command.by.kind == "supervisor":
         change.note(command.by, "tag", cv=conversation.cv, fields=command.what)

@@ -123,10 +123,12 @@ class InvitationGone(msgspec.Struct, frozen=True):
 
 
 class SupervisionChanged(msgspec.Struct, frozen=True):
-    """Supervisor `id` joined or left `cv`, or does so in another way; perhaps unseen."""
+    """Supervisor `id` joined `cv` from the session `sid`, or left; perhaps unseen."""
 
     cv: str
     id: str
+    sid: str
+    has_joined: bool
 
 
 Notice = (

@@ -91,7 +91,7 @@ def end_company(change: Change, conversation: Conversation) -> Conversation:
     for member in conversation.members:
         conversation = drop_member(change, conversation, member.agent)
     for overseer in conversation.overseers:
-        change.notices.append(SupervisionChanged(conversation.cv, overseer.id))
+        tell_supervision(change, conversation, overseer, has_joined=False)
     return change.put(conversation, overseers=())
 
 
@@ -127,12 +127,19 @@ def end_supervision(
     """A supervisor leaves; whoever was told that they joined is told."""
     overseers = tuple(one for one in conversation.overseers if one.id != overseer.id)
     conversation = change.put(conversation, overseers=overseers)
-    change.notices.append(SupervisionChanged(conversation.cv, overseer.id))
     if overseer.mode == "monitor":
         return conversation
     data = {"supervisor": overseer.id, "name": overseer.name, "mode": overseer.mode}
     hidden = overseer.mode == "whisper"
     return change.append(conversation, "left", by, data=data, hidden=hidden)
+
+
+def tell_supervision(
+    change: Change, conversation: Conversation, overseer: Overseer, *, has_joined: bool
+) -> None:
+    """Say who follows the conversation from which session now, or does no more."""
+    notice = SupervisionChanged(conversation.cv, overseer.id, overseer.sid, has_joined)
+    change.notices.append(notice)
 
 
 def end_supervision_at(change: Change, node: str, *, except_boot: str = "") -> None:
@@ -142,3 +149,4 @@ def end_supervision_at(change: Change, node: str, *, except_boot: str = "") -> N
         for overseer in conversation.overseers:
             if (overseer.id, overseer.node) == (supervisor, node) and overseer.boot != except_boot:
                 end_supervision(change, conversation, overseer, SYSTEM)
+                tell_supervision(change, conversation, overseer, has_joined=False)

@@ -17,8 +17,8 @@ from cluster.state.checks import check_by, check_ids
 from cluster.state.commands import SYSTEM, EndSupervision, JoinConversation
 from cluster.state.company import Overseer
 from cluster.state.limits import OVERSEERS_MAX
-from cluster.state.outcome import SupervisionChanged
-from cluster.state.parting import end_supervision, joined
+from cluster.state.model import Conversation
+from cluster.state.parting import end_supervision, joined, tell_supervision
 
 
 def join(change: Change, command: JoinConversation) -> dict[str, Any]:
@@ -41,6 +41,7 @@ def join(change: Change, command: JoinConversation) -> dict[str, Any]:
     others = tuple(one for one in conversation.overseers if one.id != by.id)
     if before is not None and before.mode == now.mode:
         conversation = change.put(conversation, overseers=(*others, now))
+        _move(change, conversation, before, now)
         return {"seq": conversation.seq}
     if before is not None:
         conversation = end_supervision(change, conversation, before, by)
@@ -49,7 +50,7 @@ def join(change: Change, command: JoinConversation) -> dict[str, Any]:
         data = {"supervisor": by.id, "name": by.name, "mode": now.mode}
         hidden = now.mode == "whisper"
         conversation = change.append(conversation, "joined", by, data=data, hidden=hidden)
-    change.notices.append(SupervisionChanged(conversation.cv, by.id))
+    _move(change, conversation, before, now)
     change.note(by, "supervise", cv=conversation.cv, mode=now.mode)
     return {"seq": conversation.seq}
 
@@ -64,5 +65,15 @@ def leave(change: Change, command: EndSupervision) -> dict[str, Any]:
         no("conflict", "they joined from another session since")
     by = SYSTEM if command.sid else command.by
     conversation = end_supervision(change, conversation, overseer, by)
+    tell_supervision(change, conversation, overseer, has_joined=False)
     change.note(command.by, "supervise.end", cv=conversation.cv, mode=overseer.mode)
     return {"seq": conversation.seq}
+
+
+def _move(
+    change: Change, conversation: Conversation, before: Overseer | None, now: Overseer
+) -> None:
+    """Say from which session the supervisor follows, and from which no more."""
+    if before is not None and before.sid != now.sid:
+        tell_supervision(change, conversation, before, has_joined=False)
+    tell_supervision(change, conversation, now, has_joined=True)

@@ -27,11 +27,14 @@ from node.protocol.pushes import (
     OfferGonePush,
     OfferPush,
     Ping,
+    PresencePush,
     Push,
     Receipt,
     RulesPush,
     TokenExpiring,
     TypingPush,
+    Viewer,
+    ViewersPush,
     Welcome,
 )
 from node.protocol.requests.accounts import (
@@ -45,6 +48,7 @@ from node.protocol.requests.accounts import (
 )
 from node.protocol.requests.agents import OfferAccept, OfferDecline, Status, StatusSet
 from node.protocol.requests.base import ALL, Request, Role, Roles
+from node.protocol.requests.company import CvInvite, CvLeave, SupJoin, SupLeave
 from node.protocol.requests.connection import Auth, Hello, Pong, Resume
 from node.protocol.requests.conversations import (
     Ack,
@@ -61,6 +65,7 @@ from node.protocol.requests.conversations import (
 )
 from node.protocol.requests.members import MembersChange, MembersGet
 from node.protocol.requests.rules import RulesApply, RulesGet
+from node.protocol.requests.upkeep import CvAttr, CvReopen, CvTag, MsgDel, MsgEdit
 
 VERSION = "1"
 SUBPROTOCOL_JSON = "unidesk.v1+json"
@@ -98,6 +103,15 @@ AnyRequest = (
     | TokenRevoke
     | AuditList
     | Pong
+    | CvTag
+    | CvAttr
+    | CvInvite
+    | CvLeave
+    | SupJoin
+    | SupLeave
+    | MsgEdit
+    | MsgDel
+    | CvReopen
 )
 
 BY_NAME: dict[str, type[Request]] = {
@@ -129,6 +143,15 @@ RESULTS: dict[type[Request], type[results.Result]] = {
     UserRemove: results.UserRemoved,
     TokenRevoke: results.Revoked,
     AuditList: results.Audit,
+    CvTag: results.Changed,
+    CvAttr: results.Changed,
+    CvInvite: results.Invited,
+    CvLeave: results.Changed,
+    SupJoin: results.Changed,
+    SupLeave: results.Changed,
+    MsgEdit: results.Changed,
+    MsgDel: results.Changed,
+    CvReopen: results.Reopened,
 }
 """What the reply's `r` holds; operations that are not here have no reply."""
 
@@ -181,4 +204,6 @@ AnyPush = (
     | TokenExpiring
     | Bye
     | Ping
+    | PresencePush
+    | ViewersPush
 )

@@ -45,6 +45,14 @@ class Visitor(msgspec.Struct):
     name: str
 
 
+class Member(msgspec.Struct):
+    """An agent who takes part in another's conversation."""
+
+    agent: str
+    name: str
+    since: int
+
+
 class ConversationView(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A conversation without its events; from `visitor` on, not told to visitors."""
 
@@ -70,6 +78,8 @@ class ConversationView(msgspec.Struct, kw_only=True, omit_defaults=True):
     rev: int | None = None
     skills: list[str] | None = None
     fence: int | None = None
+    members: list[Member] | None = None
+    """Agents who take part beside the owner."""
 
 
 class Conversation(Result):
@@ -113,6 +123,8 @@ class Said(_Keyed):
 
 class StatusIs(Result):
     status: AgentStatus
+    until: int = 0
+    """When it ends by itself; absent when it does not."""
 
 
 class Accepted(_Keyed):
@@ -124,6 +136,22 @@ class Accepted(_Keyed):
 
 class Changed(_Keyed):
     seq: int
+    oid: str = ""
+    """Of a warm transfer: the invitation that it is."""
+
+
+class Invited(Result):
+    seq: int
+    oid: str
+    """The invitation: `offer` and `offer.gone` name it so."""
+    deadline: int
+    """When it lapses."""
+
+
+class Reopened(_Keyed):
+    seq: int
+    state: ConversationState
+    """`waiting` for its last agent, or `new` for the rules."""
 
 
 class RulesApplied(_Keyed):

@@ -12,13 +12,28 @@ from node.protocol.examples import example
 from node.protocol.schema import STRUCT, VALUE, messages
 from tests.node.golden import full, samples
 
-FROZEN, NOW = full.frozen(), full.lines()
+EVER, NOW = full.frozen(), full.lines()
+FROZEN = {key: data for key, (_, data) in full.newest(EVER).items()}
+"""The newest form of every message."""
 
 
 @pytest.mark.parametrize("key", FROZEN)
 def test_every_message_looks_as_it_always_did(key: str) -> None:
     line = NOW.get(key, "(nothing: it is gone)")
     assert line == FROZEN[key], full.WORDS.format(line=f"{key} {line}", frozen=FROZEN[key])
+
+
+@pytest.mark.parametrize("key", [key for key in EVER if EVER[key] not in FROZEN.values()])
+def test_what_a_message_said_before_it_grew_it_says_still(key: str) -> None:
+    newest = key.partition("#")[0]
+    assert full.has_grown(full.content(key, EVER[key]), full.content(newest, FROZEN[newest]))
+
+
+def test_a_message_that_says_something_else_has_not_grown() -> None:
+    old = {"op": "ok", "r": {"conv": {"cv": "1", "tags": ["a"]}}}
+    assert full.has_grown(old, {"op": "ok", "r": {"conv": {"cv": "1", "tags": ["a"], "sla": {}}}})
+    assert not full.has_grown(old, {"op": "ok", "r": {"conv": {"cv": "1"}}})
+    assert not full.has_grown(old, {"op": "ok", "r": {"conv": {"cv": 1, "tags": ["a"]}}})
 
 
 def test_every_message_is_frozen() -> None:

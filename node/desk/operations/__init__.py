@@ -12,6 +12,7 @@ whether it holds is decided where it is applied, the same on every node.
 """
 
 from node.auth import Principal
+from node.config import Config
 from node.desk.context import Context
 from node.desk.ephemeral import Ephemeral
 from node.desk.hub import Hub
@@ -20,12 +21,14 @@ from node.desk.lookup import Effect, Lookup
 from node.desk.opening import Opening
 from node.desk.operations.accounts import Accounts
 from node.desk.operations.agents import Agents
+from node.desk.operations.company import Company
 from node.desk.operations.effects import Asker, Handler
 from node.desk.operations.members import Membership
 from node.desk.operations.own import Own
 from node.desk.operations.reading import Reading
 from node.desk.operations.rules import Rules
 from node.desk.operations.talking import Talking
+from node.desk.operations.upkeep import Upkeep
 from node.desk.passwords import Passwords
 from node.desk.plain import check_integers
 from node.desk.session import Session
@@ -43,14 +46,20 @@ class Operations:
         ephemeral: Ephemeral,
         passwords: Passwords,
         looks: Looks,
+        config: Config,
     ) -> None:
         lookup = Lookup(context)
+        rules = Rules(context, lookup)
         self._handlers: dict[type[Request], Handler] = {
             **Own(opening, ephemeral).handlers(),
             **Reading(lookup, looks, hub.following).handlers(),
-            **Talking(context, hub.following).handlers(),
+            **Talking(
+                context, hub.following, rules, stale_guard=config.desk.stale_guard
+            ).handlers(),
             **Agents().handlers(),
-            **Rules(context, lookup).handlers(),
+            **rules.handlers(),
+            **Company(context, config.desk.invite_ms).handlers(),
+            **Upkeep().handlers(),
             **Membership(context).handlers(),
             **Accounts(context, passwords, lookup.barrier).handlers(),
         }

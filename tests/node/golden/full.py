@@ -3,21 +3,24 @@
     python -m tests.node.golden.full     adds what is new to `v1.full.txt`; changes nothing
 
 A line is `encoding name bytes`: JSON as it is, msgpack and protobuf in hexadecimal.  What is in
-the file is frozen: clients in the field speak it.
+the file is frozen: clients in the field speak it.  A message that grew has a line for each time:
+`name`, `name#2` ...; what an earlier one says, the newest says too.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
+from google.protobuf.json_format import MessageToDict
 
 from node.protocol import catalogue as ops
 from node.protocol.codec import JSON, MSGPACK
 from node.protocol.codes import ERRORS, Close
+from node.protocol.descriptors import message_class
 from node.protocol.examples import example
 from node.protocol.proto_codec import message_of, place_of, push_of
-from node.protocol.schema import methods
+from node.protocol.schema import messages, methods
 
 FILE = Path(__file__).parent / "v1.full.txt"
 
@@ -79,9 +82,53 @@ def frozen() -> dict[str, str]:
     return {f"{encoding} {name}": data for encoding, name, data in split}
 
 
+def newest(kept: Mapping[str, str]) -> dict[str, tuple[int, str]]:
+    """Return the newest form of every message, and which one it is: 1 for the first."""
+    found: dict[str, tuple[int, str]] = {}
+    for key, data in kept.items():
+        name, _, number = key.partition("#")
+        found[name] = max(found.get(name, (0, "")), (int(number or 1), data))
+    return found
+
+
+def content(key: str, data: str) -> Any:
+    """Return what a line says, as plain data."""
+    encoding, name = key.partition("#")[0].split(" ")
+    if encoding == "json":
+        return msgspec.json.decode(data)
+    if encoding == "msgpack":
+        return msgspec.msgpack.decode(bytes.fromhex(data))
+    if name == "place":
+        return data
+    known = {one.name for one in messages()}
+    message = message_class(name if name in known else "Push").FromString(bytes.fromhex(data))
+    return MessageToDict(message, preserving_proto_field_name=True)
+
+
+def has_grown(old: Any, new: Any) -> bool:
+    """Say whether `new` says all that `old` says, in maps perhaps more."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return all(name in new and has_grown(value, new[name]) for name, value in old.items())
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        return all(map(has_grown, old, new))
+    return bool(old == new)
+
+
+def grown(kept: Mapping[str, str]) -> dict[str, str]:
+    """Return what was `kept`, and what is new: messages, and forms of messages that have grown."""
+    found, old = dict(kept), newest(kept)
+    for key, data in lines().items():
+        number, before = old.get(key, (0, ""))
+        if not number:
+            found[key] = data
+        elif before != data and has_grown(content(key, before), content(key, data)):
+            found[f"{key}#{number + 1}"] = data
+    return found
+
+
 def _protobuf(name: str, struct: msgspec.Struct) -> str:
     return message_of(name, struct).SerializeToString(deterministic=True).hex()
 
 
 if __name__ == "__main__":
-    FILE.write_text("".join(f"{key} {data}\n" for key, data in (lines() | frozen()).items()))
+    FILE.write_text("".join(f"{key} {data}\n" for key, data in grown(frozen()).items()))
