@@ -19,6 +19,7 @@ class Offered:
     oid: str
     who: str
     ends_at: float
+    asks: str = "own"
     called_out: set[int] = field(default_factory=set)
 
     def left_s(self, now: float) -> int:
@@ -35,12 +36,18 @@ class AgentDesk:
         self._fences: dict[str, int] = {}
         self._transcripts: dict[str, list[Ev]] = {}
         self._current: str | None = None
+        self._guest: set[str] = set()
+        """Those that are another's, in which the agent takes part."""
+        self._seen: dict[str, int] = {}
+        self._said: dict[str, str] = {}
+        """The agent's own newest message in each."""
+        self._closed: set[str] = set()
 
     # -- offers
 
     def offer(self, push: OfferPush, who: str, now: float) -> Offered:
         """Take an offer in."""
-        offered = Offered(push.oid, who, now + push.ttl / 1000)
+        offered = Offered(push.oid, who, now + push.ttl / 1000, push.asks)
         self._offers[push.oid] = offered
         return offered
 
@@ -76,12 +83,34 @@ class AgentDesk:
     def take(self, cv: str, fence: int) -> None:
         """The conversation is the agent's; it is the current one if there is no other."""
         self._fences[cv] = fence
+        self._guest.discard(cv)
+        self._closed.discard(cv)
         self._current = self._current or cv
+
+    def join(self, cv: str) -> None:
+        """The agent takes part in the conversation, which is another's."""
+        self.take(cv, 0)
+        self._guest.add(cv)
+
+    def takes_part(self, cv: str) -> bool:
+        """Say whether it is another's, and the agent takes part."""
+        return cv in self._guest
+
+    def close(self, cv: str) -> None:
+        """It has ended, and may be reopened."""
+        self._closed.add(cv)
+        self.drop(cv)
+
+    def closed(self, number: int) -> str | None:
+        """Return the conversation of that number, if it has ended."""
+        return next((cv for cv in self._closed if self._numbers.get(cv) == number), None)
 
     def drop(self, cv: str) -> None:
         """The conversation is the agent's no more."""
         self._fences.pop(cv, None)
         self._transcripts.pop(cv, None)
+        self._guest.discard(cv)
+        self._said.pop(cv, None)
         if self._current == cv:
             self._current = next(iter(self._fences), None)
 
@@ -105,6 +134,22 @@ class AgentDesk:
     def current(self) -> tuple[str, int] | None:
         """The current conversation and its fence."""
         return (self._current, self._fences[self._current]) if self._current else None
+
+    def see(self, event: Ev, *, own: bool) -> None:
+        """Take note of how far the agent has seen, and of what they said last."""
+        self._seen[event.cv] = max(self._seen.get(event.cv, 0), event.seq)
+        if own and event.type == "msg":
+            self._said[event.cv] = event.mid
+        elif event.type == "del" and self._said.get(event.cv) == event.mid:
+            del self._said[event.cv]
+
+    def seen(self, cv: str) -> int:
+        """Return the newest `seq` that the agent has seen."""
+        return self._seen.get(cv, 0)
+
+    def said(self, cv: str) -> str | None:
+        """Return the agent's newest message that was not taken back."""
+        return self._said.get(cv)
 
     def note(self, event: Ev) -> None:
         """Keep a message for when the conversation is taken."""

@@ -5,7 +5,17 @@ from typing import Any
 from node.cli.messages import Words
 from node.cli.seat import Seat, body_text
 from node.client import new_key
-from node.protocol.catalogue import CvClose, CvOpen, Ev, MsgSend, Push, TypingPush
+from node.protocol.catalogue import (
+    CvClose,
+    CvOpen,
+    CvReopen,
+    Ev,
+    MsgDel,
+    MsgEdit,
+    MsgSend,
+    Push,
+    TypingPush,
+)
 
 
 class VisitorSeat(Seat):
@@ -19,6 +29,10 @@ class VisitorSeat(Seat):
         self._tags = tags
         self._cv = ""
         self._queue: str | None = None
+        self._closed = ""
+        """The conversation that ended last."""
+        self._said = ""
+        """The newest message of the visitor's own."""
 
     def greet(self) -> None:
         """Say how to begin."""
@@ -29,6 +43,12 @@ class VisitorSeat(Seat):
         command = line.split()[0]
         if command == "/close":
             await self._close()
+        elif command == "/reopen":
+            await self._reopen()
+        elif command == "/undo":
+            await self._correct(None)
+        elif command == "/edit":
+            await self._correct(line.removeprefix(command).strip())
         elif command.startswith("/"):
             self.say("unknown", command=command)
         elif self._cv:
@@ -38,7 +58,7 @@ class VisitorSeat(Seat):
 
     async def on_event(self, event: Ev) -> None:
         """Show what the visitor should know."""
-        if event.type != "closed":
+        if event.type not in ("closed", "del", "tagged", "hidden"):
             self._cv = self._cv or event.cv  # one that goes on, begun long before what is kept
         match event.type:
             case "opened":
@@ -54,10 +74,24 @@ class VisitorSeat(Seat):
                 self.say("visitor.assigned", agent=name or event.data.get("agent", ""))
             case "unassigned" | "transferred":
                 self.say("visitor.unassigned")
-            case "msg":
+            case "msg" if "deleted" not in event.data:
+                if event.by is not None and event.by.kind == "visitor":
+                    self._said = event.mid
                 self.say("said", who=self._name(event), text=body_text(event))
+            case "edit":
+                self.say("edited", who=self._name(event), text=body_text(event))
+            case "del":
+                self._said = "" if self._said == event.mid else self._said
+                self.say("deleted")
+            case "joined":
+                self.say("joined", who=self._guest(event))
+            case "left":
+                self.say("left", who=self._guest(event))
+            case "reopened":
+                self.say("reopened")
             case "closed":
                 self._queue = None
+                self._closed, self._said = event.cv, ""
                 self._cv = "" if self._cv == event.cv else self._cv
                 self.say("closed")
 
@@ -87,6 +121,24 @@ class VisitorSeat(Seat):
             self.say("visitor.first")
             return
         await self.request(CvClose(cv=self._cv, key=new_key()))
+
+    async def _reopen(self) -> None:
+        if self._cv or not self._closed:
+            self.say("visitor.first")
+        elif await self.request(CvReopen(cv=self._closed, key=new_key())) is not None:
+            self._cv = self._closed
+
+    async def _correct(self, text: str | None) -> None:
+        """Give the newest message of one's own another text; with None, take it back."""
+        if not self._cv or not self._said or text == "":
+            self.say("nothing_said")
+        elif text is None:
+            await self.request(MsgDel(cv=self._cv, mid=self._said, key=new_key()))
+        else:
+            await self.request(MsgEdit(cv=self._cv, mid=self._said, key=new_key(), body=text))
+
+    def _guest(self, event: Ev) -> str:
+        return str(event.data.get("name") or self.words("agent"))
 
     def _name(self, event: Ev) -> str:
         if event.by is None:
