@@ -7,9 +7,14 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from node.protocol.catalogue import Ev, OfferPush
 
 TRANSCRIPT_MAX = 50
+TRANSCRIPTS_MAX = 200
+"""Conversations of which it is known what was said, also once they went elsewhere: they may return,
+and a client hears nothing twice."""
 
 
 @dataclass(slots=True)
@@ -108,7 +113,6 @@ class AgentDesk:
     def drop(self, cv: str) -> None:
         """The conversation is the agent's no more."""
         self._fences.pop(cv, None)
-        self._transcripts.pop(cv, None)
         self._guest.discard(cv)
         self._said.pop(cv, None)
         if self._current == cv:
@@ -153,9 +157,23 @@ class AgentDesk:
 
     def note(self, event: Ev) -> None:
         """Keep a message for when the conversation is taken."""
-        kept = self._transcripts.setdefault(event.cv, [])
-        kept.append(event)
-        del kept[:-TRANSCRIPT_MAX]
+        kept = self._transcripts.pop(event.cv, [])
+        self._transcripts[event.cv] = [*kept, event][-TRANSCRIPT_MAX:]
+        if len(self._transcripts) > TRANSCRIPTS_MAX:
+            del self._transcripts[next(iter(self._transcripts))]
+
+    def correct(self, event: Ev) -> None:
+        """A message that is kept was edited, or taken back."""
+        kept = self._transcripts.get(event.cv, [])
+        if event.type == "del":
+            kept = [one for one in kept if one.mid != event.mid]
+        else:
+            body = {"body": event.data.get("body", "")}
+            kept = [
+                msgspec.structs.replace(one, data=one.data | body) if one.mid == event.mid else one
+                for one in kept
+            ]
+        self._transcripts[event.cv] = kept
 
     def transcript(self, cv: str) -> list[Ev]:
         """Return what was said before the conversation was taken."""

@@ -79,6 +79,9 @@ class AgentSeat(AgentOrders):
                 self.say("agent.took", number=number)
                 for earlier in desk.transcript(event.cv):
                     self._show_message(earlier)
+            case "joined" if mine and desk.holds(event.cv):
+                desk.join(event.cv)
+                self.say("agent.stays", number=number)
             case "joined" if mine:
                 desk.join(event.cv)
                 self.say("agent.takes_part", number=number)
@@ -88,6 +91,10 @@ class AgentSeat(AgentOrders):
                 desk.note(event)
                 if desk.holds(event.cv):
                     self._show_message(event)
+            case "edit" | "del":
+                desk.correct(event)
+                if desk.holds(event.cv):
+                    self._show_change(event)
             case "closed":
                 if desk.holds(event.cv):
                     self.say("closed")

@@ -72,7 +72,7 @@ class VisitorSeat(Seat):
                 by = event.by
                 name = by.name if by is not None and by.kind == "agent" else ""
                 self.say("visitor.assigned", agent=name or event.data.get("agent", ""))
-            case "unassigned" | "transferred":
+            case "unassigned" | "transferred" if not event.data.get("warm"):
                 self.say("visitor.unassigned")
             case "msg" if "deleted" not in event.data:
                 if event.by is not None and event.by.kind == "visitor":

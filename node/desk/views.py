@@ -25,7 +25,7 @@ _VISITOR_DATA: dict[str, frozenset[str]] = {
     "offered": frozenset(),
     "assigned": frozenset({"agent", "name"}),
     "unassigned": frozenset(),
-    "transferred": frozenset(),
+    "transferred": frozenset({"warm"}),
     "joined": frozenset({"agent", "supervisor", "name"}),
     "left": frozenset({"agent", "supervisor", "name"}),
 }

@@ -47,7 +47,7 @@ class Ev(Push, tag="ev", kw_only=True):
     invited{agent?, queue?, takes}, uninvited{agent, queue?, takes, reason}.  A message that was
     edited has `edited` in its `data`, one that was taken back `deleted` and no body.
     Visitors get `queue` alone of queued, `agent` and `name` of assigned, `agent` or `supervisor`
-    and `name` of joined and left, and nothing of offered, unassigned, transferred.
+    and `name` of joined and left, `warm` of transferred, and nothing of offered, unassigned.
     """
 
     cv: str

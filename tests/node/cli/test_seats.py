@@ -334,7 +334,7 @@ async def test_an_agent_asks_colleagues_in_hands_over_warm_and_corrects(
         "[1] a message was taken back",
         "You have said nothing here",
         "Not understood: -;",
-        "[1] You take part.",
+        "[1] is a colleague's now; you still take part.",
         "[1] You take part no more.",
         "Not understood: gone;",
         "There is no conversation 7.",
