@@ -251,9 +251,9 @@ class Dispatcher:
 
 
 def _passed_on_ms(conversation: Conversation) -> int:
-    """Return when the conversation was transferred; of the oldest event kept, if that is gone."""
+    """Return when it was passed to the agent it waits for; of the oldest event, if that is gone."""
     for event in reversed(conversation.tail):
-        if event.type == "transferred":
+        if event.type in ("transferred", "reopened"):
             return event.ts
     return conversation.tail[0].ts if conversation.tail else conversation.opened_ms
 

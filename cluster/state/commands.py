@@ -365,11 +365,17 @@ class JoinConversation(_Command, frozen=True, tag="sup.join"):
 
 
 class EndSupervision(_Command, frozen=True, tag="sup.leave"):
-    """The supervisor leaves; with a `sid`, only if they joined from that session."""
+    """A supervisor leaves.
+
+    The node says so for them, as the system, when the session is over from which they joined: also
+    of somebody whose account is disabled, whose own commands count no more.
+    """
 
     cv: str
     by: By
+    supervisor: str = ""
     sid: str = ""
+    """Only if they joined from that session."""
 
 
 class EditMessage(_Command, frozen=True, tag="msg.edit"):

@@ -14,7 +14,7 @@ from typing import Any
 
 from cluster.state.change import Change, no
 from cluster.state.checks import check_by, check_ids
-from cluster.state.commands import SYSTEM, EndSupervision, JoinConversation
+from cluster.state.commands import By, EndSupervision, JoinConversation
 from cluster.state.company import Overseer
 from cluster.state.limits import OVERSEERS_MAX
 from cluster.state.model import Conversation
@@ -57,16 +57,19 @@ def join(change: Change, command: JoinConversation) -> dict[str, Any]:
 
 def leave(change: Change, command: EndSupervision) -> dict[str, Any]:
     """Let a supervisor leave: they say so, or the node says so when their session is over."""
-    conversation = change.open_conversation(command.cv)
-    overseer = joined(conversation, command.by)
+    conversation, by = change.open_conversation(command.cv), command.by
+    if by.kind not in ("supervisor", "system"):
+        no("forbidden", f"a {by.kind} has not joined so", rule="role")
+    who = command.supervisor if by.kind == "system" else by.id
+    overseer = joined(conversation, By("supervisor", who))
     if overseer is None:
         no("conflict", "you have not joined it")
     if command.sid and command.sid != overseer.sid:
         no("conflict", "they joined from another session since")
-    by = SYSTEM if command.sid else command.by
     conversation = end_supervision(change, conversation, overseer, by)
     tell_supervision(change, conversation, overseer, has_joined=False)
-    change.note(command.by, "supervise.end", cv=conversation.cv, mode=overseer.mode)
+    supervisor = By("supervisor", overseer.id, overseer.name)
+    change.note(supervisor, "supervise.end", cv=conversation.cv, mode=overseer.mode)
     return {"seq": conversation.seq}
 
 

@@ -199,6 +199,8 @@ class Hub:
             for session in list(sessions):
                 if not self._dismiss_denied(session, state):
                     self._catch_up_session(session, state)
+        for agent in state.agents:
+            self._tell_presence(agent)
 
     def _catch_up_session(self, session: Session, state: State) -> None:
         principal = session.principal

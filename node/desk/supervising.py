@@ -11,7 +11,7 @@ Seconds are those of `clock`.
 from functools import partial
 
 from cluster.port import Answer
-from cluster.state.commands import By, EndSupervision
+from cluster.state.commands import SYSTEM, EndSupervision
 from node.desk.context import Context
 from node.desk.session import Session
 
@@ -49,15 +49,15 @@ class Supervising:
             for one in state.conversations[cv].overseers:
                 if one.id == supervisor and one.sid in self._ended:
                     left.add(one.sid)
-                    self._leave(cv, By("supervisor", one.id, one.name), one.sid)
+                    self._leave(cv, one.id, one.sid)
         self._ended = {
             sid: at for sid, at in self._ended.items() if sid in left or now < at + LOOK_S
         }
 
-    def _leave(self, cv: str, by: By, sid: str) -> None:
+    def _leave(self, cv: str, supervisor: str, sid: str) -> None:
         if (cv, sid) not in self._in_flight:
             self._in_flight.add((cv, sid))
-            command = EndSupervision(cv, by, sid)
+            command = EndSupervision(cv, SYSTEM, supervisor, sid)
             self._context.port.submit(command, partial(self._on_left, (cv, sid)))
 
     def _on_left(self, one: tuple[str, str], answer: Answer) -> None:

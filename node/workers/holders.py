@@ -22,7 +22,7 @@ import trio
 
 from cluster.port import Answer, Port
 from cluster.state.commands import (
-    By,
+    SYSTEM,
     CloseSession,
     Command,
     EndSupervision,
@@ -87,7 +87,7 @@ class Holders:
         for cv, one in joined:
             if one.sid not in self._held and one.sid not in self._losing:
                 self._losing.add(one.sid)
-                ending = EndSupervision(cv, By("supervisor", one.id, one.name), one.sid)
+                ending = EndSupervision(cv, SYSTEM, one.id, one.sid)
                 port.submit(ending, partial(self._on_lost, one.sid))
         for sid in live - self._held.keys() - self._losing:
             self._losing.add(sid)

@@ -75,6 +75,19 @@ def test_what_nobody_answers_ends_by_the_leader_and_so_does_a_status() -> None:
     assert desk.conversation().owner == "bob"
 
 
+def test_what_is_reopened_waits_for_its_last_agent_however_old_it_is() -> None:
+    desk, one = Desk(), dispatcher()
+    desk.online(LI)
+    desk.online(BOB)
+    desk.assigned("cv1", BOB)
+    desk.wait(3_600_000)
+    desk.done(c.CloseConversation("cv1", BOB, "c"))
+    desk.done(c.ReopenConversation("cv1", SUE, "r"))
+    (offer,) = act(desk, one)
+    assert isinstance(offer, c.MakeOffer)
+    assert offer.agent == "bob"
+
+
 def test_a_rule_that_was_named_decides_whether_it_matches_or_not() -> None:
     ruleset = compile_rules({"main.toml": RULES})
     desk = Desk()

@@ -325,8 +325,19 @@ def test_a_session_that_ends_late_takes_nothing_from_the_next_one() -> None:
     desk = talking()
     desk.done(c.JoinConversation("cv1", SUE, "monitor", *MONITOR))
     desk.done(c.JoinConversation("cv1", SUE, "monitor", "s2", "n1", "b1"))
-    assert desk.refused(c.EndSupervision("cv1", SUE, "s1")).code == "conflict"
-    desk.done(c.EndSupervision("cv1", SUE, "s2"))
+    late = c.EndSupervision("cv1", c.SYSTEM, "sue", "s1")
+    assert desk.refused(late).code == "conflict"
+    desk.done(c.EndSupervision("cv1", c.SYSTEM, "sue", "s2"))
+
+
+def test_what_somebody_joined_ends_also_when_their_account_is_disabled() -> None:
+    desk = talking()
+    desk.done(c.PutAccount(OPS, "k", "sue", "supervisor"))
+    desk.done(c.JoinConversation("cv1", SUE, "barge", *MONITOR))
+    desk.done(c.PutAccount(OPS, "k2", "sue", disabled=True))
+    assert desk.refused(c.EndSupervision("cv1", SUE)).data["rule"] == "account.disabled"
+    desk.done(c.EndSupervision("cv1", c.SYSTEM, "sue", "s1"))
+    assert desk.refused(c.EndSupervision("cv1", BOB)).code == "forbidden"
 
 
 @pytest.mark.parametrize("by", [ANN, BOB, OPS, POS])
