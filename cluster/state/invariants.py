@@ -171,6 +171,8 @@ def _check_place(state: State, conversation: Conversation) -> None:
 def _check_company(state: State, conversation: Conversation) -> None:
     """Those beside the owner: each once, known to both sides, and few."""
     cv = conversation.cv
+    if not (conversation.members or conversation.overseers or conversation.invitations):
+        return  # nearly always, and every message asks
     members = [member.agent for member in conversation.members]
     overseers = [overseer.id for overseer in conversation.overseers]
     if conversation.state == "closed" and (members or overseers or conversation.invitations):

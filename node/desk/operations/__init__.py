@@ -58,7 +58,7 @@ class Operations:
             ).handlers(),
             **Agents().handlers(),
             **rules.handlers(),
-            **Company(context, config.desk.invite_ms).handlers(),
+            **Company(context, hub.following, config.desk.invite_ms).handlers(),
             **Upkeep().handlers(),
             **Membership(context).handlers(),
             **Accounts(context, passwords, lookup.barrier).handlers(),

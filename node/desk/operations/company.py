@@ -3,6 +3,7 @@
 from cluster.state import commands
 from node.auth import Principal
 from node.desk.context import Context
+from node.desk.following import Following
 from node.desk.lookup import Effect, check_cv
 from node.desk.operations.effects import Asker, Handlers
 from node.desk.plain import NotAllowed, check_name, check_text
@@ -13,9 +14,10 @@ from node.protocol import catalogue as ops
 class Company:
     """Serves these operations."""
 
-    def __init__(self, context: Context, invite_ms: int) -> None:
+    def __init__(self, context: Context, following: Following, invite_ms: int) -> None:
         """`invite_ms`: how long an invitation may be answered."""
         self._context = context
+        self._following = following
         self._invite_ms = invite_ms
 
     def handlers(self) -> Handlers:
@@ -48,6 +50,7 @@ class Company:
 
     def _join(self, session: Session, principal: Principal, request: ops.SupJoin) -> Effect:
         check_cv(request.cv)
+        self._following.check_room(session)
         port = self._context.port
         return commands.JoinConversation(
             cv=request.cv,
