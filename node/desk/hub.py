@@ -39,17 +39,17 @@ from cluster.state.outcome import (
 from cluster.state.state import State
 from node.auth import Principal
 from node.desk.access import denial, has_opened, may_follow
+from node.desk.colleagues import Colleagues
 from node.desk.following import Following
 from node.desk.frames import Shared
 from node.desk.resume import nothing
 from node.desk.session import Session, without
 from node.desk.statistics import Tally
-from node.desk.views import inbox_push, invitation_push, offer_push, presence_push
+from node.desk.views import inbox_push, invitation_push, offer_push
 from node.protocol.catalogue import (
     Inbox,
     OfferGonePush,
     OfferPush,
-    PresencePush,
     Push,
     RulesPush,
 )
@@ -60,9 +60,6 @@ Sessions = dict[Session, None]
 
 OPEN_FOLLOWED_MAX = 100
 """Open conversations that a hello subscribes who opened them to: the newest."""
-COLLEAGUES_MAX = 1_000
-"""Agents known, up to which each hears of all others' status: beyond, what is pushed would grow
-with their square, and who wants to know asks."""
 _PARTINGS = frozenset({"transferred", "unassigned", "closed", "left", "uninvited"})
 """Events after which a conversation is no longer its owner's, or a member's."""
 
@@ -86,8 +83,7 @@ class Hub:
         self._by_role: dict[str, Sessions] = {}
         self.following = Following(state, tally)
         self._inboxes: dict[str, Inbox] = {}
-        self._presences: dict[str, PresencePush] = {}
-        """What was told of each agent last."""
+        self._colleagues = Colleagues(self.sessions_in, tally)
 
     # -- who is there
 
@@ -200,7 +196,7 @@ class Hub:
                 if not self._dismiss_denied(session, state):
                     self._catch_up_session(session, state)
         for agent in state.agents:
-            self._tell_presence(agent)
+            self._colleagues.tell(state, agent)
 
     def _catch_up_session(self, session: Session, state: State) -> None:
         principal = session.principal
@@ -236,7 +232,7 @@ class Hub:
                 self._end_offer(state, offer, why)
             case AgentChanged(agent):
                 self._tell_inbox(agent)
-                self._tell_presence(agent)
+                self._colleagues.tell(state, agent)
             case InvitationMade(invitation):
                 if invitation.iid in state.invitations:
                     sessions = self.sessions_of("agent", invitation.agent)
@@ -373,21 +369,6 @@ class Hub:
             self._inboxes[agent_id] = inbox
             self._broadcast(inbox, sessions)
 
-    def _tell_presence(self, agent_id: str) -> None:
-        state = self._state()
-        agent = state.agents.get(agent_id)
-        if agent is None:
-            self._presences.pop(agent_id, None)
-            return
-        push = presence_push(agent)
-        if self._presences.get(agent_id) == push:
-            return
-        self._presences[agent_id] = push
-        self._broadcast(push, self._by_role.get("supervisor", ()))
-        if len(state.agents) <= COLLEAGUES_MAX:
-            colleagues = self._by_role.get("agent", ())
-            self._broadcast(push, [one for one in colleagues if _is_another(one, agent_id)])
-
     def _tell_rules(self, state: State, rev: int) -> None:
         by = next((record.by for record in state.rule_sets if record.rev == rev), SYSTEM)
         push = RulesPush(rev=rev, by=by.name or by.id)
@@ -402,7 +383,3 @@ class Hub:
 
 def _is_pending(state: State, oid: str) -> bool:
     return oid in state.offers or oid in state.invitations
-
-
-def _is_another(session: Session, agent_id: str) -> bool:
-    return session.principal is not None and session.principal.id != agent_id
