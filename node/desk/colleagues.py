@@ -1,4 +1,4 @@
-"""What agents are, told to supervisors and to colleagues.  No I/O: sessions are told by their outlets.
+"""What agents are, told to supervisors and to colleagues.  No I/O: sessions have outlets.
 
 AgentChanged ──▶ the same as told last?    nothing: only load or sessions changed
              └─▶ `presence`                to supervisors; to other agents of a desk that is
