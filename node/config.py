@@ -439,9 +439,7 @@ def _desk(table: Table | None) -> DeskConfig:
         return DeskConfig()
     default = DeskConfig()
     desk = DeskConfig(
-        table.seconds("away_after", "15m", 1, 24 * 3600)
-        if "away_after" in table
-        else default.away_after_s,
+        table.seconds("away_after", "0s", 0, 24 * 3600),
         stale_guard=table.flag("stale_guard", default.stale_guard),
         invite_ms=round(table.seconds("invite", "30s", 1, 3600) * 1000),
     )

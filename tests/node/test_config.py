@@ -314,7 +314,7 @@ def test_how_people_work_is_said_in_a_table_of_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ('away_after = "0s"', "away_after"),
+        ('away_after = "-1s"', "away_after"),
         ('away_after = "2d"', "away_after"),
         ("invite = 30", "invite"),
         ('stale_guard = "yes"', "stale_guard"),
