@@ -12,6 +12,7 @@
     [nodes.X]   peer, url                    every node, this one included
     [auth.X]    issuer, audience, keys, roles, role | role_claim    see `node.issuers`
     [visitors]  origins, ttl, per_minute     pages that may ask for anonymous visitors' tokens
+    [desk]      away_after, invite, stale_guard    silent agents, invitations, crossing answers
     [tokens]    people, services             how long tokens live that are issued for a secret
     [timing]    heartbeat, election, offer, drain
     [limits]    connections_max; memory_max, of all processes; 0 is any number in all others:
@@ -182,6 +183,18 @@ class VisitorsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class DeskConfig:
+    """How the people of the desk work."""
+
+    away_after_s: float = 0.0
+    """An agent silent on all devices for so long is set away; 0: nobody is."""
+    stale_guard: bool = False
+    """Whether an agent's message must say what they have seen."""
+    invite_ms: int = 30_000
+    """Time to accept an invitation into a conversation."""
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """How the process logs."""
 
@@ -205,6 +218,7 @@ class Config:
     limits: LimitsConfig = LimitsConfig()
     log: LogConfig = LogConfig()
     visitors: VisitorsConfig = VisitorsConfig()
+    desk: DeskConfig = DeskConfig()
 
     @property
     def peers(self) -> dict[str, Address]:
@@ -256,6 +270,7 @@ def _config(root: Table, folder: Path) -> Config:
         limits=_limits(root.table("limits"), processes=this.workers + 1),
         log=_log(root.table("log")),
         visitors=_visitors(root.table("visitors")),
+        desk=_desk(root.table("desk")),
     )
     for table in (cluster, node, client, peer, root):
         table.finish()
@@ -417,6 +432,19 @@ def _visitors(table: Table | None) -> VisitorsConfig:
     per_minute = table.integer("per_minute", default.per_minute, 0, REQUESTS_PER_S_MAX)
     table.finish()
     return VisitorsConfig(origins, ttl_s, per_minute)
+
+
+def _desk(table: Table | None) -> DeskConfig:
+    if table is None:
+        return DeskConfig()
+    default = DeskConfig()
+    desk = DeskConfig(
+        table.seconds("away_after", "0s", 0, 24 * 3600),
+        stale_guard=table.flag("stale_guard", default.stale_guard),
+        invite_ms=round(table.seconds("invite", "30s", 1, 3600) * 1000),
+    )
+    table.finish()
+    return desk
 
 
 def _log(table: Table | None) -> LogConfig:

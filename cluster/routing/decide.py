@@ -1,8 +1,11 @@
 """Which way a conversation goes, and why.  No I/O; the time comes in.
 
 The first rule that matches decides; without one, the queue that the conversation asks for, if
-the rules declare it; else the fallback.  The trace has one line per rule that was looked at:
+the rules declare it; else the fallback.  A conversation that was transferred to a rule by name
+goes its way, whether or not it would match; if there is none of that name, all are asked.  The
+trace has one line per rule that was looked at:
 
+    named                          it was transferred to this rule
     matched                        it decides
     false                          its condition does not hold
     'arpu' is missing              it could not be told, which counts as false
@@ -31,7 +34,7 @@ TRACE_MAX = 100
 SHADOWS_MAX = 16
 """Routes of shadows that are kept with a decision."""
 
-MATCHED, FALSE = "matched", "false"
+MATCHED, FALSE, NAMED = "matched", "false", "named"
 SHADOW, CANARY_OUT = "shadow would have matched", "canary out"
 
 
@@ -69,6 +72,10 @@ class Decision:
 
 def decide(ruleset: RuleSet, conversation: Conversation, now_ms: int) -> Decision:
     """Return where `conversation` goes at `now_ms`; never raises."""
+    if conversation.wanted_rule:
+        route = route_by(ruleset, conversation.wanted_rule, conversation, now_ms)
+        if route is not None:
+            return Decision(route, ((route.rule, NAMED),))
     contact = contact_of(ruleset, conversation, now_ms)
     hint = conversation.queue_hint
     return _Deciding(ruleset, contact, conversation.channel, now_ms).decide(hint, conversation.cv)

@@ -4,6 +4,7 @@
     waiting, and an agent is free       MakeOffer: see `matching`
     waiting for one agent too long      TransferConversation to its own queue: anyone may have it
     what only time ends                 see `timers`
+    invitations, statuses               see `inviting`
     clocks, and queues without agents   see `service`
 
 Decisions are only proposed; `apply` checks each again.  Between the two, the dispatcher
@@ -16,7 +17,7 @@ Of what a plan may be about, only what changed since the last one is looked at, 
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from cluster.routing import timers
+from cluster.routing import inviting, timers
 from cluster.routing.matching import Match, Matching
 from cluster.routing.needs import Needs
 from cluster.routing.router import Router
@@ -26,7 +27,9 @@ from cluster.routing.skips import Skips
 from cluster.state.commands import (
     SYSTEM,
     AdvanceStep,
+    AskColleague,
     Command,
+    EndStatus,
     EndWrapUp,
     ExpireOffer,
     ExpireSession,
@@ -144,6 +147,7 @@ class Dispatcher:
     def _due(self, state: State, now_ms: int) -> Iterator[Command]:
         changed = self._matching.changed
         yield from timers.expiries(state, now_ms)
+        yield from inviting.due(state, now_ms, self._accept_ms)
         yield from due_service(state, now_ms, partial(self._is_open, state, now_ms))
         yield from self.router.routes(state, now_ms, self._is_busy)
         yield from timers.steps(state, now_ms, changed, self._skipping, self._is_busy)
@@ -189,9 +193,9 @@ class Dispatcher:
 
 
 def _passed_on_ms(conversation: Conversation) -> int:
-    """Return when the conversation was transferred; of the oldest event kept, if that is gone."""
+    """Return when it was passed to the agent it waits for; of the oldest event, if that is gone."""
     for event in reversed(conversation.tail):
-        if event.type in ("transferred", "overflow"):
+        if event.type in ("transferred", "overflow", "reopened"):
             return event.ts
     return conversation.tail[0].ts if conversation.tail else conversation.opened_ms
 
@@ -207,8 +211,10 @@ def _keys(command: Command) -> tuple[_Key, ...]:
             | OverflowConversation(cv=cv)
         ):
             return (("cv", cv),)
-        case ExpireOffer(oid):
+        case ExpireOffer(oid) | AskColleague(iid=oid):
             return (("offer", oid),)
+        case EndStatus(agent):
+            return (("status", agent),)
         case ExpireSession(sid):
             return (("session", sid),)
         case EndWrapUp(agent, cv):

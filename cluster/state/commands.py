@@ -7,17 +7,21 @@ added at the end, with a default.
 
     who proposes        command
     ------------        -------
-    a visitor           OpenConversation, SendMessage, CloseConversation, RateConversation
+    a visitor           OpenConversation, SendMessage, CloseConversation, EditMessage,
+                        DeleteMessage, ReopenConversation, RateConversation
     an agent            SendMessage, SetStatus, AcceptOffer, DeclineOffer, TransferConversation,
-                        CloseConversation, TakeConversation, FinishWrapUp
+                        CloseConversation, TakeConversation, FinishWrapUp, SetFields, InviteAgent,
+                        LeaveConversation, EditMessage, DeleteMessage, ReopenConversation
+    a supervisor        JoinConversation, EndSupervision, and what agents do with any conversation
     an operator         ApplyRules, PutAccount, SetSecret, RemoveAccount, RevokeTokens
     supervisors too     PutCanned, RemoveCanned
     whoever logs in     IssueToken
     the node, for one   AddAudit
-    the node            OpenSession, LoseSession, CloseSession, BootNode
+    the node            OpenSession, LoseSession, CloseSession, BootNode, IdleSession,
+                        EndSupervision
     the leader          RouteConversation, MakeOffer, ExpireOffer, ExpireSession, LoseNode,
                         PurgeConversations, AdvanceStep, EndWrapUp, OverflowConversation,
-                        SlaDue, QueueAlert
+                        SlaDue, QueueAlert, EndStatus, AskColleague
 
 Times are integer milliseconds of cluster time; ids are ULIDs as text.
 """
@@ -32,6 +36,7 @@ PrincipalKind = Literal["visitor", "agent", "supervisor", "operator", "service",
 AccountKind = Literal["agent", "supervisor", "operator", "service"]
 """Visitors have none: whoever comes to a desk for help registers nowhere."""
 Visibility = Literal["all", "agents"]
+SupervisionMode = Literal["monitor", "whisper", "barge"]
 
 
 class By(msgspec.Struct, frozen=True, array_like=True):
@@ -93,6 +98,8 @@ class SetStatus(_Command, frozen=True, tag="status.set"):
     agent: str
     status: Literal["online", "away", "busy", "offline", "transfer_only"]
     reason: str = ""
+    until_ms: int = 0
+    """When the agent is again what they were before; 0: they say so themselves."""
 
 
 class OpenSession(_Command, frozen=True, tag="session.open"):
@@ -177,7 +184,8 @@ class ExpireOffer(_Command, frozen=True, tag="offer.expire"):
 class TransferConversation(_Command, frozen=True, tag="cv.transfer"):
     """Cold transfer: the owner lets go, the conversation waits with its original age.
 
-    Another queue asks for its own skills; an agent who is named needs none.
+    Another queue asks for its own skills; an agent who is named needs none.  A warm one: the owner
+    keeps it until a colleague has accepted.
     """
 
     cv: str
@@ -187,6 +195,13 @@ class TransferConversation(_Command, frozen=True, tag="cv.transfer"):
     to_queue: str = ""
     note: str = ""
     fence: int | None = None
+    to_rule: str | None = None
+    """Routed anew: by the rule of this name, or by all when empty."""
+    warm: bool = False
+    keep: bool = False
+    """Warm: whoever hands it over stays as a member."""
+    iid: str = ""
+    """Id of the invitation that a warm transfer is."""
 
 
 class CloseConversation(_Command, frozen=True, tag="cv.close"):
@@ -329,6 +344,110 @@ class OverflowConversation(_Command, frozen=True, tag="cv.overflow"):
     cv: str
 
 
+class SetFields(_Command, frozen=True, tag="cv.fields"):
+    """Set and unset some of a conversation's tags, or of its attributes."""
+
+    cv: str
+    by: By
+    what: Literal["tags", "attrs"]
+    set: dict[str, Any] = {}
+    unset: tuple[str, ...] = ()
+
+
+class EndStatus(_Command, frozen=True, tag="status.end"):
+    """A status was set until a time that has come; re-checked against it."""
+
+    agent: str
+
+
+class IdleSession(_Command, frozen=True, tag="session.idle"):
+    """An agent did nothing on this device for long, or does something again.
+
+    Without a `sid`: did something that came by no session of theirs.
+    """
+
+    agent: str
+    idle: bool
+    sid: str = ""
+    node: str = ""
+    boot: str = ""
+
+
+class InviteAgent(_Command, frozen=True, tag="cv.invite"):
+    """Ask another agent to take part; they have `ttl_ms` to accept, as with an offer."""
+
+    cv: str
+    by: By
+    agent: str
+    iid: str
+    ttl_ms: int
+    note: str = ""
+
+
+class LeaveConversation(_Command, frozen=True, tag="cv.leave"):
+    """Take part no more; a supervisor may name another member."""
+
+    cv: str
+    by: By
+    agent: str = ""
+
+
+class AskColleague(_Command, frozen=True, tag="cv.ask"):
+    """The leader's choice whom of a queue a warm transfer is offered to."""
+
+    iid: str
+    agent: str
+    ttl_ms: int
+
+
+class JoinConversation(_Command, frozen=True, tag="sup.join"):
+    """A supervisor listens, whispers or speaks, for as long as their session `sid` lasts."""
+
+    cv: str
+    by: By
+    mode: SupervisionMode
+    sid: str
+    node: str
+    boot: str
+
+
+class EndSupervision(_Command, frozen=True, tag="sup.leave"):
+    """A supervisor leaves.
+
+    The node says so for them, as the system, when the session is over from which they joined: also
+    of somebody whose account is disabled, whose own commands count no more.
+    """
+
+    cv: str
+    by: By
+    supervisor: str = ""
+    sid: str = ""
+    """Only if they joined from that session."""
+
+
+class EditMessage(_Command, frozen=True, tag="msg.edit"):
+    cv: str
+    mid: str
+    by: By
+    key: str
+    body: Any
+
+
+class DeleteMessage(_Command, frozen=True, tag="msg.del"):
+    cv: str
+    mid: str
+    by: By
+    key: str
+
+
+class ReopenConversation(_Command, frozen=True, tag="cv.reopen"):
+    """A closed one goes on: with its last agent, if they are here, else routed anew."""
+
+    cv: str
+    by: By
+    key: str
+
+
 class RateConversation(_Command, frozen=True, tag="cv.rate"):
     """What whoever opened it thinks of it: 1 to 5, and words."""
 
@@ -407,6 +526,17 @@ Command = (
     | PutCanned
     | RemoveCanned
     | QueueAlert
+    | SetFields
+    | EndStatus
+    | IdleSession
+    | InviteAgent
+    | LeaveConversation
+    | AskColleague
+    | JoinConversation
+    | EndSupervision
+    | EditMessage
+    | DeleteMessage
+    | ReopenConversation
 )
 
 _encoder = msgspec.msgpack.Encoder()

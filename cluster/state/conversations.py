@@ -8,8 +8,11 @@
     offer.*      waiting ◀──▶ offered ──▶ assigned     see `offers`
     msg.send     any but closed                        see `messages`
     cv.transfer  any but closed ──▶ waiting            transferred, (note,) queued
+                 to a rule: ──▶ new                    transferred, (note)
+                 warm: assigned                        see `invitations`
     (agent lost) assigned ──▶ waiting                  unassigned, queued
     cv.close     any but closed ──▶ closed             closed
+    cv.reopen    closed ──▶ new, waiting               see `reopening`
     cv.purge     closed, past retention ──▶ nothing
 
 Who waits keeps the age with which it was opened, however often it comes back.  What may follow
@@ -37,9 +40,10 @@ from cluster.state.commands import (
     PurgeConversations,
     TransferConversation,
 )
-from cluster.state.model import Conversation
+from cluster.state.model import NO_ROUTE, Conversation
 from cluster.state.offers import withdraw
 from cluster.state.outcome import ConversationPurged, RefusalRule
+from cluster.state.parting import end_company, withdraw_takeover
 from cluster.state.route import Step
 from cluster.state.wrap_up import let_go
 
@@ -99,6 +103,8 @@ def transfer(change: Change, command: TransferConversation) -> dict[str, Any]:
         check_owner(conversation, by, command.fence)
     elif by.kind not in _TRANSFERS:
         no("forbidden", f"a {by.kind} may not transfer", rule="role")
+    if command.to_rule is not None:
+        return _route_anew(change, conversation, command)
     to = _destination(change, conversation, command)
     check_text(command.note)
     conversation = withdraw(change, conversation, "withdrawn")
@@ -127,6 +133,45 @@ def transfer(change: Change, command: TransferConversation) -> dict[str, Any]:
     return {"seq": conversation.seq}
 
 
+def _route_anew(
+    change: Change, conversation: Conversation, command: TransferConversation
+) -> dict[str, Any]:
+    """Let the rules decide again, or one of them, with the conversation's age and no hint."""
+    if command.to_agent or command.to_queue:
+        no("bad_request", "name one of to.agent, to.queue and to.rule")
+    if command.warm:
+        no("bad_request", "warm: names an agent or a queue; a rule asks nobody")
+    check_names(command.to_rule or "")
+    check_text(command.note)
+    by, to = command.by, {"rule": command.to_rule}
+    conversation = withdraw(change, conversation, "withdrawn")
+    conversation = release(change, conversation)
+    again: dict[str, Any] = {} if conversation.state == "new" else {"state": "new"}
+    conversation = change.append(
+        conversation,
+        "transferred",
+        by,
+        data={"to": to},
+        route=NO_ROUTE,
+        step=0,
+        waiting_since_ms=0,
+        preferred="",
+        by_hand=False,
+        overflowed=False,
+        target="",
+        passed=(),
+        queue_hint="",
+        wanted_rule=command.to_rule or "",
+        **again,
+    )
+    if command.note:
+        data = {"type": "text", "body": command.note}
+        conversation = change.append(conversation, "note", by, data=data, hidden=True)
+    if by.kind != "agent":
+        change.note(by, "transfer", cv=conversation.cv, to=to)
+    return {"seq": conversation.seq}
+
+
 def close(change: Change, command: CloseConversation) -> dict[str, Any]:
     """End a conversation; its agent is free for the next."""
     conversation = change.open_conversation(command.cv)
@@ -143,6 +188,7 @@ def close(change: Change, command: CloseConversation) -> dict[str, Any]:
 
 def end(change: Change, conversation: Conversation, by: By, reason: str) -> Conversation:
     """Close a conversation that is open, and return it."""
+    conversation = end_company(change, conversation)
     conversation = withdraw(change, conversation, "closed")
     conversation = release(change, conversation)
     return change.append(
@@ -179,6 +225,7 @@ def release(change: Change, conversation: Conversation) -> Conversation:
     """Take the conversation from its owner, if it has one, without an event."""
     if not conversation.owner:
         return conversation
+    conversation = withdraw_takeover(change, conversation)
     agent = change.agent(conversation.owner)
     let_go(change, agent, conversation)
     return change.put(

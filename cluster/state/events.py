@@ -8,7 +8,7 @@ appends left in the processor's cache; one tuple of 500 would cost a walk over 5
 every message.  A full `newest` becomes a chunk, and the oldest chunk beyond CHUNKS_MAX goes.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any, overload
 
@@ -55,6 +55,16 @@ class Tail(msgspec.Struct, frozen=True, array_like=True, gc=False):
         if len(newest) < CHUNK:
             return Tail(self.chunks, newest)
         return Tail((*self.chunks[-(CHUNKS_MAX - 1) :], newest))
+
+    def corrected(self, mid: str, correct: Callable[[Event], Event]) -> "Tail":
+        """Return the tail with `correct` applied to every event that is about message `mid`."""
+
+        def in_chunk(chunk: tuple[Event, ...]) -> tuple[Event, ...]:
+            if all(event.mid != mid for event in chunk):
+                return chunk
+            return tuple(correct(event) if event.mid == mid else event for event in chunk)
+
+        return Tail(tuple(in_chunk(chunk) for chunk in self.chunks), in_chunk(self.newest))
 
     def __len__(self) -> int:
         return len(self.chunks) * CHUNK + len(self.newest)

@@ -23,12 +23,15 @@ from cluster.state.commands import (
     SYSTEM,
     AcceptOffer,
     CloseConversation,
+    DeleteMessage,
+    EditMessage,
     OpenConversation,
     PutAccount,
     PutCanned,
     RateConversation,
     RemoveAccount,
     RemoveCanned,
+    ReopenConversation,
     RevokeTokens,
     SendMessage,
     SetSecret,
@@ -53,12 +56,15 @@ Keyed = (
     | RateConversation
     | PutCanned
     | RemoveCanned
+    | EditMessage
+    | DeleteMessage
+    | ReopenConversation
 )
 
 _MADE_UP: dict[type[Any], dict[str, Any]] = {
     OpenConversation: {"cv": "", "mid": ""},
     SendMessage: {"mid": "", "fence": None, "after": None},
-    TransferConversation: {"fence": None},
+    TransferConversation: {"fence": None, "iid": ""},
     PutAccount: {"secret": ""},
     SetSecret: {"secret": ""},
 }

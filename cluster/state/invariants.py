@@ -13,6 +13,8 @@
     staffing   nobody is here for an unstaffed queue                         yes
     ratings    days count what they were given, and no less                  yes
     bounds     nothing holds more than its limit                            yes, by `check`
+    company    members, invitations and agents agree both ways round; one      yes
+               invitation takes at most, and only from an owner
     accounts   revisions rise, secrets are hashes and at most two            yes
     indexes    they are what a rebuild would make                           yes, by `check`
 
@@ -25,6 +27,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from cluster.state import limits
+from cluster.state.company import Invitation
 from cluster.state.events import kept
 from cluster.state.limits import PASSED_MAX
 from cluster.state.model import Account, Agent, Conversation, Offer
@@ -51,6 +54,10 @@ INDEXES = (
     "sla_due",
     "unserved",
     "here",
+    "invitation_ends",
+    "unasked",
+    "status_ends",
+    "overseen_at",
 )
 _QUEUED = ("waiting", "offered")
 _IN_QUEUE = ("waiting", "offered", "assigned")
@@ -95,6 +102,8 @@ def _check_rest(state: State) -> None:
         _check_agent(state, agent)
     for offer in state.offers.values():
         _check_offer(state, offer)
+    for invitation in state.invitations.values():
+        _check_invitation(state, invitation)
     for session in state.sessions.values():
         agent_of = state.agents.get(session.agent)
         if agent_of is None or session.sid not in agent_of.sessions:
@@ -144,6 +153,7 @@ def _check_conversation(state: State, conversation: Conversation, newest: int) -
             _broken("I2", f"{cv}: {event.seq} where {seq} belongs")
     _check_owner(state, conversation)
     _check_place(state, conversation)
+    _check_company(state, conversation)
 
 
 def _check_owner(state: State, conversation: Conversation) -> None:
@@ -190,6 +200,65 @@ def _check_place(state: State, conversation: Conversation) -> None:
         _broken("clocks", f"{cv}: {at}, and {running} run")
 
 
+def _check_company(state: State, conversation: Conversation) -> None:
+    """Those beside the owner: each once, known to both sides, and few."""
+    cv = conversation.cv
+    if not (conversation.members or conversation.overseers or conversation.invitations):
+        return  # nearly always, and every message asks
+    members = [member.agent for member in conversation.members]
+    overseers = [overseer.id for overseer in conversation.overseers]
+    if conversation.state == "closed" and (members or overseers or conversation.invitations):
+        _broken("company", f"{cv}: closed, and somebody takes part")
+    for name in members:
+        if name not in state.agents or cv not in state.agents[name].helps:
+            _broken("company", f"{cv}: {name} does not take part")
+    takers = 0
+    for iid in conversation.invitations:
+        invitation = state.invitations.get(iid)
+        if invitation is None or invitation.cv != cv:
+            _broken("company", f"{cv}: invitation {iid}")
+        takers += invitation.takes
+    if takers > 1 or (takers and not conversation.owner):
+        _broken("company", f"{cv}: {takers} are to take it from {conversation.owner!r}")
+    for what, names, most in (
+        ("members", members, limits.MEMBERS_MAX),
+        ("overseers", overseers, limits.OVERSEERS_MAX),
+        ("invitations", list(conversation.invitations), limits.INVITATIONS_MAX),
+    ):
+        if len(set(names)) != len(names) or len(names) > most:
+            _broken("company", f"{cv}: {what} {names}")
+
+
+def _check_invitation(state: State, invitation: Invitation) -> None:
+    conversation = state.conversations.get(invitation.cv)
+    if conversation is None or invitation.iid not in conversation.invitations:
+        _broken("company", f"invitation {invitation.iid}: not its conversation's")
+    if not invitation.agent:
+        if not invitation.queue:
+            _broken("company", f"invitation {invitation.iid}: asks nobody")
+        return
+    agent = state.agents.get(invitation.agent)
+    if agent is None or invitation.iid not in agent.invitations:
+        _broken("company", f"invitation {invitation.iid}: not its agent's")
+
+
+def _check_guest(state: State, agent: Agent) -> None:
+    """What an agent has to do with others' conversations."""
+    name = agent.agent
+    for cv in agent.helps:
+        conversation = state.conversations.get(cv)
+        if conversation is None or name not in [one.agent for one in conversation.members]:
+            _broken("company", f"{name} takes part in {cv}, which does not know")
+    for iid in agent.invitations:
+        invitation = state.invitations.get(iid)
+        if invitation is None or invitation.agent != name:
+            _broken("company", f"{name}: invitation {iid}")
+    if len(agent.helps) > limits.HELPS_MAX or len(agent.invitations) > limits.INVITED_MAX:
+        _broken("company", f"{name}: {len(agent.helps)}, {len(agent.invitations)}")
+    if not agent.sessions and (agent.helps or agent.invitations or agent.until_ms):
+        _broken("presence", f"{name} is gone, and takes part")
+
+
 def _check_agent(state: State, agent: Agent) -> None:
     name = agent.agent
     for cv in agent.conversations:
@@ -210,6 +279,7 @@ def _check_agent(state: State, agent: Agent) -> None:
     if not agent.sessions and (held or agent.wrap_ups or agent.status != "offline"):
         _broken("presence", f"{name} is gone, {agent.status}, and holds {held}")
     _check_load(state, agent)
+    _check_guest(state, agent)
     if agent.status == "offline" and name in state.by_target:
         _broken("presence", f"{name} is waited for, and offline")
     if ((agent.idle_since_ms, name) in state.free) != state.is_eligible(agent):

@@ -94,6 +94,26 @@ RETIRED_BOOTS_MAX = 8
 OFFER_TTL_MS = (100, 3_600_000)
 """Shortest and longest time an agent may be given to accept."""
 
+# -- those who take part
+
+MEMBERS_MAX = 16
+"""Colleagues in one conversation beside its owner: a conference, no assembly."""
+HELPS_MAX = 50
+"""Conversations that an agent takes part in without owning them."""
+OVERSEERS_MAX = 8
+"""Supervisors who have joined one conversation."""
+INVITATIONS_MAX = 8
+"""Pending invitations of one conversation."""
+INVITED_MAX = 50
+"""Pending invitations of one agent."""
+ASK_QUEUE_MS = 120_000
+"""How long a warm transfer looks for somebody of a queue; as long as a conversation waits for an
+agent by name."""
+STATUS_UNTIL_MAX_MS = 7 * 24 * 3600 * 1000
+"""How far ahead a status may end: a week off; who is away for longer logs out."""
+EDITS_MAX = 20
+"""Times a message may be edited: each is an event of the kept tail."""
+
 # -- accounts and tokens
 
 ACCOUNTS_MAX = AGENTS_MAX

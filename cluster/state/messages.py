@@ -3,8 +3,10 @@
     who                      message                 note (visibility "agents")
     the visitor of it        yes                     forbidden
     its owner                yes, by fence           yes
+    who takes part           yes                     yes
     another agent            not_owner               yes
     supervisor, service      yes                     yes
+    supervisor who joined    by the mode             by the mode, as a `whisper`: see `supervision`
     anyone else              forbidden               forbidden
 
 Two guards against answering twice: `fence` - the assignment the sender believes in - and
@@ -19,10 +21,12 @@ import msgspec
 from cluster.state.change import Change, no
 from cluster.state.checks import check_body, check_ids
 from cluster.state.commands import By, SendMessage
+from cluster.state.company import Overseer
 from cluster.state.conversations import check_owner, is_visitor
 from cluster.state.events import Event
 from cluster.state.limits import STALE_BYTES_MAX, STALE_EVENTS_MAX
 from cluster.state.model import Conversation
+from cluster.state.parting import is_member, joined
 
 _POSTS = frozenset({"supervisor", "service", "system"})
 _ANSWERS = frozenset({"agent", "supervisor", "service"})
@@ -42,6 +46,7 @@ def send(change: Change, command: SendMessage) -> dict[str, Any]:
     conversation = change.open_conversation(command.cv)
     note = command.visibility == "agents"
     _check_may_speak(conversation, command, note=note)
+    whispers = note and joined(conversation, command.by) is not None
     data: dict[str, Any] = {"type": command.type, "body": command.body}
     if command.reply_to:
         data["reply_to"] = command.reply_to
@@ -49,7 +54,7 @@ def send(change: Change, command: SendMessage) -> dict[str, Any]:
         _check_seen(conversation, command.by, command.after)
     conversation = change.append(
         conversation,
-        "note" if note else "msg",
+        "whisper" if whispers else "note" if note else "msg",
         command.by,
         mid=command.mid,
         data=data,
@@ -67,10 +72,24 @@ def _check_may_speak(conversation: Conversation, command: SendMessage, *, note: 
         if note:
             no("forbidden", "a visitor writes no notes", rule="note.visitor")
     elif by.kind == "agent":
-        if not note:
+        if not note and not is_member(conversation, by.id):
             check_owner(conversation, by, command.fence)
+    elif by.kind == "supervisor":
+        _check_mode(joined(conversation, by), note=note)
     elif by.kind not in _POSTS:
         no("forbidden", f"a {by.kind} does not speak in conversations", rule="role")
+
+
+def _check_mode(overseer: Overseer | None, *, note: bool) -> None:
+    """Refuse what a supervisor who joined said they would not do."""
+    if overseer is None:
+        return
+    if overseer.mode == "monitor":
+        message = "you monitor, and nobody knows: join with mode whisper or barge to speak"
+        no("forbidden", message, rule="supervision.mode")
+    if overseer.mode == "whisper" and not note:
+        message = "you whisper: join with mode barge to speak to the visitor"
+        no("forbidden", message, rule="supervision.mode")
 
 
 def _check_seen(conversation: Conversation, by: By, after: int) -> None:

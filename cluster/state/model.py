@@ -7,7 +7,7 @@ them is a snapshot that a thread may write while the loop goes on.
                                      ▲                    │                      │
                                      └─declined, timed out, lost── ─transferred──┘
                    (new may also be transferred, what waits may be assigned at once; any may be
-                   closed: `CONVERSATION_NEXT`)
+                   closed, and reopened, which makes it new or waiting: `CONVERSATION_NEXT`)
     agent          present (a live session) x status; eligible: present, online, below capacity
     account        enabled <─▶ disabled; removed: its tokens so far count no more
     session        live ──socket broke, node died──▶ lost ──grace over──▶ gone
@@ -25,22 +25,27 @@ import msgspec
 
 from cluster.state.clocks import UNSERVED, Service
 from cluster.state.commands import AccountKind, By, PrincipalKind
+from cluster.state.company import Member, Overseer
 from cluster.state.events import Tail
 from cluster.state.route import Choice, Queue, Route, ServiceLevel, Step
 from cluster.state.satisfaction import Rating
 
 ConversationState = Literal["new", "waiting", "offered", "assigned", "closed"]
 AgentStatus = Literal["online", "away", "busy", "offline", "transfer_only"]
+StatusSource = Literal["user", "idle", "lost", "admin"]
+"""Who made an agent what they are: they themselves, their silence, their last session's loss, or
+somebody who may."""
 OfferEnd = Literal["accepted", "declined", "timeout", "withdrawn", "closed", "lost"]
 
 CONVERSATION_NEXT: dict[ConversationState, frozenset[ConversationState]] = {
     "new": frozenset({"waiting", "closed"}),
-    "waiting": frozenset({"waiting", "offered", "assigned", "closed"}),
+    "waiting": frozenset({"waiting", "offered", "assigned", "closed", "new"}),
     "offered": frozenset({"waiting", "assigned", "closed"}),
     "assigned": frozenset({"waiting", "closed"}),
-    "closed": frozenset(),
+    "closed": frozenset({"new", "waiting"}),
 }
-"""What may follow a state; `waiting` follows itself when it is routed or transferred anew."""
+"""What may follow a state; `waiting` follows itself when it is routed or transferred anew, `new`
+follows when the rules are to decide again."""
 
 
 NO_ROUTE = Route(())
@@ -97,6 +102,15 @@ class Conversation(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     rating: Rating | None = None
     missed: str = ""
     """Why nobody answered it before its close; see `missed`."""
+
+    members: tuple[Member, ...] = ()
+    """Agents who take part beside the owner."""
+    overseers: tuple[Overseer, ...] = ()
+    """Supervisors who have joined."""
+    invitations: tuple[str, ...] = ()
+    """Pending ones, by id."""
+    wanted_rule: str = ""
+    """Rule that it was transferred to by name, until it is routed."""
 
     @property
     def at(self) -> Step:
@@ -159,6 +173,15 @@ class Agent(msgspec.Struct, frozen=True, omit_defaults=True):
     """The one that began first in front."""
     offered_ms: int = 0
     """When last offered anything: whose turn it is, where a queue goes round."""
+    helps: tuple[str, ...] = ()
+    """Conversations of others that they take part in; no load."""
+    invitations: tuple[str, ...] = ()
+    status_since_ms: int = 0
+    status_src: StatusSource = "user"
+    until_ms: int = 0
+    """When `status` ends; 0: when somebody says so."""
+    then: AgentStatus = "online"
+    """What they are after `until_ms`, or when they are idle no more."""
 
     def lacks(self, skills: dict[str, int]) -> str:
         """Return the first of `skills` that the agent holds not at all or too little of, or ""."""
@@ -184,6 +207,8 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     since_ms: int
     lost_ms: int = 0
     """When its socket broke; 0 while it is live."""
+    idle: bool = False
+    """Whether nothing was done on it for long."""
 
 
 class NodeInfo(msgspec.Struct, frozen=True, omit_defaults=True):

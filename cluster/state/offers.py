@@ -41,7 +41,9 @@ from cluster.state.commands import (
 from cluster.state.limits import CHOICE_PASSED_MAX, CHOICES_KEPT, OFFER_TTL_MS, PASSED_MAX
 from cluster.state.model import Agent, Conversation, Offer, OfferEnd
 from cluster.state.outcome import OfferGone, OfferMade
+from cluster.state.parting import drop_member
 from cluster.state.route import Choice
+from cluster.state.statuses import become
 from cluster.state.wrap_up import hold
 
 
@@ -124,6 +126,7 @@ def assign(
     `told` is the offer that was accepted.
     """
     agent = hold(change, agent, conversation)
+    conversation = drop_member(change, conversation, agent.agent)
     if told is not None:
         change.notices.append(OfferGone(told, "accepted"))
     change.state.put_served(conversation.visitor_kind, conversation.visitor, agent.agent)
@@ -193,7 +196,7 @@ def _send_away(change: Change, offer: Offer) -> None:
     settings = change.state.queue(change.conversation(offer.cv).queue)
     agent = change.agent(offer.agent)
     if settings is not None and "away" in settings.on_timeout and agent.status == "online":
-        change.change_agent(agent, status="away", reason="offer_timeout")
+        become(change, agent, "away", "admin", reason="offer_timeout")
 
 
 def _check_match(change: Change, conversation: Conversation, agent: Agent) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from cluster.state.company import Invitation
 from cluster.state.events import Event
 from cluster.state.model import Offer, OfferEnd
 
@@ -37,6 +38,9 @@ RefusalRule = Literal[
     "session.not_yours",
     "account.disabled",
     "account.changed",
+    "conversation.no_part",
+    "message.not_yours",
+    "supervision.mode",
 ]
 """In `data["rule"]` of a refusal of access: which of the rules it was that the command broke."""
 
@@ -114,6 +118,28 @@ class QueueStaffing(msgspec.Struct, frozen=True):
     staffed: bool
 
 
+class InvitationMade(msgspec.Struct, frozen=True):
+    """`invitation` asks its agent, from now on."""
+
+    invitation: Invitation
+
+
+class InvitationGone(msgspec.Struct, frozen=True):
+    """`invitation` asks its agent no more."""
+
+    invitation: Invitation
+    why: OfferEnd
+
+
+class SupervisionChanged(msgspec.Struct, frozen=True):
+    """Supervisor `id` joined `cv` from the session `sid`, or left; perhaps unseen."""
+
+    cv: str
+    id: str
+    sid: str
+    has_joined: bool
+
+
 Notice = (
     Appended
     | OfferMade
@@ -124,4 +150,7 @@ Notice = (
     | ConversationPurged
     | AccessRevoked
     | QueueStaffing
+    | InvitationMade
+    | InvitationGone
+    | SupervisionChanged
 )

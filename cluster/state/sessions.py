@@ -11,7 +11,8 @@
     session.close   any ──▶ gone                logged out: no grace
 
 Within the grace period a session that is opened again, at whatever node, keeps everything.  An
-agent whose last session is gone leaves (`agents`).
+agent whose last session is gone leaves (`agents`).  Supervisors have no sessions here; those who
+joined a conversation from a node have left it when that is silent, or began anew.
 """
 
 from typing import Any
@@ -33,7 +34,9 @@ from cluster.state.commands import (
 )
 from cluster.state.model import Account, Agent, NodeInfo, Session
 from cluster.state.outcome import SessionGone
+from cluster.state.parting import end_supervision_at
 from cluster.state.state import State
+from cluster.state.statuses import settle
 
 
 def open_session(change: Change, command: OpenSession) -> dict[str, Any]:
@@ -65,7 +68,8 @@ def open_session(change: Change, command: OpenSession) -> dict[str, Any]:
     if info.lost_ms:
         # It speaks, so it was given up too early; else its next loss would go unnoticed.
         state.nodes[info.node] = replace(info, lost_ms=0)
-    session = Session(command.sid, by.id, command.node, command.boot, change.now_ms)
+    idle = old is not None and old.idle  # a client that finds another node is nobody's deed
+    session = Session(command.sid, by.id, command.node, command.boot, change.now_ms, idle=idle)
     state.put_session(session)
     profile: Account | OpenSession = command
     name = by.name
@@ -81,7 +85,8 @@ def open_session(change: Change, command: OpenSession) -> dict[str, Any]:
         capacity=profile.capacity,
         sessions=sessions,
     )
-    return {"sid": session.sid, "status": agent.status}
+    settle(change, agent, acted=not idle)
+    return {"sid": session.sid, "status": change.agent(by.id).status}
 
 
 def lose_session(change: Change, command: LoseSession) -> dict[str, Any]:
@@ -116,6 +121,7 @@ def boot_node(change: Change, command: BootNode) -> dict[str, Any]:
     state = change.state
     check_boot(state, command)
     _lose_at(change, command.node, except_boot=command.boot)
+    end_supervision_at(change, command.node, except_boot=command.boot)
     state.nodes[command.node] = NodeInfo(command.node, command.boot, command.url)
     change.note(SYSTEM, "node.boot", node=command.node, boot=command.boot)
     return {}
@@ -137,6 +143,7 @@ def lose_node(change: Change, command: LoseNode) -> dict[str, Any]:
     if not info.lost_ms:
         change.state.nodes[command.node] = replace(info, lost_ms=max(change.now_ms, 1))
         _lose_at(change, command.node)
+        end_supervision_at(change, command.node)
         change.note(SYSTEM, "node.lose", node=command.node, boot=command.boot)
     return {}
 
@@ -192,4 +199,6 @@ def _end(change: Change, session: Session) -> None:
     left = tuple(sid for sid in agent.sessions if sid != session.sid)
     agent = change.change_agent(agent, sessions=left)
     if not left:
-        leave(change, agent)
+        leave(change, agent, "lost" if session.lost_ms else "user")
+    else:
+        settle(change, agent)

@@ -23,6 +23,7 @@ from typing import Any
 
 import msgspec
 
+from cluster.state.company import Invitation
 from cluster.state.invariants import InvariantViolated, check_loaded
 from cluster.state.limits import INTEGER_MAX, NOW_MS_MAX
 from cluster.state.model import (
@@ -84,6 +85,7 @@ _SECTIONS: dict[str, tuple[Any, Callable[[State], Iterable[Any]]]] = {
     "ratings": (DayRatings, lambda s: s.ratings.values()),
     "canned": (Canned, lambda s: s.canned.values()),
     "unstaffed": (Unstaffed, lambda s: s.unstaffed.values()),
+    "invitations": (Invitation, lambda s: s.invitations.values()),
 }
 """Section to the type of its items, and where they are."""
 _LATER = frozenset(
@@ -96,6 +98,7 @@ _LATER = frozenset(
         "ratings",
         "canned",
         "unstaffed",
+        "invitations",
     }
 )
 """Sections that the first releases do not know."""
@@ -206,6 +209,8 @@ def _take(state: State, section: str, items: list[Any]) -> None:
             state.canned.update((item.shortcut, item) for item in items)
         case "unstaffed":
             state.unstaffed.update((item.queue, item) for item in items)
+        case "invitations":
+            state.invitations.update((item.iid, item) for item in items)
         case _:  # lists: rule sets, audit
             getattr(state, section).extend(items)
 

@@ -2,10 +2,10 @@
 
     replicated   nodes, sessions, agents, conversations, offers, keys, rule_sets, audit, proposers,
                  accounts, revoked, cutoffs, cutoff_floor_s, served, tallies, ratings, canned,
-                 unstaffed
+                 unstaffed, invitations
     derived      unrouted, lines (waiting), step_ends, overflows, free, deadlines, wrap_ends, lost,
                  closed, key_ages, by_visitor, by_target, by_node, revoked_ends, sla_due, unserved,
-                 here
+                 here, invitation_ends, status_ends, unasked, overseen_at
 
 Readers may look at everything and change nothing.  Writers are the lifecycle modules of this
 package, through `put_*` and `drop_*`, which keep the indexes right.  The indexes make every
@@ -18,9 +18,10 @@ snapshot keeps it.
 from collections import deque
 from collections.abc import Collection, Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from cluster.state import missed
+from cluster.state.company import Invitation
 from cluster.state.journal import Journal
 from cluster.state.limits import (
     AUDIT_MAX,
@@ -48,6 +49,8 @@ from cluster.state.route import Queue
 from cluster.state.satisfaction import DayRatings, Row
 from cluster.state.sorted_set import SortedSet
 from cluster.state.staffing import Unstaffed, is_here
+
+Item = TypeVar("Item")
 
 
 class State:
@@ -88,6 +91,7 @@ class State:
         """By shortcut; another dictionary with every change."""
         self.unstaffed: dict[str, Unstaffed] = {}
         """Queues whose last agent has gone."""
+        self.invitations: dict[str, Invitation] = {}
         self._clear_indexes()
 
     def _clear_indexes(self) -> None:
@@ -129,6 +133,14 @@ class State:
         """(opened_ms, cv) of conversations on each list of `missed`."""
         self.here: dict[str, None] = {}
         """Agents who are here, see `staffing`."""
+        self.invitation_ends: SortedSet[tuple[int, str]] = SortedSet()
+        """(deadline_ms, iid) of pending invitations."""
+        self.unasked: dict[str, None] = {}
+        """Warm transfers to a queue of which nobody is asked now."""
+        self.status_ends: SortedSet[tuple[int, str]] = SortedSet()
+        """(until_ms, agent) of those who said until when they are what they are."""
+        self.overseen_at: dict[str, dict[tuple[str, str], None]] = {}
+        """Per node: (cv, supervisor) of those who joined from there."""
 
     # -- reading
 
@@ -214,6 +226,7 @@ class State:
         copy.ratings = dict(self.ratings)
         copy.canned = self.canned
         copy.unstaffed = dict(self.unstaffed)
+        copy.invitations = dict(self.invitations)
         return copy
 
     # -- writing, for the lifecycle modules only
@@ -243,6 +256,7 @@ class State:
             if old.wrap_ups is not new.wrap_ups:
                 for one in old.wrap_ups:
                     self.wrap_ends.discard((one.until_ms, old.agent, one.cv))
+            self.status_ends.discard((old.until_ms, old.agent))
         self.agents[new.agent] = new
         if old is None or old.wrap_ups is not new.wrap_ups:
             for one in new.wrap_ups:
@@ -251,6 +265,8 @@ class State:
         if self.is_eligible(new):
             self.free.add((new.idle_since_ms, new.agent))
         self._index_here(new)
+        if new.until_ms:
+            self.status_ends.add((new.until_ms, new.agent))
 
     def drop_agent(self, agent: str) -> None:
         """Forget an agent who has no session, and therefore nothing else."""
@@ -331,6 +347,18 @@ class State:
         """Count one more of `what`, a name that the code knows."""
         self.tallies[what] = self.tallies.get(what, 0) + 1
 
+    def put_invitation(self, new: Invitation) -> None:
+        """Replace or add an invitation; put its conversation and whom it asks as well."""
+        old = self.invitations.get(new.iid)
+        if old is not None:
+            self._unindex_invitation(old)
+        self.invitations[new.iid] = new
+        self._index_invitation(new)
+
+    def drop_invitation(self, iid: str) -> None:
+        """Forget an invitation; put its conversation and whom it asked as well."""
+        self._unindex_invitation(self.invitations.pop(iid))
+
     def rebuild_indexes(self) -> None:
         """Make the indexes anew from what is replicated."""
         self._clear_indexes()
@@ -349,6 +377,10 @@ class State:
             for one in agent.wrap_ups:
                 self.wrap_ends.add((one.until_ms, agent.agent, one.cv))
             self._index_here(agent)
+            if agent.until_ms:
+                self.status_ends.add((agent.until_ms, agent.agent))
+        for invitation in self.invitations.values():
+            self._index_invitation(invitation)
         for jti, exp_s in self.revoked.items():
             self.revoked_ends.add((exp_s, jti))
 
@@ -367,6 +399,8 @@ class State:
             self.by_visitor.setdefault(conversation.visitor, {})[cv] = None
         if conversation.target:
             self.by_target.setdefault(conversation.target, {})[cv] = None
+        for one in conversation.overseers:
+            self.overseen_at.setdefault(one.node, {})[cv, one.id] = None
 
     def _unindex_conversation(self, conversation: Conversation) -> None:
         cv = conversation.cv
@@ -385,6 +419,8 @@ class State:
             _discard(self.by_visitor, conversation.visitor, cv)
         if conversation.target:
             _discard(self.by_target, conversation.target, cv)
+        for one in conversation.overseers:
+            _discard(self.overseen_at, one.node, (cv, one.id))
 
     def _index_service(self, old: Conversation | None, new: Conversation | None) -> None:
         """Move a conversation to where its service has it now."""
@@ -426,6 +462,15 @@ class State:
         _discard(self.by_node, session.node, session.sid)
         self.lost.discard((session.lost_ms, session.sid))
 
+    def _index_invitation(self, invitation: Invitation) -> None:
+        self.invitation_ends.add((invitation.deadline_ms, invitation.iid))
+        if not invitation.agent:
+            self.unasked[invitation.iid] = None
+
+    def _unindex_invitation(self, invitation: Invitation) -> None:
+        self.invitation_ends.discard((invitation.deadline_ms, invitation.iid))
+        self.unasked.pop(invitation.iid, None)
+
 
 def _is_served_otherwise(old: Conversation, new: Conversation) -> bool:
     """Say whether something changed by which the indexes of service have a conversation."""
@@ -449,10 +494,11 @@ def _place(one: Conversation) -> tuple[Any, ...]:
         one.preferred,
         one.passed,
         one.overflowed,
+        one.overseers,
     )
 
 
-def _discard(index: dict[str, dict[str, None]], key: str, item: str) -> None:
+def _discard(index: dict[str, dict[Item, None]], key: str, item: Item) -> None:
     items = index[key]
     del items[item]
     if not items:

@@ -82,6 +82,7 @@ def begin(
         route=route,
         step=step,
         step_ms=change.now_ms,
+        wanted_rule="",
         waiting_since_ms=conversation.waiting_since_ms or change.now_ms,
         preferred=_preferred(change.state, conversation, at),
     )

@@ -40,13 +40,15 @@ def hold(change: Change, agent: Agent, conversation: Conversation, **changes: An
     )
 
 
-def let_go(change: Change, agent: Agent, conversation: Conversation) -> Agent:
-    """Take the conversation from `agent`, who wraps it up; return the agent."""
+def let_go(
+    change: Change, agent: Agent, conversation: Conversation, *, wraps_up: bool = True
+) -> Agent:
+    """Take the conversation from `agent`, who may have to wrap it up; return the agent."""
     held = tuple(cv for cv in agent.conversations if cv != conversation.cv)
     load = agent.load - conversation.weight
     settings = change.state.queue(conversation.queue)
     wrap_ups = agent.wrap_ups
-    if settings is not None and settings.wrap_up_ms and agent.sessions:
+    if wraps_up and settings is not None and settings.wrap_up_ms and agent.sessions:
         if len(wrap_ups) >= limits.WRAP_UPS_MAX:
             load -= wrap_ups[0].weight
             wrap_ups = wrap_ups[1:]

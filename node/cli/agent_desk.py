@@ -7,9 +7,14 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from node.protocol.catalogue import Ev, OfferPush
 
 TRANSCRIPT_MAX = 50
+TRANSCRIPTS_MAX = 200
+"""Conversations of which it is known what was said, also once they went elsewhere: they may return,
+and a client hears nothing twice."""
 
 
 @dataclass(slots=True)
@@ -19,6 +24,7 @@ class Offered:
     oid: str
     who: str
     ends_at: float
+    asks: str = "own"
     called_out: set[int] = field(default_factory=set)
 
     def left_s(self, now: float) -> int:
@@ -35,12 +41,18 @@ class AgentDesk:
         self._fences: dict[str, int] = {}
         self._transcripts: dict[str, list[Ev]] = {}
         self._current: str | None = None
+        self._guest: set[str] = set()
+        """Those that are another's, in which the agent takes part."""
+        self._seen: dict[str, int] = {}
+        self._said: dict[str, str] = {}
+        """The agent's own newest message in each."""
+        self._closed: set[str] = set()
 
     # -- offers
 
     def offer(self, push: OfferPush, who: str, now: float) -> Offered:
         """Take an offer in."""
-        offered = Offered(push.oid, who, now + push.ttl / 1000)
+        offered = Offered(push.oid, who, now + push.ttl / 1000, push.asks)
         self._offers[push.oid] = offered
         return offered
 
@@ -76,12 +88,33 @@ class AgentDesk:
     def take(self, cv: str, fence: int) -> None:
         """The conversation is the agent's; it is the current one if there is no other."""
         self._fences[cv] = fence
+        self._guest.discard(cv)
+        self._closed.discard(cv)
         self._current = self._current or cv
+
+    def join(self, cv: str) -> None:
+        """The agent takes part in the conversation, which is another's."""
+        self.take(cv, 0)
+        self._guest.add(cv)
+
+    def takes_part(self, cv: str) -> bool:
+        """Say whether it is another's, and the agent takes part."""
+        return cv in self._guest
+
+    def close(self, cv: str) -> None:
+        """It has ended, and may be reopened."""
+        self._closed.add(cv)
+        self.drop(cv)
+
+    def closed(self, number: int) -> str | None:
+        """Return the conversation of that number, if it has ended."""
+        return next((cv for cv in self._closed if self._numbers.get(cv) == number), None)
 
     def drop(self, cv: str) -> None:
         """The conversation is the agent's no more."""
         self._fences.pop(cv, None)
-        self._transcripts.pop(cv, None)
+        self._guest.discard(cv)
+        self._said.pop(cv, None)
         if self._current == cv:
             self._current = next(iter(self._fences), None)
 
@@ -106,11 +139,41 @@ class AgentDesk:
         """The current conversation and its fence."""
         return (self._current, self._fences[self._current]) if self._current else None
 
+    def see(self, event: Ev, *, own: bool) -> None:
+        """Take note of how far the agent has seen, and of what they said last."""
+        self._seen[event.cv] = max(self._seen.get(event.cv, 0), event.seq)
+        if own and event.type == "msg":
+            self._said[event.cv] = event.mid
+        elif event.type == "del" and self._said.get(event.cv) == event.mid:
+            del self._said[event.cv]
+
+    def seen(self, cv: str) -> int:
+        """Return the newest `seq` that the agent has seen."""
+        return self._seen.get(cv, 0)
+
+    def said(self, cv: str) -> str | None:
+        """Return the agent's newest message that was not taken back."""
+        return self._said.get(cv)
+
     def note(self, event: Ev) -> None:
         """Keep a message for when the conversation is taken."""
-        kept = self._transcripts.setdefault(event.cv, [])
-        kept.append(event)
-        del kept[:-TRANSCRIPT_MAX]
+        kept = self._transcripts.pop(event.cv, [])
+        self._transcripts[event.cv] = [*kept, event][-TRANSCRIPT_MAX:]
+        if len(self._transcripts) > TRANSCRIPTS_MAX:
+            del self._transcripts[next(iter(self._transcripts))]
+
+    def correct(self, event: Ev) -> None:
+        """A message that is kept was edited, or taken back."""
+        kept = self._transcripts.get(event.cv, [])
+        if event.type == "del":
+            kept = [one for one in kept if one.mid != event.mid]
+        else:
+            body = {"body": event.data.get("body", "")}
+            kept = [
+                msgspec.structs.replace(one, data=one.data | body) if one.mid == event.mid else one
+                for one in kept
+            ]
+        self._transcripts[event.cv] = kept
 
     def transcript(self, cv: str) -> list[Ev]:
         """Return what was said before the conversation was taken."""

@@ -2,41 +2,37 @@
 
 import trio
 
-from node.cli.agent_desk import AgentDesk, Offered
+from node.cli.agent_desk import Offered
+from node.cli.agent_orders_seat import NUMBER_DIGITS_MAX, AgentOrders
 from node.cli.messages import Words
-from node.cli.seat import Seat, body_text
-from node.client import new_key
+from node.cli.seat import body_text
 from node.protocol.catalogue import (
-    CvClose,
-    CvTransfer,
     Ev,
     Inbox,
-    MsgSend,
     OfferAccept,
     OfferDecline,
     OfferGonePush,
     OfferPush,
+    PresencePush,
     Push,
     StatusSet,
+    Viewer,
+    ViewersPush,
     Welcome,
 )
 
 COUNTDOWN_S = (10, 5)
 """An offer is called out again when so much is left."""
-STATUSES = ("online", "away", "busy", "transfer_only")
 TICK_S = 0.25
-NUMBER_DIGITS_MAX = 6
 
 
-class AgentSeat(Seat):
+class AgentSeat(AgentOrders):
     """One agent."""
 
     role = "agent"
 
     def __init__(self, words: Words) -> None:
         super().__init__(words)
-        self._desk = AgentDesk()
-        self._status = "online"
         self._shown = (-1, -1, "")
 
     def greet(self) -> None:
@@ -54,20 +50,17 @@ class AgentSeat(Seat):
             case OfferPush():
                 who = str(push.cust.get("name") or self.words("visitor"))
                 offered = self._desk.offer(push, who, trio.current_time())
-                self.say(
-                    "agent.offer",
-                    who=who,
-                    queue=push.queue,
-                    lang=push.cust.get("lang") or "?",
-                    preview=push.preview or "…",
-                    seconds=offered.left_s(trio.current_time()),
-                )
+                self._show_offer(push, offered)
             case OfferGonePush():
                 gone = self._desk.offer_gone(push.oid)
                 if gone is not None and push.why != "accepted":
                     self.say("agent.gone", who=gone.who, why=push.why)
             case Inbox():
                 self._show_inbox(push)
+            case PresencePush():
+                self._presences[push.who] = push
+            case ViewersPush(cv=cv, list_=viewers):
+                self._show_viewers(cv, viewers)
 
     def on_lost(self, cv: str) -> None:
         """Somebody else has it now."""
@@ -78,21 +71,43 @@ class AgentSeat(Seat):
     async def on_event(self, event: Ev) -> None:
         """Show what is said in the agent's conversations."""
         desk = self._desk
-        number = desk.number(event.cv)
+        number, mine = desk.number(event.cv), event.data.get("agent") == self._me
+        desk.see(event, own=self._is_me(event))
         match event.type:
-            case "assigned" if event.data.get("agent") == self._me:
+            case "assigned" if mine:
                 desk.take(event.cv, int(event.data.get("fence", 0)))
                 self.say("agent.took", number=number)
                 for earlier in desk.transcript(event.cv):
                     self._show_message(earlier)
-            case "msg" | "note":
+            case "joined" if mine and desk.holds(event.cv):
+                desk.join(event.cv)
+                self.say("agent.stays", number=number)
+            case "joined" if mine:
+                desk.join(event.cv)
+                self.say("agent.takes_part", number=number)
+                for earlier in desk.transcript(event.cv):
+                    self._show_message(earlier)
+            case "msg" | "note" | "whisper" if "deleted" not in event.data:
                 desk.note(event)
                 if desk.holds(event.cv):
                     self._show_message(event)
-            case "closed" | "unassigned" | "transferred":
+            case "edit" | "del":
+                desk.correct(event)
                 if desk.holds(event.cv):
-                    self.say("closed" if event.type == "closed" else "agent.lost", number=number)
+                    self._show_change(event)
+            case "closed":
+                if desk.holds(event.cv):
+                    self.say("closed")
+                    desk.close(event.cv)
+            case "left" if mine:
+                self.say("agent.left", number=number)
                 desk.drop(event.cv)
+            case "unassigned" | "transferred" if not desk.takes_part(event.cv):
+                if desk.holds(event.cv):
+                    self.say("agent.lost", number=number)
+                desk.drop(event.cv)
+            case _ if desk.holds(event.cv):
+                self._show_change(event)
 
     async def watch(self) -> None:
         """Count offers down."""
@@ -123,6 +138,22 @@ class AgentSeat(Seat):
                 await self._send(rest, hidden=True)
             case "/transfer":
                 await self._transfer(rest)
+            case "/warm" | "/warm-stay":
+                await self._transfer(rest, warm=True, keep=command == "/warm-stay")
+            case "/invite":
+                await self._invite(rest)
+            case "/leave":
+                await self._leave()
+            case "/tag":
+                await self._tag(rest)
+            case "/edit":
+                await self._edit(rest)
+            case "/undo":
+                await self._edit(None)
+            case "/reopen":
+                await self._reopen(rest)
+            case "/who":
+                self._who()
             case "/close":
                 await self._close(rest)
             case "/status":
@@ -161,57 +192,66 @@ class AgentSeat(Seat):
         else:
             self.say("agent.no_such", number=text)
 
-    async def _send(self, text: str, *, hidden: bool) -> None:
-        current = self._current()
-        if current is not None and text:
-            cv, fence = current
-            vis = "agents" if hidden else "all"
-            await self.request(
-                MsgSend(cv=cv, key=new_key(), body=text, vis=vis, fence=fence)  # type: ignore[arg-type]
-            )
-
-    async def _transfer(self, text: str) -> None:
-        queue, _, note = text.partition(" ")
-        current = self._current()
-        if current is not None and queue:
-            cv, fence = current
-            await self.request(
-                CvTransfer(cv=cv, key=new_key(), to={"queue": queue}, note=note, fence=fence)
-            )
-
-    async def _close(self, reason: str) -> None:
-        current = self._current()
-        if current is not None:
-            await self.request(CvClose(cv=current[0], key=new_key(), reason=reason))
-
-    async def _set_status(self, text: str) -> None:
-        if text not in STATUSES:
-            self.say("unknown", command=f"/status {text}")
-            return
-        self._status = text
-        await self.request(StatusSet(status=text))  # type: ignore[arg-type]
-
-    def _current(self) -> tuple[str, int] | None:
-        current = self._desk.current
-        if current is None:
-            self.say("agent.none")
-        return current
-
     # -- showing
 
     def _take_snapshot(self, welcome: Welcome) -> None:
         self._me = str(welcome.you.get("id", ""))
         self._desk.clear_offers()  # those that still stand are pushed again
-        held = (welcome.snap or {}).get("cvs", [])
+        snap = welcome.snap or {}
+        held, helps = snap.get("cvs", []), snap.get("helps", [])
         for one in held:
             cv = str(one["cv"])
-            if not self._desk.holds(cv):
+            if not self._desk.holds(cv) or self._desk.takes_part(cv):
                 self._desk.take(cv, int(one["fence"]))
                 self.say("agent.kept", number=self._desk.number(cv))
+        for one in helps:
+            if not self._desk.takes_part(str(one["cv"])):
+                self._desk.join(str(one["cv"]))
+                self.say("agent.takes_part", number=self._desk.number(str(one["cv"])))
+        here = {str(one["cv"]) for one in (*held, *helps)}
         for cv in self._desk.held():
-            if cv not in {str(one["cv"]) for one in held}:
+            if cv not in here:
                 self.say("agent.lost", number=self._desk.number(cv))
                 self._desk.drop(cv)
+
+    def _show_offer(self, push: OfferPush, offered: Offered) -> None:
+        told = {
+            "who": offered.who,
+            "queue": push.queue,
+            "lang": push.cust.get("lang") or "?",
+            "preview": push.preview or "…",
+            "seconds": offered.left_s(trio.current_time()),
+            "by": push.why.get("by", ""),
+            "note": push.note or "…",
+        }
+        match push.asks:
+            case "join":
+                self.say("agent.offer_join", **told)
+            case "take":
+                self.say("agent.offer_take", **told)
+            case _:
+                self.say("agent.offer", **told)
+
+    def _show_change(self, event: Ev) -> None:
+        """Show what became of a conversation that the agent is in."""
+        number = self._desk.number(event.cv)
+        who = str(event.data.get("name") or event.data.get("agent") or "")
+        match event.type:
+            case "joined":
+                self.say("agent.joined", number=number, who=who)
+            case "left":
+                self.say("agent.parted", number=number, who=who)
+            case "uninvited":
+                self.say("agent.uninvited", number=number, who=who, why=event.data.get("reason"))
+            case "edit":
+                self.say("agent.edited", number=number, text=body_text(event))
+            case "del":
+                self.say("agent.deleted", number=number)
+
+    def _show_viewers(self, cv: str, viewers: list[Viewer]) -> None:
+        others = [one.name or one.id for one in viewers if one.id != self._me]
+        if others and self._desk.holds(cv):
+            self.say("agent.viewers", number=self._desk.number(cv), who=", ".join(others))
 
     def _show_inbox(self, inbox: Inbox) -> None:
         shown = (inbox.load, inbox.capacity, inbox.status)
@@ -230,10 +270,18 @@ class AgentSeat(Seat):
             self.say("agent.noted", number=number, text=text)
             return
         by = event.by
+        if event.type == "whisper":
+            who = by.name or by.id if by is not None else ""
+            self.say("agent.whispered", number=number, who=who, text=text)
+            return
         who = self.words("visitor") if by is None else by.name or self.words(_kind(by.kind))
-        if by is not None and by.kind == "agent" and by.id == self._me:
+        if self._is_me(event):
             who = self.words("you")
         self.say("said", who=f"[{number}] {who}", text=text)
+
+    def _is_me(self, event: Ev) -> bool:
+        by = event.by
+        return by is not None and by.kind == "agent" and by.id == self._me
 
     _me = ""
 

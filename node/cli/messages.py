@@ -15,7 +15,10 @@ EN: Mapping[str, str] = {
     "reconnected": "Connection lost; now at {node}. Nothing is missing.",
     "leaving": "{node} sends us elsewhere: {reason}",
     "unreachable": "No node answers: {trouble}. Trying again; what you write is kept …",
-    "visitor.hint": "Write and press Enter. /close ends the conversation, /quit leaves.",
+    "visitor.hint": (
+        "Write and press Enter. /close ends the conversation, /reopen lets it go on,"
+        " /edit TEXT and /undo correct what you said last, /quit leaves."
+    ),
     "visitor.opened": "Your conversation is open. Somebody will be with you.",
     "visitor.queued": "You are in the queue {queue}.",
     "visitor.next": "You are next.",
@@ -38,13 +41,36 @@ EN: Mapping[str, str] = {
         "/list                     conversations you have\n"
         "/use N                    make conversation N the current one\n"
         "/note TEXT                for colleagues, hidden from the visitor\n"
-        "/transfer QUEUE [note]    hand the current conversation over\n"
-        "/close [why]              end it\n"
-        "/status online|away|busy  what you are\n"
+        "/transfer TO [note]       let go of the current conversation; TO is a QUEUE, @AGENT,\n"
+        "                          rules, or rule:NAME\n"
+        "/warm TO [note]           the same, once a colleague of the QUEUE, or @AGENT, accepted\n"
+        "/warm-stay TO [note]      the same, and you go on taking part\n"
+        "/invite AGENT [note]      ask a colleague in; /leave: take part no more\n"
+        "/tag NAME=VALUE -OLD      sort it\n"
+        "/edit TEXT, /undo         correct, or take back, what you said last\n"
+        "/close [why], /reopen N   end it; let one that ended go on\n"
+        "/status online|away|busy|transfer_only [why] [30m]  what you are, and for how long\n"
+        "/who                      what your colleagues are\n"
         "/quit                     log out"
     ),
     "agent.online": "You are {status}; {load} of {capacity} places taken.",
     "agent.offer": "Offer: {who} in {queue} ({lang}): {preview} - {seconds} s to /accept",
+    "agent.offer_join": "{by} asks you to join them and {who}: {note} - {seconds} s to /accept",
+    "agent.offer_take": "{by} asks you to take {who} over: {note} - {seconds} s to /accept",
+    "agent.asked": "[{number}] {who} is asked.",
+    "agent.uninvited": "[{number}] {who} does not come: {why}",
+    "agent.takes_part": "[{number}] You take part. What was said so far:",
+    "agent.stays": "[{number}] is a colleague's now; you still take part.",
+    "agent.left": "[{number}] You take part no more.",
+    "agent.joined": "[{number}] {who} joined.",
+    "agent.parted": "[{number}] {who} left.",
+    "agent.edited": "[{number}] now says: {text}",
+    "agent.deleted": "[{number}] a message was taken back.",
+    "agent.viewers": "[{number}] is open at: {who}",
+    "agent.whispered": "[{number}] {who} whispers: {text}",
+    "agent.presence": "{who}: {status} {why}",
+    "agent.nobody": "Nothing was heard of colleagues yet.",
+    "agent.unclear": "Not understood: {word}; /help says how.",
     "agent.countdown": "Offer of {who}: {seconds} s left to /accept or /decline",
     "agent.gone": "The offer of {who} is gone: {why}",
     "agent.no_offer": "There is no offer.",
@@ -61,6 +87,12 @@ EN: Mapping[str, str] = {
     "gap": "Some of the conversation is no longer kept.",
     "refused": "Not done: {message}",
     "undelivered": "Perhaps not delivered: {line}",
+    "nothing_said": "You have said nothing here that could be corrected.",
+    "edited": "{who} now says: {text}",
+    "deleted": "A message was taken back.",
+    "joined": "{who} joined.",
+    "left": "{who} left.",
+    "reopened": "The conversation goes on.",
     "unknown": "{command} is not known; /help lists what is.",
     "visitor": "visitor",
     "agent": "agent",
@@ -73,7 +105,10 @@ ZH: Mapping[str, str] = {
     "reconnected": "连接中断，现已转到 {node}，消息没有丢失。",
     "leaving": "{node} 请我们换一个节点：{reason}",
     "unreachable": "没有节点应答：{trouble}。正在重试，您输入的内容会保留……",
-    "visitor.hint": "输入后按回车发送。/close 结束会话，/quit 离开。",
+    "visitor.hint": (
+        "输入后按回车发送。/close 结束会话，/reopen 继续已结束的会话，"
+        "/edit 文字 和 /undo 修改或撤回您最后一条消息，/quit 离开。"
+    ),
     "visitor.opened": "会话已建立，马上有人为您服务。",
     "visitor.queued": "您已进入队列 {queue}。",
     "visitor.next": "下一位就是您。",
@@ -93,13 +128,35 @@ ZH: Mapping[str, str] = {
         "/list                      列出您的会话\n"
         "/use N                     切换到会话 N\n"
         "/note 文字                 给同事的备注，访客看不到\n"
-        "/transfer 队列 [备注]      转交当前会话\n"
-        "/close [原因]              结束当前会话\n"
-        "/status online|away|busy   设置状态\n"
+        "/transfer 目标 [备注]      转出当前会话；目标可以是队列、@客服、rules 或 rule:规则名\n"
+        "/warm 目标 [备注]          同事接受后才转出；目标可以是队列或 @客服\n"
+        "/warm-stay 目标 [备注]     同上，转出后您继续参与\n"
+        "/invite 客服 [备注]        邀请同事加入；/leave 退出参与\n"
+        "/tag 名称=值 -旧标签       设置或删除标签\n"
+        "/edit 文字，/undo          修改或撤回您最后一条消息\n"
+        "/close [原因]，/reopen N   结束当前会话；继续已结束的会话 N\n"
+        "/status online|away|busy|transfer_only [原因] [30m]  设置状态及时长\n"
+        "/who                       同事的状态\n"
         "/quit                      退出登录"
     ),
     "agent.online": "您的状态是 {status}，已占用 {load}/{capacity} 个名额。",
     "agent.offer": "邀请：{who}，队列 {queue}（{lang}）：{preview}，请在 {seconds} 秒内 /accept",
+    "agent.offer_join": "{by} 邀请您加入与 {who} 的会话：{note}，请在 {seconds} 秒内 /accept",
+    "agent.offer_take": "{by} 请您接手 {who}：{note}，请在 {seconds} 秒内 /accept",
+    "agent.asked": "[{number}] 已向 {who} 发出邀请。",
+    "agent.uninvited": "[{number}] {who} 没有加入：{why}",
+    "agent.takes_part": "[{number}] 您已加入。此前的对话：",
+    "agent.stays": "[{number}] 已由同事接手，您仍在参与。",
+    "agent.left": "[{number}] 您已退出。",
+    "agent.joined": "[{number}] {who} 已加入。",
+    "agent.parted": "[{number}] {who} 已退出。",
+    "agent.edited": "[{number}] 已改为：{text}",
+    "agent.deleted": "[{number}] 一条消息已撤回。",
+    "agent.viewers": "[{number}] 正在查看的同事：{who}",
+    "agent.whispered": "[{number}] {who} 悄悄说：{text}",
+    "agent.presence": "{who}：{status} {why}",
+    "agent.nobody": "还没有同事的状态。",
+    "agent.unclear": "无法理解：{word}，用法见 /help。",
     "agent.countdown": "{who} 的邀请：还剩 {seconds} 秒，/accept 或 /decline",
     "agent.gone": "{who} 的邀请已失效：{why}",
     "agent.no_offer": "现在没有邀请。",
@@ -116,6 +173,12 @@ ZH: Mapping[str, str] = {
     "gap": "部分早先的消息已不再保留。",
     "refused": "未完成：{message}",
     "undelivered": "可能未送达：{line}",
+    "nothing_said": "这里没有您可以修改的消息。",
+    "edited": "{who} 改为：{text}",
+    "deleted": "一条消息已撤回。",
+    "joined": "{who} 已加入。",
+    "left": "{who} 已离开。",
+    "reopened": "会话继续。",
     "unknown": "没有 {command} 这个命令，/help 可查看全部命令。",
     "visitor": "访客",
     "agent": "客服",

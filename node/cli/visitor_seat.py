@@ -6,7 +6,18 @@ from node.cli.messages import Words
 from node.cli.seat import Seat, body_text
 from node.cli.terminal import say_line
 from node.client import new_key
-from node.protocol.catalogue import CvClose, CvOpen, Ev, MsgSend, Push, QueuePush, TypingPush
+from node.protocol.catalogue import (
+    CvClose,
+    CvOpen,
+    CvReopen,
+    Ev,
+    MsgDel,
+    MsgEdit,
+    MsgSend,
+    Push,
+    QueuePush,
+    TypingPush,
+)
 
 
 class VisitorSeat(Seat):
@@ -20,6 +31,10 @@ class VisitorSeat(Seat):
         self._tags = tags
         self._cv = ""
         self._queue: str | None = None
+        self._closed = ""
+        """The conversation that ended last."""
+        self._said = ""
+        """The newest message of the visitor's own."""
 
     def greet(self) -> None:
         """Say how to begin."""
@@ -30,6 +45,12 @@ class VisitorSeat(Seat):
         command = line.split()[0]
         if command == "/close":
             await self._close()
+        elif command == "/reopen":
+            await self._reopen()
+        elif command == "/undo":
+            await self._correct(None)
+        elif command == "/edit":
+            await self._correct(line.removeprefix(command).strip())
         elif command.startswith("/"):
             self.say("unknown", command=command)
         elif self._cv:
@@ -39,7 +60,7 @@ class VisitorSeat(Seat):
 
     async def on_event(self, event: Ev) -> None:
         """Show what the visitor should know."""
-        if event.type != "closed":
+        if event.type not in ("closed", "del", "tagged", "hidden"):
             self._cv = self._cv or event.cv  # one that goes on, begun long before what is kept
         match event.type:
             case "opened":
@@ -53,12 +74,26 @@ class VisitorSeat(Seat):
                 by = event.by
                 name = by.name if by is not None and by.kind == "agent" else ""
                 self.say("visitor.assigned", agent=name or event.data.get("agent", ""))
-            case "unassigned" | "transferred":
+            case "unassigned" | "transferred" if not event.data.get("warm"):
                 self.say("visitor.unassigned")
-            case "msg":
+            case "msg" if "deleted" not in event.data:
+                if event.by is not None and event.by.kind == "visitor":
+                    self._said = event.mid
                 self.say("said", who=self._name(event), text=body_text(event))
+            case "edit":
+                self.say("edited", who=self._name(event), text=body_text(event))
+            case "del":
+                self._said = "" if self._said == event.mid else self._said
+                self.say("deleted")
+            case "joined":
+                self.say("joined", who=self._guest(event))
+            case "left":
+                self.say("left", who=self._guest(event))
+            case "reopened":
+                self.say("reopened")
             case "closed":
                 self._queue = None
+                self._closed, self._said = event.cv, ""
                 self._cv = "" if self._cv == event.cv else self._cv
                 self.say("closed")
 
@@ -112,6 +147,24 @@ class VisitorSeat(Seat):
         if minutes < 120:
             return self.words("minutes", count=minutes)
         return self.words("hours", count=-(-minutes // 60))
+
+    async def _reopen(self) -> None:
+        if self._cv or not self._closed:
+            self.say("visitor.first")
+        elif await self.request(CvReopen(cv=self._closed, key=new_key())) is not None:
+            self._cv = self._closed
+
+    async def _correct(self, text: str | None) -> None:
+        """Give the newest message of one's own another text; with None, take it back."""
+        if not self._cv or not self._said or text == "":
+            self.say("nothing_said")
+        elif text is None:
+            await self.request(MsgDel(cv=self._cv, mid=self._said, key=new_key()))
+        else:
+            await self.request(MsgEdit(cv=self._cv, mid=self._said, key=new_key(), body=text))
+
+    def _guest(self, event: Ev) -> str:
+        return str(event.data.get("name") or self.words("agent"))
 
     def _name(self, event: Ev) -> str:
         if event.by is None:

@@ -5,7 +5,8 @@ speak in *this* conversation is decided where it is certain, in the state machin
 command is applied.  Reading is decided here, on the state that was applied so far.
 
     follows a conversation   visitor              whoever opened it
-                             agent                its owner; whom it is offered (a preview)
+                             agent                its owner; whom it is offered, or who is asked
+                                                  in (a preview); who takes part
                              supervisor,
                              operator, service    any
     reads one                as above; an agent   those they had, once it is closed
@@ -18,6 +19,7 @@ from typing import NamedTuple
 
 from cluster.state import tokens
 from cluster.state.model import Conversation
+from cluster.state.parting import is_member, joined
 from cluster.state.state import State
 from node.auth import Principal
 from node.protocol.codes import ErrorCode
@@ -60,7 +62,11 @@ def may_follow(principal: Principal, conversation: Conversation, state: State) -
             if conversation.owner == principal.id:
                 return True
             offer = state.offers.get(conversation.offer)
-            return offer is not None and offer.agent == principal.id
+            if offer is not None and offer.agent == principal.id:
+                return True
+            return is_member(conversation, principal.id) or any(
+                state.invitations[iid].agent == principal.id for iid in conversation.invitations
+            )
         case _:
             return True
 
@@ -85,6 +91,9 @@ def may_signal(principal: Principal, conversation: Conversation) -> bool:
         case "visitor":
             return has_opened(principal, conversation)
         case "agent":
-            return conversation.owner == principal.id
+            return conversation.owner == principal.id or is_member(conversation, principal.id)
+        case "supervisor":
+            overseer = joined(conversation, principal.by)
+            return overseer is not None and overseer.mode == "barge"
         case role:
             return role == "service"

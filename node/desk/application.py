@@ -13,7 +13,8 @@ Everything here runs in the loop's thread.  Messages, entries and changes of sta
 where they come; a task exists only for what has to wait for the cluster, and one for the clock:
 
     every 0.25 s   deadlines: hello, token, ping, goodbyes; resumes that paused; queue places
-    every second   agents' sessions against the log; the cluster's health
+    every second   agents' sessions against the log, their silence, who views what; supervisors
+                   who are gone; the cluster's health
 
 When the node may no longer serve it says so and then says goodbye to everybody, spread over a
 second so that the other nodes are not met by all at once.
@@ -46,6 +47,7 @@ from node.desk.event_stream import Events
 from node.desk.frames import Shared
 from node.desk.gate import Gate
 from node.desk.hub import Hub
+from node.desk.idleness import Idleness
 from node.desk.looks import Looks
 from node.desk.moving import Moving, session_for
 from node.desk.opening import PING_S, Opening
@@ -58,8 +60,10 @@ from node.desk.rates import Rates
 from node.desk.requests import Requests
 from node.desk.session import NEVER, Phase, Session, bye_push
 from node.desk.statistics import DeskStatistics
+from node.desk.supervising import Supervising
 from node.desk.token_endpoint import PATH as TOKEN_PATH
 from node.desk.token_endpoint import TokenEndpoint
+from node.desk.viewing import Viewers
 from node.desk.visitors import PATH as VISITOR_PATH
 from node.desk.visitors import Visitors
 from node.edge.application import Answer, Held, ResponseFactory
@@ -159,17 +163,33 @@ class Desk:
         )
         self.overview = Overview(context, self._hub.following)
         """Lists, search, queues and places, derived from what is applied here."""
-        self._ephemeral = Ephemeral(
-            self._hub, lambda: port.state, context.tally, whisper=port.whisper, clock=clock
+        self._viewers = Viewers(
+            self._hub,
+            lambda: port.state,
+            context.tally,
+            at=f"{port.node_id}.{secrets.token_hex(4)}",
+            whisper=port.whisper,
+            clock=clock,
         )
+        self._hub.following.on_change = self._viewers.changed
+        self._ephemeral = Ephemeral(
+            self._hub,
+            lambda: port.state,
+            context.tally,
+            whisper=port.whisper,
+            clock=clock,
+            on_viewing=self._viewers.on_whisper,
+        )
+        self._idleness = Idleness(context, self._hub, config.desk.away_after_s)
+        self._supervising = Supervising(context)
         looks, passwords = Looks(port, clock), Passwords()
         opening = Opening(context, self._hub, self.presence, on_live=self._on_live, looks=looks)
         operations = Operations(
-            context, self._hub, opening, self._ephemeral, passwords, looks, self.overview
+            context, self._hub, opening, self._ephemeral, passwords, looks, self.overview, config
         )
-        self._requests = Requests(context, opening, operations)
+        self._requests = Requests(context, opening, operations, self._idleness)
         gate = Gate(context)
-        self._calls = Calls(context, gate, operations)
+        self._calls = Calls(context, gate, operations, self._idleness)
         self._tokens = TokenEndpoint(context, gate, passwords, config)
         self._events = Events(context, gate, opening, self._requests, self._attach)
         self._browser_login = BrowserLogin(
@@ -355,6 +375,7 @@ class Desk:
         assert isinstance(session, Session)
         self._detach(session)
         self.presence.end(session, code)
+        self._supervising.end(session)
 
     def _detach(self, session: Session) -> None:
         session.leave()
@@ -437,6 +458,9 @@ class Desk:
             if now >= swept + SWEEP_S:
                 swept = now
                 self.presence.sweep()
+                self._idleness.sweep()
+                self._supervising.sweep()
+                self._viewers.sweep()
                 self._context.rates.forget_idle()
                 self._browser_login.forget_idle()
                 self._tokens.forget_idle()

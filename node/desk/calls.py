@@ -24,6 +24,7 @@ from node.auth import Principal
 from node.desk.context import Context, NotServed
 from node.desk.frames import AS_TEXT, Encoding
 from node.desk.gate import Gate
+from node.desk.idleness import Idleness
 from node.desk.lookup import Answered, Later
 from node.desk.operations import Operations
 from node.desk.plain import NotAllowed
@@ -55,8 +56,11 @@ class Call:
 class Calls:
     """Answers operations that come by HTTP."""
 
-    def __init__(self, context: Context, gate: Gate, operations: Operations) -> None:
+    def __init__(
+        self, context: Context, gate: Gate, operations: Operations, idleness: Idleness
+    ) -> None:
         self._context = context
+        self._idleness = idleness
         self._gate = gate
         self._operations = operations
 
@@ -83,6 +87,7 @@ class Calls:
         return partial(self._perform, principal, operation)
 
     async def _perform(self, principal: Principal, operation: Operation) -> Response:
+        self._idleness.asked(principal)
         try:
             outcome = self._operations.perform(Call(principal), principal, operation)
             while isinstance(outcome, Later):

@@ -1,4 +1,4 @@
-"""What is told at once and never stored: typing, received, read.  No I/O.
+"""What is told at once and never stored: typing, received, read; viewers.  No I/O.
 
     a follower's frame ──▶ followers here, but not the sender
                       `──▶ a whisper to the other nodes ──▶ followers there
@@ -22,6 +22,7 @@ from node.desk.frames import Shared
 from node.desk.hub import Hub
 from node.desk.session import Session, Subscription
 from node.desk.statistics import Tally
+from node.desk.viewing import Viewing
 from node.protocol.catalogue import Ack, Read, Receipt, Typing, TypingPush
 
 TYPING_PAUSE_S = 1.0
@@ -51,10 +52,10 @@ class Seen(msgspec.Struct, frozen=True, array_like=True, tag="seen"):
     read: int
 
 
-Whisper = Typed | Seen
+Whisper = Typed | Seen | Viewing
 
 _encode = msgspec.msgpack.Encoder().encode
-_decoder = msgspec.msgpack.Decoder(Typed | Seen)
+_decoder = msgspec.msgpack.Decoder(Typed | Seen | Viewing)
 
 
 def decode(payload: bytes) -> Whisper:
@@ -74,8 +75,10 @@ class Ephemeral:
         *,
         whisper: Callable[[bytes], None],
         clock: Callable[[], float],
+        on_viewing: Callable[[Viewing], None],
     ) -> None:
         self._hub = hub
+        self._on_viewing = on_viewing
         self._state = state
         self._tally = tally
         self._whisper = whisper
@@ -122,7 +125,10 @@ class Ephemeral:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             log.warning("whisper not understood", peer=node, why=str(error))
             return
-        self._spread(whisper, origin=None)
+        if isinstance(whisper, Viewing):
+            self._on_viewing(whisper)
+        else:
+            self._spread(whisper, origin=None)
 
     def _subscription(self, session: Session, cv: str) -> Subscription | None:
         """Return the session's subscription, if others may know that it is there."""
@@ -132,12 +138,12 @@ class Ephemeral:
             return None
         return subscription if may_signal(session.principal, conversation) else None
 
-    def _tell(self, whisper: Whisper, *, origin: Session) -> None:
+    def _tell(self, whisper: Typed | Seen, *, origin: Session) -> None:
         self._tally.ephemeral += 1
         self._spread(whisper, origin=origin)
         self._whisper(_encode(whisper))
 
-    def _spread(self, whisper: Whisper, *, origin: Session | None) -> None:
+    def _spread(self, whisper: Typed | Seen, *, origin: Session | None) -> None:
         followers = self._hub.following.of(whisper.cv)
         if not followers:
             return
@@ -147,7 +153,7 @@ class Ephemeral:
                 shared = to_visitors if session.audience == "visitor" else to_agents
                 session.send_frame(shared.frame(session.encoding), ephemeral=True)
 
-    def _pushes(self, whisper: Whisper) -> tuple[Shared, Shared]:
+    def _pushes(self, whisper: Typed | Seen) -> tuple[Shared, Shared]:
         match whisper:
             case Typed(cv, kind, who, on, text):
                 plain = Shared(TypingPush(cv=cv, who=who, kind=kind, on=on), self._tally)

@@ -33,6 +33,8 @@ class Following:
         self._tally = tally
         self._followers: dict[str, dict[Session, Subscription]] = {}
         self._lagging: dict[tuple[Session, str], None] = {}
+        self.on_change: Callable[[Session, str], None] = _ignore
+        """Called when a session begins to follow a conversation, and when it ends."""
 
     def of(self, cv: str) -> list[Session]:
         """Return the sessions that follow `cv` on this node."""
@@ -77,6 +79,7 @@ class Following:
         session.subscriptions[cv] = subscription
         self._followers.setdefault(cv, {})[session] = subscription
         self._tally.resumes += 1
+        self.on_change(session, cv)
 
     def begin(self, session: Session, cv: str) -> None:
         """Send what is owed of a conversation that is followed, and there."""
@@ -86,6 +89,7 @@ class Following:
         """Go on with what another process of this node sent `session`, at the same entry."""
         session.subscriptions[cv] = subscription
         self._followers.setdefault(cv, {})[session] = subscription
+        self.on_change(session, cv)
         if subscription.catching:
             self._lagging[session, cv] = None
 
@@ -95,7 +99,8 @@ class Following:
         self._lagging.pop((session, cv), None)
         followers = self._followers.get(cv)
         if followers is not None:
-            followers.pop(session, None)
+            if followers.pop(session, None) is not None:
+                self.on_change(session, cv)
             if not followers:
                 del self._followers[cv]
 
@@ -171,3 +176,7 @@ class Following:
         subscription.cursor = shared.seq  # first: an event stream names its place with each event
         session.send_frame(shared.frame(session.encoding, session.audience))
         self._tally.events_sent += 1
+
+
+def _ignore(session: Session, cv: str) -> None:
+    """Nobody wants to know."""

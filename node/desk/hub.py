@@ -3,6 +3,9 @@
     Applied ──notices──▶ Appended        ──▶ every session that follows the conversation
                          OfferMade/Gone  ──▶ the agent's sessions
                          AgentChanged    ──▶ the agent's sessions
+                                             and, of their status, supervisors and colleagues
+                         Invitation...   ──▶ the agent's sessions, as offers are
+                         Supervision...  ──▶ nothing more: the session that joined follows
                          RulesApplied    ──▶ supervisors and operators
                          QueueStaffing   ──▶ supervisors and operators
                          AccessRevoked   ──▶ nothing more: 4109, and why
@@ -16,6 +19,7 @@ from collections.abc import Callable, Iterable
 from itertools import chain
 
 from cluster.state.commands import SYSTEM
+from cluster.state.company import Invitation
 from cluster.state.events import Event
 from cluster.state.machine import Applied
 from cluster.state.model import Conversation, Offer
@@ -24,23 +28,34 @@ from cluster.state.outcome import (
     AgentChanged,
     Appended,
     ConversationPurged,
+    InvitationGone,
+    InvitationMade,
     Notice,
     OfferGone,
     OfferMade,
     QueueStaffing,
     RulesApplied,
     SessionGone,
+    SupervisionChanged,
 )
 from cluster.state.state import State
 from node.auth import Principal
 from node.desk.access import denial, has_opened, may_follow
+from node.desk.colleagues import Colleagues
 from node.desk.following import Following
 from node.desk.frames import Shared
 from node.desk.resume import nothing
 from node.desk.session import Session, without
 from node.desk.statistics import Tally
-from node.desk.views import inbox_push, offer_push
-from node.protocol.catalogue import Inbox, OfferGonePush, Push, QueueAlertPush, RulesPush
+from node.desk.views import inbox_push, invitation_push, offer_push
+from node.protocol.catalogue import (
+    Inbox,
+    OfferGonePush,
+    OfferPush,
+    Push,
+    QueueAlertPush,
+    RulesPush,
+)
 from node.protocol.codes import Close
 
 Sessions = dict[Session, None]
@@ -49,8 +64,8 @@ Sessions = dict[Session, None]
 OPEN_FOLLOWED_MAX = 100
 """Open conversations that a hello subscribes who opened them to: the newest."""
 OVERSEERS = ("supervisor", "operator")
-_PARTINGS = frozenset({"transferred", "unassigned", "closed"})
-"""Events after which a conversation is no longer its owner's."""
+_PARTINGS = frozenset({"transferred", "unassigned", "closed", "left", "uninvited"})
+"""Events after which a conversation is no longer its owner's, or a member's."""
 
 
 class Hub:
@@ -72,6 +87,7 @@ class Hub:
         self._by_role: dict[str, Sessions] = {}
         self.following = Following(state, tally)
         self._inboxes: dict[str, Inbox] = {}
+        self._colleagues = Colleagues(self.sessions_in, tally)
 
     # -- who is there
 
@@ -106,6 +122,10 @@ class Hub:
     def sessions_of(self, role: str, principal_id: str) -> list[Session]:
         """Return the sessions of one principal on this node."""
         return list(self._by_principal.get((role, principal_id), ()))
+
+    def sessions_in(self, role: str) -> list[Session]:
+        """Return the sessions of one role on this node."""
+        return list(self._by_role.get(role, ()))
 
     def count_sessions(self) -> dict[str, int]:
         """Return how many sessions there are, by role."""
@@ -153,7 +173,7 @@ class Hub:
                 return sorted(opened)[-OPEN_FOLLOWED_MAX:]
             case "agent":
                 agent = state.agents.get(principal.id)
-                return agent.conversations if agent is not None else ()
+                return (*agent.conversations, *agent.helps) if agent is not None else ()
             case _:
                 return ()
 
@@ -163,6 +183,8 @@ class Hub:
             offer = state.offers.get(oid)
             if offer is not None:
                 self._make_offer(state, offer, [session])
+        for iid in agent.invitations if agent is not None else ():
+            self._invite(state, state.invitations[iid], [session])
 
     # -- what happened
 
@@ -178,6 +200,8 @@ class Hub:
             for session in list(sessions):
                 if not self._dismiss_denied(session, state):
                     self._catch_up_session(session, state)
+        for agent in state.agents:
+            self._colleagues.tell(state, agent)
 
     def _catch_up_session(self, session: Session, state: State) -> None:
         principal = session.principal
@@ -193,7 +217,7 @@ class Hub:
             else:
                 self.following.catch_up(session, conversation)
         if principal.role == "agent":
-            for oid in [oid for oid in session.offers if oid not in state.offers]:
+            for oid in [oid for oid in session.offers if not _is_pending(state, oid)]:
                 session.offers = without(session.offers, oid)
                 session.send(OfferGonePush(oid=oid, why="lost"))
             self._offer_pending(session, state, principal.id)
@@ -214,6 +238,15 @@ class Hub:
                 self._end_offer(state, offer, why)
             case AgentChanged(agent):
                 self._tell_inbox(agent)
+                self._colleagues.tell(state, agent)
+            case InvitationMade(invitation):
+                if invitation.iid in state.invitations:
+                    sessions = self.sessions_of("agent", invitation.agent)
+                    self._invite(state, invitation, sessions)
+            case InvitationGone(invitation, why):
+                self._end(state, invitation.iid, invitation.cv, invitation.agent, why)
+            case SupervisionChanged(cv, supervisor, sid, has_joined):
+                self._on_supervision(cv, supervisor, sid, has_joined)
             case RulesApplied(rev):
                 self._tell_rules(state, rev)
             case ConversationPurged(cv):
@@ -256,7 +289,9 @@ class Hub:
         """Subscribe those whose conversation it has just become, on all their devices."""
         if event.type == "opened":
             sessions = self.sessions_of(event.by.kind, event.by.id)
-        elif event.type == "assigned":
+        elif event.type == "reopened":
+            sessions = self.sessions_of(conversation.visitor_kind, conversation.visitor)
+        elif event.type in ("assigned", "joined"):
             sessions = self.sessions_of("agent", str(event.data.get("agent", "")))
         else:
             return
@@ -291,23 +326,46 @@ class Hub:
         conversation = state.conversations.get(offer.cv)
         if conversation is None:
             return
-        shared = Shared(offer_push(offer, conversation, self._now_ms()), self._tally)
+        self._push_offer(offer_push(offer, conversation, self._now_ms()), sessions)
+
+    def _invite(self, state: State, invitation: Invitation, sessions: list[Session]) -> None:
+        conversation = state.conversations[invitation.cv]
+        self._push_offer(invitation_push(invitation, conversation, self._now_ms()), sessions)
+
+    def _push_offer(self, push: OfferPush, sessions: list[Session]) -> None:
+        shared = Shared(push, self._tally)
         for session in sessions:
-            if offer.oid not in session.offers:
-                session.offers += (offer.oid,)
+            if push.oid not in session.offers:
+                session.offers += (push.oid,)
                 session.send_frame(shared.frame(session.encoding))
 
     def _end_offer(self, state: State, offer: Offer, why: str) -> None:
-        shared = Shared(OfferGonePush(oid=offer.oid, why=why), self._tally)
-        conversation = state.conversations.get(offer.cv)
-        for session in self.sessions_of("agent", offer.agent):
-            if offer.oid in session.offers:
-                session.offers = without(session.offers, offer.oid)
+        self._end(state, offer.oid, offer.cv, offer.agent, why)
+
+    def _end(self, state: State, oid: str, cv: str, agent: str, why: str) -> None:
+        """Tell an agent that an offer, or an invitation, is theirs to answer no more."""
+        shared = Shared(OfferGonePush(oid=oid, why=why), self._tally)
+        conversation = state.conversations.get(cv)
+        for session in self.sessions_of("agent", agent):
+            if oid in session.offers:
+                session.offers = without(session.offers, oid)
                 session.send_frame(shared.frame(session.encoding))
             principal = session.principal
             assert principal is not None
             if conversation is None or not may_follow(principal, conversation, state):
-                self.following.unsubscribe(session, offer.cv)
+                self.following.unsubscribe(session, cv)
+
+    def _on_supervision(self, cv: str, supervisor: str, sid: str, has_joined: bool) -> None:
+        """Let the session from which a supervisor joined follow, or hear no more."""
+        for session in self.sessions_of("supervisor", supervisor):
+            if session.sid != sid:
+                continue
+            if not has_joined:
+                self.following.unsubscribe(session, cv)
+            elif cv not in session.subscriptions:
+                self.following.subscribe(session, cv, 0)
+            else:
+                self.following.on_change(session, cv)  # seen, or seen no more
 
     def _tell_inbox(self, agent_id: str) -> None:
         agent = self._state().agents.get(agent_id)
@@ -340,3 +398,7 @@ class Hub:
         shared = Shared(push, self._tally)
         for session in list(sessions):
             session.send_frame(shared.frame(session.encoding))
+
+
+def _is_pending(state: State, oid: str) -> bool:
+    return oid in state.offers or oid in state.invitations

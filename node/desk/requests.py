@@ -22,12 +22,14 @@ from cluster.port import Answer, Unavailable
 from cluster.state.commands import Command
 from cluster.state.outcome import Done, Refused
 from node.desk.context import Context, NotServed
+from node.desk.idleness import Idleness
 from node.desk.lookup import Answered, Effect, Later
 from node.desk.opening import Opening
 from node.desk.operations import Operations
 from node.desk.plain import NotAllowed
 from node.desk.session import IN_FLIGHT_MAX, Phase, Session, without
 from node.protocol.catalogue import (
+    Ack,
     AgentList,
     AnyRequest,
     AuditList,
@@ -56,8 +58,11 @@ RATE = {"rule": "rate.principal"}
 class Requests:
     """Handles the requests of all sessions."""
 
-    def __init__(self, context: Context, opening: Opening, operations: Operations) -> None:
+    def __init__(
+        self, context: Context, opening: Opening, operations: Operations, idleness: Idleness
+    ) -> None:
         self._context = context
+        self._idleness = idleness
         self._opening = opening
         self._operations = operations
         self._held: dict[Session, None] = {}
@@ -69,6 +74,8 @@ class Requests:
             return
         if not self._is_in_time(session, request):
             return
+        if not isinstance(request, Pong | Ack):
+            self._idleness.acted(session)
         if isinstance(request.id, bool) or not 0 <= request.id <= REQUEST_ID_MAX:
             session.bye(Close.BAD_FRAME, f"id: must be 0 to {REQUEST_ID_MAX}", [])
         elif not session.busy and not self._holds(session, request):

@@ -11,12 +11,13 @@ A hidden event still has its `seq`, so that every observer can check that none i
 from collections.abc import Iterator
 from typing import Any, Literal
 
+from cluster.state.company import Invitation
 from cluster.state.events import Event
 from cluster.state.model import Agent, Conversation, Offer
 from cluster.state.state import State
 from node.auth import Principal
 from node.desk.service_views import rating_view, sla_view
-from node.protocol.catalogue import Ev, Inbox, OfferPush
+from node.protocol.catalogue import Ev, Inbox, OfferPush, PresencePush
 
 Audience = Literal["visitor", "agent"]
 PREVIEW_CHARACTERS_MAX = 200
@@ -25,7 +26,9 @@ _VISITOR_DATA: dict[str, frozenset[str]] = {
     "offered": frozenset(),
     "assigned": frozenset({"agent", "name"}),
     "unassigned": frozenset(),
-    "transferred": frozenset(),
+    "transferred": frozenset({"warm"}),
+    "joined": frozenset({"agent", "supervisor", "name"}),
+    "left": frozenset({"agent", "supervisor", "name"}),
 }
 """What visitors learn of how they are served; of other types they see all data."""
 
@@ -92,6 +95,10 @@ def conversation_view(conversation: Conversation, audience: Audience) -> dict[st
             "skills": list(conversation.skills),
             "fence": conversation.fence,
             "missed": conversation.missed,
+            "members": [
+                {"agent": one.agent, "name": one.name, "since": one.since_ms}
+                for one in conversation.members
+            ],
         }
         if conversation.service.level is not None:
             view["sla"] = sla_view(conversation.service)
@@ -127,6 +134,40 @@ def offer_push(offer: Offer, conversation: Conversation, now_ms: int) -> OfferPu
     )
 
 
+def invitation_push(invitation: Invitation, conversation: Conversation, now_ms: int) -> OfferPush:
+    """Return `invitation` as the agent whom it asks sees it."""
+    return OfferPush(
+        oid=invitation.iid,
+        cv=invitation.cv,
+        queue=invitation.queue or conversation.queue,
+        prio=conversation.priority,
+        exp=invitation.deadline_ms,
+        ttl=max(0, invitation.deadline_ms - now_ms),
+        why={"by": invitation.by.name or invitation.by.id},
+        cust={
+            "name": conversation.visitor_name,
+            "lang": conversation.lang,
+            "tags": conversation.tags,
+        },
+        preview=_preview(conversation),
+        asks="take" if invitation.takes else "join",
+        note=invitation.note,
+    )
+
+
+def presence_push(agent: Agent) -> PresencePush:
+    """Return what others may know of an agent."""
+    return PresencePush(
+        who=agent.agent,
+        name=agent.name,
+        status=agent.status,
+        since=agent.status_since_ms,
+        src=agent.status_src,
+        reason=agent.reason,
+        until=agent.until_ms,
+    )
+
+
 def agent_snapshot(state: State, agent: str) -> dict[str, Any]:
     """Return `welcome.snap`: the agent's own state, and the conversations held."""
     found = state.agents.get(agent)
@@ -136,6 +177,9 @@ def agent_snapshot(state: State, agent: str) -> dict[str, Any]:
         "load": found.load if found else 0,
         "capacity": found.capacity if found else 0,
         "cvs": [{"cv": conv.cv, "seq": conv.seq, "fence": conv.fence} for conv in held],
+        "helps": [
+            {"cv": cv, "seq": state.conversations[cv].seq} for cv in (found.helps if found else ())
+        ],
     }
 
 

@@ -27,6 +27,7 @@ from node.protocol.pushes import (
     OfferGonePush,
     OfferPush,
     Ping,
+    PresencePush,
     Push,
     QueueAlertPush,
     QueuePush,
@@ -35,6 +36,8 @@ from node.protocol.pushes import (
     RulesPush,
     TokenExpiring,
     TypingPush,
+    Viewer,
+    ViewersPush,
     Welcome,
 )
 from node.protocol.requests.accounts import (
@@ -55,6 +58,7 @@ from node.protocol.requests.canned import (
     CannedPut,
     CannedRemove,
 )
+from node.protocol.requests.company import CvInvite, CvLeave, SupJoin, SupLeave
 from node.protocol.requests.connection import Auth, Hello, Pong, Resume
 from node.protocol.requests.conversations import (
     Ack,
@@ -79,6 +83,7 @@ from node.protocol.requests.lists import (
 from node.protocol.requests.members import MembersChange, MembersGet
 from node.protocol.requests.rules import RulesApply, RulesGet
 from node.protocol.requests.service import CvMissed, CvRate, CvRatings
+from node.protocol.requests.upkeep import CvAttr, CvReopen, CvTag, MsgDel, MsgEdit
 
 VERSION = "1"
 SUBPROTOCOL_JSON = "unidesk.v1+json"
@@ -128,6 +133,15 @@ AnyRequest = (
     | QueueWatch
     | AgentList
     | Pong
+    | CvTag
+    | CvAttr
+    | CvInvite
+    | CvLeave
+    | SupJoin
+    | SupLeave
+    | MsgEdit
+    | MsgDel
+    | CvReopen
 )
 
 BY_NAME: dict[str, type[Request]] = {
@@ -171,6 +185,15 @@ RESULTS: dict[type[Request], type[results.Result]] = {
     QueueList: results.Queues,
     QueueWatch: results.Queues,
     AgentList: results.Agents,
+    CvTag: results.Changed,
+    CvAttr: results.Changed,
+    CvInvite: results.Invited,
+    CvLeave: results.Changed,
+    SupJoin: results.Changed,
+    SupLeave: results.Changed,
+    MsgEdit: results.Changed,
+    MsgDel: results.Changed,
+    CvReopen: results.Reopened,
 }
 """What the reply's `r` holds; operations that are not here have no reply."""
 
@@ -226,4 +249,6 @@ AnyPush = (
     | Bye
     | Ping
     | QueueAlertPush
+    | PresencePush
+    | ViewersPush
 )

@@ -33,7 +33,8 @@ class Welcome(Push, tag="welcome", kw_only=True):
     nodes: list[NodeAddress] = []
     state: Literal["ok", "degraded", "minority"]
     snap: dict[str, Any] | None = None
-    """For agents: status, load, capacity, and `cvs` held ({cv, seq, fence})."""
+    """For agents: status, load, capacity, `cvs` held ({cv, seq, fence}), `helps`, those they take
+    part in ({cv, seq})."""
 
 
 class Ev(Push, tag="ev", kw_only=True):
@@ -41,9 +42,15 @@ class Ev(Push, tag="ev", kw_only=True):
 
     Types and their `data`: opened{channel, lang, subject}, msg{type, body, reply_to?}, note{...},
     queued{queue, priority, rule?, reason?, agent?}, offered{agent}, assigned{agent, name, fence},
-    unassigned{agent, reason}, transferred{to}, closed{reason, rate_until?}, rated{score, text,
-    times}, sla{name, at, level, due}.  Visitors get `queue` and `offline` alone of queued, `agent`
-    and `name` of assigned, and nothing of offered, unassigned, transferred.
+    unassigned{agent, reason}, transferred{to, warm?}, closed{reason, rate_until?}, rated{score,
+    text, times}, reopened{closed}, edit{seq, body} and del{seq} of the message that is `mid`,
+    joined{agent | supervisor, name, mode?}, left{the same, reason?}.  For agents alone:
+    sla{name, at, level, due}, tagged{what, set, unset}, whisper{type, body},
+    invited{agent?, queue?, takes}, uninvited{agent, queue?, takes, reason}.  A message that was
+    edited has `edited` in its `data`, one that was taken back `deleted` and no body.
+    Visitors get `queue` and `offline` alone of queued, `agent` and `name` of assigned, `agent` or
+    `supervisor` and `name` of joined and left, `warm` of transferred, and nothing of offered,
+    unassigned.
 
     `offline` of queued: nobody is there, and what was written waits.  `rate_until` of closed: the
     visitor may be asked for a rating, until then.
@@ -111,6 +118,11 @@ class OfferPush(Push, tag="offer"):
     """rule, rev"""
     cust: dict[str, Any] = {}
     preview: str = ""
+    asks: Literal["own", "join", "take"] = "own"
+    """`own`: a conversation that waits; `join`: an invitation to take part; `take`: a warm
+    transfer.  All are answered by `offer.accept` or `offer.decline`."""
+    note: str = ""
+    """What a colleague says to it."""
 
 
 class OfferGonePush(Push, tag="offer.gone"):
@@ -135,6 +147,40 @@ class ClusterPush(Push, tag="cluster"):
     state: Literal["ok", "degraded", "minority"]
     leader: str = ""
     nodes: list[NodeAddress] = []
+
+
+class PresencePush(Push, tag="presence", kw_only=True):
+    """What an agent is now, to supervisors and to colleagues.
+
+    `src`: `user`, they say so; `admin`, somebody else did; `idle`, by silence; `lost`, nothing was
+    heard of them any more.
+    """
+
+    who: str
+    name: str = ""
+    status: str
+    since: int
+    src: Literal["user", "idle", "lost", "admin"]
+    reason: str = ""
+    until: int = 0
+
+
+class Viewer(msgspec.Struct, omit_defaults=True):
+    """Somebody who has a conversation open."""
+
+    kind: str
+    id: str
+    name: str = ""
+
+
+class ViewersPush(Push, tag="viewers"):
+    """Which agents and supervisors have the conversation open, to those who do; never stored.
+
+    Supervisors who monitor, or only follow, are not in it.
+    """
+
+    cv: str
+    list_: list[Viewer] = msgspec.field(name="list")
 
 
 class TokenExpiring(Push, tag="token.expiring"):

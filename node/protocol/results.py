@@ -46,6 +46,14 @@ class Visitor(msgspec.Struct):
     name: str
 
 
+class Member(msgspec.Struct):
+    """An agent who takes part in another's conversation."""
+
+    agent: str
+    name: str
+    since: int
+
+
 class ConversationView(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A conversation without its events; from `visitor` on, not told to visitors."""
 
@@ -77,6 +85,8 @@ class ConversationView(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Why nobody answered it before its close; empty when somebody did, or it is open."""
     rating: RatingView | None = None
     """Told to visitors as well."""
+    members: list[Member] | None = None
+    """Agents who take part beside the owner."""
 
 
 class Conversation(Result):
@@ -120,6 +130,8 @@ class Said(_Keyed):
 
 class StatusIs(Result):
     status: AgentStatus
+    until: int = 0
+    """When it ends by itself; absent when it does not."""
 
 
 class Accepted(_Keyed):
@@ -131,6 +143,22 @@ class Accepted(_Keyed):
 
 class Changed(_Keyed):
     seq: int
+    oid: str = ""
+    """Of a warm transfer: the invitation that it is."""
+
+
+class Invited(Result):
+    seq: int
+    oid: str
+    """The invitation: `offer` and `offer.gone` name it so."""
+    deadline: int
+    """When it lapses."""
+
+
+class Reopened(_Keyed):
+    seq: int
+    state: ConversationState
+    """`waiting` for its last agent, or `new` for the rules."""
 
 
 class RulesApplied(_Keyed):

@@ -1,4 +1,4 @@
-"""Which worker holds which session of an agent.  Talks to the cluster's port.
+"""Which worker holds which session of an agent, or of a supervisor.  Talks to the port.
 
     a worker proposes              held by            what is done
     OpenSession                    nobody, or it      passed on
@@ -6,6 +6,8 @@
     LoseSession, CloseSession      nobody, or it      passed on
                                    another worker     refused: the session goes on there
     - (it is gone)                 it                 LoseSession, until the log has it
+    JoinConversation               nobody, or it      passed on
+    - (it is gone)                 it                 EndSupervision, until the log has it
 
 To the log the workers of a node are one: the same node, the same boot.  Here is known what it
 cannot know, so that a socket that ends in one worker does not end what goes on in another, and
@@ -19,7 +21,16 @@ from typing import NamedTuple, Protocol
 import trio
 
 from cluster.port import Answer, Port
-from cluster.state.commands import CloseSession, Command, LoseSession, OpenSession
+from cluster.state.commands import (
+    SYSTEM,
+    CloseSession,
+    Command,
+    EndSupervision,
+    JoinConversation,
+    LoseSession,
+    OpenSession,
+)
+from cluster.state.company import Overseer
 from cluster.state.outcome import Refused
 
 FORGET_S = 10.0
@@ -56,6 +67,8 @@ class Holders:
                 self._held[sid] = _Held(holder, self._clock())
                 if before is not None and before.holder is not holder:
                     before.holder.taken(sid)
+            case JoinConversation(sid=sid):
+                self._held[sid] = _Held(holder, self._clock())
             case LoseSession(sid=sid) | CloseSession(sid=sid):
                 held = self._held.get(sid)
                 if held is not None and held.holder is not holder:
@@ -70,13 +83,19 @@ class Holders:
     def sweep(self) -> None:
         """Propose the loss of sessions that nobody holds; forget what is not here any more."""
         port, live = self._port, self._live()
+        joined = self._joined()
+        for cv, one in joined:
+            if one.sid not in self._held and one.sid not in self._losing:
+                self._losing.add(one.sid)
+                ending = EndSupervision(cv, SYSTEM, one.id, one.sid)
+                port.submit(ending, partial(self._on_lost, one.sid))
         for sid in live - self._held.keys() - self._losing:
             self._losing.add(sid)
             command = LoseSession(sid, port.node_id, port.boot)
             port.submit(command, partial(self._on_lost, sid))
         forget_s = self._clock() - FORGET_S
         for sid in [one for one, held in self._held.items() if held.since_s < forget_s]:
-            if sid not in live:
+            if sid not in live and all(sid != one.sid for _, one in joined):
                 del self._held[sid]
 
     def _live(self) -> set[str]:
@@ -84,6 +103,16 @@ class Holders:
         state, node, boot = self._port.state, self._port.node_id, self._port.boot
         here = (state.sessions[sid] for sid in state.by_node.get(node, ()))
         return {one.sid for one in here if one.boot == boot and not one.lost_ms}
+
+    def _joined(self) -> list[tuple[str, Overseer]]:
+        """Return what supervisors joined from this boot of this node, and from which sessions."""
+        state, node, boot = self._port.state, self._port.node_id, self._port.boot
+        return [
+            (cv, one)
+            for cv, supervisor in state.overseen_at.get(node, ())
+            for one in state.conversations[cv].overseers
+            if (one.id, one.node, one.boot) == (supervisor, node, boot)
+        ]
 
     def _on_lost(self, sid: str, answer: Answer) -> None:
         """Without an outcome the next sweep tries again."""

@@ -10,6 +10,7 @@ from node.client.address import is_loopback
 from node.config import (
     ClientTlsConfig,
     Config,
+    DeskConfig,
     GrpcConfig,
     LimitsConfig,
     LogConfig,
@@ -302,3 +303,26 @@ def test_mistakes_about_issuers_are_named(old: str, new: str, words: str, tmp_pa
     assert old in CORP
     (found,) = mistakes(tmp_path, GOOD + CORP.replace(old, new, 1))
     assert words in found
+
+
+def test_how_people_work_is_said_in_a_table_of_its_own(tmp_path: Path) -> None:
+    assert read(tmp_path, GOOD).desk == DeskConfig()
+    said = '\n[desk]\naway_after = "15m"\ninvite = "45s"\nstale_guard = true\n'
+    assert read(tmp_path, GOOD + said).desk == DeskConfig(900.0, True, 45_000)
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('away_after = "-1s"', "away_after"),
+        ('away_after = "2d"', "away_after"),
+        ("invite = 30", "invite"),
+        ('stale_guard = "yes"', "stale_guard"),
+        ('away_afer = "15m"', "away_after"),
+    ],
+)
+def test_a_mistake_in_it_is_named(tmp_path: Path, line: str, problem: str) -> None:
+    text = f"{GOOD}\n[desk]\n{line}\n"
+    (mistake,) = mistakes(tmp_path, text)
+    assert mistake.startswith(f"node.toml:{line_of(text, line)}")
+    assert problem in mistake

@@ -2,7 +2,8 @@
 
     Speaker   writes into shared conversations and reads them; what it saw is its history
     Visitor   opens a conversation of its own, speaks, closes it, and begins again
-    Agent     logs in somewhere, takes what it is offered, answers, closes
+    Agent     logs in somewhere, takes what it is offered or asked, answers, asks colleagues in,
+              hands over cold and warm, closes
 
 What has a key is asked again with the same key, however often and wherever, until it has an
 outcome; so a command that was lost shows, and so does one that applied twice.
@@ -244,6 +245,11 @@ class Agent(Client):
                 self._do(commands.AcceptOffer(oid, self._by, key=f"accept {oid}"))
             else:
                 self._do(commands.DeclineOffer(oid, self._by))
+        elif agent.invitations and self.rng.random() < 0.8:
+            iid = agent.invitations[0]
+            self._do(commands.AcceptOffer(iid, self._by, key=f"accept {iid}"))
+        elif agent.helps and self.rng.random() < 0.3:
+            self._do(commands.LeaveConversation(agent.helps[0], self._by))
         elif agent.conversations and self.rng.random() < 0.5:
             self._work(node.part.state, agent.conversations[0])
         else:
@@ -252,14 +258,30 @@ class Agent(Client):
     def _work(self, state: State, cv: str) -> None:
         owned = state.conversations[cv]
         key = f"{self.new_id()}"
-        match self.rng.randrange(2 if cv in self.world.history else 3):
+        match self.rng.randrange(5 if cv in self.world.history else 6):
             case 0:
                 mid, fence = self.new_id(), owned.fence
                 self._do(commands.SendMessage(cv, mid, self._by, key, "text", "a", fence=fence))
             case 1:
                 self._do(commands.TransferConversation(cv, self._by, key, to_queue="desk"))
+            case 2:
+                colleague = self.rng.choice(sorted(state.agents))
+                invite = commands.InviteAgent(cv, self._by, colleague, self.new_id(), 1_000)
+                self._do(invite)
+            case 3:
+                self._do(self._warm(cv, key, to_queue="desk"))
+            case 4:
+                self._do(self._warm(cv, key, to_agent=self.rng.choice(sorted(state.agents))))
             case _:
                 self._do(commands.CloseConversation(cv, self._by, key))
+
+    def _warm(
+        self, cv: str, key: str, to_agent: str = "", to_queue: str = ""
+    ) -> commands.TransferConversation:
+        keep = self.rng.random() < 0.5
+        return commands.TransferConversation(
+            cv, self._by, key, to_agent, to_queue, warm=True, keep=keep, iid=self.new_id()
+        )
 
     def _log_in(self) -> None:
         self._at = node = self.some_node()

@@ -12,6 +12,7 @@ whether it holds is decided where it is applied, the same on every node.
 """
 
 from node.auth import Principal
+from node.config import Config
 from node.desk.context import Context
 from node.desk.ephemeral import Ephemeral
 from node.desk.hub import Hub
@@ -21,6 +22,7 @@ from node.desk.opening import Opening
 from node.desk.operations.accounts import Accounts
 from node.desk.operations.agents import Agents
 from node.desk.operations.canned import CannedResponses
+from node.desk.operations.company import Company
 from node.desk.operations.effects import Asker, Handler
 from node.desk.operations.lists import Lists
 from node.desk.operations.members import Membership
@@ -29,6 +31,7 @@ from node.desk.operations.reading import Reading
 from node.desk.operations.rules import Rules
 from node.desk.operations.service import Service
 from node.desk.operations.talking import Talking
+from node.desk.operations.upkeep import Upkeep
 from node.desk.overview import Overview
 from node.desk.passwords import Passwords
 from node.desk.plain import check_integers
@@ -48,14 +51,20 @@ class Operations:
         passwords: Passwords,
         looks: Looks,
         overview: Overview,
+        config: Config,
     ) -> None:
         lookup = Lookup(context)
+        rules = Rules(context, lookup)
         self._handlers: dict[type[Request], Handler] = {
             **Own(opening, ephemeral).handlers(),
             **Reading(lookup, looks, hub.following).handlers(),
-            **Talking(context, hub.following).handlers(),
+            **Talking(
+                context, hub.following, rules, stale_guard=config.desk.stale_guard
+            ).handlers(),
             **Agents().handlers(),
-            **Rules(context, lookup).handlers(),
+            **rules.handlers(),
+            **Company(context, hub.following, config.desk.invite_ms).handlers(),
+            **Upkeep().handlers(),
             **Membership(context).handlers(),
             **Service(context, lookup).handlers(),
             **CannedResponses(context, lookup).handlers(),

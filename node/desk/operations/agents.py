@@ -21,8 +21,15 @@ class Agents:
 
     def _status_set(self, asker: Asker, principal: Principal, request: ops.StatusSet) -> Effect:
         check_name(request.reason, "reason")
+        check_name(request.agent, "agent")
+        if principal.role != "agent" and not request.agent:
+            raise NotAllowed("bad_request", f"agent: a {principal.role} says whose status it is")
         return commands.SetStatus(
-            by=principal.by, agent=principal.id, status=request.status, reason=request.reason
+            by=principal.by,
+            agent=request.agent or principal.id,
+            status=request.status,
+            reason=request.reason,
+            until_ms=request.until,
         )
 
     def _offer_accept(self, asker: Asker, principal: Principal, request: ops.OfferAccept) -> Effect:

@@ -25,6 +25,8 @@ class Rules:
         self._context = context
         self._lookup = lookup
         self._compiling = trio.CapacityLimiter(1)
+        self._names: tuple[int, list[str]] = (0, [])
+        """Of the rules of a revision, so that they are compiled once."""
 
     def handlers(self) -> Handlers:
         return {ops.RulesGet: self._rules_get, ops.RulesApply: self._rules_apply}
@@ -38,6 +40,21 @@ class Rules:
         if rules is None:
             return Answered({"rev": 0, "files": {}})
         return Answered({"rev": rules.rev, "files": rules.files, "by": rules.by, "at": rules.at_ms})
+
+    async def names(self) -> list[str]:
+        """Return the names of the rules in force, in the order in which they are tried."""
+        rules = self._context.state.rules
+        rev = rules.rev if rules is not None else 0
+        if rules is not None and rev != self._names[0]:
+            try:
+                compiled = await trio.to_thread.run_sync(
+                    compile_rules, rules.files, limiter=self._compiling
+                )
+            except SourceErrors as errors:
+                problem = f"the rules in force cannot be read here: {errors.errors[0]}"
+                raise NotAllowed("internal", problem) from None
+            self._names = (rev, [rule.name for rule in compiled.rules])
+        return self._names[1] if rev else []
 
     def _rules_apply(self, asker: Asker, principal: Principal, request: ops.RulesApply) -> Effect:
         if not 1 <= len(request.files) <= RULE_FILES_MAX:

@@ -1,11 +1,14 @@
 """Conversations opened, spoken in, passed on and closed: commands to the log.  No I/O."""
 
+from functools import partial
+
 from cluster.state import commands
 from node.auth import Principal
 from node.desk.context import Context
 from node.desk.following import Following
-from node.desk.lookup import Effect, check_cv
+from node.desk.lookup import Effect, Later, check_cv
 from node.desk.operations.effects import Asker, Handlers
+from node.desk.operations.rules import Rules
 from node.desk.plain import (
     NotAllowed,
     check_body,
@@ -21,9 +24,14 @@ from node.protocol import catalogue as ops
 class Talking:
     """Serves these operations."""
 
-    def __init__(self, context: Context, following: Following) -> None:
+    def __init__(
+        self, context: Context, following: Following, rules: Rules, *, stale_guard: bool
+    ) -> None:
+        """`stale_guard`: an agent's message says what they have seen."""
         self._context = context
         self._following = following
+        self._rules = rules
+        self._stale_guard = stale_guard
 
     def handlers(self) -> Handlers:
         return {
@@ -68,6 +76,14 @@ class Talking:
         check_key(request.key)
         check_name(request.reply_to, "reply_to")
         check_body(request.body, request.type)
+        if (
+            self._stale_guard
+            and principal.role == "agent"
+            and request.vis == "all"
+            and request.after is None
+        ):
+            message = "after: is missing; here agents say the last seq they have seen (stale_guard)"
+            raise NotAllowed("bad_request", message)
         return commands.SendMessage(
             cv=request.cv,
             mid=self._context.ids.new(),
@@ -86,11 +102,15 @@ class Talking:
         check_key(request.key)
         check_text(request.note, "note")
         to_agent, to_queue = request.to.get("agent", ""), request.to.get("queue", "")
-        if bool(to_agent) == bool(to_queue):
-            raise NotAllowed("bad_request", "to: name either an agent or a queue")
+        to_rule = request.to.get("rule")
+        if bool(to_agent) + bool(to_queue) + (to_rule is not None) != 1:
+            raise NotAllowed("bad_request", "to: name an agent, a queue or a rule, and one of them")
+        if request.keep and not request.warm:
+            raise NotAllowed("bad_request", "keep: belongs to a warm transfer; a cold one lets go")
         check_name(to_agent, "to.agent")
         check_name(to_queue, "to.queue")
-        return commands.TransferConversation(
+        check_name(to_rule or "", "to.rule")
+        command = commands.TransferConversation(
             cv=request.cv,
             by=principal.by,
             key=request.key,
@@ -98,7 +118,23 @@ class Talking:
             to_queue=to_queue,
             note=request.note,
             fence=request.fence,
+            to_rule=to_rule,
+            warm=request.warm,
+            keep=request.keep,
+            iid=self._context.ids.new() if request.warm else "",
         )
+        if to_rule:
+            return Later(partial(self._to_known_rule, command, to_rule))
+        return command
+
+    async def _to_known_rule(
+        self, command: commands.TransferConversation, name: str
+    ) -> commands.TransferConversation:
+        names = await self._rules.names()
+        if name not in names:
+            some = ", ".join(names[:10]) or "none"
+            raise NotAllowed("not_found", f"to.rule: no rule {name[:64]!r}; there are: {some}")
+        return command
 
     def _cv_close(self, session: Session, principal: Principal, request: ops.CvClose) -> Effect:
         check_cv(request.cv)

@@ -2,22 +2,26 @@
 
 from typing import Literal
 
-from node.protocol.requests.base import AGENT, Request
+from node.protocol.requests.base import AGENT, OPERATOR, SUPERVISOR, Request
 
 Status = Literal["online", "away", "busy", "offline", "transfer_only"]
 
 
 class StatusSet(Request, tag="status.set"):
-    """The agent's own status."""
+    """The agent's own status; a supervisor or an operator names whose."""
 
-    roles = AGENT
+    roles = AGENT | SUPERVISOR | OPERATOR
 
     status: Status
     reason: str = ""
+    until: int = 0
+    """When they are again what they were before, milliseconds UTC; 0: when they say so."""
+    agent: str = ""
+    """Whose; empty for one's own."""
 
 
 class OfferAccept(Request, tag="offer.accept"):
-    """Take what is offered."""
+    """Take what is offered, or do what an invitation asks."""
 
     roles = AGENT
 
@@ -26,7 +30,7 @@ class OfferAccept(Request, tag="offer.accept"):
 
 
 class OfferDecline(Request, tag="offer.decline"):
-    """Let somebody else have it; it waits with its original age."""
+    """Let somebody else have it; it waits with its original age.  Or decline an invitation."""
 
     roles = AGENT
 

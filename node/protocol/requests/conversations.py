@@ -26,8 +26,8 @@ class CvOpen(Request, tag="cv.open"):
 class CvGet(Request, tag="cv.get"):
     """One conversation without its events.
 
-    Visitors read what they opened, agents what they own or are offered, the others any; so for
-    `cv.history` and `cv.sub`.
+    Visitors read what they opened, agents what they own, take part in or are offered, the others
+    any; so for `cv.history` and `cv.sub`.
     """
 
     cv: str
@@ -60,7 +60,11 @@ class CvUnsub(Request, tag="cv.unsub"):
 
 
 class MsgSend(Request, tag="msg.send"):
-    """Say something."""
+    """Say something.
+
+    `after`: the last `seq` the sender has seen.  With a colleague's answer beyond it the message is
+    refused as `stale`, with the events that were missed.
+    """
 
     roles = TALKERS
 
@@ -103,7 +107,11 @@ class Typing(Request, tag="typing"):
 
 
 class CvTransfer(Request, tag="cv.transfer"):
-    """Let go of a conversation: to {agent} or {queue}."""
+    """Let go of a conversation: to {agent}, {queue} or {rule}.
+
+    `warm`: the owner keeps it until the colleague, or one of the queue, has accepted; with `keep`
+    they stay as a member then.  {rule: ""} lets the rules decide anew, {rule: NAME} that one.
+    """
 
     roles = AGENT | SUPERVISOR | SERVICE
 
@@ -112,6 +120,8 @@ class CvTransfer(Request, tag="cv.transfer"):
     to: dict[str, str]
     note: str = ""
     fence: int | None = None
+    warm: bool = False
+    keep: bool = False
 
 
 class CvClose(Request, tag="cv.close"):

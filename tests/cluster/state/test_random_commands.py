@@ -205,6 +205,93 @@ class Desks(RuleBasedStateMachine):
     def remove_canned(self, by: By, key: str, shortcut: str) -> None:
         self.run(c.RemoveCanned(by, f"remove-{key}", shortcut))
 
+    # -- those who take part
+
+    @rule(cv=cvs, by=people, agent=agents, warm=st.booleans(), keep=st.booleans(), key=keys)
+    def ask_in(self, cv: str, by: By, agent: By, warm: bool, keep: bool, key: str) -> None:
+        iid = f"i{next(self.ids)}"
+        if warm:
+            to_agent, to_queue = ("", QUEUES[0]) if keep else (agent.id, "")
+            command: Command = c.TransferConversation(
+                cv, by, f"warm-{key}", to_agent, to_queue, warm=True, keep=keep, iid=iid
+            )
+        else:
+            command = c.InviteAgent(cv, by, agent.id, iid, 20_000)
+        self.run(command)
+
+    @rule(data=st.data(), accept=st.booleans(), agent=agents)
+    def answer_invitation(self, data: st.DataObject, accept: bool, agent: By) -> None:
+        """One owner throughout, whoever takes over; the fence rises by one with each."""
+        invitations = self.one.state.invitations
+        if not invitations:
+            return
+        iid = data.draw(st.sampled_from(sorted(invitations)))
+        asked = invitations[iid].agent
+        if not asked:
+            self.run(c.AskColleague(iid, agent.id, 20_000))
+            return
+        by = By("agent", asked)
+        command = c.AcceptOffer(iid, by, f"in-{iid}") if accept else c.DeclineOffer(iid, by)
+        (outcome,) = self.run(command)
+        assert isinstance(outcome, Done) or outcome.code == "at_capacity"
+
+    @rule(cv=cvs, by=people, agent=agents)
+    def leave_conversation(self, cv: str, by: By, agent: By) -> None:
+        self.run(c.LeaveConversation(cv, by, agent.id))
+
+    @rule(
+        cv=cvs,
+        by=people,
+        mode=st.sampled_from(["monitor", "whisper", "barge", "leave"]),
+        node=st.sampled_from(NODES),
+    )
+    def supervise(self, cv: str, by: By, mode: Any, node: str) -> None:
+        boot = f"{node}-{self.boots[node]}"
+        if mode == "leave":
+            self.run(c.EndSupervision(cv, by))
+        else:
+            self.run(c.JoinConversation(cv, by, mode, "s", node, boot))
+
+    @rule(cv=cvs, by=people, what=st.sampled_from(["tags", "attrs"]), value=st.integers(0, 2))
+    def set_fields(self, cv: str, by: By, what: Any, value: int) -> None:
+        self.run(c.SetFields(cv, by, what, {"n": value} if value else {}, () if value else ("n",)))
+
+    @rule(data=st.data(), cv=cvs, by=people, key=keys, delete=st.booleans())
+    def correct(self, data: st.DataObject, cv: str, by: By, key: str, delete: bool) -> None:
+        conversation = self.one.state.conversations.get(cv)
+        mids = sorted({event.mid for event in conversation.tail} - {""}) if conversation else []
+        if not mids:
+            return
+        mid = data.draw(st.sampled_from(mids))
+        if not delete:
+            self.run(c.EditMessage(cv, mid, by, f"edit-{key}", "corrected"))
+            return
+        (outcome,) = self.run(c.DeleteMessage(cv, mid, by, f"del-{key}"))
+        if isinstance(outcome, Done) and not outcome.dup:
+            kept = self.one.state.conversations[cv].tail
+            assert not any("body" in event.data for event in kept if event.mid == mid)
+
+    @rule(cv=cvs, by=people, key=keys)
+    def reopen(self, cv: str, by: By, key: str) -> None:
+        self.run(c.ReopenConversation(cv, by, f"reopen-{key}"))
+
+    @rule(cv=cvs, by=people, key=keys, name=st.sampled_from(["", "night"]))
+    def to_the_rules(self, cv: str, by: By, key: str, name: str) -> None:
+        self.run(c.TransferConversation(cv, by, f"rule-{key}", to_rule=name))
+
+    @rule(by=agents, sid=st.integers(1, 2), idle=st.booleans())
+    def fall_silent(self, by: By, sid: int, idle: bool) -> None:
+        session = self.one.state.sessions.get(f"{by.id}-{sid}")
+        if session is not None:
+            self.run(c.IdleSession(by.id, idle, session.sid, session.node, session.boot))
+
+    @rule(by=agents, wait_ms=waits_ms)
+    def be_away_until(self, by: By, wait_ms: int) -> None:
+        self.run(c.SetStatus(by, by.id, "away", "", self.now_ms + wait_ms + 1))
+        self.now_ms += 2 * wait_ms
+        for _, name in list(self.one.state.status_ends):
+            self.run(c.EndStatus(name))
+
     # -- what the leader does
 
     @rule(cv=cvs, wait_ms=waits_ms)

@@ -1,6 +1,6 @@
 """`node.cli.agent_desk`: offers that run out, conversations with small numbers."""
 
-from node.cli.agent_desk import TRANSCRIPT_MAX, AgentDesk
+from node.cli.agent_desk import TRANSCRIPT_MAX, TRANSCRIPTS_MAX, AgentDesk
 from node.protocol.catalogue import Ev, OfferPush
 
 
@@ -73,6 +73,32 @@ def test_what_was_said_before_is_kept_up_to_a_bound() -> None:
         desk.note(message("A", seq))
 
     assert [event.seq for event in desk.transcript("A")] == list(range(11, TRANSCRIPT_MAX + 11))
+
+
+def test_what_was_said_is_shown_as_it_was_corrected_also_when_it_returns() -> None:
+    desk = AgentDesk()
+    for seq, mid in ((1, "a"), (2, "b")):
+        desk.note(Ev(cv="A", seq=seq, type="msg", ts=0, mid=mid, data={"body": mid}))
+    desk.correct(Ev(cv="A", seq=3, type="edit", ts=0, mid="a", data={"body": "better"}))
+    desk.correct(Ev(cv="A", seq=4, type="del", ts=0, mid="b"))
     desk.take("A", 1)
     desk.drop("A")
-    assert desk.transcript("A") == []
+    assert [event.data["body"] for event in desk.transcript("A")] == ["better"]
+
+
+def test_of_only_so_many_conversations_is_kept_what_was_said() -> None:
+    desk = AgentDesk()
+    for number in range(TRANSCRIPTS_MAX + 1):
+        desk.note(message(f"cv{number}", 1))
+    assert (len(desk.transcript("cv0")), len(desk.transcript("cv1"))) == (0, 1)
+
+
+def test_a_guest_is_one_until_the_conversation_is_theirs() -> None:
+    desk = AgentDesk()
+    desk.join("A")
+    assert desk.takes_part("A")
+    desk.take("A", 2)
+    assert not desk.takes_part("A")
+    desk.close("A")
+    assert desk.closed(desk.number("A")) == "A"
+    assert desk.held() == []

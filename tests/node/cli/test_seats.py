@@ -15,21 +15,33 @@ from node.cli.visitor_seat import VisitorSeat
 from node.client import open_client
 from node.protocol.catalogue import (
     CvClose,
+    CvInvite,
+    CvLeave,
     CvOpen,
+    CvReopen,
+    CvTag,
+    CvTransfer,
     Ev,
     Inbox,
+    MsgDel,
+    MsgEdit,
     MsgSend,
     OfferAccept,
     OfferGonePush,
     OfferPush,
+    PresencePush,
     QueuePush,
     StatusSet,
+    Viewer,
+    ViewersPush,
     Welcome,
 )
 from tests.node.client.loopback import Link, node
 
 ADA = ["visitor", "ada", "Ada"]
 BEN = ["agent", "ben", "Ben"]
+LI = ["agent", "li", "Li"]
+SUE = ["supervisor", "sue"]
 
 
 def event(seq: int, kind: str, by: list[str], **data: Any) -> dict[str, Any]:
@@ -273,3 +285,176 @@ async def test_a_visitor_who_waits_reads_their_place(
 ) -> None:
     await VisitorSeat(Words(lang), "ada", {}).on_push(QueuePush(cv="C", **place))
     assert capsys.readouterr().out == f"{told}\n"
+
+
+async def test_an_agent_asks_colleagues_in_hands_over_warm_and_corrects(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked: list[Any] = []
+
+    async def serve(link: Link) -> None:
+        await link.accept()
+        await link.say(
+            Welcome(
+                sid="S",
+                epoch="e",
+                node="n2",
+                you={"id": "ben", "role": "agent", "name": "Ben"},
+                ping_ms=25_000,
+                now=0,
+                limits={},
+                state="ok",
+                snap={"cvs": [{"cv": "C", "seq": 3, "fence": 7}], "helps": []},
+            )
+        )
+        while True:
+            request = await link.next()
+            asked.append(request)
+            await link.ok(request)
+            if isinstance(request, MsgSend):
+                said = event(4, "msg", BEN, body=request.body)
+                await link.say({**said, "mid": "M"})
+            elif isinstance(request, CvInvite):
+                await link.say(
+                    event(5, "joined", LI, agent="li", name="Li"),
+                    event(6, "whisper", SUE, body="offer ten percent"),
+                    PresencePush(who="li", name="Li", status="busy", since=0, src="user"),
+                    ViewersPush(cv="C", list_=[Viewer(kind="agent", id="li", name="Li")]),
+                )
+            elif isinstance(request, MsgDel):
+                await link.say({**event(7, "del", BEN), "mid": "M"})
+            elif isinstance(request, CvTransfer) and request.warm:
+                await link.say(
+                    event(8, "joined", BEN, agent="ben", name="Ben"),
+                    event(9, "transferred", BEN, to={"agent": "li"}, warm=True),
+                    event(10, "assigned", LI, agent="li", fence=8),
+                )
+            elif isinstance(request, CvLeave):
+                await link.say(event(11, "left", BEN, agent="ben", name="Ben"))
+
+    async with node(serve) as one:
+        lines = (
+            "one moment",
+            "/invite li you know tariffs",
+            "/who",
+            "/tag topic=refund -old",
+            "/edit one minute",
+            "/undo",
+            "/undo",
+            "/transfer",
+            "/warm-stay @li she is nice",
+            "/leave",
+            "/status away lunch 30m",
+            "/status gone",
+            "/reopen 7",
+        )
+        await play(AgentSeat(Words("en")), one.url, *lines)
+
+    told = capsys.readouterr().out
+    kinds = [StatusSet, MsgSend, CvInvite, CvTag, MsgEdit, MsgDel, CvTransfer, CvLeave, StatusSet]
+    assert [type(request) for request in asked] == kinds
+    assert (asked[1].after, asked[2].note) == (0, "you know tariffs")
+    assert (asked[3].set, asked[3].unset) == ({"topic": "refund"}, ["old"])
+    assert (asked[4].mid, asked[4].body) == ("M", "one minute")
+    assert (asked[6].to, asked[6].keep, asked[6].fence) == ({"agent": "li"}, True, 7)
+    assert asked[8].until > 0
+    for words in (
+        "[1] Li joined",
+        "[1] sue whispers: offer ten percent",
+        "Li: busy",
+        "[1] is open at: Li",
+        "[1] a message was taken back",
+        "You have said nothing here",
+        "Not understood: -;",
+        "[1] is a colleague's now; you still take part.",
+        "[1] You take part no more.",
+        "Not understood: gone;",
+        "There is no conversation 7.",
+    ):
+        assert words in told, words
+    assert "is not yours any more" not in told
+
+
+async def test_an_agent_is_asked_in_and_to_take_over(capsys: pytest.CaptureFixture[str]) -> None:
+    asked: list[Any] = []
+
+    async def serve(link: Link) -> None:
+        await link.welcome()
+        await link.ok(await link.next())
+        for oid, asks in (("I", "join"), ("W", "take")):
+            push = OfferPush(
+                oid=oid,
+                cv=oid,
+                queue="q",
+                prio=0,
+                exp=0,
+                ttl=30_000,
+                why={"by": "Li"},
+                cust={"name": "Ada"},
+                note="tariffs",
+                asks=asks,  # type: ignore[arg-type]
+            )
+            await link.say(push)
+        while True:
+            asked.append(await link.next())
+            await link.ok(asked[-1])
+
+    async with node(serve) as one:
+        await play(AgentSeat(Words("en")), one.url, "/accept")
+
+    told = capsys.readouterr().out
+    assert [request.oid for request in asked] == ["W"]
+    assert "Li asks you to join them and Ada: tariffs" in told
+    assert "Li asks you to take Ada over: tariffs" in told
+
+
+async def test_a_visitor_corrects_what_they_said_and_reopens(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked: list[Any] = []
+
+    async def serve(link: Link) -> None:
+        await link.welcome()
+        while True:
+            request = await link.next()
+            asked.append(request)
+            match request:
+                case CvOpen():
+                    await link.ok(request, cv="C", seq=1, state="new")
+                    await link.say(
+                        event(1, "opened", ADA),
+                        {**event(2, "msg", ADA, body="my card"), "mid": "M"},
+                        event(3, "joined", SUE, supervisor="sue", name="Sue"),
+                        event(4, "left", SUE, supervisor="sue", name="Sue"),
+                    )
+                case MsgEdit():
+                    await link.ok(request, seq=5)
+                    await link.say({**event(5, "edit", ADA, body="card"), "mid": "M"})
+                case MsgDel():
+                    await link.ok(request, seq=6)
+                    await link.say({**event(6, "del", ADA), "mid": "M"})
+                case CvClose():
+                    await link.ok(request, seq=7)
+                    await link.say(event(7, "closed", ADA))
+                case _:
+                    await link.ok(request, seq=8)
+                    await link.say(event(8, "reopened", ADA))
+
+    async with node(serve) as one:
+        seat = VisitorSeat(Words("zh"), "ada", {})
+        lines = ("hello", "/edit card", "/undo", "/undo", "/close", "/reopen", "again")
+        await play(seat, one.url, *lines)
+
+    told = capsys.readouterr().out
+    kinds = [CvOpen, MsgEdit, MsgDel, CvClose, CvReopen, MsgSend]
+    assert [type(request) for request in asked] == kinds
+    assert (asked[4].cv, asked[5].cv) == ("C", "C")
+    for words in (
+        "Sue 已加入",
+        "Sue 已离开",
+        "改为：card",
+        "已撤回",
+        "没有您可以修改的",
+        "会话继续",
+    ):
+        assert words in told, words

@@ -200,7 +200,7 @@ async def test_a_transfer_needs_one_target() -> None:
         visitor, agent = await desk.visitor(), await desk.agent()
         cv = await desk.opened(visitor)
         await desk.assigned(cv, agent)
-        for to in ({}, {"agent": "a2", "queue": "vip"}, {"rule": "x"}):
+        for to in ({}, {"agent": "a2", "queue": "vip"}, {"rule": "", "queue": "vip"}):
             reply = await agent.err(ops.CvTransfer(cv=cv, key="t", to=to))
             assert reply.code == "bad_request"
 

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from cluster.state.commands import SYSTEM, By
 from cluster.state.events import Event
 from cluster.state.model import Conversation
+from cluster.state.route import Route, Step
 
 VERA = By("visitor", "v1", "Vera")
 ANN = By("agent", "ann", "Ann")
@@ -25,6 +26,8 @@ def conversation(number: int, **more: Any) -> Conversation:
         "attrs": {},
         "opened_ms": number,
     }
+    if "queue" in more:
+        fields["route"] = Route((Step(more.pop("queue")),))
     return Conversation(**{**fields, **more})
 
 

@@ -104,6 +104,18 @@ REQUESTS: tuple[ops.Request, ...] = (
     ops.QueueList(id=28, queues=["refunds"]),
     ops.QueueWatch(id=29, queues=["refunds"]),
     ops.AgentList(id=30, queue="refunds", status="online", here=True, after="ada", limit=50),
+    ops.CvTag(id=27, cv=CV, set={"topic": "refund"}, unset=["vip"]),
+    ops.CvAttr(id=28, cv=CV, set={"order": 4711}),
+    ops.CvInvite(id=29, cv=CV, agent="li", note="knows the till"),
+    ops.CvLeave(id=30, cv=CV),
+    ops.SupJoin(id=31, cv=CV, mode="whisper"),
+    ops.SupLeave(id=32, cv=CV),
+    ops.MsgEdit(id=33, cv=CV, mid=MID, key="k12", body="hello!"),
+    ops.MsgDel(id=34, cv=CV, mid=MID, key="k13"),
+    ops.CvReopen(id=35, cv=CV, key="k14"),
+    ops.StatusSet(id=36, status="away", reason="lunch", until=AT, agent="li"),
+    ops.CvTransfer(id=37, cv=CV, key="k15", to={"agent": "li"}, warm=True, keep=True),
+    ops.CvTransfer(id=38, cv=CV, key="k16", to={"rule": ""}),
 )
 
 ANSWERS: tuple[ops.Reply | ops.Push, ...] = (
@@ -182,6 +194,23 @@ ANSWERS: tuple[ops.Reply | ops.Push, ...] = (
             )
         ],
         now=AT + 60_000,
+    ),
+    ops.PresencePush(
+        who="li", name="李雷", status="away", since=AT, src="user", reason="lunch", until=AT
+    ),
+    ops.ViewersPush(cv=CV, list_=[ops.Viewer(kind="agent", id="li", name="李雷")]),
+    ops.OfferPush(
+        oid=OID,
+        cv=CV,
+        queue="vip",
+        prio=80,
+        exp=AT + 30_000,
+        ttl=30_000,
+        why={"by": "Ada"},
+        cust={"name": "王五"},
+        preview="你好",
+        asks="join",
+        note="knows the till",
     ),
 )
 

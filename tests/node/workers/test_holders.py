@@ -8,16 +8,18 @@ from pathlib import Path
 import trio
 
 from cluster.port import Answer
-from cluster.state.commands import CloseSession
+from cluster.state.commands import By, CloseSession, OpenConversation
 from cluster.state.model import Session
-from cluster.state.outcome import Refused
+from cluster.state.outcome import Done, Refused
 from node.desk.application import Desk
-from node.protocol.catalogue import Bye, Hello, Resume, Welcome
+from node.protocol.catalogue import Bye, Hello, Resume, SupJoin, Welcome
 from node.protocol.codes import Close
 from node.workers.remote import RemotePort
 from tests.cluster.three import until
 from tests.node.desk.office import Client, config_of, token
 from tests.node.workers.test_feed import Pair, pair
+
+CV = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 
 
 @dataclass
@@ -112,3 +114,28 @@ async def test_the_agents_of_a_worker_that_died_are_lost_and_others_are_not(
         known = session(node, lost)
         assert known is not None
         assert not known.lost_ms
+
+
+async def supervise(worker: Worker, subject: str) -> None:
+    boss = Client(worker.desk)
+    boss.say(Hello(ver="1", token=token("supervisor", subject)))
+    await until(lambda: bool(boss.heard(Welcome)))
+    boss.ask(SupJoin(cv=CV, mode="barge"))
+
+
+async def test_what_supervisors_joined_from_a_worker_that_died_ends(tmp_path: Path) -> None:
+    async with two_workers(tmp_path) as (node, first, second):
+        sent = OpenConversation(CV, By("visitor", "ada"), "o")
+        assert isinstance(await node.replica.propose(sent), Done)
+        for worker in (first, second):
+            await supervise(worker, "sue" if worker is first else "max")
+
+        def joined() -> set[str]:
+            return {one.id for one in node.replica.state.conversations[CV].overseers}
+
+        await until(lambda: joined() == {"sue", "max"})
+        node.holders.sweep()
+        first.life.cancel()
+        await trio.testing.wait_all_tasks_blocked()
+        node.holders.sweep()
+        await until(lambda: joined() == {"max"})
