@@ -88,6 +88,9 @@ def _undeclared(source: str, offset: int, name: str, names: Sequence[str]) -> Ex
     name = re.sub(r"\s", "", word[0]) if word else name
     if re.match(r"\s*\(", source[offset + len(name) :]):
         function = name.rpartition(".")[2]
+        if function in NAMES:
+            problem = f"{function}(...) does not take these"
+            return ExpressionError(source, offset, problem, "see the table of conditions")
         mend = did_you_mean(function, NAMES)
         return ExpressionError(source, offset, f"unknown function {function!r}", mend)
     return unknown(source, offset, name, names)

@@ -265,7 +265,11 @@ def test_brackets_up_to_the_limit_and_long_rows_of_and_are_fine() -> None:
 
 def test_the_slowest_condition_that_is_let_through_takes_no_longer_than_a_blink() -> None:
     tags = {"a": ["y"] * 1_000, "b": "a" * 4_000, "c": "a" * 2_000 + "b"}
-    for term in ["tags.a + tags.a == tags.a", "tags.b.contains(tags.c)", '"x" in tags.a']:
+    tags |= {"d": "a" * 1_024, "e": "*" + "?a" * 60 + "b*"}
+    for term in [
+        *("tags.a + tags.a == tags.a", "tags.b.contains(tags.c)", '"x" in tags.a'),
+        "glob(tags.d, tags.e)",
+    ]:
         count = EXPRESSION_BYTES_MAX // (len(term) + 4)
         condition = ANY.compile(" || ".join([term] * count))
         subject = contact(ANY, tags=tags)
