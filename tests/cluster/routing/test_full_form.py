@@ -219,6 +219,16 @@ RULE = "[rule.a]\nroute = 'q'\n"
         ),
         ("[rule.a]\nsteps = [{ que = 'q' }]", "2: ", "'queue'?"),
         (
+            "[rule.a]\nsteps = [{ queue = 'q', prefer = 'last_agent' }]",
+            "2: the last step asks one agent alone",
+            "without 'prefer'",
+        ),
+        (
+            QUEUE + "overflow = { after = '5m', do = 'queue', to = 'general' }",
+            "2: queue 'general' overflows into itself",
+            "another queue",
+        ),
+        (
             "[rule.a]\nsteps = [{ queue = 'q', prefer = 'last' }]",
             "2: 'last' is no pr",
             "last_agent",
