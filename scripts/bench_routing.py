@@ -7,8 +7,8 @@
     need, judged  an agent judged by a requirement: seen before, and for the first time
 
 The last rule is the only one that matches, so every condition is evaluated.  Processor time of one
-thread, in blocks that take turns: the median of the block that others on the machine disturbed least,
-and beside it the median and the 99th percentile of all rounds.
+thread, in blocks that take turns: the median of the block that others disturbed least, and beside
+it the median and the 99th percentile of all rounds.
 """
 
 import argparse

@@ -254,6 +254,11 @@ RULE = "[rule.a]\nroute = 'q'\n"
             "queue.available",
         ),
         (RULE + "test = [{ in = {}, que = 'q' }]", "3: unknown key 'que' in a test", "'queue'?"),
+        (
+            "[vars]\ntags.arpu='number'\n" + RULE + "test = [{ in={ tags.apru=6 }, queue='q' }]",
+            "5: no variable 'tags.apru' in a test",
+            "'tags.arpu'?",
+        ),
         (RULE + "test = [{ in = {} }]", "3: a test expects nothing", "queue ="),
         (RULE + "test = [{ in = {}, at = 'noon', queue = 'q' }]", "3: 'noon' is no time", "10:00"),
         (RULE + "test = [{ in = {}, priority = 5 }]", "3: test 1 of rule 'a' expects prio", "mend"),
