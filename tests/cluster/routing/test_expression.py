@@ -192,6 +192,8 @@ def test_the_reason_is_bounded_however_long_a_key_is() -> None:
         (ANY, 'lang == "a"\n  && ?', "?", "'?' is not understood", "a missing quote"),
         (ANY, "lowe(lang) == lang", "lowe", "unknown function 'lowe'", "did you mean 'lower'?"),
         (ANY, "lang.fold() == lang", "fold", "function 'fold'", "known are: contains, double"),
+        (ANY, "agent.skill.a > 1", "agent", "agent.* is not known here", "'require' of a step"),
+        (TYPED, "queue.waiting > 1", "queue", "queue.* is not known", "'skip_if' of a step"),
         (ANY, "true &&", "", "ends too early", "something is missing"),
         (ANY, "lang == “zh”", "“zh”", "'“' is not understood", "English keyboard"),
         (TYPED, "tags.tier && true", "&&", "'&&' does not go with text and true", "compare each"),
