@@ -5,7 +5,7 @@ from typing import Any
 from node.cli.messages import Words
 from node.cli.seat import Seat, body_text
 from node.client import new_key
-from node.protocol.catalogue import CvClose, CvOpen, Ev, MsgSend, Push, TypingPush
+from node.protocol.catalogue import CvClose, CvOpen, CvRate, Ev, MsgSend, Push, TypingPush
 
 
 class VisitorSeat(Seat):
@@ -19,6 +19,8 @@ class VisitorSeat(Seat):
         self._tags = tags
         self._cv = ""
         self._queue: str | None = None
+        self._closed = ""
+        """The conversation that may be rated after its close."""
 
     def greet(self) -> None:
         """Say how to begin."""
@@ -29,6 +31,8 @@ class VisitorSeat(Seat):
         command = line.split()[0]
         if command == "/close":
             await self._close()
+        elif command == "/rate":
+            await self._rate(line.removeprefix(command).strip())
         elif command.startswith("/"):
             self.say("unknown", command=command)
         elif self._cv:
@@ -48,6 +52,8 @@ class VisitorSeat(Seat):
                 # Every offer that lapses queues it again: news only when the queue is another.
                 self._queue = event.data.get("queue")
                 self.say("visitor.queued", queue=self._queue or "")
+                if event.data.get("offline"):
+                    self.say("visitor.offline")
             case "assigned":
                 by = event.by
                 name = by.name if by is not None and by.kind == "agent" else ""
@@ -60,6 +66,11 @@ class VisitorSeat(Seat):
                 self._queue = None
                 self._cv = "" if self._cv == event.cv else self._cv
                 self.say("closed")
+                if "rate_until" in event.data:
+                    self._closed = event.cv
+                    self.say("visitor.rate")
+            case "rated":
+                self.say("visitor.rated", score=event.data.get("score", ""))
 
     def on_lost(self, cv: str) -> None:
         """The next line opens another."""
@@ -87,6 +98,14 @@ class VisitorSeat(Seat):
             self.say("visitor.first")
             return
         await self.request(CvClose(cv=self._cv, key=new_key()))
+
+    async def _rate(self, said: str) -> None:
+        score, _, text = said.partition(" ")
+        cv = self._cv or self._closed
+        if not cv or score not in ("1", "2", "3", "4", "5"):
+            self.say("visitor.how_to_rate" if cv else "visitor.first")
+            return
+        await self.request(CvRate(cv=cv, key=new_key(), score=int(score), text=text.strip()))
 
     def _name(self, event: Ev) -> str:
         if event.by is None:
