@@ -52,7 +52,7 @@ class Office:
     def agent(self, name: str, idle_ms: int = 0, **fields: Any) -> None:
         if f"s-{name}" not in self.state.sessions:
             self.state.put_session(Session(f"s-{name}", name, "n1", "b1", 0))
-        wanted = {"skills": {}, "capacity": 1, "status": "online"} | fields
+        wanted: dict[str, Any] = {"skills": {}, "capacity": 1, "status": "online"} | fields
         sessions = (f"s-{name}",)
         self.state.put_agent(Agent(name, name, sessions=sessions, idle_since_ms=idle_ms, **wanted))
 
@@ -61,7 +61,7 @@ class Office:
         step = Step(queue, **{name: fields.pop(name) for name in names if name in fields})
         route = Route((step,), weight=fields.pop("weight", 1))
         visitor = fields.pop("visitor", "ann")
-        values = (cv, visitor, "", "web", "zh", "", {}, {}, opened_ms)
+        values: tuple[Any, ...] = (cv, visitor, "", "web", "zh", "", {}, {}, opened_ms)
         self.state.put_conversation(
             Conversation(*values, state="waiting", route=route, waiting_since_ms=1, **fields)
         )
