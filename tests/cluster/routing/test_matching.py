@@ -52,7 +52,7 @@ class Office:
     def agent(self, name: str, idle_ms: int = 0, **fields: Any) -> None:
         if f"s-{name}" not in self.state.sessions:
             self.state.put_session(Session(f"s-{name}", name, "n1", "b1", 0))
-        wanted = {"skills": {}, "capacity": 1, "status": "online"} | fields
+        wanted: dict[str, Any] = {"skills": {}, "capacity": 1, "status": "online"} | fields
         sessions = (f"s-{name}",)
         self.state.put_agent(Agent(name, name, sessions=sessions, idle_since_ms=idle_ms, **wanted))
 
@@ -61,10 +61,9 @@ class Office:
         step = Step(queue, **{name: fields.pop(name) for name in names if name in fields})
         route = Route((step,), weight=fields.pop("weight", 1))
         visitor = fields.pop("visitor", "ann")
-        values = (cv, visitor, "", "web", "zh", "", {}, {}, opened_ms)
-        self.state.put_conversation(
-            Conversation(*values, state="waiting", route=route, waiting_since_ms=1, **fields)
-        )
+        fields |= {"route": route, "waiting_since_ms": 1}
+        values: tuple[Any, ...] = (cv, visitor, "", "web", "zh", "", {}, {}, opened_ms)
+        self.state.put_conversation(Conversation(*values, state="waiting", **fields))
 
     def matches(self, most: int = 500) -> list[tuple[str, str]]:
         self.matching.sync(self.state, self.now_ms)
@@ -229,14 +228,21 @@ conversations = st.fixed_dictionaries(
         "target": st.sampled_from(["", "", "", "a", "x"]),
         "preferred": st.sampled_from(["", "", "b"]),
         "passed": st.lists(names, max_size=3, unique=True).map(tuple),
-        "visitor": st.sampled_from(["ann", "eve"]),
     }
 )
+plain_agents = st.fixed_dictionaries(
+    {"name": names, "idle_ms": times, "capacity": st.integers(2, 4), "offered_ms": times}
+)
+plain_conversations = st.fixed_dictionaries(
+    {"cv": conversations.map(lambda one: one["cv"]), "queue": st.sampled_from(["q", "fair"])}
+)
+people = st.one_of(agents, plain_agents).map(lambda one: ("agent", one))
+lines = st.one_of(conversations, plain_conversations).map(lambda one: ("waiting", one))
 events = st.one_of(
-    st.tuples(st.just("agent"), agents),
-    st.tuples(st.just("agent"), agents),
-    st.tuples(st.just("waiting"), conversations),
-    st.tuples(st.just("waiting"), conversations),
+    people,
+    people,
+    lines,
+    lines,
     st.tuples(st.just("gone"), st.integers(0, 50)),
     st.tuples(st.just("answer"), st.tuples(st.integers(0, 50), st.booleans())),
     st.tuples(st.just("served"), names),
@@ -252,7 +258,8 @@ def happen(office: Office, kind: str, what: Any) -> None:
         case "agent":
             office.agent(**what)
         case "waiting" if what["cv"] not in office.busy:
-            office.waiting(**what)
+            visitor = "ann" if what["cv"] < "cv20" else "eve"
+            office.waiting(**what, visitor=visitor)
         case "gone" if waiting:
             cv = waiting[what % len(waiting)]
             if cv not in office.busy:
@@ -269,13 +276,19 @@ def happen(office: Office, kind: str, what: Any) -> None:
             state.put_rules(RuleSetRecord(2, "", SYSTEM, 0, {}, queues))
 
 
-@given(script=st.lists(st.lists(events, max_size=4), max_size=12))
+@given(
+    people=st.lists(people, max_size=5),
+    line=st.lists(lines, max_size=12),
+    script=st.lists(st.lists(events, max_size=3), max_size=10),
+)
 @settings(max_examples=400, deadline=None)
 def test_what_is_offered_after_every_event_is_what_the_naive_model_offers(
+    people: list[tuple[str, Any]],
+    line: list[tuple[str, Any]],
     script: list[list[tuple[str, Any]]],
 ) -> None:
     office = Office()
-    for together in script:
+    for together in [people, line, *script]:
         for kind, what in together:
             happen(office, kind, what)
         expected = office.expected()
