@@ -155,8 +155,9 @@ class Change:
         )
 
     def offline(self, conversation: Conversation, queue: str) -> dict[str, Any]:
-        """Return what `queued` says where nobody is there for `queue`, and nobody answered yet."""
-        if conversation.service.helped or staffing.is_staffed(self.state, queue):
+        """Return what `queued` says, once, where nobody is there and nobody has answered."""
+        service = conversation.service
+        if service.helped or service.offline_ms or staffing.is_staffed(self.state, queue):
             return {}
         return {"offline": True}
 
