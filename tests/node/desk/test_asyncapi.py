@@ -90,7 +90,7 @@ def _message_of(name: str) -> str:
 
 @pytest.mark.parametrize("key", [key for key in full.frozen() if key.startswith("json ")])
 def test_every_golden_frame_is_what_its_schema_says(key: str) -> None:
-    name = key.removeprefix("json ")
+    name = key.removeprefix("json ").partition("#")[0]  # also as it was before it grew
     payload = DOCUMENT["components"]["messages"][_message_of(name)]["payload"]
     schema = {**payload, "components": DOCUMENT["components"]}
     frame = json.loads(full.frozen()[key])
