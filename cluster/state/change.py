@@ -84,11 +84,12 @@ class Change:
     ) -> Conversation:
         """Append an event, apply `changes` to the conversation, and return it as it is now."""
         event = Event(conversation.seq + 1, kind, by, self.now_ms, mid, data or {}, hidden)
-        service = clocks.follow(conversation, event)
+        by_bot = kind == "msg" and by.kind == "agent" and staffing.is_bot(self.state, by.id)
+        service = clocks.follow(conversation, event, by_bot=by_bot)
         if clocks.is_overtaken(conversation.service, service, self.now_ms):
             conversation = self.tell_clocks(conversation)
             event = replace(event, seq=conversation.seq + 1)
-            service = clocks.follow(conversation, event)
+            service = clocks.follow(conversation, event, by_bot=by_bot)
         route = changes.get("route")
         if route is not None and route.sla:
             service = self._under_level(conversation, service, route)
@@ -154,8 +155,9 @@ class Change:
         )
 
     def offline(self, conversation: Conversation, queue: str) -> dict[str, Any]:
-        """Return what `queued` says where nobody is there for `queue`, and nobody answered yet."""
-        if conversation.service.helped or staffing.is_staffed(self.state, queue):
+        """Return what `queued` says, once, where nobody is there and nobody has answered."""
+        service = conversation.service
+        if service.helped or service.offline_ms or staffing.is_staffed(self.state, queue):
             return {}
         return {"offline": True}
 

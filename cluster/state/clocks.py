@@ -9,7 +9,8 @@
 
     told   nothing ──warn_ms──▶ warning ──due_ms──▶ breach      each once for each run of a clock
 
-A person is an agent or a supervisor: what a program says helps, and is no answer.  A transfer
+A person is an agent or a supervisor: what a program says - a service, or a bot among the agents -
+helps, and is no answer.  A transfer
 stops nothing, since the visitor waits on.  A conversation that is opened again has its whole
 time to be resolved again, and to be answered if it never was.
 
@@ -93,12 +94,15 @@ class Service(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 UNSERVED = Service()
 
 
-def follow(conversation: "Conversation", event: Event) -> Service:
-    """Return how the conversation has been served once `event` has happened."""
+def follow(conversation: "Conversation", event: Event, *, by_bot: bool = False) -> Service:
+    """Return how the conversation has been served once `event` has happened.
+
+    `by_bot`: whoever it is by is a bot.
+    """
     service = conversation.service
     match event.type:
         case "msg":
-            return _said(service, conversation, event)
+            return _said(service, conversation, event, by_bot=by_bot)
         case "assigned":
             return replace(service, agent=str(event.data.get("agent", "")))
         case "overflow":
@@ -150,13 +154,13 @@ def is_overtaken(before: Service, after: Service, now_ms: int) -> bool:
     )
 
 
-def _said(service: Service, conversation: "Conversation", event: Event) -> Service:
+def _said(service: Service, conversation: "Conversation", event: Event, *, by_bot: bool) -> Service:
     by = event.by
     if (by.kind, by.id) == (conversation.visitor_kind, conversation.visitor):
         if service.asked_ms or not service.answered_ms:
             return service
         return _asked(replace(service, asked_ms=event.ts))
-    if by.kind in _PEOPLE:
+    if by.kind in _PEOPLE and not by_bot:
         if service.answered_ms and not service.asked_ms:
             return service
         left = tuple(clock for clock in service.clocks if clock.name == "resolution")

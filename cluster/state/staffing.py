@@ -1,7 +1,8 @@
 """Queues that nobody is there for.  No I/O.
 
     an agent is here    has a session, and is not offline: away is coming back
-    a queue is staffed  somebody is here who has all skills it asks for
+    a queue is staffed  somebody is here who has all skills it asks for; a bot staffs the queues
+                        for bots alone.  Bots are agents with the skill `bot`
 
                        the last one goes                  somebody comes
     staffed ──────────────────────────────▶ unstaffed ──────────────────────▶ staffed
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from cluster.state.state import State
 
 
+BOT = "bot"
+"""The skill that says of an agent that it is a program."""
+
+
 class Unstaffed(msgspec.Struct, frozen=True, array_like=True):
     """A queue whose last agent has gone."""
 
@@ -35,18 +40,22 @@ def is_here(agent: "Agent") -> bool:
     return bool(agent.sessions) and agent.status != "offline"
 
 
+def is_bot(state: "State", agent: str) -> bool:
+    """Say whether the agent of this name is a program."""
+    found = state.agents.get(agent)
+    return found is not None and BOT in found.skills
+
+
 def is_staffed(state: "State", queue: str) -> bool:
     """Say whether somebody is here for `queue`."""
     needs = state.skills_of(queue)
-    if not needs:
-        return bool(state.here)
     # An index has no order, and whether there is one in it needs none.
-    return any(not state.agents[agent].lacks(needs) for agent in state.here)
+    return any(_serves(state.agents[agent], needs) for agent in state.here)
 
 
 def came(state: "State", agent: "Agent") -> list[Unstaffed]:
     """Note that `agent` is here now; return the queues that are staffed by that."""
-    found = [one for one in state.unstaffed.values() if not agent.lacks(state.skills_of(one.queue))]
+    found = [one for one in state.unstaffed.values() if _serves(agent, state.skills_of(one.queue))]
     for one in found:
         del state.unstaffed[one.queue]
     return found
@@ -55,7 +64,7 @@ def came(state: "State", agent: "Agent") -> list[Unstaffed]:
 def went(state: "State", agent: "Agent") -> None:
     """Note that `agent`, who was here, is not any more."""
     for queue in sorted(state.queues):  # a restored node has them in another order
-        if queue in state.unstaffed or agent.lacks(state.skills_of(queue)):
+        if queue in state.unstaffed or not _serves(agent, state.skills_of(queue)):
             continue
         if not is_staffed(state, queue):
             state.unstaffed[queue] = Unstaffed(queue, state.now_ms)
@@ -66,3 +75,7 @@ def forget_unknown(state: "State") -> None:
     known = set(state.queues)
     for queue in [one for one in state.unstaffed if one not in known]:
         del state.unstaffed[queue]
+
+
+def _serves(agent: "Agent", needs: dict[str, int]) -> bool:
+    return not agent.lacks(needs) and (BOT not in agent.skills or BOT in needs)

@@ -67,7 +67,9 @@ def begin(
     """
     at = route.steps[step]
     data = {"queue": at.queue, "priority": at.priority, **data}
-    data |= change.offline(conversation, at.queue)
+    hidden = conversation.state == "waiting" and conversation.queue == at.queue
+    if not hidden:
+        data |= change.offline(conversation, at.queue)
     if len(route.steps) > 1:
         data["step"] = step
     if skipped:
@@ -77,7 +79,7 @@ def begin(
         "queued",
         SYSTEM,
         data=data,
-        hidden=conversation.state == "waiting" and conversation.queue == at.queue,
+        hidden=hidden,
         state="waiting",
         route=route,
         step=step,

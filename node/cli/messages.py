@@ -32,6 +32,10 @@ EN: Mapping[str, str] = {
     "visitor.assigned": "{agent} is with you.",
     "visitor.unassigned": "You will be given to somebody else; please stay.",
     "visitor.first": "Say something first.",
+    "visitor.offline": "Nobody is there now. What you write waits, and is answered by the next.",
+    "visitor.rate": "How was it? /rate 1 to 5, and a word if you like.",
+    "visitor.rated": "Thank you for your {score}.",
+    "visitor.how_to_rate": "Write /rate, a number from 1 to 5, and a word if you like.",
     "agent.hint": (
         "/accept and /decline answer an offer. Text goes to the current conversation."
         " /help lists the rest."
@@ -122,6 +126,10 @@ ZH: Mapping[str, str] = {
     "visitor.assigned": "{agent} 为您服务。",
     "visitor.unassigned": "正在为您转接其他客服，请稍候。",
     "visitor.first": "请先说点什么。",
+    "visitor.offline": "现在没有客服在线。您的留言会保留，客服上线后将尽快回复。",
+    "visitor.rate": "您对本次服务满意吗？输入 /rate 1 到 5，也可以附上一句话。",
+    "visitor.rated": "感谢您的 {score} 分评价。",
+    "visitor.how_to_rate": "请输入 /rate 加 1 到 5 的分数，也可以附上一句话。",
     "agent.hint": "/accept 接受，/decline 拒绝。直接输入的文字发往当前会话。/help 查看其余命令。",
     "agent.help": (
         "/accept  /decline [原因]   回应最新的邀请\n"

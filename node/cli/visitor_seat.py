@@ -9,6 +9,7 @@ from node.client import new_key
 from node.protocol.catalogue import (
     CvClose,
     CvOpen,
+    CvRate,
     CvReopen,
     Ev,
     MsgDel,
@@ -32,7 +33,7 @@ class VisitorSeat(Seat):
         self._cv = ""
         self._queue: str | None = None
         self._closed = ""
-        """The conversation that ended last."""
+        """The conversation that ended last: it may be rated, and reopened."""
         self._said = ""
         """The newest message of the visitor's own."""
 
@@ -51,6 +52,8 @@ class VisitorSeat(Seat):
             await self._correct(None)
         elif command == "/edit":
             await self._correct(line.removeprefix(command).strip())
+        elif command == "/rate":
+            await self._rate(line.removeprefix(command).strip())
         elif command.startswith("/"):
             self.say("unknown", command=command)
         elif self._cv:
@@ -70,6 +73,8 @@ class VisitorSeat(Seat):
                 # Every offer that lapses queues it again: news only when the queue is another.
                 self._queue = event.data.get("queue")
                 self.say("visitor.queued", queue=self._queue or "")
+                if event.data.get("offline"):
+                    self.say("visitor.offline")
             case "assigned":
                 by = event.by
                 name = by.name if by is not None and by.kind == "agent" else ""
@@ -96,6 +101,10 @@ class VisitorSeat(Seat):
                 self._closed, self._said = event.cv, ""
                 self._cv = "" if self._cv == event.cv else self._cv
                 self.say("closed")
+                if "rate_until" in event.data:
+                    self.say("visitor.rate")
+            case "rated":
+                self.say("visitor.rated", score=event.data.get("score", ""))
 
     def on_lost(self, cv: str) -> None:
         """The next line opens another."""
@@ -165,6 +174,14 @@ class VisitorSeat(Seat):
 
     def _guest(self, event: Ev) -> str:
         return str(event.data.get("name") or self.words("agent"))
+
+    async def _rate(self, said: str) -> None:
+        score, _, text = said.partition(" ")
+        cv = self._cv or self._closed
+        if not cv or score not in ("1", "2", "3", "4", "5"):
+            self.say("visitor.how_to_rate" if cv else "visitor.first")
+            return
+        await self.request(CvRate(cv=cv, key=new_key(), score=int(score), text=text.strip()))
 
     def _name(self, event: Ev) -> str:
         if event.by is None:

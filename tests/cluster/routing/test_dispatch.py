@@ -23,7 +23,7 @@ from cluster.state.events import Tail
 from cluster.state.limits import CONVERSATION_RETENTION_MS, PURGE_MAX, SESSION_GRACE_MS
 from cluster.state.model import Agent, Conversation, Session
 from cluster.state.outcome import Refused
-from cluster.state.route import Choice, Queue, Route, Step
+from cluster.state.route import Choice, Queue, Route, ServiceLevel, Step
 from cluster.state.state import State
 from tests.cluster.state.desk import ANN, BOB, LI, OPS, SUE, Desk, routed
 
@@ -485,3 +485,53 @@ def test_whoever_can_be_served_is_in_the_end(script: list[tuple[str, Any, Any]])
         act(desk, one)
     left = [one for one in desk.state.conversations.values() if one.state in ("new", "waiting")]
     assert all("none" in one.skills for one in left)
+
+
+# -- service
+
+
+def test_what_clocks_have_to_tell_is_proposed_when_it_is_due_and_by_the_next_leader_once() -> None:
+    desk, one = Desk(), dispatcher()
+    levels = {"gold": ServiceLevel(first_response_ms=60_000)}
+    desk.done(c.ApplyRules(OPS, {"main.toml": ""}, {"general": Queue()}, slas=levels))
+    desk.open("cv1")
+    desk.done(c.RouteConversation("cv1", Route((Step("general"),), "r", 1, sla="gold")))
+    assert c.SlaDue("cv1") not in planned(desk, one)
+    desk.wait(48_000)
+    assert planned(desk, one) == [c.SlaDue("cv1")]
+    assert planned(desk, one) == [], "it is on its way"
+    other = dispatcher()  # the first one died before that came to anything
+    assert act(desk, other) == [c.SlaDue("cv1")]
+    assert desk.refused(c.SlaDue("cv1")).code == "conflict", "the first one's comes late"
+    assert planned(desk, other) == []
+    desk.wait(12_000)
+    assert act(desk, other) == [c.SlaDue("cv1")]
+    assert [event.data["level"] for event in desk.conversation().tail if event.type == "sla"] == [
+        "warning",
+        "breach",
+    ]
+
+
+NIGHT = """\
+[hours.never]
+tz = "UTC"
+week = {}
+
+[queue.general]
+hours = "never"
+
+[queue.vip]
+
+[fallback]
+route = "general"
+"""
+
+
+def test_supervisors_are_alerted_of_queues_in_their_hours_alone() -> None:
+    desk, one = Desk(), dispatcher()
+    queues = {"general": Queue(), "vip": Queue()}
+    desk.done(c.ApplyRules(OPS, {"main.toml": NIGHT}, queues))
+    desk.online()
+    desk.done(c.CloseSession("sid-bob"))
+    assert act(desk, one) == [c.QueueAlert("vip")]
+    assert planned(desk, one) == []

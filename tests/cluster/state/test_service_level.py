@@ -102,6 +102,18 @@ def test_the_first_answer_of_a_person_stops_the_first_response() -> None:
     assert running(desk) == {"resolution": (0, 600)}
 
 
+def test_a_bot_among_the_agents_helps_and_stops_nothing() -> None:
+    desk = desk_with()
+    robo = By("agent", "robo")
+    desk.done(c.OpenSession("sid-robo", robo, "n1", "b1", {"bot": 1}, 9))
+    desk.done(c.SetStatus(robo, "robo", "online"))
+    opened(desk)
+    desk.done(c.AcceptOffer(desk.offered("cv1", robo), robo, desk.key()))
+    desk.done(desk.say(robo))
+    assert "first_response" in running(desk)
+    assert desk.conversation().service.helped
+
+
 def test_the_next_response_runs_from_the_first_message_that_has_no_answer() -> None:
     desk = desk_with()
     assigned(desk)

@@ -2,6 +2,7 @@
 
 from cluster.routing.service import due_service
 from cluster.state import commands as c
+from cluster.state.commands import By
 from cluster.state.outcome import QueueStaffing
 from cluster.state.route import Queue
 from tests.cluster.state.desk import BOB, LI, OPS, Desk
@@ -77,3 +78,17 @@ def test_a_queue_that_new_rules_do_not_name_is_forgotten() -> None:
     desk.done(c.CloseSession("sid-bob"))
     desk.done(c.ApplyRules(OPS, {"main.toml": "y"}, {"general": Queue()}))
     assert list(desk.state.unstaffed) == ["general"]
+
+
+def test_a_bot_staffs_queues_for_bots_alone() -> None:
+    desk = Desk()
+    queues = {"bots": Queue(skills={"bot": 1}), "general": Queue()}
+    desk.done(c.ApplyRules(OPS, {"main.toml": "x"}, queues))
+    robo = By("agent", "robo")
+    desk.done(c.OpenSession("sid-robo", robo, "n1", "b1", {"bot": 1}, 9))
+    desk.done(c.SetStatus(robo, "robo", "online"))
+    desk.online(BOB)
+    desk.done(c.CloseSession("sid-bob"))
+    assert list(desk.state.unstaffed) == ["general"]
+    desk.done(c.CloseSession("sid-robo"))
+    assert list(desk.state.unstaffed) == ["general", "bots"]

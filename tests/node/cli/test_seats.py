@@ -18,6 +18,7 @@ from node.protocol.catalogue import (
     CvInvite,
     CvLeave,
     CvOpen,
+    CvRate,
     CvReopen,
     CvTag,
     CvTransfer,
@@ -96,6 +97,40 @@ async def test_a_visitor_opens_with_the_first_line_and_talks(
     for words in ("Connected to n1", "queue general", "Ben is with you", "Ben: Hello Ada"):
         assert words in told
     assert "/nonsense is not known" in told
+
+
+async def test_a_visitor_is_told_that_nobody_is_there_and_asked_how_it_was(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked: list[Any] = []
+
+    async def serve(link: Link) -> None:
+        await link.welcome()
+        while True:
+            request = await link.next()
+            asked.append(request)
+            if isinstance(request, CvOpen):
+                await link.ok(request, cv="C", seq=1, state="new")
+                await link.say(
+                    event(1, "opened", ADA),
+                    event(2, "queued", ["system", "unidesk"], queue="general", offline=True),
+                )
+            elif isinstance(request, CvClose):
+                await link.ok(request, seq=3)
+                await link.say(event(3, "closed", ADA, reason="", rate_until=9))
+            else:
+                await link.ok(request, seq=4)
+                await link.say(event(4, "rated", ADA, score=5, text="quick and kind", times=1))
+
+    lines = "/rate 5", "你好", "/rate six", "/close", "/rate 5 quick and kind"
+    async with node(serve) as one:
+        await play(VisitorSeat(Words("zh"), "ada", {}), one.url, *lines)
+
+    told = capsys.readouterr().out
+    assert [type(request) for request in asked] == [CvOpen, CvClose, CvRate]
+    assert (asked[2].cv, asked[2].score, asked[2].text) == ("C", 5, "quick and kind")
+    for said in ("现在没有客服在线", "请输入 /rate", "您对本次服务满意吗", "感谢您的 5 分评价"):
+        assert said in told
 
 
 async def test_an_agent_is_offered_accepts_answers_and_closes(
