@@ -169,7 +169,7 @@ async def test_a_node_that_jumped_to_a_snapshot_lists_and_finds_what_is_there_no
         sue = await desk.staff("supervisor", "n2")
         assert await listed(sue) == [cv]
         with trio.fail_after(10):  # it is read in the background, and said not to be complete
-            while desk.desks["n2"].overview.statistics().search.to_read:
+            while desk.desks["n2"].overview.search.to_read:
                 await trio.sleep(0.01)
         assert await listed(sue, q="parcel") == [cv]
 
@@ -254,7 +254,7 @@ async def test_what_lists_know_is_in_the_figures() -> None:
         for line in (
             "unidesk_lists_conversations 1.0",
             "unidesk_lists_missing 0.0",
-            "unidesk_lists_watching 1.0",
+            "unidesk_queue_watchers 1.0",
             "unidesk_search_texts 2.0",
             "unidesk_search_to_read 0.0",
             "unidesk_search_questions_total 1.0",
