@@ -26,6 +26,7 @@ from node.desk.operations.members import Membership
 from node.desk.operations.own import Own
 from node.desk.operations.reading import Reading
 from node.desk.operations.rules import Rules
+from node.desk.operations.supervising import Supervising
 from node.desk.operations.talking import Talking
 from node.desk.overview import Overview
 from node.desk.passwords import Passwords
@@ -57,6 +58,7 @@ class Operations:
             **Membership(context).handlers(),
             **Accounts(context, passwords, lookup.barrier).handlers(),
             **Lists(context, lookup, looks, overview).handlers(),
+            **Supervising(context, overview).handlers(),
         }
 
     def perform(self, asker: Asker, principal: Principal, request: Request) -> Effect:

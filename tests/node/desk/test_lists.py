@@ -193,6 +193,7 @@ async def test_what_is_purged_is_listed_and_found_no_more() -> None:
         (ops.CvList(cursor="5.01ARZ3NDEKTSV4RRFFQ69G5FA!"), "bad_request", "cursor:"),
         (ops.CvList(filter=ConversationFilter(q="?!")), "bad_request", "filter.q:"),
         (ops.CvList(filter=ConversationFilter(q="x" * 300)), "too_large", "filter.q:"),
+        (ops.CvList(filter=ConversationFilter(q="a " * 9)), "too_large", "filter.q: over 8 words"),
         (ops.CvList(filter=ConversationFilter(since=-1)), "bad_request", "filter.since:"),
         (ops.CvList(filter=ConversationFilter(queue="x" * 300)), "too_large", "filter.queue:"),
         (ops.CvList(filter=ConversationFilter(tags={"a": {}})), "bad_request", "filter.tags.a:"),
