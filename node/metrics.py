@@ -7,7 +7,7 @@
     edge        EdgeServer.statistics()          unidesk_edge_
     desk        Desk.statistics()                unidesk_desk_
     gRPC        RpcServer.statistics()           unidesk_grpc_
-    lists       Overview.statistics()            unidesk_lists_, unidesk_search_
+    lists       the desk's, too                  unidesk_lists_, unidesk_queue_, unidesk_search_
 
 Nothing is counted here.  Labels are of small sets that the code or the configuration names -
 nodes, states, operations, codes, queues of the rules - never ids of people or conversations.
@@ -77,7 +77,6 @@ class Sources:
     desk: Callable[[], DeskStatistics]
     edge: Callable[[], EdgeStatistics] | None = None
     rpc: Callable[[], RpcStatistics] | None = None
-    lists: Callable[[], OverviewStatistics] | None = None
     wal: Callable[[], LogStatistics | None] | None = None
 
 
@@ -92,13 +91,13 @@ class NodeCollector(Collector):
         sources = self._sources
         yield from _replica(sources.replica())
         yield from _state(sources.state())
-        yield from _desk(sources.desk())
+        desk = sources.desk()
+        yield from _desk(desk)
+        yield from _lists(desk)
         if sources.edge is not None:
             yield from _edge(sources.edge())
         if sources.rpc is not None:
             yield from _rpc(sources.rpc())
-        if sources.lists is not None:
-            yield from _lists(sources.lists())
         wal = sources.wal() if sources.wal is not None else None
         if wal is not None:
             yield from _wal(wal)
@@ -285,18 +284,19 @@ def _rpc(rpc: RpcStatistics) -> Iterator[Metric]:
     )
 
 
-def _lists(overview: OverviewStatistics) -> Iterator[Metric]:
-    search = overview.search
-    yield _gauge("lists_conversations", "Conversations that lists know", overview.listed)
-    yield _gauge("lists_missing", "Conversations that they do not know yet", overview.missing)
-    yield _gauge("lists_watching", "Sessions that watch queues", overview.watching)
-    yield _gauge("lists_places", "Visitors who are told their place in a queue", overview.places)
-    yield _gauge("search_texts", "Texts that can be found", search.texts)
-    yield _gauge("search_to_read", "Conversations that are still to be read", search.to_read)
-    yield _gauge("search_told", "Texts that wait to be taken in", search.told)
-    yield _counter("search_failures", "Times that the index was made anew", search.failures_total)
-    yield _counter("search_questions", "Questions answered", search.questions_total)
-    yield _counter("search_seconds", "Time that questions took", search.answers_s_total)
+def _lists(desk: OverviewStatistics) -> Iterator[Metric]:
+    yield _gauge("lists_conversations", "Conversations that lists know", desk.lists_known)
+    yield _gauge("lists_missing", "Conversations that they do not know yet", desk.lists_missing)
+    yield _gauge("queue_watchers", "Sessions that watch queues", desk.queue_watchers)
+    yield _gauge("queue_places", "Visitors who are told their place in a queue", desk.places)
+    yield _gauge("search_texts", "Texts that can be found", desk.search_texts)
+    yield _gauge("search_to_read", "Conversations still to be read", desk.search_to_read)
+    yield _gauge("search_told", "Texts that wait to be taken in", desk.search_told)
+    yield _counter(
+        "search_failures", "Times that the index was made anew", desk.search_failures_total
+    )
+    yield _counter("search_questions", "Questions asked", desk.search_questions_total)
+    yield _counter("search_seconds", "Time that questions took", desk.search_seconds_total)
 
 
 def _wal(wal: LogStatistics) -> Iterator[Metric]:

@@ -26,6 +26,7 @@ import random
 import secrets
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import Any
 
 import structlog
@@ -202,7 +203,6 @@ class Desk:
         )
         self._pages = Pages(context, config, self.statistics, pid or os.getpid())
         self.sources = self._pages.sources
-        self.sources.lists = self.overview.statistics
         """Where `/metrics` reads; whoever starts the edge and the log names theirs here."""
         self.pressure: Callable[[], Level] = lambda: Level.CALM
         """How much the edge has to bear."""
@@ -273,6 +273,7 @@ class Desk:
             ephemeral_total=tally.ephemeral,
             durable_buckets=tally.durable.buckets(),
             durable_sum_s=tally.durable.sum_s,
+            **asdict(self.overview.statistics()),
         )
 
     def _start(

@@ -124,12 +124,18 @@ class Overview:
 
     def statistics(self) -> OverviewStatistics:
         """Return the present picture."""
+        search = self.search
         return OverviewStatistics(
-            listed=len(self.facets),
-            missing=self.facets.missing,
-            watching=len(self.watch),
+            lists_known=len(self.facets),
+            lists_missing=self.facets.missing,
+            queue_watchers=len(self.watch),
             places=len(self.positions),
-            search=self.search.statistics(),
+            search_texts=search.texts,
+            search_to_read=search.to_read,
+            search_told=search.told,
+            search_failures_total=search.failures,
+            search_questions_total=search.questions,
+            search_seconds_total=search.answers_s,
         )
 
 

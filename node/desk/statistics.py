@@ -36,7 +36,30 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True)
-class DeskStatistics:
+class OverviewStatistics:
+    """One moment of what lists are made from."""
+
+    lists_known: int
+    """Conversations in the lines."""
+    lists_missing: int
+    """Those that are still to be taken in."""
+    queue_watchers: int
+    """Sessions that watch queues."""
+    places: int
+    """Conversations whose visitors are told their place."""
+    search_texts: int
+    search_to_read: int
+    """Conversations that are not in the index yet."""
+    search_told: int
+    """Texts that wait for its thread."""
+    search_failures_total: int
+    search_questions_total: int
+    search_seconds_total: float
+    """Time that questions took, waiting included."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeskStatistics(OverviewStatistics):
     """One moment of the desk."""
 
     connections: int
@@ -65,36 +88,6 @@ class DeskStatistics:
     durable_buckets: tuple[tuple[float, int], ...]
     """From a durable request to its answer: (seconds at most, count), rising."""
     durable_sum_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class SearchStatistics:
-    """One moment of the index of what was said."""
-
-    texts: int
-    to_read: int
-    """Conversations that are not in it yet."""
-    told: int
-    """Texts that wait for the thread."""
-    failures_total: int
-    questions_total: int
-    answers_s_total: float
-    """Time that questions took, waiting included."""
-
-
-@dataclass(frozen=True, slots=True)
-class OverviewStatistics:
-    """One moment of what lists are made from."""
-
-    listed: int
-    """Conversations in the lines."""
-    missing: int
-    """Those that are still to be taken in."""
-    watching: int
-    """Sessions that watch queues."""
-    places: int
-    """Conversations whose visitors are told their place."""
-    search: SearchStatistics
 
 
 class Tally:

@@ -20,7 +20,6 @@ import trio
 from cluster.state.events import Event
 from cluster.state.model import Conversation
 from cluster.state.state import State
-from node.desk.statistics import SearchStatistics
 from node.finding.facets import Key
 from node.finding.fulltext import FullText, Job, Sought
 from node.finding.texts import REHEADS, REWRITES, SAYS, head_of, text_of
@@ -62,10 +61,11 @@ class Search:
         self._work = trio.Event()
         self._caught_up = trio.Event()
         self._hurried = False
-        self._failures = 0
-        self._questions = 0
         self._waiting = 0
-        self._answers_s = 0.0
+        self.failures = 0
+        self.questions = 0
+        self.answers_s = 0.0
+        """Time that questions took, waiting included."""
 
     # -- what the desk tells
 
@@ -125,7 +125,7 @@ class Search:
     ) -> Sought:
         """Return what `FullText.seek` does, with all that was told before, if that is soon done."""
         started = self._clock()
-        self._questions += 1
+        self.questions += 1
         self._waiting += 1
         try:
             await self._catch_up()
@@ -146,7 +146,7 @@ class Search:
             return Sought([], None)
         finally:
             self._waiting -= 1
-            self._answers_s += self._clock() - started
+            self.answers_s += self._clock() - started
 
     async def _catch_up(self) -> None:
         if self._to_read or self.complete:
@@ -156,16 +156,20 @@ class Search:
         with trio.move_on_after(FRESH_S):
             await self._caught_up.wait()
 
-    def statistics(self) -> SearchStatistics:
-        """Return the present picture."""
-        return SearchStatistics(
-            texts=self._index.texts if self._index is not None else 0,
-            to_read=len(self._to_read),
-            told=len(self._told),
-            failures_total=self._failures,
-            questions_total=self._questions,
-            answers_s_total=self._answers_s,
-        )
+    @property
+    def texts(self) -> int:
+        """How many texts can be found."""
+        return self._index.texts if self._index is not None else 0
+
+    @property
+    def to_read(self) -> int:
+        """How many conversations are still to be read."""
+        return len(self._to_read)
+
+    @property
+    def told(self) -> int:
+        """How many texts wait for the thread."""
+        return len(self._told)
 
     # -- the thread's work
 
@@ -231,7 +235,7 @@ class Search:
         self._work.set()
 
     def _fail(self, error: Exception) -> None:
-        self._failures += 1
+        self.failures += 1
         log.warning("search index failed: it is made anew", why=str(error))
         self.restart()
 

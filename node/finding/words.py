@@ -73,7 +73,7 @@ def parts_of(query: str) -> list[Part]:
         part = _part(quoted or word, exact=bool(quoted))
         if part is not None:
             found.append(part)
-    return found[:PARTS_MAX]
+    return found
 
 
 def _part(said: str, *, exact: bool) -> Part | None:

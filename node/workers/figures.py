@@ -2,6 +2,7 @@
 
     totals, buckets, gauges    added up
     lag, pressure              the largest
+    lists, search              the largest: each worker has all of it
 
 Of a worker that is gone the totals stay: totals never fall.
 """
@@ -15,7 +16,9 @@ from node.edge.pressure import Level
 from node.edge.statistics import EdgeStatistics
 from node.rpc.statistics import RpcStatistics
 
-_LARGEST = frozenset({"loop_lag_s", "loop_lag_s_max", "level"})
+_LARGEST = frozenset({"loop_lag_s", "loop_lag_s_max", "level"}) | {
+    *("lists_known", "lists_missing", "search_texts", "search_to_read", "search_told")
+}
 _LASTING = ("_total", "_buckets", "_sum_s")
 
 

@@ -30,6 +30,7 @@ from node.desk.operations.own import Own
 from node.desk.operations.reading import Reading
 from node.desk.operations.rules import Rules
 from node.desk.operations.service import Service
+from node.desk.operations.supervising import Supervising
 from node.desk.operations.talking import Talking
 from node.desk.operations.upkeep import Upkeep
 from node.desk.overview import Overview
@@ -70,6 +71,7 @@ class Operations:
             **CannedResponses(context, lookup).handlers(),
             **Accounts(context, passwords, lookup.barrier).handlers(),
             **Lists(context, lookup, looks, overview).handlers(),
+            **Supervising(context, overview).handlers(),
         }
 
     def perform(self, asker: Asker, principal: Principal, request: Request) -> Effect:

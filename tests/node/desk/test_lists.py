@@ -168,7 +168,7 @@ async def test_a_node_that_jumped_to_a_snapshot_lists_and_finds_what_is_there_no
         sue = await desk.staff("supervisor", "n2")
         assert await listed(sue) == [cv]
         with trio.fail_after(10):  # it is read in the background, and said not to be complete
-            while desk.desks["n2"].overview.statistics().search.to_read:
+            while desk.desks["n2"].overview.search.to_read:
                 await trio.sleep(0.01)
         assert await listed(sue, q="parcel") == [cv]
 
@@ -192,6 +192,7 @@ async def test_what_is_purged_is_listed_and_found_no_more() -> None:
         (ops.CvList(cursor="5.01ARZ3NDEKTSV4RRFFQ69G5FA!"), "bad_request", "cursor:"),
         (ops.CvList(filter=ConversationFilter(q="?!")), "bad_request", "filter.q:"),
         (ops.CvList(filter=ConversationFilter(q="x" * 300)), "too_large", "filter.q:"),
+        (ops.CvList(filter=ConversationFilter(q="a " * 9)), "too_large", "filter.q: over 8 words"),
         (ops.CvList(filter=ConversationFilter(since=-1)), "bad_request", "filter.since:"),
         (ops.CvList(filter=ConversationFilter(queue="x" * 300)), "too_large", "filter.queue:"),
         (ops.CvList(filter=ConversationFilter(tags={"a": {}})), "bad_request", "filter.tags.a:"),
@@ -253,7 +254,7 @@ async def test_what_lists_know_is_in_the_figures() -> None:
         for line in (
             "unidesk_lists_conversations 1.0",
             "unidesk_lists_missing 0.0",
-            "unidesk_lists_watching 1.0",
+            "unidesk_queue_watchers 1.0",
             "unidesk_search_texts 2.0",
             "unidesk_search_to_read 0.0",
             "unidesk_search_questions_total 1.0",

@@ -68,13 +68,13 @@ async def test_what_is_there_is_read_in_order_and_what_is_said_meanwhile_comes_b
         assert not told.search.complete
         told.say(5, "late")
         told.say(400, "parcel too")
-        assert told.search.statistics().to_read > 0
+        assert told.search.to_read > 0
         await told.settled()
         found = await told.found("parcel")
         assert found == [400, *range(349, 300, -1)]
         assert await told.found("late") == [5]
         assert (
-            told.search.statistics().texts == 2 * 350 + 1 + 1
+            told.search.texts == 2 * 350 + 1 + 1
         )  # heads and messages; of the new one no `opened` was told
 
 
@@ -95,7 +95,7 @@ async def test_a_fault_of_the_database_is_counted_and_all_is_read_anew(
         await told.settled()
         told.say(2, "parcel")
         assert await told.found("parcel") == [2, 1]
-        assert told.search.statistics().failures_total == 2
+        assert told.search.failures == 2
 
 
 async def test_an_index_that_falls_far_behind_is_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,8 +103,8 @@ async def test_an_index_that_falls_far_behind_is_read_anew(monkeypatch: pytest.M
     async with running() as told:
         for number in range(30):
             told.say(number, "parcel")
-        assert told.search.statistics().told <= 10
-        assert told.search.statistics().to_read > 0
+        assert told.search.told <= 10
+        assert told.search.to_read > 0
         await told.settled()
         assert await told.found("parcel") == list(range(29, -1, -1))
 
