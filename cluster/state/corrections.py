@@ -30,6 +30,11 @@ from cluster.state.parting import is_member
 _SAID = frozenset({"msg", "note", "whisper"})
 
 
+def check_edit(command: EditMessage) -> None:
+    """Refuse a body that no message could have; whether it fits this one is seen later."""
+    check_body("text" if isinstance(command.body, str) else "card", command.body)
+
+
 def edit(change: Change, command: EditMessage) -> dict[str, Any]:
     """Give a message another body."""
     conversation = change.open_conversation(command.cv)

@@ -273,9 +273,10 @@ def _check_agent(state: State, agent: Agent) -> None:
         session = state.sessions.get(sid)
         if session is None or session.agent != name:
             _broken("presence", f"{name}: {sid}")
-    held = (*agent.conversations, *agent.offers, *agent.sessions)
-    if len(set(held)) != len(held):
-        _broken("I4", f"{name} holds something twice")
+    for ids in (agent.conversations, agent.offers, agent.sessions):  # one id may be of two kinds
+        if len(set(ids)) != len(ids):
+            _broken("I4", f"{name} holds something twice")
+    held = (*agent.conversations, *agent.offers)
     if not agent.sessions and (held or agent.wrap_ups or agent.status != "offline"):
         _broken("presence", f"{name} is gone, {agent.status}, and holds {held}")
     _check_load(state, agent)

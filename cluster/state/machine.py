@@ -194,6 +194,8 @@ def _run_keyed(change: Change, command: idempotency.Keyed) -> Done:
         messages.check_message(command)
     elif isinstance(command, commands.OpenConversation):
         conversations.check_opening(command)
+    elif isinstance(command, commands.EditMessage):
+        corrections.check_edit(command)
     digest = idempotency.digest_of(command)
     result = idempotency.recall(change.state, name, digest)
     if result is not None:

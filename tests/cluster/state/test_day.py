@@ -250,7 +250,10 @@ def test_an_agent_who_let_go_corrects_nothing_and_a_closed_one_only_a_supervisor
     desk.done(c.DeleteMessage("cv1", "m-m", SUE, "d"))
 
 
-@pytest.mark.parametrize(("body", "code"), [(7, "bad_request"), ("x" * 17_000, "too_large")])
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [(7, "bad_request"), ("x" * 17_000, "too_large"), ({b"x": 1, 1: 2}, "bad_request")],
+)
 def test_an_edit_is_bounded_as_a_message_is(body: Any, code: str) -> None:
     desk = talking()
     desk.done(desk.say(ANN, key="m"))

@@ -17,7 +17,7 @@ from cluster.state.outcome import Done, Refused
 from cluster.state.proposer import Proposer
 from cluster.state.route import Queue
 from cluster.state.snapshot import digest
-from tests.cluster.state.desk import ANN, BOB, Desk, entry, routed
+from tests.cluster.state.desk import ANN, BOB, LI, SUE, Desk, entry, routed
 
 BOOT = c.BootNode("n1", "b1", "ws://n1")
 OPEN = c.OpenConversation("cv1", ANN, "k0")
@@ -369,6 +369,18 @@ COMMANDS = [
     c.CloseConversation("cv1", ANN, "k"),
     c.ApplyRules(c.SYSTEM, {"a": "b"}, {"q": Queue(15_000, {"refund": 2})}),
     c.PurgeConversations(("cv1",)),
+    c.SetFields("cv1", BOB, "tags", {"a": 1}, ("b",)),
+    c.InviteAgent("cv1", BOB, "li", "i1", 20_000, "come"),
+    c.AskColleague("i1", "li", 20_000),
+    c.LeaveConversation("cv1", LI),
+    c.JoinConversation("cv1", SUE, "whisper", "s2", "n1", "b1"),
+    c.EndSupervision("cv1", SUE),
+    c.EditMessage("cv1", "m1", ANN, "k", "body"),
+    c.DeleteMessage("cv1", "m1", ANN, "k"),
+    c.ReopenConversation("cv1", ANN, "k"),
+    c.IdleSession("bob", True, "sid-bob", "n1", "b1"),
+    c.EndStatus("bob"),
+    c.TransferConversation("cv1", BOB, "k", "", "q", "", 1, "rule", True, True, "i1"),
 ]
 
 
