@@ -22,7 +22,7 @@ Source: cel-spec (github.com/google/cel-spec), langdef.md.
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from cel_expr_python import cel
@@ -89,6 +89,13 @@ class Verdict(NamedTuple):
     why: str = ""
 
 
+class Seen(NamedTuple):
+    """What a part of a condition came to; `error` says why it could not be told."""
+
+    value: Any = None
+    error: str = ""
+
+
 class Contact:
     """What conditions look at, converted once for all rules of a decision."""
 
@@ -146,6 +153,16 @@ class Scope:
                 if converted is not None:
                     values[key] = converted
         return Contact(self._running.Activation(data))
+
+    def evaluate(self, source: str, contact: Contact) -> "Seen":
+        """Return what `source`, a part of a condition that was compiled, comes to; never raises."""
+        try:
+            value = self._running.compile(source).eval(contact.activation)
+        except RuntimeError as error:
+            return Seen(error=_why(str(error)))
+        if value.type().name() == "ERROR":
+            return Seen(error=_why(str(value.value())))
+        return Seen(value.plain_value())
 
     def _without_has(self, source: str) -> str:
         """Return `source` for the check: has(tags.x) is true there, at the same length."""
@@ -219,6 +236,11 @@ class Condition:
         if kind == "ERROR":
             return Verdict(False, _why(str(value.value())))
         return Verdict(False, f"the condition says {kind}, not true or false")
+
+
+def tokens_of(source: str) -> Iterator[re.Match[str]]:
+    """Yield the tokens of `source`; the last group of each is its kind."""
+    return _TOKEN.finditer(source)
 
 
 _CEL = {
