@@ -10,7 +10,8 @@ added at the end, with a default.
     a visitor           OpenConversation, SendMessage, CloseConversation
     an agent            SendMessage, SetStatus, AcceptOffer, DeclineOffer, TransferConversation,
                         CloseConversation
-    an operator         ApplyRules, PutAccount, SetSecret, RemoveAccount, RevokeTokens
+    an operator         ApplyRules, RollbackRules, PutAccount, SetSecret, RemoveAccount,
+                        RevokeTokens
     whoever logs in     IssueToken
     the node, for one   AddAudit
     the node            OpenSession, LoseSession, CloseSession, BootNode
@@ -71,6 +72,10 @@ class RouteConversation(_Command, frozen=True, tag="cv.route"):
     """Revision of the rule set that decided."""
     skills: tuple[str, ...] = ()
     """Skills an agent must hold to be offered it."""
+    erred: tuple[str, ...] = ()
+    """Rules that could not be told, for the record (`cluster.state.routings`)."""
+    shadows: tuple[tuple[str, str], ...] = ()
+    """(rule, queue) of shadow rules that would have matched, for the record."""
 
 
 class SendMessage(_Command, frozen=True, tag="msg.send"):
@@ -204,6 +209,16 @@ class ApplyRules(_Command, frozen=True, tag="rules.apply"):
     """Where it was asked, for the audit log."""
 
 
+class RollbackRules(_Command, frozen=True, tag="rules.rollback"):
+    """Put the files of an earlier revision into force again, as a new one."""
+
+    by: By
+    rev: int
+    rev_expected: int | None = None
+    node: str = ""
+    """Where it was asked, for the audit log."""
+
+
 class PurgeConversations(_Command, frozen=True, tag="cv.purge"):
     """Forget conversations closed longer ago than the retention; others named are left."""
 
@@ -307,6 +322,7 @@ Command = (
     | RevokeTokens
     | IssueToken
     | AddAudit
+    | RollbackRules
 )
 
 _encoder = msgspec.msgpack.Encoder()

@@ -39,6 +39,7 @@ from cluster.state.commands import (
 from cluster.state.model import Conversation
 from cluster.state.offers import withdraw
 from cluster.state.outcome import ConversationPurged, RefusalRule
+from cluster.state.recording import check_notes, record
 
 _OPENS = frozenset({"visitor", "service", "system"})
 _TRANSFERS = frozenset({"supervisor", "operator", "service", "system"})
@@ -95,6 +96,7 @@ def route(change: Change, command: RouteConversation) -> dict[str, Any]:
         no("conflict", f"the conversation is {conversation.state} already")
     check_ids(command.queue)
     check_names(command.rule)
+    check_notes(command)
     check_skills(command.skills)
     if abs(command.priority) > limits.PRIORITY_MAX:
         no("bad_request", f"a priority of more than {limits.PRIORITY_MAX}")
@@ -115,6 +117,7 @@ def route(change: Change, command: RouteConversation) -> dict[str, Any]:
         rev=command.rev,
         skills=command.skills,
     )
+    record(change, conversation, command)
     return {"seq": conversation.seq}
 
 

@@ -26,6 +26,7 @@ from cluster.state.events import kept
 from cluster.state.limits import PASSED_MAX
 from cluster.state.model import Account, Agent, Conversation, Offer
 from cluster.state.outcome import AgentChanged, Appended, Notice, OfferMade
+from cluster.state.routings import ROUTINGS_BYTES_MAX, ROUTINGS_MAX
 from cluster.state.state import State
 
 INDEXES = (
@@ -40,6 +41,7 @@ INDEXES = (
     "by_target",
     "by_node",
     "revoked_ends",
+    "routings_bytes",
 )
 _QUEUED = ("waiting", "offered")
 _IN_QUEUE = ("waiting", "offered", "assigned")
@@ -91,6 +93,9 @@ def _check_rest(state: State) -> None:
     revs = [record.rev for record in state.rule_sets]
     if revs != sorted(set(revs)):
         _broken("state", f"revisions {revs}")
+    numbers = [routing.number for routing in state.routings]
+    if numbers and numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+        _broken("state", "routings are not numbered without a gap")
     for account in state.accounts.values():
         _check_account(account)
     for node, proposer in state.proposers.items():
@@ -223,6 +228,8 @@ def _check_bounds(state: State) -> None:
         ("accounts", len(state.accounts), limits.ACCOUNTS_MAX),
         ("revoked tokens", len(state.revoked), limits.TOKENS_REVOKED_MAX),
         ("cutoffs", len(state.cutoffs), limits.CUTOFFS_MAX),
+        ("routings", len(state.routings), ROUTINGS_MAX),
+        ("bytes of routings", state.routings_bytes, ROUTINGS_BYTES_MAX),
     ):
         if count > most:
             _broken("bounds", f"{count} {what} of {most}")

@@ -243,4 +243,5 @@ _HANDLERS: dict[type[Any], Callable[[Change, Any], dict[str, Any] | Done]] = {
     commands.RevokeTokens: tokens.revoke,
     commands.IssueToken: tokens.issue,
     commands.AddAudit: auditing.add,
+    commands.RollbackRules: rules.rollback,
 }

@@ -38,6 +38,7 @@ from cluster.state.model import (
     Session,
 )
 from cluster.state.proposer import Proposer
+from cluster.state.routings import Routing
 from cluster.state.state import State
 
 FORMAT = 1
@@ -76,9 +77,10 @@ _SECTIONS: dict[str, tuple[Any, Callable[[State], Iterable[Any]]]] = {
     "accounts": (Account, lambda s: s.accounts.values()),
     "revoked": (tuple[str, int], lambda s: s.revoked.items()),
     "cutoffs": (Cutoff, lambda s: s.cutoffs.values()),
+    "routings": (Routing, lambda s: s.routings),
 }
 """Section to the type of its items, and where they are."""
-_LATER = frozenset({"accounts", "revoked", "cutoffs"})
+_LATER = frozenset({"accounts", "revoked", "cutoffs", "routings"})
 """Sections that the first releases do not know."""
 _END = "end"
 _COUNTS = msgspec.msgpack.Decoder(tuple[str, int])
@@ -181,7 +183,7 @@ def _take(state: State, section: str, items: list[Any]) -> None:
             state.accounts.update((item.id, item) for item in items)
         case "cutoffs":
             state.cutoffs.update(((item.kind, item.id), item) for item in items)
-        case _:  # lists: rule sets, audit
+        case _:  # lists: rule sets, audit, routings
             getattr(state, section).extend(items)
 
 

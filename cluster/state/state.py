@@ -1,9 +1,9 @@
 """The replicated state: dictionaries of immutable values, and indexes over them.  No I/O.
 
     replicated   nodes, sessions, agents, conversations, offers, keys, rule_sets, audit, proposers,
-                 accounts, revoked, cutoffs, cutoff_floor_s
+                 accounts, revoked, cutoffs, cutoff_floor_s, routings
     derived      unrouted, waiting, free, deadlines, lost, closed, key_ages,
-                 by_visitor, by_target, by_node, revoked_ends
+                 by_visitor, by_target, by_node, revoked_ends, routings_bytes
 
 Readers may look at everything and change nothing.  Writers are the lifecycle modules of this
 package, through `put_*` and `drop_*`, which keep the indexes right.  The indexes make every
@@ -29,6 +29,7 @@ from cluster.state.model import (
     Session,
 )
 from cluster.state.proposer import Proposer
+from cluster.state.routings import ROUTINGS_BYTES_MAX, ROUTINGS_MAX, Routing
 from cluster.state.sorted_set import SortedSet
 
 
@@ -58,6 +59,8 @@ class State:
         """By kind and id, the one that was set last behind the others."""
         self.cutoff_floor_s = 0
         """Whosever token was issued then, or before, does not count; 0 unless cutoffs were many."""
+        self.routings: deque[Routing] = deque()
+        """What rules decided, newest last."""
         self._clear_indexes()
 
     def _clear_indexes(self) -> None:
@@ -83,6 +86,8 @@ class State:
         """Sessions at a node."""
         self.revoked_ends: SortedSet[tuple[int, str]] = SortedSet()
         """(exp_s, jti) of `revoked`."""
+        self.routings_bytes = 0
+        """Sizes of `routings` together."""
 
     # -- reading
 
@@ -127,6 +132,7 @@ class State:
         copy.revoked = dict(self.revoked)
         copy.cutoffs = dict(self.cutoffs)
         copy.cutoff_floor_s = self.cutoff_floor_s
+        copy.routings = deque(self.routings)
         return copy
 
     # -- writing, for the lifecycle modules only
@@ -206,6 +212,13 @@ class State:
         self.cutoffs.pop((cutoff.kind, cutoff.id), None)
         self.cutoffs[cutoff.kind, cutoff.id] = cutoff
 
+    def put_routing(self, routing: Routing) -> None:
+        """Add a decision as the newest; the oldest beyond the bounds are forgotten."""
+        self.routings.append(routing)
+        self.routings_bytes += routing.size
+        while len(self.routings) > ROUTINGS_MAX or self.routings_bytes > ROUTINGS_BYTES_MAX:
+            self.routings_bytes -= self.routings.popleft().size
+
     def rebuild_indexes(self) -> None:
         """Make the indexes anew from what is replicated."""
         self._clear_indexes()
@@ -221,6 +234,7 @@ class State:
                 self.free.add((agent.idle_since_ms, agent.agent))
         for jti, exp_s in self.revoked.items():
             self.revoked_ends.add((exp_s, jti))
+        self.routings_bytes = sum(routing.size for routing in self.routings)
 
     def _index_conversation(self, conversation: Conversation) -> None:
         cv = conversation.cv
