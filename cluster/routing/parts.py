@@ -22,7 +22,8 @@ Source: cel-spec (github.com/google/cel-spec), langdef.md, "Syntax".
 import itertools
 from typing import Literal, NamedTuple
 
-from cluster.routing.expression import KEYWORDS, tokens_of
+from cluster.routing.expression import KEYWORDS
+from cluster.routing.tokens import TOKEN
 
 PARTS_MAX = 200
 """Of a condition; what is deeper or further on is not taken apart."""
@@ -156,7 +157,7 @@ class _Parser:
 def _tokens(source: str) -> "list[_Token]":
     found: list[_Token] = []
     depth = 0
-    for token in tokens_of(source):
+    for token in TOKEN.finditer(source):
         kind = token.lastgroup
         text, start, end = token[0], token.start(), token.end()
         if kind == "comment":

@@ -19,6 +19,7 @@ from cluster.routing.expression import (
     VarType,
     Verdict,
 )
+from cluster.routing.wording import explain
 
 ANY = Scope({})
 TYPED = Scope(
@@ -177,14 +178,27 @@ def test_the_reason_is_bounded_however_long_a_key_is() -> None:
         (TYPED, "\n true && has(tags.apru)", "tags.apru", "'tags.apru'", "declare it in [vars]"),
         (TYPED, 'tags["arpu"] > 1', "tags", "unknown variable 'tags'", "[vars]"),
         (TYPED, "arpu > 1", "arpu", "unknown variable 'arpu'", "did you mean 'tags.arpu'?"),
-        (TYPED, "tags.tier > 5", "> 5", "'(string, int)'", ""),
-        (ANY, "channel > 5", "> 5", "no matching overload", ""),
-        (ANY, 'channel = "web"', "= ", "Syntax error", "compare with =="),
-        (ANY, 'true and lang == "zh"', "and", "Syntax error", "write && for and"),
-        (ANY, 'lang == "é" && ?', "?", "Syntax error", ""),
-        (ANY, 'lang == "a"\n  && ?', "?", "Syntax error", ""),
-        (ANY, "lower(lang) == lang", "lower", "unknown function 'lower'", "startsWith"),
-        (ANY, "lang.lowerAscii() == lang", "lowerAscii", "function 'lowerAscii'", "contains"),
+        (
+            TYPED,
+            "tags.tier > 5",
+            "> 5",
+            "'>' does not go with text and a whole number",
+            "in quotes is text",
+        ),
+        (ANY, "channel > 5", "> 5", "'>' does not go with text and a whole number", "in quotes"),
+        (ANY, 'channel = "web"', "= ", "one '='", "compare with =="),
+        (ANY, 'true and lang == "zh"', "and", "'and' is no word", "write && for and"),
+        (ANY, 'lang == "é" && ?', "?", "'?' is not understood", "a missing quote"),
+        (ANY, 'lang == "a"\n  && ?', "?", "'?' is not understood", "a missing quote"),
+        (ANY, "lowe(lang) == lang", "lowe", "unknown function 'lowe'", "did you mean 'lower'?"),
+        (ANY, "lang.fold() == lang", "fold", "function 'fold'", "known are: contains, double"),
+        (ANY, "true &&", "", "ends too early", "something is missing"),
+        (ANY, "lang == “zh”", "“zh”", "'“' is not understood", "English keyboard"),
+        (TYPED, "tags.tier && true", "&&", "'&&' does not go with text and true", "compare each"),
+        (ANY, "hour(lang) < 9", "hour", "takes one name in quotes", 'hour("Asia/Shanghai")'),
+        (ANY, 'hour("Asia/Shangai") < 9', '"Asia', "no time zone 'Asia/Shangai'", "Shanghai'?"),
+        (ANY, 'weekday("here") == "mon"', '"here', "no time zone 'here'", "a name such as"),
+        (ANY, 'open("office")', '"office', "no [hours.office]", "add [hours.office]"),
         (ANY, "5", "5", "this is INT", "compare it"),
         (TYPED, "tags.tier", "tags.tier", "this is STRING", "compare it"),
         (ANY, "tags.a.matches('x')", "matches", "patterns are not supported", "startsWith"),
@@ -223,7 +237,7 @@ def test_names_of_functions_that_are_refused_may_be_names_of_tags() -> None:
         ("{" * 2_000, "nested deeper"),
         ('lang == "' + "é" * EXPRESSION_BYTES_MAX + '"', "more than 4096 bytes"),
         ("1+" * 2_000 + "1 == 1", "too long a chain"),
-        ("-" * 4_000, "Syntax error"),
+        ("-" * 4_000, "ends too early"),
         ("true ? true : " * 250 + "true", "nested too deeply"),
         ("tags" + ".a" * 2_000, "too long a chain"),
         ("tags" + "[0]" * 1_300, "too long a chain"),
@@ -261,7 +275,7 @@ def test_the_slowest_condition_that_is_let_through_takes_no_longer_than_a_blink(
 
 
 def test_what_the_library_says_without_a_place_is_said_at_the_beginning() -> None:
-    error = ANY._explain("true", "INTERNAL: something odd [INTERNAL]\nand more")
+    error = explain("true", "INTERNAL: something odd [INTERNAL]\nand more", [])
     assert (error.offset, error.problem) == (0, "INTERNAL: something odd")
 
 

@@ -1,0 +1,138 @@
+"""The library's words about an expression, in ours: what is wrong, where, and how to mend it.
+No I/O.
+
+    undeclared reference to 'tagz'                          unknown variable 'tagz.arpu'
+    found no matching overload for '_>_' applied to ...     '>' does not go with text and a number
+    Syntax error: mismatched input '='                      one '=' is nothing; compare with ==
+    Key not found in map : "arpu"                           'arpu' is missing
+
+The library points at the dot of `a.b`, and at the bracket of `f(x)`; ours point at the name.
+"""
+
+import re
+from collections.abc import Sequence
+
+from cluster.routing.failure import ExpressionError
+from cluster.routing.functions import NAMES
+from cluster.toml_source import did_you_mean, shown
+
+WHY_MAX = 200
+"""Characters of the library's words that a verdict repeats."""
+
+_PLACE = re.compile(r"<input>:(\d+):(\d+): (.*)")
+_UNDECLARED = re.compile(r"undeclared reference to '([^']+)'")
+_DOTTED = re.compile(r"[A-Za-z_]\w*(?:\s*\.\s*[A-Za-z_]\w*)?")
+_MISSING = re.compile(r'Key not found in map : "(.*)"')
+_CODE = re.compile(r" \[[A-Z_]+\]$")
+_OVERLOAD = re.compile(r"found no matching overload for '([^']+)' applied to '(.*)'")
+_KINDS = {
+    "int": "a whole number",
+    "double": "a number with a point",
+    "string": "text",
+    "bool": "true or false",
+    "dyn": "a tag",
+    "null": "nothing",
+}
+
+
+def explain(source: str, message: str, names: Sequence[str]) -> ExpressionError:
+    """Return what the library's `message` means for `source`; `names` are those known."""
+    if "recursion" in message:
+        problem = "nested too deeply, or too long a chain of + - * / or ?:"
+        return ExpressionError(source, 0, problem, "split the rule in two")
+    found = _PLACE.search(message)
+    if found is None:
+        return ExpressionError(source, 0, shown(_CODE.sub("", message.split("\n", 1)[0])))
+    lines = source.split("\n")
+    offset = sum(len(line) + 1 for line in lines[: int(found[1]) - 1]) + int(found[2]) - 1
+    problem = _CODE.sub("", found[3])
+    if undeclared := _UNDECLARED.search(problem):
+        return _undeclared(source, offset, undeclared[1], names)
+    if overload := _OVERLOAD.search(problem):
+        return _overload(source, offset, overload[1], overload[2])
+    return _syntax(source, offset, problem)
+
+
+def unknown(source: str, offset: int, name: str, names: Sequence[str]) -> ExpressionError:
+    """Return the mistake of a variable that there is not."""
+    head = name.split(".")[0]
+    if any(known.startswith(f"{head}.") for known in names):
+        mend = did_you_mean(name, names)
+        if head in ("tags", "attrs"):
+            mend += " (or declare it in [vars])"
+    else:
+        dotted = any("." in known for known in names)
+        mend = did_you_mean(name if dotted else head, names)
+    return ExpressionError(source, offset, f"unknown variable {shown(name)!r}", mend)
+
+
+def why(message: str) -> str:
+    """Return why an evaluation failed."""
+    missing = _MISSING.search(message)
+    if missing is not None:
+        return f"{missing[1][:64]!r} is missing"
+    return _CODE.sub("", message)[:WHY_MAX]
+
+
+def _undeclared(source: str, offset: int, name: str, names: Sequence[str]) -> ExpressionError:
+    start = source.rfind(name.split(".")[0], 0, offset + len(name))
+    offset = start if start >= 0 else offset
+    word = _DOTTED.match(source, offset)
+    name = re.sub(r"\s", "", word[0]) if word else name
+    if re.match(r"\s*\(", source[offset + len(name) :]):
+        function = name.rpartition(".")[2]
+        mend = did_you_mean(function, NAMES)
+        return ExpressionError(source, offset, f"unknown function {function!r}", mend)
+    return unknown(source, offset, name, names)
+
+
+def _overload(source: str, offset: int, function: str, applied: str) -> ExpressionError:
+    kinds = [_kind(kind) for kind in _split(applied.strip("()"))]
+    operator = function.strip("_").replace("@", "") or function
+    problem = f"{shown(operator)!r} does not go with {' and '.join(kinds) or 'nothing'}"
+    mend = ""
+    if {"text", "a whole number"} <= set(kinds) or {"text", "a number with a point"} <= set(kinds):
+        mend = 'what stands in quotes is text: 5 is a number, "5" is not'
+    elif {"a whole number", "a number with a point"} == set(kinds):
+        mend = "write both with a point, as in 4.0, or both without"
+    elif "text" in kinds and any("list" in kind for kind in kinds):
+        mend = 'to ask a list, write "vip" in tags.segments'
+    elif operator in ("&&", "||", "!"):
+        mend = 'compare each side, as in tags.tier == "gold"'
+    return ExpressionError(source, offset, problem, mend)
+
+
+def _kind(name: str) -> str:
+    if name.startswith(("list", "map")):
+        return "a list" if name.startswith("list") else "a map"
+    return _KINDS.get(name, shown(name))
+
+
+def _split(applied: str) -> list[str]:
+    """Return the kinds of "string, map(string, int)", brackets kept together."""
+    parts, depth, start = [], 0, 0
+    for at, char in enumerate(applied):
+        depth += (char == "(") - (char == ")")
+        if char == "," and depth == 0:
+            parts.append(applied[start:at].strip())
+            start = at + 1
+    return [*parts, applied[start:].strip()] if applied else []
+
+
+def _syntax(source: str, offset: int, problem: str) -> ExpressionError:
+    at = source[offset:]
+    if not problem.startswith("Syntax error"):
+        return ExpressionError(source, offset, shown(problem))
+    if word := re.match(r"(and|or|not|AND|OR|NOT)\b", at):
+        mend = "write && for and, || for or, ! for not"
+        return ExpressionError(source, offset, f"{word[0]!r} is no word of conditions", mend)
+    if at.startswith("=") and not at.startswith("=="):
+        return ExpressionError(source, offset, "one '=' compares nothing", "compare with ==")
+    if at[:1] in "“”‘’，（）；：" and at:
+        mend = 'type it on an English keyboard: " , ( ) instead of “ ” ， （ ）'
+        return ExpressionError(source, offset, f"{at[0]!r} is not understood here", mend)
+    if not at.strip():
+        mend = "something is missing there: a value, or a closing bracket"
+        return ExpressionError(source, offset, "the condition ends too early", mend)
+    mend = "look just before the mark: a missing quote, bracket or operator"
+    return ExpressionError(source, offset, f"{shown(at.split()[0])!r} is not understood here", mend)
