@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 
 from cluster.routing.decide import decide
 from cluster.routing.matching import Budget, Matching, OverBudget
+from cluster.routing.recorded import erred_in
 from cluster.routing.rules import RuleSet, default_rules
 from cluster.routing.ruleset import compile_rules
 from cluster.state.commands import (
@@ -37,6 +38,7 @@ from cluster.state.commands import (
 )
 from cluster.state.limits import CONVERSATION_RETENTION_MS, PURGE_MAX, SESSION_GRACE_MS
 from cluster.state.model import Conversation
+from cluster.state.routings import NOTED_MAX
 from cluster.state.state import State
 from cluster.toml_source import SourceErrors
 
@@ -185,7 +187,13 @@ class Dispatcher:
             tried += len(ruleset.rules) + 1
             decision = decide(ruleset, state.conversations[cv])
             yield RouteConversation(
-                cv, decision.queue, decision.priority, decision.rule, self._rev, decision.skills
+                cv,
+                decision.queue,
+                decision.priority,
+                decision.rule,
+                self._rev,
+                decision.skills,
+                erred_in(decision)[:NOTED_MAX],
             )
 
     def _releases(self, state: State, now_ms: int) -> Iterator[Command]:

@@ -65,6 +65,11 @@ class Lookup:
     async def _look_again(
         self, principal: Principal, cv: str, answer: Callable[[Conversation], Answered]
     ) -> Answered:
+        return answer(await self.find(principal, cv))
+
+    async def find(self, principal: Principal, cv: str) -> Conversation:
+        """Return a conversation as of now.  Raises `NotAllowed`, `NotServed`."""
+        check_cv(cv)
         await self.barrier()
         conversation = self._context.state.conversations.get(cv)
         if conversation is None:
@@ -72,7 +77,7 @@ class Lookup:
         if not may_follow(principal, conversation, self._context.state):
             message = f"conversation {cv} is not yours"
             raise NotAllowed("forbidden", message, "conversation.not_yours")
-        return answer(conversation)
+        return conversation
 
     async def barrier(self) -> None:
         answer = await self._context.port.barrier()

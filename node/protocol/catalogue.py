@@ -15,7 +15,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from node.protocol import results
+from node.protocol import results, rule_results
 from node.protocol.pushes import (
     Bye,
     Caught,
@@ -60,7 +60,17 @@ from node.protocol.requests.conversations import (
     Typing,
 )
 from node.protocol.requests.members import MembersChange, MembersGet
-from node.protocol.requests.rules import RulesApply, RulesGet
+from node.protocol.requests.rules import (
+    Contact,
+    RulesApply,
+    RulesGet,
+    RulesHistory,
+    RulesPlan,
+    RulesRollback,
+    RulesSimulate,
+    RulesStats,
+    Why,
+)
 
 VERSION = "1"
 SUBPROTOCOL_JSON = "unidesk.v1+json"
@@ -97,6 +107,12 @@ AnyRequest = (
     | UserRemove
     | TokenRevoke
     | AuditList
+    | RulesHistory
+    | RulesRollback
+    | RulesPlan
+    | RulesSimulate
+    | RulesStats
+    | Why
     | Pong
 )
 
@@ -129,6 +145,12 @@ RESULTS: dict[type[Request], type[results.Result]] = {
     UserRemove: results.UserRemoved,
     TokenRevoke: results.Revoked,
     AuditList: results.Audit,
+    RulesHistory: rule_results.RuleHistory,
+    RulesRollback: results.RulesApplied,
+    RulesPlan: rule_results.RulePlan,
+    RulesSimulate: rule_results.Simulated,
+    RulesStats: rule_results.RuleStatistics,
+    Why: rule_results.Reasons,
 }
 """What the reply's `r` holds; operations that are not here have no reply."""
 

@@ -42,7 +42,7 @@ def field_docs() -> Mapping[str, Mapping[str, str]]:
 def _modules() -> set[str]:
     """Return the modules that declare what the catalogue puts together."""
     told = get_args(catalogue.AnyRequest) + get_args(catalogue.AnyPush)
-    structs = [*told, Result, catalogue.Err, catalogue.Request]
+    structs = [*told, *catalogue.RESULTS.values(), Result, catalogue.Err, catalogue.Request]
     return {struct.__module__ for struct in structs} | {commands.__name__}
 
 

@@ -23,11 +23,14 @@ from node.desk.operations.agents import Agents
 from node.desk.operations.effects import Asker, Handler
 from node.desk.operations.members import Membership
 from node.desk.operations.own import Own
+from node.desk.operations.planning import Planning
 from node.desk.operations.reading import Reading
+from node.desk.operations.reasons import Reasons
 from node.desk.operations.rules import Rules
 from node.desk.operations.talking import Talking
 from node.desk.passwords import Passwords
 from node.desk.plain import check_integers
+from node.desk.rule_sets import RuleSets
 from node.desk.session import Session
 from node.protocol.catalogue import Request
 
@@ -45,12 +48,15 @@ class Operations:
         looks: Looks,
     ) -> None:
         lookup = Lookup(context)
+        rule_sets = RuleSets()
         self._handlers: dict[type[Request], Handler] = {
             **Own(opening, ephemeral).handlers(),
             **Reading(lookup, looks, hub.following).handlers(),
             **Talking(context, hub.following).handlers(),
             **Agents().handlers(),
-            **Rules(context, lookup).handlers(),
+            **Rules(context, lookup, rule_sets).handlers(),
+            **Planning(context, lookup, rule_sets).handlers(),
+            **Reasons(context, lookup, rule_sets).handlers(),
             **Membership(context).handlers(),
             **Accounts(context, passwords, lookup.barrier).handlers(),
         }

@@ -41,6 +41,12 @@ REQUESTS: dict[str, ops.Request] = {
     "user.remove": ops.UserRemove(key="k3", user="bo"),
     "token.revoke": ops.TokenRevoke(key="k4", kind="agent", user="bo"),
     "audit.list": ops.AuditList(),
+    "rules.history": ops.RulesHistory(),
+    "rules.rollback": ops.RulesRollback(rev=1),
+    "rules.plan": ops.RulesPlan(files={"main.toml": "x ="}),
+    "rules.simulate": ops.RulesSimulate(contact=ops.Contact()),
+    "rules.stats": ops.RulesStats(),
+    "why": ops.Why(cv=ULID),
 }
 #                  visitor agent supervisor operator service
 MATRIX = {
@@ -71,6 +77,12 @@ MATRIX = {
     "user.remove":   "no    no    no    yes   no",
     "token.revoke":  "no    no    no    yes   no",
     "audit.list":    "no    no    no    yes   no",
+    "rules.history":  "no   no    yes   yes   no",
+    "rules.rollback": "no   no    no    yes   no",
+    "rules.plan":     "no   no    no    yes   no",
+    "rules.simulate": "no   no    yes   yes   no",
+    "rules.stats":    "no   no    yes   yes   no",
+    "why":            "no   yes   yes   yes   no",
 }  # fmt: skip
 
 
@@ -144,7 +156,7 @@ async def test_whatever_a_request_claims_the_log_is_told_the_principal_of_the_to
                 by = getattr(command, "by", None)
                 assert by in (None, By(role, "p1", "Me")), (op, command)
                 seen += by is not None
-            client.leave()
+            client.leave(1000)  # an agent has 32 sessions, those in their grace included
         assert seen
 
 
