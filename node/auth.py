@@ -9,6 +9,7 @@
     iat, jti when it was issued, and its own name: what revokes it (`cluster.state.tokens`)
     name     as others will see it
     skills   {skill: level}, agents only
+    langs    languages spoken, agents only
     cap      conversations at once, agents only
 
 Of the cluster's own, only HS256 is accepted, whatever the token's head says; other issuers are
@@ -28,7 +29,7 @@ import re
 import secrets
 import time
 from base64 import urlsafe_b64decode
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -118,6 +119,8 @@ class Principal:
     iat: int = 0
     """When the token was issued, seconds UTC; 0 when it does not say."""
     jti: str = ""
+    langs: tuple[str, ...] = ()
+    """Languages an agent speaks, as tags: `zh`, `en`."""
 
     @property
     def by(self) -> By:
@@ -142,6 +145,10 @@ class _Claims(msgspec.Struct):
     cap: Annotated[int, msgspec.Meta(ge=1, le=1000)] = CAPACITY_DEFAULT
     iat: Annotated[int, msgspec.Meta(le=EXP_MAX)] | Annotated[float, msgspec.Meta(le=EXP_MAX)] = 0
     jti: Annotated[str, msgspec.Meta(max_length=256)] = ""
+    langs: Annotated[
+        tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=35)], ...],
+        msgspec.Meta(max_length=32),
+    ] = ()
 
 
 def mint(
@@ -156,6 +163,7 @@ def mint(
     capacity: int | None = None,
     iat_s: int | None = None,
     jti: str = "",
+    langs: Sequence[str] = (),
 ) -> str:
     """Return a token that is good for `ttl_s` seconds from `iat_s`, or now.
 
@@ -171,7 +179,7 @@ def mint(
         "exp": now + ttl_s,
         "jti": jti or new_jti(),
     }
-    extra = {"name": name, "skills": skills, "cap": capacity}
+    extra = {"name": name, "skills": skills, "cap": capacity, "langs": list(langs)}
     claims.update({claim: value for claim, value in extra.items() if value})
     try:
         _checked(claims)
@@ -316,6 +324,7 @@ def _principal(claims: _Claims) -> Principal:
         capacity=claims.cap,
         iat=max(0, int(claims.iat)),
         jti=claims.jti,
+        langs=claims.langs,
     )
 
 
@@ -323,7 +332,7 @@ def _checked(claims: dict[str, Any]) -> _Claims:
     """Return the claims.  Raises `msgspec.ValidationError`."""
     found = msgspec.convert(claims, _Claims)
     texts = {"sub": found.sub, "name": found.name, "skills": "".join(found.skills)}
-    texts["jti"] = found.jti
+    texts |= {"jti": found.jti, "langs": "".join(found.langs)}
     for claim, text in texts.items():
         try:
             text.encode()

@@ -38,6 +38,7 @@ from cluster.state.commands import (
 )
 from cluster.state.limits import CONVERSATION_RETENTION_MS, PURGE_MAX, SESSION_GRACE_MS
 from cluster.state.model import Conversation
+from cluster.state.route import Route, Step
 from cluster.state.routings import NOTED_MAX
 from cluster.state.state import State
 from cluster.toml_source import SourceErrors
@@ -185,16 +186,13 @@ class Dispatcher:
                 return
             ruleset = self.rules(state)
             tried += len(ruleset.rules) + 1
-            decision = decide(ruleset, state.conversations[cv])
-            yield RouteConversation(
-                cv,
-                decision.queue,
-                decision.priority,
-                decision.rule,
-                self._rev,
-                decision.skills,
-                erred_in(decision)[:NOTED_MAX],
-            )
+            yield self._route(ruleset, state.conversations[cv])
+
+    def _route(self, ruleset: RuleSet, conversation: Conversation) -> RouteConversation:
+        decision = decide(ruleset, conversation)
+        step = Step(decision.queue, decision.priority, dict.fromkeys(decision.skills, 0))
+        route = Route((step,), decision.rule, self._rev)
+        return RouteConversation(conversation.cv, route, erred=erred_in(decision)[:NOTED_MAX])
 
     def _releases(self, state: State, now_ms: int) -> Iterator[Command]:
         """Let go of those who waited for one agent too long."""

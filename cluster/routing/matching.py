@@ -75,10 +75,10 @@ class Matching:
         agent = self._state.agents.get(conversation.target)
         if agent is None or not self._state.is_eligible(agent):
             return None
-        return agent if self._room(agent) and _holds(agent, conversation.skills) else None
+        return agent if self._room(agent) and _holds(agent, tuple(conversation.skills)) else None
 
     def _first_fit(self, conversation: Conversation) -> Agent | None:
-        need = conversation.skills
+        need = tuple(conversation.skills)
         if need in self._hopeless:
             return None
         rested = None

@@ -9,6 +9,7 @@ from typing import Any
 
 from cluster.routing.expression import Condition, Scope
 from cluster.state.limits import FALLBACK_QUEUE
+from cluster.state.route import Queue
 from cluster.toml_source import Document, Path
 
 ACCEPT_MS = 20_000
@@ -23,6 +24,11 @@ class QueueRules:
     skills: tuple[str, ...] = ()
     """What an agent must hold to be offered anything of this queue."""
     priority: int = 0
+
+    @property
+    def settings(self) -> Queue:
+        """As they are replicated."""
+        return Queue(accept_ms=self.accept_ms, skills=dict.fromkeys(self.skills, 0))
 
 
 @dataclass(frozen=True, slots=True)

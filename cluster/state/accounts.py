@@ -3,7 +3,7 @@
     command       account                          tokens issued so far
     -------       -------                          --------------------
     user.put      none ──▶ enabled, or disabled    as they are
-                  another name, skills, capacity   as they are: what the account says counts at once
+                  another name, skills ...        as they are: what the account says counts at once
                   another kind                     revoked, those of the earlier kind
                   disabled                         revoked
                   enabled again                    stay revoked
@@ -22,7 +22,14 @@ from msgspec.structs import replace
 
 from cluster.state import limits
 from cluster.state.change import Change, no
-from cluster.state.checks import check_by, check_ids, check_names, check_secret, check_skills
+from cluster.state.checks import (
+    check_by,
+    check_ids,
+    check_langs,
+    check_names,
+    check_secret,
+    check_skills,
+)
 from cluster.state.commands import By, Command, PutAccount, RemoveAccount, SetSecret
 from cluster.state.model import Account
 from cluster.state.state import State
@@ -63,6 +70,7 @@ def put(change: Change, command: PutAccount) -> dict[str, Any]:
         name=command.name,
         skills=None if command.skills is None else _in_words(command.skills),
         capacity=command.capacity,
+        langs=None if command.langs is None else " ".join(command.langs) or "none",
         disabled=command.disabled,
         secret="set" if command.secret else "",
     )
@@ -111,8 +119,7 @@ def _check_fields(command: PutAccount) -> None:
     check_ids(command.id)
     check_names(command.name or "")
     check_skills(command.skills or {})
-    if not all(0 <= level <= limits.SKILL_LEVEL_MAX for level in (command.skills or {}).values()):
-        no("bad_request", f"skills: a level is 0 to {limits.SKILL_LEVEL_MAX}")
+    check_langs(command.langs or ())
     if command.capacity is not None and not 1 <= command.capacity <= limits.CAPACITY_MAX:
         no("bad_request", f"a capacity of {command.capacity}; 1 to {limits.CAPACITY_MAX}")
     if command.secret:
@@ -136,7 +143,7 @@ def _made(change: Change, command: PutAccount) -> Account:
 def _changed(change: Change, command: PutAccount, account: Account) -> Account:
     wanted = {
         name: value
-        for name in ("kind", "name", "skills", "capacity", "disabled")
+        for name in ("kind", "name", "skills", "capacity", "langs", "disabled")
         if (value := getattr(command, name)) is not None
     }
     if command.secret:
@@ -170,4 +177,5 @@ def _tell_agent(change: Change, account: Account) -> None:
             name=account.name or agent.name,
             skills=account.skills,
             capacity=account.capacity,
+            langs=account.langs,
         )

@@ -16,12 +16,15 @@ not there.
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from cluster.state.change import Change, no
 from cluster.state.checks import check_by, check_names
 from cluster.state.commands import SYSTEM, SetStatus
 from cluster.state.conversations import release
 from cluster.state.model import Agent, OfferEnd
 from cluster.state.offers import put_back
+from cluster.state.wrap_up import let_all_go
 
 _SETS_OTHERS = frozenset({"supervisor", "operator", "system"})
 
@@ -53,7 +56,7 @@ def set_status(change: Change, command: SetStatus) -> dict[str, Any]:
 
 def leave(change: Change, agent: Agent) -> None:
     """The agent's last session is gone: nothing stays with somebody who is not there."""
-    change.change_agent(agent, status="offline", reason="")
+    agent = let_all_go(change, replace(agent, status="offline", reason=""))
     _send_on(change, agent, "lost", "agent_lost")
     for cv in agent.conversations:
         conversation = release(change, change.conversation(cv))

@@ -63,11 +63,21 @@ def check_body(kind: str, body: Any) -> None:
         no("too_large", f"a body of more than {limits.BODY_BYTES_MAX} bytes")
 
 
-def check_skills(skills: tuple[str, ...] | dict[str, int]) -> None:
-    """Refuse too many skills, or names too long for one."""
+def check_skills(skills: dict[str, int]) -> None:
+    """Refuse too many skills, names too long for one, or levels that none has."""
     if len(skills) > limits.SKILLS_MAX:
         no("too_large", f"more than {limits.SKILLS_MAX} skills")
     check_names(*skills)
+    if not all(0 <= level <= limits.SKILL_LEVEL_MAX for level in skills.values()):
+        no("bad_request", f"skills: a level is 0 to {limits.SKILL_LEVEL_MAX}")
+
+
+def check_langs(langs: tuple[str, ...]) -> None:
+    """Refuse too many languages, or what is too long for the tag of one."""
+    if len(langs) > limits.LANGS_MAX:
+        no("too_large", f"more than {limits.LANGS_MAX} languages")
+    if any(len(lang.encode()) > limits.LANG_BYTES_MAX for lang in langs):
+        no("too_large", f"langs: a tag of more than {limits.LANG_BYTES_MAX} bytes")
 
 
 def check_secret(secret: str) -> None:

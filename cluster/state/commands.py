@@ -9,14 +9,14 @@ added at the end, with a default.
     ------------        -------
     a visitor           OpenConversation, SendMessage, CloseConversation
     an agent            SendMessage, SetStatus, AcceptOffer, DeclineOffer, TransferConversation,
-                        CloseConversation
+                        CloseConversation, TakeConversation, FinishWrapUp
     an operator         ApplyRules, RollbackRules, PutAccount, SetSecret, RemoveAccount,
                         RevokeTokens
     whoever logs in     IssueToken
     the node, for one   AddAudit
     the node            OpenSession, LoseSession, CloseSession, BootNode
     the leader          RouteConversation, MakeOffer, ExpireOffer, ExpireSession, LoseNode,
-                        PurgeConversations
+                        PurgeConversations, AdvanceStep, EndWrapUp, OverflowConversation
 
 Times are integer milliseconds of cluster time; ids are ULIDs as text.
 """
@@ -24,6 +24,8 @@ Times are integer milliseconds of cluster time; ids are ULIDs as text.
 from typing import Any, Literal
 
 import msgspec
+
+from cluster.state.route import Choice, Queue, Route, ServiceLevel
 
 PrincipalKind = Literal["visitor", "agent", "supervisor", "operator", "service", "system"]
 AccountKind = Literal["agent", "supervisor", "operator", "service"]
@@ -62,16 +64,14 @@ class OpenConversation(_Command, frozen=True, tag="cv.open"):
 
 
 class RouteConversation(_Command, frozen=True, tag="cv.route"):
-    """The router's decision; refused when the conversation is no longer unrouted."""
+    """The router's decision; refused when the conversation is offered or assigned."""
 
     cv: str
-    queue: str
-    priority: int
-    rule: str
-    rev: int
-    """Revision of the rule set that decided."""
-    skills: tuple[str, ...] = ()
-    """Skills an agent must hold to be offered it."""
+    route: Route
+    step: int = 0
+    """With which of its steps it begins."""
+    skipped: tuple[tuple[int, str], ...] = ()
+    """Steps before it, and why each was skipped."""
     erred: tuple[str, ...] = ()
     """Rules that could not be told, for the record (`cluster.state.routings`)."""
     shadows: tuple[tuple[str, str], ...] = ()
@@ -107,6 +107,7 @@ class OpenSession(_Command, frozen=True, tag="session.open"):
     boot: str
     skills: dict[str, int] = {}
     capacity: int = 1
+    langs: tuple[str, ...] = ()
     seen: tuple[str, str, int] | None = None
     """Node, boot and `since_ms` of the session where the proposer saw it, when there was one: an
     opening that comes late must not take it from where it went since."""
@@ -156,6 +157,8 @@ class MakeOffer(_Command, frozen=True, tag="offer.make"):
     cv: str
     agent: str
     ttl_ms: int
+    choice: Choice | None = None
+    """Why this agent."""
 
 
 class AcceptOffer(_Command, frozen=True, tag="offer.accept"):
@@ -200,13 +203,15 @@ class ApplyRules(_Command, frozen=True, tag="rules.apply"):
     by: By
     files: dict[str, str]
     """File name to TOML text, already compiled without error by whoever proposes."""
-    queues: dict[str, int]
-    """Queue name to its time to accept, in milliseconds, as compiled from `files`."""
+    queues: dict[str, Queue]
+    """Every queue that `files` name, as compiled."""
+    slas: dict[str, ServiceLevel] = {}
+    """Every [sla.NAME] of `files`, as compiled."""
     rev_expected: int | None = None
-    skills: dict[str, tuple[str, ...]] = {}
-    """Queue name to the skills it asks of agents, as compiled from `files`."""
     node: str = ""
     """Where it was asked, for the audit log."""
+    reroute: bool = False
+    """Whether these rules decide anew about who waits already."""
 
 
 class RollbackRules(_Command, frozen=True, tag="rules.rollback"):
@@ -217,6 +222,8 @@ class RollbackRules(_Command, frozen=True, tag="rules.rollback"):
     rev_expected: int | None = None
     node: str = ""
     """Where it was asked, for the audit log."""
+    reroute: bool = False
+    """Whether these rules decide anew about who waits already."""
 
 
 class PurgeConversations(_Command, frozen=True, tag="cv.purge"):
@@ -235,6 +242,7 @@ class PutAccount(_Command, frozen=True, tag="user.put"):
     name: str | None = None
     skills: dict[str, int] | None = None
     capacity: int | None = None
+    langs: tuple[str, ...] | None = None
     disabled: bool | None = None
     secret: str = ""
     """The argon2id hash of a new password or secret, in PHC form; hashed by whoever proposes."""
@@ -297,6 +305,45 @@ class AddAudit(_Command, frozen=True, tag="audit.add"):
     detail: dict[str, Any] = {}
 
 
+class AdvanceStep(_Command, frozen=True, tag="cv.advance"):
+    """The step is over: on to step `to`; re-checked against the step's deadline."""
+
+    cv: str
+    step: int
+    """Where it was when that was seen."""
+    to: int
+    skipped: tuple[tuple[int, str], ...] = ()
+    """Steps between the two, and why each was skipped."""
+
+
+class TakeConversation(_Command, frozen=True, tag="cv.take"):
+    """An agent helps themselves to what waits."""
+
+    cv: str
+    by: By
+    key: str
+
+
+class FinishWrapUp(_Command, frozen=True, tag="wrap.done"):
+    """The agent is done with what was left to do for a conversation."""
+
+    by: By
+    cv: str
+
+
+class EndWrapUp(_Command, frozen=True, tag="wrap.end"):
+    """The time for a wrap-up has passed; re-checked against its deadline."""
+
+    agent: str
+    cv: str
+
+
+class OverflowConversation(_Command, frozen=True, tag="cv.overflow"):
+    """Nobody took it in time, or too many wait: what its route says happens, once a wait."""
+
+    cv: str
+
+
 Command = (
     OpenConversation
     | RouteConversation
@@ -323,6 +370,11 @@ Command = (
     | IssueToken
     | AddAudit
     | RollbackRules
+    | AdvanceStep
+    | TakeConversation
+    | FinishWrapUp
+    | EndWrapUp
+    | OverflowConversation
 )
 
 _encoder = msgspec.msgpack.Encoder()

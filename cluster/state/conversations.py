@@ -3,7 +3,8 @@
     command      from ──▶ to                           events
     -------      -----------                           ------
     cv.open      nothing ──▶ new                       opened, (msg)
-    cv.route     new, waiting ──▶ waiting              queued
+    cv.route     new, waiting ──▶ waiting              see `steps`
+    cv.advance   waiting ──▶ waiting                   see `steps`
     offer.*      waiting ◀──▶ offered ──▶ assigned     see `offers`
     msg.send     any but closed                        see `messages`
     cv.transfer  any but closed ──▶ waiting            transferred, (note,) queued
@@ -24,22 +25,23 @@ what is the table `CONVERSATION_NEXT` in `model`; `Change.put` holds every step 
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from cluster.state import limits
 from cluster.state.change import Change, no
-from cluster.state.checks import check_flat, check_ids, check_names, check_skills, check_text
+from cluster.state.checks import check_flat, check_ids, check_names, check_text
 from cluster.state.commands import (
-    SYSTEM,
     By,
     CloseConversation,
     OpenConversation,
     PurgeConversations,
-    RouteConversation,
     TransferConversation,
 )
 from cluster.state.model import Conversation
 from cluster.state.offers import withdraw
 from cluster.state.outcome import ConversationPurged, RefusalRule
-from cluster.state.recording import check_notes, record
+from cluster.state.route import Step
+from cluster.state.wrap_up import let_go
 
 _OPENS = frozenset({"visitor", "service", "system"})
 _TRANSFERS = frozenset({"supervisor", "operator", "service", "system"})
@@ -89,38 +91,6 @@ def open_conversation(change: Change, command: OpenConversation) -> dict[str, An
     return {"cv": conversation.cv, "seq": conversation.seq, "state": conversation.state}
 
 
-def route(change: Change, command: RouteConversation) -> dict[str, Any]:
-    """Put a conversation into its queue, or into another."""
-    conversation = change.open_conversation(command.cv)
-    if conversation.state not in ("new", "waiting"):
-        no("conflict", f"the conversation is {conversation.state} already")
-    check_ids(command.queue)
-    check_names(command.rule)
-    check_notes(command)
-    check_skills(command.skills)
-    if abs(command.priority) > limits.PRIORITY_MAX:
-        no("bad_request", f"a priority of more than {limits.PRIORITY_MAX}")
-    conversation = change.append(
-        conversation,
-        "queued",
-        SYSTEM,
-        data={
-            "queue": command.queue,
-            "priority": command.priority,
-            "rule": command.rule,
-            "rev": command.rev,
-        },
-        state="waiting",
-        queue=command.queue,
-        priority=command.priority,
-        rule=command.rule,
-        rev=command.rev,
-        skills=command.skills,
-    )
-    record(change, conversation, command)
-    return {"seq": conversation.seq}
-
-
 def transfer(change: Change, command: TransferConversation) -> dict[str, Any]:
     """Let go of a conversation: it waits for another agent, or in another queue."""
     conversation = change.open_conversation(command.cv)
@@ -138,11 +108,13 @@ def transfer(change: Change, command: TransferConversation) -> dict[str, Any]:
         "transferred",
         by,
         data={"to": to},
-        queue=command.to_queue
-        or conversation.queue
-        or conversation.queue_hint
-        or limits.FALLBACK_QUEUE,
-        skills=_skills(change, conversation, command),
+        state="waiting",
+        route=replace(conversation.route, steps=(_step(change, conversation, command),)),
+        step=0,
+        step_ms=change.now_ms,
+        waiting_since_ms=conversation.waiting_since_ms or change.now_ms,
+        preferred="",
+        by_hand=True,
         target=command.to_agent,
         passed=(),
     )
@@ -166,19 +138,26 @@ def close(change: Change, command: CloseConversation) -> dict[str, Any]:
         rule: RefusalRule = "conversation.not_yours" if by.kind == "visitor" else "role"
         no("forbidden", message, rule=rule)
     check_names(command.reason)
+    return {"seq": end(change, conversation, by, command.reason).seq}
+
+
+def end(change: Change, conversation: Conversation, by: By, reason: str) -> Conversation:
+    """Close a conversation that is open, and return it."""
     conversation = withdraw(change, conversation, "closed")
     conversation = release(change, conversation)
-    conversation = change.append(
+    return change.append(
         conversation,
         "closed",
         by,
-        data={"reason": command.reason},
+        data={"reason": reason},
         state="closed",
         closed_ms=change.now_ms,
+        waiting_since_ms=0,
+        preferred="",
+        overflowed=False,
         target="",
         passed=(),
     )
-    return {"seq": conversation.seq}
 
 
 def purge(change: Change, command: PurgeConversations) -> dict[str, Any]:
@@ -201,12 +180,15 @@ def release(change: Change, conversation: Conversation) -> Conversation:
     if not conversation.owner:
         return conversation
     agent = change.agent(conversation.owner)
-    change.change_agent(
-        agent,
-        conversations=tuple(cv for cv in agent.conversations if cv != conversation.cv),
-        idle_since_ms=change.now_ms,
+    let_go(change, agent, conversation)
+    return change.put(
+        conversation,
+        owner="",
+        state="waiting",
+        step_ms=change.now_ms,
+        waiting_since_ms=change.now_ms,
+        overflowed=False,
     )
-    return change.put(conversation, owner="", state="waiting")
 
 
 def is_visitor(conversation: Conversation, by: By) -> bool:
@@ -246,19 +228,18 @@ def _destination(
     return {"queue": command.to_queue}
 
 
-def _skills(
-    change: Change, conversation: Conversation, command: TransferConversation
-) -> tuple[str, ...]:
-    """Return what the conversation asks of agents from now on.
+def _step(change: Change, conversation: Conversation, command: TransferConversation) -> Step:
+    """Return the one step of the route from here on.
 
     People know better than rules: who is named need not hold what a rule asked for.  What one
     queue asked for is not what another asks for; nobody there might hold it.
     """
-    skills = conversation.skills
+    at = conversation.at
     if command.to_agent:
-        held = change.agent(command.to_agent).skills
-        return skills if all(skill in held for skill in skills) else ()
+        queue = conversation.queue or conversation.queue_hint or limits.FALLBACK_QUEUE
+        fits = not change.agent(command.to_agent).lacks(at.skills)
+        return Step(queue, at.priority, at.skills if fits else {})
     if command.to_queue == conversation.queue:
-        return skills
-    rules = change.state.rules
-    return rules.skills.get(command.to_queue, ()) if rules is not None else ()
+        return Step(at.queue, at.priority, at.skills, at.need)
+    settings = change.state.queue(command.to_queue)
+    return Step(command.to_queue, at.priority, settings.skills if settings is not None else {})

@@ -29,6 +29,7 @@ from cluster.state.commands import (
     RevokeTokens,
     SendMessage,
     SetSecret,
+    TakeConversation,
     TransferConversation,
 )
 from cluster.state.limits import FORGET_MAX, KEY_BYTES_MAX, KEY_RETENTION_MS, KEYS_MAX
@@ -45,6 +46,7 @@ Keyed = (
     | SetSecret
     | RemoveAccount
     | RevokeTokens
+    | TakeConversation
 )
 
 _MADE_UP: dict[type[Any], dict[str, Any]] = {

@@ -4,8 +4,8 @@
     I1         nothing acknowledged is lost, nothing applies twice          in part: `proposers`
     I2         events of a conversation are 1, 2, 3 ... without a gap       yes, in the tail
     I3         at most one owner; owner and agent agree about it            yes
-    I4         load is conversations held and offers pending, both ways     yes; capacity where
-               round, and no offer is made above capacity                   an offer is made
+    I4         load is the weights of conversations held, offers pending    yes; capacity where
+               and wrap-ups; no offer is made above capacity                an offer is made
     I5         nobody waits while somebody free is eligible                 no: the dispatcher's
     state      fields agree with the lifecycle's state                      yes
     presence   sessions and agents agree; nobody waits for who is not here   yes
@@ -31,9 +31,12 @@ from cluster.state.state import State
 
 INDEXES = (
     "unrouted",
-    "waiting",
+    "lines",
+    "step_ends",
+    "overflows",
     "free",
     "deadlines",
+    "wrap_ends",
     "lost",
     "closed",
     "key_ages",
@@ -159,6 +162,18 @@ def _check_place(state: State, conversation: Conversation) -> None:
         _broken("state", f"{cv}: {at}, passed on {len(conversation.passed)} times")
     if at in _IN_QUEUE and not conversation.queue:
         _broken("state", f"{cv}: {at} in no queue")
+    if conversation.waiting_since_ms and at not in _QUEUED:
+        _broken("state", f"{cv}: {at}, and waiting since {conversation.waiting_since_ms}")
+    if (
+        at != "new"
+        and conversation.route.steps
+        and conversation.step >= len(conversation.route.steps)
+    ):
+        _broken("state", f"{cv}: step {conversation.step} of {len(conversation.route.steps)}")
+    if conversation.preferred and at not in _QUEUED:
+        _broken("state", f"{cv}: {at}, and prefers {conversation.preferred}")
+    if len(conversation.choices) > limits.CHOICES_KEPT:
+        _broken("bounds", f"{cv}: {len(conversation.choices)} choices")
     if conversation.closed_ms and at != "closed":
         _broken("state", f"{cv}: closed, and {at}")
 
@@ -180,12 +195,30 @@ def _check_agent(state: State, agent: Agent) -> None:
     held = (*agent.conversations, *agent.offers, *agent.sessions)
     if len(set(held)) != len(held):
         _broken("I4", f"{name} holds something twice")
-    if not agent.sessions and (held or agent.status != "offline"):
+    if not agent.sessions and (held or agent.wrap_ups or agent.status != "offline"):
         _broken("presence", f"{name} is gone, {agent.status}, and holds {held}")
+    _check_load(state, agent)
     if agent.status == "offline" and name in state.by_target:
         _broken("presence", f"{name} is waited for, and offline")
     if ((agent.idle_since_ms, name) in state.free) != state.is_eligible(agent):
         _broken("indexes", f"free: {name}")
+
+
+def _check_load(state: State, agent: Agent) -> None:
+    """Held, offered and wrapped up, by weight."""
+    held = [*agent.conversations, *(state.offers[oid].cv for oid in agent.offers)]
+    load = sum(state.conversations[cv].weight for cv in held)
+    load += sum(one.weight for one in agent.wrap_ups)
+    if agent.load != load:
+        _broken("I4", f"{agent.agent}: a load of {agent.load}, and holds {load}")
+    wrapping = [one.cv for one in agent.wrap_ups]
+    if len(set(wrapping)) != len(wrapping) or set(wrapping) & set(agent.conversations):
+        _broken("I4", f"{agent.agent} wraps up {wrapping}, and holds {agent.conversations}")
+    if len(wrapping) > limits.WRAP_UPS_MAX:
+        _broken("bounds", f"{agent.agent} wraps up {len(wrapping)} conversations")
+    for one in agent.wrap_ups:
+        if (one.until_ms, agent.agent, one.cv) not in state.wrap_ends:
+            _broken("indexes", f"wrap_ends: {agent.agent}, {one.cv}")
 
 
 def _check_offer(state: State, offer: Offer) -> None:
@@ -230,6 +263,7 @@ def _check_bounds(state: State) -> None:
         ("cutoffs", len(state.cutoffs), limits.CUTOFFS_MAX),
         ("routings", len(state.routings), ROUTINGS_MAX),
         ("bytes of routings", state.routings_bytes, ROUTINGS_BYTES_MAX),
+        ("visitors served", len(state.served), limits.SERVED_MAX),
     ):
         if count > most:
             _broken("bounds", f"{count} {what} of {most}")

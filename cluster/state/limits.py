@@ -23,6 +23,18 @@ STALE_EVENTS_MAX = 10
 STALE_BYTES_MAX = 32 * 1024
 """What a refused answer is told it missed: half of a client's frame."""
 
+ROUTE_STEPS_MAX = 16
+"""Steps of a route; people write two or three."""
+STEP_NEED_BYTES_MAX = 4096
+"""A step's need or `skip_if`: what rules' conditions may have."""
+OVERFLOW_TEXT_BYTES_MAX = 1024
+"""What a visitor reads when nobody comes: a few sentences."""
+CHOICES_KEPT = 8
+CHOICE_PASSED_MAX = 8
+"""Offers of one conversation, and agents passed over for one, of which the reasons are kept."""
+STEP_MS_MAX = 7 * 24 * 3600 * 1000
+"""The longest wait that a route, an overflow or a service level may ask for."""
+
 # -- what a field may hold
 
 ID_BYTES_MAX = 256
@@ -58,8 +70,18 @@ CAPACITY_MAX = 1_000
 """Conversations of one agent; a bot, for people it is about 5."""
 SKILLS_MAX = 64
 SKILL_LEVEL_MAX = 100
+LANGS_MAX = 32
+"""Languages that one person speaks, with dialects: `zh`, `zh-Hant`, `yue` ..."""
+LANG_BYTES_MAX = 35
+"""The longest tag that software must keep whole (RFC 5646, 4.4.1)."""
 AGENTS_MAX = 20_000
 """Agents known.  For one more, the longest known of those who are not here is forgotten."""
+WRAP_UPS_MAX = 100
+"""Of one agent; for one more the first ends."""
+SERVED_MAX = 100_000
+SERVED_FORGET = 1_000
+"""Visitors whose last agent is remembered.  Of more the longest not served are forgotten, so many
+at a time: a dictionary is slow to give up its first."""
 SESSIONS_PER_AGENT_MAX = 32
 """Devices and tabs, those in their grace period included."""
 NODES_MAX = 1_000
@@ -112,5 +134,6 @@ RULE_SETS_KEPT = 20
 RULES_BYTES_MAX = 128 * 1024
 """Below what one proposal may hold (192 KiB)."""
 QUEUES_MAX = 1_000
+SLAS_MAX = 100
 FALLBACK_QUEUE = "general"
 """Where a conversation goes that nothing else names a queue for."""

@@ -37,9 +37,12 @@ from cluster.state import (
     messages,
     nesting,
     offers,
+    overflow,
     rules,
     sessions,
+    steps,
     tokens,
+    wrap_up,
 )
 from cluster.state.change import Change, No
 from cluster.state.commands import BootNode, Command
@@ -220,7 +223,7 @@ def _parse_command(raw: msgspec.Raw) -> Command | Refused:
 
 _HANDLERS: dict[type[Any], Callable[[Change, Any], dict[str, Any] | Done]] = {
     commands.OpenConversation: conversations.open_conversation,
-    commands.RouteConversation: conversations.route,
+    commands.RouteConversation: steps.route,
     commands.SendMessage: messages.send,
     commands.SetStatus: agents.set_status,
     commands.OpenSession: sessions.open_session,
@@ -244,4 +247,9 @@ _HANDLERS: dict[type[Any], Callable[[Change, Any], dict[str, Any] | Done]] = {
     commands.IssueToken: tokens.issue,
     commands.AddAudit: auditing.add,
     commands.RollbackRules: rules.rollback,
+    commands.AdvanceStep: steps.advance,
+    commands.TakeConversation: offers.take,
+    commands.FinishWrapUp: wrap_up.finish,
+    commands.EndWrapUp: wrap_up.end,
+    commands.OverflowConversation: overflow.overflow,
 }

@@ -6,7 +6,8 @@ them is a snapshot that a thread may write while the loop goes on.
     conversation   new ──routed──▶ waiting ──offered──▶ offered ──accepted──▶ assigned ──▶ closed
                                      ▲                    │                      │
                                      └─declined, timed out, lost── ─transferred──┘
-                   (new may also be transferred; any may be closed: `CONVERSATION_NEXT`)
+                   (new may also be transferred, what waits may be assigned at once; any may be
+                   closed: `CONVERSATION_NEXT`)
     agent          present (a live session) x status; eligible: present, online, below capacity
     account        enabled <─▶ disabled; removed: its tokens so far count no more
     session        live ──socket broke, node died──▶ lost ──grace over──▶ gone
@@ -24,6 +25,7 @@ import msgspec
 
 from cluster.state.commands import AccountKind, By, PrincipalKind
 from cluster.state.events import Tail
+from cluster.state.route import Choice, Queue, Route, ServiceLevel, Step
 
 ConversationState = Literal["new", "waiting", "offered", "assigned", "closed"]
 AgentStatus = Literal["online", "away", "busy", "offline", "transfer_only"]
@@ -31,12 +33,16 @@ OfferEnd = Literal["accepted", "declined", "timeout", "withdrawn", "closed", "lo
 
 CONVERSATION_NEXT: dict[ConversationState, frozenset[ConversationState]] = {
     "new": frozenset({"waiting", "closed"}),
-    "waiting": frozenset({"waiting", "offered", "closed"}),
+    "waiting": frozenset({"waiting", "offered", "assigned", "closed"}),
     "offered": frozenset({"waiting", "assigned", "closed"}),
     "assigned": frozenset({"waiting", "closed"}),
     "closed": frozenset(),
 }
 """What may follow a state; `waiting` follows itself when it is routed or transferred anew."""
+
+
+NO_ROUTE = Route(())
+NOWHERE = Step("")
 
 
 class Conversation(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -53,12 +59,7 @@ class Conversation(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     attrs: dict[str, Any]
     opened_ms: int
     state: ConversationState = "new"
-    queue: str = ""
     queue_hint: str = ""
-    priority: int = 0
-    rule: str = ""
-    rev: int = 0
-    skills: tuple[str, ...] = ()
     target: str = ""
     """Agent it was transferred to by name; only they are offered it."""
     owner: str = ""
@@ -73,6 +74,62 @@ class Conversation(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     closed_ms: int = 0
     visitor_kind: PrincipalKind = "visitor"
     """Kind of who opened it: a service that did is not the visitor of the same id."""
+    route: Route = NO_ROUTE
+    step: int = 0
+    """Where on its route it is."""
+    step_ms: int = 0
+    """When that step began, or began anew."""
+    waiting_since_ms: int = 0
+    """Since when nobody has had it; an offer that comes to nothing does not count.  0 unless it
+    waits or is offered."""
+    preferred: str = ""
+    """Agent who alone is asked in this step, though anybody may be in the next."""
+    by_hand: bool = False
+    """Whether a person said where it waits: rules move it no more."""
+    overflowed: bool = False
+    """Whether its overflow happened in this wait."""
+    choices: tuple[Choice, ...] = ()
+    """Why those were chosen who were offered it, the newest last."""
+
+    @property
+    def at(self) -> Step:
+        """Its step of the route; `NOWHERE` before it was routed."""
+        return self.route.steps[self.step] if self.route.steps else NOWHERE
+
+    @property
+    def queue(self) -> str:
+        """Its queue; empty before it was routed."""
+        return self.at.queue
+
+    @property
+    def priority(self) -> int:
+        return self.at.priority
+
+    @property
+    def skills(self) -> dict[str, int]:
+        """What an agent must hold to be offered it, with the least level of each."""
+        return self.at.skills
+
+    @property
+    def rule(self) -> str:
+        return self.route.rule
+
+    @property
+    def rev(self) -> int:
+        return self.route.rev
+
+    @property
+    def weight(self) -> int:
+        """What it counts against an agent's capacity."""
+        return self.route.weight
+
+
+class WrapUp(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What an agent still has to do for a conversation that ended, or went to another."""
+
+    cv: str
+    weight: int
+    until_ms: int
 
 
 class Agent(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -88,11 +145,18 @@ class Agent(msgspec.Struct, frozen=True, omit_defaults=True):
     """When last offered or freed of something, or gone online: the earliest is asked next."""
     conversations: tuple[str, ...] = ()
     offers: tuple[str, ...] = ()
+    langs: tuple[str, ...] = ()
+    load: int = 0
+    """Weights of conversations held, offers pending and wrap-ups: what counts against capacity."""
+    wrap_ups: tuple[WrapUp, ...] = ()
+    """The one that began first in front."""
+    offered_ms: int = 0
+    """When last offered anything: whose turn it is, where a queue goes round."""
 
-    @property
-    def load(self) -> int:
-        """Conversations held and offers pending: what counts against capacity."""
-        return len(self.conversations) + len(self.offers)
+    def lacks(self, skills: dict[str, int]) -> str:
+        """Return the first of `skills` that the agent holds not at all or too little of, or ""."""
+        held = self.skills
+        return next((name for name, least in skills.items() if held.get(name, -1) < least), "")
 
 
 class Offer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -137,9 +201,10 @@ class RuleSetRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     by: By
     at_ms: int
     files: dict[str, str]
-    queues: dict[str, int]
-    skills: dict[str, tuple[str, ...]] = {}
-    """What a queue asks of the agents it is transferred to."""
+    queues: dict[str, Queue]
+    slas: dict[str, ServiceLevel] = {}
+    reroute: bool = False
+    """Whether it decides anew about who waited already when it was applied."""
 
 
 class AuditRecord(msgspec.Struct, frozen=True, array_like=True):
@@ -166,6 +231,7 @@ class Account(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str = ""
     skills: dict[str, int] = {}
     capacity: int = 1
+    langs: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     """Hashes of what proves it, newest first."""
     disabled: bool = False

@@ -3,6 +3,8 @@
     command         from ──▶ to                the conversation          events
     -------         -----------                ----------------          ------
     offer.make      nothing ──▶ pending        waiting ──▶ offered       offered
+    (queue: auto)   nothing                    waiting ──▶ assigned      assigned
+    cv.take         nothing                    waiting ──▶ assigned      assigned
     offer.accept    pending ──▶ accepted       offered ──▶ assigned      assigned
     offer.decline   pending ──▶ declined   ┐
     offer.expire    pending ──▶ timeout    ├   offered ──▶ waiting       queued
@@ -15,21 +17,36 @@ An offer that ended is forgotten; its end is told by a notice and by the event. 
 expiry are ordered by the log: whichever comes first in it holds, on every node.  An offer past
 its deadline that nobody expired yet can still be accepted.
 
+No offer is made, and nothing is taken, beyond an agent's capacity, by weight.  Where a queue says
+so (`mode`) an offer is accepted by being made, and (`on_timeout`) who lets one lapse is away.
+
 A conversation that comes back is as old as ever, and whoever passed on it is asked last.
 """
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from cluster.state.change import Change, no
 from cluster.state.checks import check_ids, check_names
-from cluster.state.commands import SYSTEM, AcceptOffer, By, DeclineOffer, ExpireOffer, MakeOffer
-from cluster.state.limits import OFFER_TTL_MS, PASSED_MAX
+from cluster.state.commands import (
+    SYSTEM,
+    AcceptOffer,
+    By,
+    DeclineOffer,
+    ExpireOffer,
+    MakeOffer,
+    TakeConversation,
+)
+from cluster.state.limits import CHOICE_PASSED_MAX, CHOICES_KEPT, OFFER_TTL_MS, PASSED_MAX
 from cluster.state.model import Agent, Conversation, Offer, OfferEnd
 from cluster.state.outcome import OfferGone, OfferMade
+from cluster.state.route import Choice
+from cluster.state.wrap_up import hold
 
 
 def make(change: Change, command: MakeOffer) -> dict[str, Any]:
-    """Offer a waiting conversation to an agent."""
+    """Offer a waiting conversation to an agent; where the queue says so, assign it at once."""
     state = change.state
     conversation = change.open_conversation(command.cv)
     agent = change.agent(command.agent)
@@ -38,11 +55,26 @@ def make(change: Change, command: MakeOffer) -> dict[str, Any]:
         no("conflict", "an offer of this id is pending")
     if not OFFER_TTL_MS[0] <= command.ttl_ms <= OFFER_TTL_MS[1]:
         no("bad_request", f"a time to accept of {command.ttl_ms} ms")
+    _check_choice(command.choice)
     _check_match(change, conversation, agent)
+    choices = conversation.choices
+    if command.choice is not None:
+        choices = (*choices, command.choice)[-CHOICES_KEPT:]
+    settings = state.queue(conversation.queue)
+    if settings is not None and settings.mode == "auto":
+        agent = replace(agent, offered_ms=change.now_ms)
+        conversation = assign(change, conversation, agent, SYSTEM, choices=choices)
+        return {"cv": conversation.cv, "seq": conversation.seq, "fence": conversation.fence}
     deadline_ms = change.now_ms + command.ttl_ms
     offer = Offer(command.oid, conversation.cv, agent.agent, change.now_ms, deadline_ms)
     state.put_offer(offer)
-    change.change_agent(agent, offers=(*agent.offers, offer.oid), idle_since_ms=change.now_ms)
+    change.change_agent(
+        agent,
+        offers=(*agent.offers, offer.oid),
+        load=agent.load + conversation.weight,
+        idle_since_ms=change.now_ms,
+        offered_ms=change.now_ms,
+    )
     change.append(
         conversation,
         "offered",
@@ -50,6 +82,7 @@ def make(change: Change, command: MakeOffer) -> dict[str, Any]:
         data={"agent": agent.agent},
         state="offered",
         offer=offer.oid,
+        choices=choices,
     )
     change.notices.append(OfferMade(offer))
     return {"oid": offer.oid, "deadline": offer.deadline_ms}
@@ -59,21 +92,57 @@ def accept(change: Change, command: AcceptOffer) -> dict[str, Any]:
     """Assign the conversation to the agent who accepts."""
     offer = _pending(change, command.oid, command.by)
     conversation = change.conversation(offer.cv)
-    agent = _end(change, offer, "accepted", conversations=offer.cv)
+    agent = _taken_from(change, offer)
+    conversation = assign(change, conversation, agent, command.by, told=offer)
+    return {"cv": conversation.cv, "seq": conversation.seq, "fence": conversation.fence}
+
+
+def take(change: Change, command: TakeConversation) -> dict[str, Any]:
+    """Assign a waiting conversation to the agent who helps themselves to it."""
+    if command.by.kind != "agent":
+        no("forbidden", f"a {command.by.kind} takes no conversation", rule="role")
+    conversation = change.open_conversation(command.cv)
+    agent = change.agent(command.by.id)
+    _check_place(conversation, agent)
+    if not change.state.is_present(agent) or agent.status == "offline":
+        no("conflict", f"{agent.agent} is not here")
+    conversation = assign(change, conversation, agent, command.by)
+    return {"cv": conversation.cv, "seq": conversation.seq, "fence": conversation.fence}
+
+
+def assign(
+    change: Change,
+    conversation: Conversation,
+    agent: Agent,
+    by: By,
+    *,
+    told: Offer | None = None,
+    **changes: Any,
+) -> Conversation:
+    """Give the conversation to `agent`, a value that may not be put yet, and return it.
+
+    `told` is the offer that was accepted.
+    """
+    agent = hold(change, agent, conversation)
+    if told is not None:
+        change.notices.append(OfferGone(told, "accepted"))
+    change.state.put_served(conversation.visitor_kind, conversation.visitor, agent.agent)
     fence = conversation.fence + 1
-    conversation = change.append(
+    return change.append(
         conversation,
         "assigned",
-        command.by,
+        by,
         data={"agent": agent.agent, "name": agent.name, "fence": fence},
         state="assigned",
         owner=agent.agent,
         fence=fence,
         offer="",
         target="",
+        preferred="",
         passed=(),
+        waiting_since_ms=0,
+        **changes,
     )
-    return {"cv": conversation.cv, "seq": conversation.seq, "fence": fence}
 
 
 def decline(change: Change, command: DeclineOffer) -> dict[str, Any]:
@@ -92,6 +161,7 @@ def expire(change: Change, command: ExpireOffer) -> dict[str, Any]:
     if change.now_ms < offer.deadline_ms:
         no("conflict", f"the offer lasts {offer.deadline_ms - change.now_ms} ms more")
     put_back(change, offer, "timeout")
+    _send_away(change, offer)
     return {}
 
 
@@ -118,19 +188,45 @@ def withdraw(change: Change, conversation: Conversation, why: OfferEnd) -> Conve
     return change.put(conversation, offer="", state="waiting")
 
 
+def _send_away(change: Change, offer: Offer) -> None:
+    """Let who does not answer be away, where the queue says so: others are asked in their place."""
+    settings = change.state.queue(change.conversation(offer.cv).queue)
+    agent = change.agent(offer.agent)
+    if settings is not None and "away" in settings.on_timeout and agent.status == "online":
+        change.change_agent(agent, status="away", reason="offer_timeout")
+
+
 def _check_match(change: Change, conversation: Conversation, agent: Agent) -> None:
     """Refuse an offer that the state does not call for (any more)."""
+    _check_place(conversation, agent)
+    if conversation.preferred not in ("", agent.agent):
+        no("conflict", f"the conversation prefers {conversation.preferred}")
+    if not change.state.may_be_offered(agent, by_name=bool(conversation.target)):
+        no("conflict", f"{agent.agent} is {agent.status}, or has no live session")
+
+
+def _check_place(conversation: Conversation, agent: Agent) -> None:
+    """Refuse an agent who could not serve a conversation, or one that does not wait for them."""
     if conversation.state != "waiting":
         no("conflict", f"the conversation is {conversation.state}")
-    if conversation.target and conversation.target != agent.agent:
+    if conversation.target not in ("", agent.agent):
         no("conflict", f"the conversation waits for {conversation.target}")
-    missing = [skill for skill in conversation.skills if skill not in agent.skills]
-    if missing:
-        no("conflict", f"{agent.agent} lacks {missing[0]}")
-    if agent.load >= agent.capacity:
+    lacking = agent.lacks(conversation.skills)
+    if lacking:
+        no("conflict", f"{agent.agent} lacks {lacking}")
+    if agent.load + conversation.weight > agent.capacity:
         no("at_capacity", f"{agent.agent} is at capacity", load=agent.load)
-    if not change.state.is_eligible(agent):
-        no("conflict", f"{agent.agent} is {agent.status}, or has no live session")
+
+
+def _check_choice(choice: Choice | None) -> None:
+    if choice is None:
+        return
+    check_names(choice.tie, choice.order, *choice.counts)
+    check_ids(choice.agent)
+    for name, reason in choice.passed:
+        check_names(name, reason)
+    if max(len(choice.passed), len(choice.counts)) > CHOICE_PASSED_MAX:
+        no("too_large", f"a choice with more than {CHOICE_PASSED_MAX} reasons")
 
 
 def _pending(change: Change, oid: str, by: By) -> Offer:
@@ -142,16 +238,16 @@ def _pending(change: Change, oid: str, by: By) -> Offer:
     return offer
 
 
-def _end(change: Change, offer: Offer, why: OfferEnd, *, conversations: str = "") -> Agent:
-    """Take the offer from its agent, who gets `conversations` for it; return the agent."""
+def _end(change: Change, offer: Offer, why: OfferEnd) -> None:
+    """Take the offer from its agent, and tell."""
+    change.change_agent(_taken_from(change, offer), idle_since_ms=change.now_ms)
+    change.notices.append(OfferGone(offer, why))
+
+
+def _taken_from(change: Change, offer: Offer) -> Agent:
+    """Forget the offer; return its agent without it, to be put by the caller."""
     change.state.drop_offer(offer.oid)
     agent = change.agent(offer.agent)
-    held = (*agent.conversations, conversations) if conversations else agent.conversations
-    agent = change.change_agent(
-        agent,
-        offers=tuple(oid for oid in agent.offers if oid != offer.oid),
-        conversations=held,
-        idle_since_ms=change.now_ms,
-    )
-    change.notices.append(OfferGone(offer, why))
-    return agent
+    weight = change.conversation(offer.cv).weight
+    left = tuple(oid for oid in agent.offers if oid != offer.oid)
+    return replace(agent, offers=left, load=agent.load - weight)

@@ -16,10 +16,11 @@ from msgspec.structs import replace
 
 from cluster.state import limits
 from cluster.state.change import Change, no
-from cluster.state.checks import check_by, check_ids, check_skills
+from cluster.state.checks import check_by, check_ids, check_names, check_skills
 from cluster.state.commands import ApplyRules, RollbackRules
 from cluster.state.model import RuleSetRecord
 from cluster.state.outcome import Done, RulesApplied
+from cluster.state.route import Queue
 
 
 def digest_of(files: dict[str, str]) -> str:
@@ -51,7 +52,8 @@ def apply_rules(change: Change, command: ApplyRules) -> dict[str, Any] | Done:
         change.now_ms,
         command.files,
         command.queues,
-        command.skills,
+        command.slas,
+        command.reroute,
     )
     _enforce(change, record)
     where = {"node": command.node} if command.node else {}
@@ -75,7 +77,13 @@ def rollback(change: Change, command: RollbackRules) -> dict[str, Any] | Done:
         no("conflict", f"the rules are at revision {current.rev}", rev=current.rev)
     if same:
         return Done({"rev": current.rev, "digest": old.digest, "unchanged": True}, dup=True)
-    record = replace(old, rev=current.rev + 1, by=command.by, at_ms=change.now_ms)
+    record = replace(
+        old,
+        rev=current.rev + 1,
+        by=command.by,
+        at_ms=change.now_ms,
+        reroute=command.reroute,
+    )
     _enforce(change, record)
     where = {"node": command.node} if command.node else {}
     change.note(
@@ -90,7 +98,7 @@ def rollback(change: Change, command: RollbackRules) -> dict[str, Any] | Done:
 
 
 def _enforce(change: Change, record: RuleSetRecord) -> None:
-    change.state.rule_sets = [*change.state.rule_sets, record][-limits.RULE_SETS_KEPT :]
+    change.state.put_rules(record)
     change.notices.append(RulesApplied(record.rev))
 
 
@@ -110,11 +118,27 @@ def _check(command: ApplyRules) -> None:
     if len(command.queues) > limits.QUEUES_MAX:
         no("too_large", f"more than {limits.QUEUES_MAX} queues")
     check_ids(*command.queues)
+    for name, queue in command.queues.items():
+        _check_queue(name, queue)
+    if len(command.slas) > limits.SLAS_MAX:
+        no("too_large", f"more than {limits.SLAS_MAX} service levels")
+    check_ids(*command.slas)
+    for name, level in command.slas.items():
+        times = (level.first_response_ms, level.next_response_ms, level.resolution_ms)
+        if not all(0 <= time_ms <= limits.STEP_MS_MAX for time_ms in times):
+            no("bad_request", f"sla {name}: times of {times} ms")
+        if not 0 <= level.warn_percent <= 100:
+            no("bad_request", f"sla {name}: a warning at {level.warn_percent} %")
+
+
+def _check_queue(name: str, queue: Queue) -> None:
     shortest, longest = limits.OFFER_TTL_MS
-    for queue, accept_ms in command.queues.items():
-        if not shortest <= accept_ms <= longest:
-            no("bad_request", f"queue {queue}: a time to accept of {accept_ms} ms")
-    for queue, skills in command.skills.items():
-        if queue not in command.queues:
-            no("bad_request", f"skills of a queue that is none: {queue[:64]!r}")
-        check_skills(skills)
+    if not shortest <= queue.accept_ms <= longest:
+        no("bad_request", f"queue {name}: a time to accept of {queue.accept_ms} ms")
+    check_skills(queue.skills)
+    check_names(queue.agent_order)
+    for time_ms in (queue.aging_ms, queue.wrap_up_ms):
+        if not 0 <= time_ms <= limits.STEP_MS_MAX:
+            no("bad_request", f"queue {name}: a time of {time_ms} ms")
+    if not 0 <= queue.max_waiting <= limits.CONVERSATIONS_MAX:
+        no("bad_request", f"queue {name}: at most {queue.max_waiting} may wait")

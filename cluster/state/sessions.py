@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from cluster.state import limits
 from cluster.state.agents import leave
 from cluster.state.change import Change, no
-from cluster.state.checks import check_by, check_ids, check_names, check_skills
+from cluster.state.checks import check_by, check_ids, check_langs, check_names, check_skills
 from cluster.state.commands import (
     SYSTEM,
     BootNode,
@@ -31,7 +31,7 @@ from cluster.state.commands import (
     LoseSession,
     OpenSession,
 )
-from cluster.state.model import Agent, NodeInfo, Session
+from cluster.state.model import Account, Agent, NodeInfo, Session
 from cluster.state.outcome import SessionGone
 from cluster.state.state import State
 
@@ -67,13 +67,19 @@ def open_session(change: Change, command: OpenSession) -> dict[str, Any]:
         state.nodes[info.node] = replace(info, lost_ms=0)
     session = Session(command.sid, by.id, command.node, command.boot, change.now_ms)
     state.put_session(session)
+    profile: Account | OpenSession = command
+    name = by.name
     account = state.accounts.get(by.id)
     if account is not None and account.kind == "agent":  # it counts, whatever the token says
-        name, skills, capacity = account.name or by.name, account.skills, account.capacity
-    else:
-        name, skills, capacity = by.name, command.skills, command.capacity
+        name = account.name or name
+        profile = account
     agent = change.change_agent(
-        agent, name=name or agent.name, skills=skills, capacity=capacity, sessions=sessions
+        agent,
+        name=name or agent.name,
+        skills=profile.skills,
+        langs=profile.langs,
+        capacity=profile.capacity,
+        sessions=sessions,
     )
     return {"sid": session.sid, "status": agent.status}
 
@@ -141,6 +147,7 @@ def _check_opening(command: OpenSession) -> None:
     check_ids(command.sid, command.node, command.boot)
     check_by(command.by)
     check_skills(command.skills)
+    check_langs(command.langs)
     if not 1 <= command.capacity <= limits.CAPACITY_MAX:
         no("bad_request", f"a capacity of {command.capacity}; 1 to {limits.CAPACITY_MAX}")
 

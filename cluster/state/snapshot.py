@@ -78,9 +78,10 @@ _SECTIONS: dict[str, tuple[Any, Callable[[State], Iterable[Any]]]] = {
     "revoked": (tuple[str, int], lambda s: s.revoked.items()),
     "cutoffs": (Cutoff, lambda s: s.cutoffs.values()),
     "routings": (Routing, lambda s: s.routings),
+    "served": (tuple[tuple[str, str], str], lambda s: s.served.items()),
 }
 """Section to the type of its items, and where they are."""
-_LATER = frozenset({"accounts", "revoked", "cutoffs", "routings"})
+_LATER = frozenset({"accounts", "revoked", "cutoffs", "routings", "served"})
 """Sections that the first releases do not know."""
 _END = "end"
 _COUNTS = msgspec.msgpack.Decoder(tuple[str, int])
@@ -169,7 +170,7 @@ def _take(state: State, section: str, items: list[Any]) -> None:
     match section:
         case "nodes":
             state.nodes.update((item.node, item) for item in items)
-        case "proposers" | "keys" | "revoked":
+        case "proposers" | "keys" | "revoked" | "served":
             getattr(state, section).update(items)
         case "sessions":
             state.sessions.update((item.sid, item) for item in items)

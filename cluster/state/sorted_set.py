@@ -60,6 +60,15 @@ class SortedSet(Generic[Item]):
     def __len__(self) -> int:
         return len(self._items) - self._start
 
+    def rank(self, item: Item) -> int:
+        """Return how many items are before `item`."""
+        return self._place(item) - self._start
+
+    @property
+    def last(self) -> Item | None:
+        """The largest, None when there is none."""
+        return self._items[-1] if len(self) else None
+
     @property
     def first(self) -> Item | None:
         """The smallest, None when there is none."""

@@ -1,9 +1,9 @@
 """The replicated state: dictionaries of immutable values, and indexes over them.  No I/O.
 
     replicated   nodes, sessions, agents, conversations, offers, keys, rule_sets, audit, proposers,
-                 accounts, revoked, cutoffs, cutoff_floor_s, routings
-    derived      unrouted, waiting, free, deadlines, lost, closed, key_ages,
-                 by_visitor, by_target, by_node, revoked_ends, routings_bytes
+                 accounts, revoked, cutoffs, cutoff_floor_s, served, routings
+    derived      unrouted, lines (waiting), step_ends, overflows, free, deadlines, wrap_ends, lost,
+                 closed, key_ages, by_visitor, by_target, by_node, revoked_ends, routings_bytes
 
 Readers may look at everything and change nothing.  Writers are the lifecycle modules of this
 package, through `put_*` and `drop_*`, which keep the indexes right.  The indexes make every
@@ -14,8 +14,13 @@ snapshot keeps it.
 """
 
 from collections import deque
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
 
-from cluster.state.limits import AUDIT_MAX
+from cluster.state.journal import Journal
+from cluster.state.limits import AUDIT_MAX, RULE_SETS_KEPT, SERVED_FORGET, SERVED_MAX
+from cluster.state.lines import CHANGES_KEPT, Lines, Place, same_order
 from cluster.state.model import (
     Account,
     Agent,
@@ -29,6 +34,7 @@ from cluster.state.model import (
     Session,
 )
 from cluster.state.proposer import Proposer
+from cluster.state.route import Queue
 from cluster.state.routings import ROUTINGS_BYTES_MAX, ROUTINGS_MAX, Routing
 from cluster.state.sorted_set import SortedSet
 
@@ -61,17 +67,27 @@ class State:
         """Whosever token was issued then, or before, does not count; 0 unless cutoffs were many."""
         self.routings: deque[Routing] = deque()
         """What rules decided, newest last."""
+        self.served: dict[tuple[str, str], str] = {}
+        """Visitor, by kind and id, to the agent who served them last; the last served behind."""
+        self.agent_changes: Journal[str] = Journal(CHANGES_KEPT)
+        """Agents who were put or dropped."""
         self._clear_indexes()
 
     def _clear_indexes(self) -> None:
         self.unrouted: dict[str, None] = {}
         """Conversations that no rule has seen, oldest first."""
-        self.waiting: dict[str, SortedSet[tuple[int, int, str]]] = {}
-        """Per queue: (-priority, opened_ms, cv) of those without owner or offer."""
+        self.lines = Lines()
+        """Those without owner or offer, by queue and by line."""
+        self.step_ends: SortedSet[tuple[int, str]] = SortedSet()
+        """(when its step is over, cv) of those who wait and have another step."""
+        self.overflows: SortedSet[tuple[int, str]] = SortedSet()
+        """(when it overflows, cv) of those who wait and have not overflowed."""
         self.free: SortedSet[tuple[int, str]] = SortedSet()
         """(idle_since_ms, agent) of those who may be offered something."""
         self.deadlines: SortedSet[tuple[int, str]] = SortedSet()
         """(deadline_ms, oid) of pending offers."""
+        self.wrap_ends: SortedSet[tuple[int, str, str]] = SortedSet()
+        """(until_ms, agent, cv) of wrap-ups."""
         self.lost: SortedSet[tuple[int, str]] = SortedSet()
         """(lost_ms, sid) of sessions in their grace period."""
         self.closed: SortedSet[tuple[int, str]] = SortedSet()
@@ -92,6 +108,18 @@ class State:
     # -- reading
 
     @property
+    def waiting(self) -> dict[str, SortedSet[Place]]:
+        """Per queue: (sort key, opened_ms, cv) of those without owner or offer, first first."""
+        return self.lines.queues
+
+    def position(self, cv: str) -> int | None:
+        """Return the place of `cv` in its queue, 1 for the first; None when it does not wait.
+
+        It takes the logarithm of what waits, whatever the queue's order.
+        """
+        return self.lines.position(cv)
+
+    @property
     def rules(self) -> RuleSetRecord | None:
         """The rules in force, None while the built-in ones are."""
         return self.rule_sets[-1] if self.rule_sets else None
@@ -107,12 +135,25 @@ class State:
 
     def is_eligible(self, agent: Agent) -> bool:
         """Whether `agent` may be offered one more conversation."""
-        return agent.status == "online" and agent.load < agent.capacity and self.is_present(agent)
+        return self.may_be_offered(agent) and agent.load < agent.capacity
+
+    def may_be_offered(self, agent: Agent, *, by_name: bool = False) -> bool:
+        """Whether `agent` is here for anybody, or, `by_name`, for what was transferred to them."""
+        here = agent.status == "online" or (by_name and agent.status == "transfer_only")
+        return here and self.is_present(agent)
 
     def accept_ms(self, queue: str, default_ms: int) -> int:
         """How long an agent has to accept an offer of `queue`."""
-        rules = self.rules
-        return rules.queues.get(queue, default_ms) if rules else default_ms
+        settings = self.queue(queue)
+        return settings.accept_ms if settings is not None else default_ms
+
+    def queue(self, name: str) -> Queue | None:
+        """How queue `name` offers what waits in it; None for one that no kept rules know.
+
+        A queue that is gone from the rules is served, until it is empty, as it last was.
+        """
+        records = reversed(self.rule_sets)
+        return next((one.queues[name] for one in records if name in one.queues), None)
 
     def frozen_copy(self) -> "State":
         """Return a copy that no longer changes, without its indexes, to write as a snapshot."""
@@ -133,6 +174,7 @@ class State:
         copy.cutoffs = dict(self.cutoffs)
         copy.cutoff_floor_s = self.cutoff_floor_s
         copy.routings = deque(self.routings)
+        copy.served = dict(self.served)
         return copy
 
     # -- writing, for the lifecycle modules only
@@ -155,13 +197,40 @@ class State:
         old = self.agents.get(new.agent)
         if old is not None:
             self.free.discard((old.idle_since_ms, old.agent))
+            if old.wrap_ups is not new.wrap_ups:
+                for one in old.wrap_ups:
+                    self.wrap_ends.discard((one.until_ms, old.agent, one.cv))
         self.agents[new.agent] = new
+        if old is None or old.wrap_ups is not new.wrap_ups:
+            for one in new.wrap_ups:
+                self.wrap_ends.add((one.until_ms, new.agent, one.cv))
+        self.agent_changes.note(new.agent)
         if self.is_eligible(new):
             self.free.add((new.idle_since_ms, new.agent))
 
     def drop_agent(self, agent: str) -> None:
         """Forget an agent who has no session, and therefore nothing else."""
         del self.agents[agent]
+        self.agent_changes.note(agent)
+
+    def put_served(self, kind: str, visitor: str, agent: str) -> None:
+        """Remember who serves a visitor, as the last."""
+        self.served.pop((kind, visitor), None)
+        self.served[kind, visitor] = agent
+        if len(self.served) > SERVED_MAX:
+            for old in list(islice(self.served, SERVED_FORGET)):
+                del self.served[old]
+
+    def put_rules(self, record: RuleSetRecord) -> None:
+        """Put a rule set into force; a queue that has another order then is sorted anew."""
+        before = {name: self.queue(name) for name in self.waiting}
+        self.rule_sets = [*self.rule_sets, record][-RULE_SETS_KEPT:]
+        for name, settings in before.items():
+            now = self.queue(name)
+            if not same_order(settings, now):
+                for _, _, cv in list(self.waiting[name]):
+                    self.lines.discard(cv)
+                    self.lines.add(self.conversations[cv], now)
 
     def put_offer(self, offer: Offer) -> None:
         """Add an offer; put its conversation and its agent as well."""
@@ -232,6 +301,8 @@ class State:
         for agent in self.agents.values():
             if self.is_eligible(agent):
                 self.free.add((agent.idle_since_ms, agent.agent))
+            for one in agent.wrap_ups:
+                self.wrap_ends.add((one.until_ms, agent.agent, one.cv))
         for jti, exp_s in self.revoked.items():
             self.revoked_ends.add((exp_s, jti))
         self.routings_bytes = sum(routing.size for routing in self.routings)
@@ -242,8 +313,9 @@ class State:
             case "new":
                 self.unrouted[cv] = None
             case "waiting":
-                queue = self.waiting.setdefault(conversation.queue, SortedSet())
-                queue.add((-conversation.priority, conversation.opened_ms, cv))
+                self.lines.add(conversation, self.queue(conversation.queue))
+                for index, at_ms in self._ends(conversation):
+                    index.add((at_ms, cv))
             case "closed":
                 self.closed.add((conversation.closed_ms, cv))
         if conversation.state != "closed":
@@ -259,16 +331,23 @@ class State:
                 if not self.unrouted:
                     self.unrouted.clear()  # gives the memory back, and a quick first
             case "waiting":
-                queue = self.waiting[conversation.queue]
-                queue.discard((-conversation.priority, conversation.opened_ms, cv))
-                if not queue:
-                    del self.waiting[conversation.queue]
+                self.lines.discard(cv)
+                for index, at_ms in self._ends(conversation):
+                    index.discard((at_ms, cv))
             case "closed":
                 self.closed.discard((conversation.closed_ms, cv))
         if conversation.state != "closed":
             _discard(self.by_visitor, conversation.visitor, cv)
         if conversation.target:
             _discard(self.by_target, conversation.target, cv)
+
+    def _ends(self, conversation: Conversation) -> Iterator[tuple[SortedSet[tuple[int, str]], int]]:
+        """Yield what ends for a conversation that waits, and when."""
+        at, overflow = conversation.at, conversation.route.overflow
+        if at.for_ms and conversation.step + 1 < len(conversation.route.steps):
+            yield self.step_ends, conversation.step_ms + at.for_ms
+        if overflow is not None and not conversation.overflowed:
+            yield self.overflows, conversation.waiting_since_ms + overflow.after_ms
 
     def _index_session(self, session: Session) -> None:
         self.by_node.setdefault(session.node, {})[session.sid] = None
@@ -280,13 +359,18 @@ class State:
         self.lost.discard((session.lost_ms, session.sid))
 
 
-def _place(conversation: Conversation) -> tuple[str, str, int, str]:
+def _place(one: Conversation) -> tuple[Any, ...]:
     """What decides where the indexes have a conversation."""
     return (
-        conversation.state,
-        conversation.queue,
-        conversation.priority,
-        conversation.target,
+        one.state,
+        one.route,
+        one.step,
+        one.step_ms,
+        one.waiting_since_ms,
+        one.target,
+        one.preferred,
+        one.passed,
+        one.overflowed,
     )
 
 

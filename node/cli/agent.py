@@ -15,6 +15,10 @@ def agent(
         list[str] | None,
         typer.Option(metavar="NAME=LEVEL", help="What you know: refund=3. Repeatable."),
     ] = None,
+    speaks: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LANG", help="A language the agent speaks: zh, en. Repeatable."),
+    ] = None,
     capacity: Annotated[
         int, typer.Option(help="Conversations you take at once.", min=1, max=1000)
     ] = 2,
@@ -41,6 +45,7 @@ def agent(
         name=name or subject,
         skills=dict(parse_skill(text) for text in skill or ()) or None,
         capacity=capacity,
+        langs=tuple(speaks or ()),
     )
     seat = AgentSeat(words_for(lang))
 

@@ -19,6 +19,9 @@ Revision = Annotated[int | None, typer.Option("--rev", help="An earlier one that
 Expected = Annotated[
     int | None, typer.Option(help="Refuse unless this revision is in force.", min=0)
 ]
+Reroute = Annotated[
+    bool, typer.Option("--reroute-waiting", help="Decide anew about who waits already.")
+]
 
 
 @app.callback()
@@ -51,6 +54,7 @@ def run_tests(folder: Folder, as_json: Json = False) -> None:
 def apply(
     folder: Folder,
     rev_expected: Expected = None,
+    reroute_waiting: Reroute = False,
     subject: Annotated[str, typer.Option(help="Who applies them, for the record.")] = "operator",
     url: Urls = None,
     token: Token = "",
@@ -68,7 +72,7 @@ def apply(
 
     files = read_files(folder)
     compile_files(files)
-    request = RulesApply(files=files, rev_expected=rev_expected)
+    request = RulesApply(files=files, rev_expected=rev_expected, reroute_waiting=reroute_waiting)
     _tell(ask(Where(url, token, config, data), request, subject=subject), as_json=as_json)
 
 
@@ -76,6 +80,7 @@ def apply(
 def rollback(
     rev: Annotated[int, typer.Argument(metavar="REV", help="As in `rules history`.", min=1)],
     rev_expected: Expected = None,
+    reroute_waiting: Reroute = False,
     subject: Annotated[str, typer.Option(help="Who does it, for the record.")] = "operator",
     url: Urls = None,
     token: Token = "",
@@ -89,7 +94,7 @@ def rollback(
     """
     from node.protocol.catalogue import RulesRollback
 
-    request = RulesRollback(rev=rev, rev_expected=rev_expected)
+    request = RulesRollback(rev=rev, rev_expected=rev_expected, reroute_waiting=reroute_waiting)
     _tell(ask(Where(url, token, config, data), request, subject=subject), as_json=as_json)
 
 

@@ -27,6 +27,10 @@ def token(
         list[str] | None,
         typer.Option(metavar="NAME=LEVEL", help="An agent's skill: refund=3. Repeatable."),
     ] = None,
+    speaks: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LANG", help="A language the agent speaks: zh, en. Repeatable."),
+    ] = None,
     capacity: Annotated[
         int, typer.Option(help="Conversations an agent takes at once.", min=1, max=1000)
     ] = 1,
@@ -62,8 +66,8 @@ def token(
     if ttl_s < 1:
         raise typer.BadParameter("--ttl must be a second or more")
     skills = dict(parse_skill(text) for text in skill or ())
-    if role != "agent" and (skills or capacity != 1):
-        raise typer.BadParameter("--skill and --capacity are for agents")
+    if role != "agent" and (skills or speaks or capacity != 1):
+        raise typer.BadParameter("--skill, --speaks and --capacity are for agents")
     if key_file is not None:
         found = Cluster((), cluster or _missing_cluster(), _read_key(key_file))
     else:
@@ -74,6 +78,7 @@ def token(
         name=name,
         ttl_s=ttl_s,
         skills=skills or None,
+        langs=tuple(speaks or ()),
         capacity=capacity if role == "agent" else None,
     )
     if as_json:

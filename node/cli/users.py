@@ -27,6 +27,10 @@ Skill = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=LEVEL", help="An agent's skill: refund=3. Repeatable."),
 ]
+Speaks = Annotated[
+    list[str] | None,
+    typer.Option(metavar="LANG", help="A language the agent speaks: zh, en. Repeatable."),
+]
 Capacity = Annotated[
     int | None, typer.Option(help="Conversations an agent takes at once.", min=1, max=1000)
 ]
@@ -38,6 +42,7 @@ def add(
     kind: Kind = "agent",
     name: Name = None,
     skill: Skill = None,
+    speaks: Speaks = None,
     capacity: Capacity = None,
     no_secret: Annotated[
         bool, typer.Option("--no-secret", help="They log in elsewhere: with your own login.")
@@ -69,6 +74,7 @@ def add(
         name=name,
         skills=_skills(skill),
         capacity=capacity,
+        langs=speaks or None,
         secret=secret,
         rev_expected=0,
     )
@@ -83,6 +89,7 @@ def set_(
     name: Name = None,
     skill: Skill = None,
     no_skills: Annotated[bool, typer.Option("--no-skills", help="Take all skills away.")] = False,
+    speaks: Speaks = None,
     capacity: Capacity = None,
     url: Urls = None,
     token: Token = "",
@@ -108,9 +115,12 @@ def set_(
         name=name,
         skills={} if no_skills else _skills(skill),
         capacity=capacity,
+        langs=speaks or None,
     )
-    if (kind, name, request.skills, capacity) == ("", None, None, None):
-        raise typer.BadParameter("nothing to change: give --name, --skill, --capacity or --kind")
+    given = (kind or None, name, request.skills, capacity, request.langs)
+    if all(one is None for one in given):
+        mend = "give --name, --skill, --speaks, --capacity or --kind"
+        raise typer.BadParameter(f"nothing to change: {mend}")
     where = Where(url, token, config, data)
     reply = ask(where, *_known(user), request)
     _tell(reply, f"{user} is changed", as_json=as_json)
@@ -314,6 +324,7 @@ def _print(accounts: list[dict[str, Any]]) -> None:
             one["kind"] + (", disabled" if one["disabled"] else ""),
             plain(one["name"]),
             plain(" ".join(f"{name}={level}" for name, level in one["skills"].items())),
+            plain(" ".join(one["langs"])),
             str(one["capacity"]) if one["kind"] == "agent" else "",
             str(one["secrets"]),
             str(one["rev"]),
@@ -321,5 +332,15 @@ def _print(accounts: list[dict[str, Any]]) -> None:
         )
         for one in accounts
     ]
-    columns = ("user", "kind", "name", "skills", "capacity", "secrets", "rev", "changed by")
+    columns = (
+        "user",
+        "kind",
+        "name",
+        "skills",
+        "speaks",
+        "capacity",
+        "secrets",
+        "rev",
+        "changed by",
+    )
     console().print(table(columns, rows))

@@ -173,6 +173,7 @@ class BrowserLogin:
             name=principal.name,
             skills=principal.skills if is_agent else None,
             capacity=principal.capacity if is_agent else None,
+            langs=principal.langs if is_agent else (),
         )
         return token, self._context.verifier.verify_own(token).exp * 1000
 

@@ -158,6 +158,7 @@ class Presence:
             boot=port.boot,
             skills=principal.skills,
             capacity=principal.capacity,
+            langs=principal.langs,
             seen=(known.node, known.boot, known.since_ms) if known is not None else None,
         )
 

@@ -86,7 +86,7 @@ def conversation_view(conversation: Conversation, audience: Audience) -> dict[st
             "prio": conversation.priority,
             "rule": conversation.rule,
             "rev": conversation.rev,
-            "skills": conversation.skills,
+            "skills": list(conversation.skills),
             "fence": conversation.fence,
         }
     return view

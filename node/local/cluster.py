@@ -91,7 +91,7 @@ class LocalCluster:
         return self._processes[name].pid
 
     def mint(self, role: Role, subject: str, **claims: Any) -> str:
-        """Return a token for this cluster; `claims` are `name`, `ttl_s`, `skills`, `capacity`."""
+        """Return a token for this cluster; `claims` are those of `LocalFolder.mint`."""
         return self.folder.mint(role, subject, **claims)
 
     # -- life

@@ -161,6 +161,7 @@ class Folder:
         ttl_s: int = TOKEN_TTL_S,
         skills: dict[str, int] | None = None,
         capacity: int = CAPACITY_DEFAULT,
+        langs: Sequence[str] = (),
     ) -> str:
         """Return a token for this cluster."""
         return mint(
@@ -172,6 +173,7 @@ class Folder:
             ttl_s=ttl_s,
             skills=skills,
             capacity=capacity if role == "agent" else None,
+            langs=langs,
         )
 
     def hold(self) -> None:

@@ -33,6 +33,7 @@ class _Fields(msgspec.Struct):
     skills: dict[str, int]
     capacity: int
     provider: str
+    langs: tuple[str, ...] = ()
 
 
 class Grants:
@@ -52,6 +53,7 @@ class Grants:
             dict(principal.skills),
             principal.capacity,
             provider,
+            principal.langs,
         )
         return self._seal.seal(msgspec.to_builtins(fields), GRANT_S)
 
@@ -72,4 +74,5 @@ class Grants:
             name=fields.who,
             skills=fields.skills,
             capacity=fields.capacity,
+            langs=fields.langs,
         )

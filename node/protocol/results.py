@@ -192,6 +192,8 @@ class AccountView(msgspec.Struct, kw_only=True):
     """Who changed it last."""
     at: int
     made: int
+    langs: list[str] = []
+    """Languages an agent speaks."""
 
 
 class User(Result):

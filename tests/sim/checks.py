@@ -151,7 +151,7 @@ def _final_read(state: State, cv: str, operations: Iterable[Operation]) -> Opera
 
 def _fits(agent: Agent, conversation: Conversation) -> bool:
     """Whether an agent is to be asked now; who passed on it has a pause first."""
-    able = set(conversation.skills) <= agent.skills.keys()
+    able = not agent.lacks(conversation.skills)
     return able and agent.agent not in conversation.passed
 
 

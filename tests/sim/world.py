@@ -20,6 +20,7 @@ from cluster.opening import Succession
 from cluster.peer.frames import FrameReader
 from cluster.raft.members import Members
 from cluster.state.commands import ApplyRules, By
+from cluster.state.route import Queue
 from tests.sim.checks import Checks, check
 from tests.sim.clients import RULES, Agent, Client, Speaker, Visitor
 from tests.sim.disk import SimCrash, SimDisk
@@ -116,8 +117,7 @@ class World:
         rules = ApplyRules(
             By("operator", "op"),
             {"main.toml": RULES},
-            {"desk": 1_000, "experts": 1_000},
-            skills={"experts": ("expert",)},
+            {"desk": Queue(1_000), "experts": Queue(1_000, {"expert": 0})},
         )
         operator = Client(self, "op")
         self.at(0.1, "rules", lambda: operator.ask(rules, lambda _: None))

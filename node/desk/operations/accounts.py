@@ -68,6 +68,7 @@ class Accounts:
             name=request.name,
             skills=request.skills,
             capacity=request.capacity,
+            langs=None if request.langs is None else tuple(request.langs),
             disabled=request.disabled,
             rev_expected=request.rev_expected,
         )
@@ -192,6 +193,13 @@ def _check_profile(request: ops.UserPut) -> None:
         check_name(skill, "skills: a name")
         if not skill or not 0 <= level <= limits.SKILL_LEVEL_MAX:
             raise NotAllowed("bad_request", f"skills.{skill[:32]}: 0 to {limits.SKILL_LEVEL_MAX}")
+    langs = request.langs or []
+    if len(langs) > limits.LANGS_MAX:
+        raise NotAllowed("too_large", f"langs: over {limits.LANGS_MAX}")
+    for lang in langs:
+        check_name(lang, "langs: a language")
+        if not 1 <= len(lang) <= limits.LANG_BYTES_MAX:
+            raise NotAllowed("bad_request", f"langs: 1 to {limits.LANG_BYTES_MAX} characters each")
 
 
 def _named(token: str) -> tuple[str, int]:
@@ -218,4 +226,5 @@ def _view(account: Account) -> AccountView:
         by=account.by,
         at=account.at_ms,
         made=account.made_ms,
+        langs=list(account.langs),
     )

@@ -68,10 +68,10 @@ class Rules:
         return commands.ApplyRules(
             by=principal.by,
             files=request.files,
-            queues={name: queue.accept_ms for name, queue in rules.queues.items()},
-            skills={name: queue.skills for name, queue in rules.queues.items()},
+            queues={name: queue.settings for name, queue in rules.queues.items()},
             rev_expected=request.rev_expected,
             node=self._context.port.node_id,
+            reroute=request.reroute_waiting,
         )
 
     def _rollback(self, asker: Asker, principal: Principal, request: ops.RulesRollback) -> Effect:
@@ -84,6 +84,7 @@ class Rules:
                 rev=request.rev,
                 rev_expected=request.rev_expected,
                 node=self._context.port.node_id,
+                reroute=request.reroute_waiting,
             )
 
         return Later(check)

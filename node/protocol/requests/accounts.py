@@ -9,9 +9,9 @@ from node.protocol.requests.base import OPERATOR, Request
 class UserPut(Request, tag="user.put"):
     """Make an account, or change what is given of one.
 
-    Name, skills and capacity count at once, also for an agent who is here.  Tokens that are out
-    count no more when the account is disabled, gets another kind, or another secret.  A repetition
-    with the same key and another secret is answered like the first, whose secret it is.
+    Name, skills, languages and capacity count at once, also for an agent who is here.  Tokens that
+    are out count no more when the account is disabled, gets another kind, or another secret.  A
+    repetition with the same key and another secret is answered like the first, whose secret it is.
     """
 
     roles = OPERATOR
@@ -28,6 +28,8 @@ class UserPut(Request, tag="user.put"):
     disabled: bool | None = None
     secret: str | None = None
     """A password or a secret of 15 characters or more; only its hash is kept."""
+    langs: list[str] | None = None
+    """Languages an agent speaks, as tags: `zh`, `en`."""
     rev_expected: int | None = None
     """Refused unless the account is at this revision; 0: unless there is none."""
 

@@ -18,6 +18,8 @@ class RulesApply(Request, tag="rules.apply"):
     files: dict[str, str]
     rev_expected: int | None = None
     """Refused unless this revision is in force."""
+    reroute_waiting: bool = False
+    """Whether who waits already is decided about anew; transfers by people stay."""
 
 
 class RulesGet(Request, tag="rules.get"):
@@ -43,6 +45,8 @@ class RulesRollback(Request, tag="rules.rollback"):
     """One that is kept: see `rules.history`."""
     rev_expected: int | None = None
     """Refused unless this revision is in force."""
+    reroute_waiting: bool = False
+    """Whether who waits already is decided about anew; transfers by people stay."""
 
 
 class RulesPlan(Request, tag="rules.plan"):

@@ -28,8 +28,9 @@ from cluster.state.events import Tail
 from cluster.state.limits import CONVERSATION_RETENTION_MS, PURGE_MAX, SESSION_GRACE_MS
 from cluster.state.model import Agent, Conversation, Session
 from cluster.state.outcome import Refused
+from cluster.state.route import Queue, Route, Step
 from cluster.state.state import State
-from tests.cluster.state.desk import ANN, BOB, LI, OPS, SUE, Desk
+from tests.cluster.state.desk import ANN, BOB, LI, OPS, SUE, Desk, routed
 
 ACCEPT_MS = 20_000
 NOW_MS = 1_000_000
@@ -72,8 +73,7 @@ def big_state(waiting: int, free: int, *, needs: int = 1, skills: str = "") -> S
             Conversation(
                 *(cv, "ann", "Ann", "web", "zh", "", {}, {}, number),
                 state="waiting",
-                queue=f"q{number % 7}",
-                skills=(skill,),
+                route=Route((Step(f"q{number % 7}", skills={skill: 0}),)),
             )
         )
     for number in range(free):
@@ -118,7 +118,7 @@ def test_a_new_conversation_is_routed_and_then_offered() -> None:
     desk, one = Desk(), dispatcher()
     desk.online()
     desk.open("cv1")
-    assert act(desk, one) == [c.RouteConversation("cv1", "general", 0, "", 0, ())]
+    assert act(desk, one) == [routed("cv1", "general", 0, "", 0, ())]
     (offer,) = act(desk, one)
     assert offer == c.MakeOffer("id000001", "cv1", "bob", ACCEPT_MS)
     assert desk.conversation().state == "offered"
@@ -128,10 +128,10 @@ def test_a_new_conversation_is_routed_and_then_offered() -> None:
 def test_the_rules_in_force_decide_and_their_queue_says_how_long_to_accept() -> None:
     desk, one = Desk(), dispatcher()
     text = "[queue.vip]\naccept = '5s'\n[queue.general]\n[rule.r]\nwhen = 'tags.x == 1'\n"
-    desk.done(c.ApplyRules(OPS, {"main.toml": text + "route = 'vip'"}, {"vip": 5_000}))
+    desk.done(c.ApplyRules(OPS, {"main.toml": text + "route = 'vip'"}, {"vip": Queue(5_000)}))
     desk.online()
     desk.open("cv1", tags={"x": 1})
-    assert act(desk, one) == [c.RouteConversation("cv1", "vip", 0, "r", 1, ())]
+    assert act(desk, one) == [routed("cv1", "vip", 0, "r", 1, ())]
     (offer,) = act(desk, one)
     assert isinstance(offer, c.MakeOffer)
     assert offer.ttl_ms == 5_000
@@ -142,14 +142,14 @@ def test_rules_that_cannot_be_read_leave_the_last_ones_in_force_and_say_so() -> 
     desk, one = Desk(), dispatcher()
     desk.done(c.ApplyRules(OPS, {"main.toml": "[rule.r]\nroute = 'old'"}, {}))
     desk.open("cv1")
-    assert act(desk, one) == [c.RouteConversation("cv1", "old", 0, "r", 1, ())]
+    assert act(desk, one) == [routed("cv1", "old", 0, "r", 1, ())]
     desk.done(c.ApplyRules(OPS, {"main.toml": "[newer]"}, {}))
     desk.open("cv2")
-    assert act(desk, one) == [c.RouteConversation("cv2", "old", 0, "r", 1, ())]
+    assert act(desk, one) == [routed("cv2", "old", 0, "r", 1, ())]
     assert one.rules_problem.startswith("revision 2 cannot be read here: main.toml:1: unknown")
     desk.done(c.ApplyRules(OPS, {"main.toml": "[rule.n]\nroute = 'new'"}, {}))
     desk.open("cv3")
-    assert act(desk, one) == [c.RouteConversation("cv3", "new", 0, "n", 3, ())]
+    assert act(desk, one) == [routed("cv3", "new", 0, "n", 3, ())]
     assert one.rules_problem == ""
 
 
@@ -205,7 +205,7 @@ def test_the_highest_priority_is_offered_first_then_the_oldest_over_all_queues()
     desk, one = Desk(), dispatcher()
     for cv, queue, priority in [("a", "q1", 0), ("b", "q2", 5), ("c", "q1", 5), ("d", "q3", 0)]:
         desk.open(cv)
-        desk.done(c.RouteConversation(cv, queue, priority, "", 0))
+        desk.done(routed(cv, queue, priority, "", 0))
     desk.online(BOB, capacity=3)
     assert offers(planned(desk, one)) == [("b", "bob"), ("c", "bob"), ("a", "bob")]
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from cluster.routing.matching import PASSED_PAUSE_MS, Budget, Matching, OverBudget
 from cluster.state.model import Agent, Conversation, Session
+from cluster.state.route import Route, Step
 from cluster.state.state import State
 
 NOW_MS = 1_000_000
@@ -31,6 +32,7 @@ def agent(
         sessions=(f"s-{name}",),
         idle_since_ms=idle_ms,
         conversations=tuple(f"held{n}" for n in range(held)),
+        load=held,
     )
 
 
@@ -48,8 +50,7 @@ def waiting(
         {},
         0,
         state="waiting",
-        queue="q",
-        skills=tuple(skills),
+        route=Route((Step("q", skills=dict.fromkeys(skills, 0)),)),
         target=target,
         passed=passed,
     )

@@ -12,6 +12,7 @@ from cluster.state.entry import VERSION, Batch, Entry, Proposal, encode
 from cluster.state.machine import Applied, Machine
 from cluster.state.model import Agent, Conversation
 from cluster.state.outcome import Done, Notice, Outcome, Refused
+from cluster.state.route import Route, Step
 from cluster.state.state import State
 
 ANN = By("visitor", "ann", "Ann")
@@ -35,6 +36,14 @@ def entry(
 ) -> bytes:
     numbered = tuple(Proposal(number, raw(command)) for number, command in proposals)
     return encode(Entry(VERSION, now_ms, (Batch(node, boot, settled, numbered),)))
+
+
+def routed(
+    cv: str, queue: str, priority: int, rule: str, rev: int, skills: tuple[str, ...] = ()
+) -> c.RouteConversation:
+    """The command that sends a conversation to one queue, for whoever holds `skills`."""
+    step = Step(queue, priority, dict.fromkeys(skills, 0))
+    return c.RouteConversation(cv, Route((step,), rule, rev))
 
 
 class Desk:
@@ -92,7 +101,7 @@ class Desk:
 
     def waiting(self, cv: str = "cv1", priority: int = 0, skills: tuple[str, ...] = ()) -> None:
         self.open(cv)
-        self.done(c.RouteConversation(cv, "general", priority, "rule", 0, skills))
+        self.done(routed(cv, "general", priority, "rule", 0, skills))
 
     def online(self, by: By = BOB, capacity: int = 2, sid: str = "", node: str = "n1") -> None:
         sid = sid or f"sid-{by.id}"

@@ -6,7 +6,8 @@ from cluster.state import commands as c
 from cluster.state import limits
 from cluster.state.commands import By
 from cluster.state.outcome import Appended, ConversationPurged, OfferGone
-from tests.cluster.state.desk import ANN, BOB, EVE, LI, OPS, SUE, Desk
+from cluster.state.route import Queue
+from tests.cluster.state.desk import ANN, BOB, EVE, LI, OPS, SUE, Desk, routed
 
 BOT = By("service", "bot")
 
@@ -81,12 +82,12 @@ def test_flat_tags_of_every_scalar_are_kept() -> None:
 def test_a_routed_conversation_waits_in_its_queue() -> None:
     desk = Desk()
     desk.open("cv1")
-    desk.done(c.RouteConversation("cv1", "vip", 80, "vip_user", 3, ("refund",)))
+    desk.done(routed("cv1", "vip", 80, "vip_user", 3, ("refund",)))
     conversation = desk.conversation()
     assert (conversation.state, conversation.queue, conversation.skills) == (
         "waiting",
         "vip",
-        ("refund",),
+        {"refund": 0},
     )
     assert conversation.tail[-1].data == {
         "queue": "vip",
@@ -110,11 +111,11 @@ def test_a_waiting_conversation_is_routed_anew_and_one_with_an_agent_is_not() ->
     desk = Desk()
     desk.online()
     desk.waiting()
-    desk.done(c.RouteConversation("cv1", "vip", 5, "other", 1))
+    desk.done(routed("cv1", "vip", 5, "other", 1))
     assert desk.line() == []
     assert desk.line("vip") == ["cv1"]
     oid = desk.offered()
-    again = c.RouteConversation("cv1", "general", 5, "other", 1)
+    again = routed("cv1", "general", 5, "other", 1)
     assert desk.refused(again).code == "conflict"
     desk.done(c.AcceptOffer(oid, BOB, "k"))
     assert desk.refused(again).code == "conflict"
@@ -123,11 +124,11 @@ def test_a_waiting_conversation_is_routed_anew_and_one_with_an_agent_is_not() ->
 def test_a_route_has_a_queue_and_a_sane_priority() -> None:
     desk = Desk()
     desk.open()
-    assert desk.refused(c.RouteConversation("cv1", "", 0, "r", 0)).code == "bad_request"
-    assert desk.refused(c.RouteConversation("cv1", "q", 2**63, "r", 0)).code == "bad_request"
+    assert desk.refused(routed("cv1", "", 0, "r", 0)).code == "bad_request"
+    assert desk.refused(routed("cv1", "q", 2**63, "r", 0)).code == "bad_request"
     skills = tuple(map(str, range(65)))
-    assert desk.refused(c.RouteConversation("cv1", "q", 0, "r", 0, skills)).code == "too_large"
-    assert desk.refused(c.RouteConversation("nope", "q", 0, "r", 0)).code == "not_found"
+    assert desk.refused(routed("cv1", "q", 0, "r", 0, skills)).code == "too_large"
+    assert desk.refused(routed("nope", "q", 0, "r", 0)).code == "not_found"
 
 
 # -- transfer
@@ -218,7 +219,7 @@ def test_a_transfer_names_one_destination_that_exists() -> None:
     desk = Desk()
     desk.online()
     desk.assigned()
-    desk.done(c.ApplyRules(OPS, {"main.toml": "x"}, {"vip": 20_000}))
+    desk.done(c.ApplyRules(OPS, {"main.toml": "x"}, {"vip": Queue(20_000)}))
     both = c.TransferConversation("cv1", BOB, "k", to_agent="bob", to_queue="vip")
     assert desk.refused(both).code == "bad_request"
     assert desk.refused(c.TransferConversation("cv1", BOB, "k")).code == "bad_request"
@@ -264,13 +265,13 @@ def test_another_queue_asks_for_its_own_skills_and_not_for_those_of_the_last() -
     """Else nobody of the new queue is ever offered it: it would wait for ever."""
     desk = Desk()
     desk.online(BOB)
-    skills: dict[str, tuple[str, ...]] = {"vip": ("refund",)}
-    desk.done(c.ApplyRules(OPS, {"a": "1"}, {"vip": 20_000, "bills": 20_000}, None, skills))
+    queues = {"vip": Queue(skills={"refund": 2}), "bills": Queue()}
+    desk.done(c.ApplyRules(OPS, {"a": "1"}, queues))
     desk.waiting("cv1", skills=("dutch",))
     desk.done(c.TransferConversation("cv1", SUE, "k1", to_queue="vip"))
-    assert desk.conversation().skills == ("refund",)
+    assert desk.conversation().skills == {"refund": 2}
     desk.done(c.TransferConversation("cv1", SUE, "k2", to_queue="bills"))
-    assert desk.conversation().skills == ()
+    assert desk.conversation().skills == {}
     desk.offered("cv1")
 
 
@@ -278,12 +279,12 @@ def test_the_same_queue_again_asks_for_the_same_skills() -> None:
     desk = Desk()
     desk.waiting("cv1", skills=("dutch",))
     desk.done(c.TransferConversation("cv1", SUE, "k", to_queue="general"))
-    assert desk.conversation().skills == ("dutch",)
+    assert desk.conversation().skills == {"dutch": 0}
 
 
-@pytest.mark.parametrize(("asked", "kept"), [(("refund",), ("refund",)), (("dutch",), ())])
+@pytest.mark.parametrize(("asked", "kept"), [(("refund",), {"refund": 0}), (("dutch",), {})])
 def test_who_is_named_is_offered_it_whatever_skills_a_rule_asked_for(
-    asked: tuple[str, ...], kept: tuple[str, ...]
+    asked: tuple[str, ...], kept: dict[str, int]
 ) -> None:
     """People know better than rules, and nobody else may be offered it."""
     desk = Desk()
@@ -361,7 +362,7 @@ def test_a_closed_conversation_takes_nothing_more() -> None:
     for command in (
         c.CloseConversation("cv1", ANN, "k2"),
         desk.say(ANN),
-        c.RouteConversation("cv1", "q", 0, "r", 0),
+        routed("cv1", "q", 0, "r", 0),
         c.TransferConversation("cv1", SUE, "k", to_queue="general"),
     ):
         assert desk.refused(command).code == "closed"

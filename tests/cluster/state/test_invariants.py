@@ -10,7 +10,7 @@ from cluster.state import limits
 from cluster.state.events import Tail
 from cluster.state.invariants import InvariantViolated, check, check_touched
 from cluster.state.machine import Machine
-from cluster.state.model import Agent, Conversation, Offer, Session
+from cluster.state.model import NO_ROUTE, Agent, Conversation, Offer, Session
 from cluster.state.outcome import AgentChanged, Appended, ConversationPurged, Done, OfferMade
 from cluster.state.sorted_set import SortedSet
 from cluster.state.state import State
@@ -77,7 +77,7 @@ def touched(state: State) -> list[Appended | AgentChanged | OfferMade]:
         ("state", conversation("cv4", passed=("li",))),
         ("state", conversation("cv3", passed=tuple(map(str, range(101))))),
         ("state", conversation("cv3", closed_ms=5)),
-        ("state", conversation("cv3", queue="")),
+        ("state", conversation("cv3", route=NO_ROUTE)),
         ("state", conversation("cv3", target="nobody")),
         ("presence", agent("bob", sessions=())),
         ("presence", agent("li", sessions=("sid-li", "sid-bob"))),
@@ -239,5 +239,6 @@ def test_a_machine_that_may_not_stop_reports_a_violation_and_goes_on() -> None:
 
 
 def test_the_values_of_the_model_say_what_they_are_for() -> None:
-    assert Agent("a", "A", {}, 3, conversations=("x",), offers=("y",)).load == 2
+    assert Agent("a", "A", {"s": 2}, 3).lacks({"s": 3, "t": 0}) == "s"
+    assert Agent("a", "A", {"s": 2}, 3).lacks({"s": 2}) == ""
     assert Conversation.__doc__

@@ -15,8 +15,9 @@ from cluster.state.entry import VERSION, Batch, Entry, Proposal
 from cluster.state.machine import Machine, Skipped
 from cluster.state.outcome import Done, Refused
 from cluster.state.proposer import Proposer
+from cluster.state.route import Queue
 from cluster.state.snapshot import digest
-from tests.cluster.state.desk import ANN, BOB, Desk, entry
+from tests.cluster.state.desk import ANN, BOB, Desk, entry, routed
 
 BOOT = c.BootNode("n1", "b1", "ws://n1")
 OPEN = c.OpenConversation("cv1", ANN, "k0")
@@ -351,7 +352,7 @@ def test_no_bytes_make_an_entry_raise(payloads: list[bytes]) -> None:
 
 COMMANDS = [
     OPEN,
-    c.RouteConversation("cv1", "q", 5, "r", 1, ("refund",)),
+    routed("cv1", "q", 5, "r", 1, ("refund",)),
     c.SendMessage("cv1", "m", BOB, "k", "text", "hi", fence=1, after=2),
     c.SetStatus(BOB, "bob", "online"),
     c.OpenSession("s1", BOB, "n1", "b1", {"refund": 1}, 2),
@@ -366,7 +367,7 @@ COMMANDS = [
     c.ExpireOffer("o1"),
     c.TransferConversation("cv1", BOB, "k", to_queue="q"),
     c.CloseConversation("cv1", ANN, "k"),
-    c.ApplyRules(c.SYSTEM, {"a": "b"}, {"q": 20_000}, None, {"q": ("refund",)}),
+    c.ApplyRules(c.SYSTEM, {"a": "b"}, {"q": Queue(15_000, {"refund": 2})}),
     c.PurgeConversations(("cv1",)),
 ]
 

@@ -24,6 +24,8 @@ from cluster.state.entry import VERSION, Batch, Entry, Proposal
 from cluster.state.machine import Machine
 from cluster.state.model import CONVERSATION_NEXT
 from cluster.state.outcome import Appended, ConversationPurged, Done, OfferGone, OfferMade, Refused
+from cluster.state.route import Queue
+from tests.cluster.state.desk import routed
 
 CVS = ("cv1", "cv2", "cv3", "cv4")
 AGENTS = tuple(By("agent", name) for name in ("bob", "li", "kim"))
@@ -189,7 +191,7 @@ class Desks(RuleBasedStateMachine):
     @rule(cv=cvs, queue=st.sampled_from(QUEUES), priority=st.integers(0, 2), skill=st.booleans())
     def route(self, cv: str, queue: str, priority: int, skill: bool) -> None:
         skills = ("refund",) if skill else ()
-        self.run(c.RouteConversation(cv, queue, priority, "r", 1, skills))
+        self.run(routed(cv, queue, priority, "r", 1, skills))
 
     @rule(cv=cvs, agent=agents)
     def offer_anything(self, cv: str, agent: By) -> None:
@@ -207,7 +209,7 @@ class Desks(RuleBasedStateMachine):
                     name
                     for _, name in state.free
                     if conversation.target in ("", name)
-                    and set(conversation.skills) <= state.agents[name].skills.keys()
+                    and not state.agents[name].lacks(conversation.skills)
                 ]
                 if free:
                     (outcome,) = self.run(c.MakeOffer(f"o{next(self.ids)}", cv, free[0], 20_000))
@@ -270,7 +272,7 @@ class Desks(RuleBasedStateMachine):
 
     @rule(text=st.sampled_from("ab"), expected=st.sampled_from([None, 0, 1, 2]))
     def apply_rules(self, text: str, expected: int | None) -> None:
-        self.run(c.ApplyRules(OPS, {"main.toml": text}, {"vip": 20_000}, expected))
+        self.run(c.ApplyRules(OPS, {"main.toml": text}, {"vip": Queue()}, rev_expected=expected))
 
     @rule(
         by=st.sampled_from((OPS, OPS, SUE)),
@@ -285,7 +287,11 @@ class Desks(RuleBasedStateMachine):
     ) -> None:
         skills, secret = ({"refund": 2}, HASH) if capacity else (None, "")
         key = f"put-{key}"
-        self.run(c.PutAccount(by, key, name, kind, None, skills, capacity, disabled, secret))
+        self.run(
+            c.PutAccount(
+                by, key, name, kind, None, skills, capacity, disabled=disabled, secret=secret
+            )
+        )
 
     @rule(name=st.sampled_from(("bob", "li", "pos")), keep=st.booleans(), key=keys)
     def set_secret(self, name: str, keep: bool, key: str) -> None:

@@ -12,6 +12,7 @@ from cluster.state import commands as c
 from cluster.state import limits
 from cluster.state.invariants import check
 from cluster.state.machine import Machine
+from cluster.state.route import Queue
 from cluster.state.snapshot import digest, dump, load
 from tests.cluster.state.desk import ANN, BOB, LI, OPS, SUE, Desk
 
@@ -26,7 +27,9 @@ def eventful_desk() -> Desk:
     """A day in which everything happens that leaves traces in an order of its own."""
     desk = Desk()
     desk.done(c.BootNode("n2", "x1", ""))
-    desk.done(c.ApplyRules(OPS, {"b": "1", "a": "2"}, {"vip": 20_000, "general": 20_000}))
+    desk.done(
+        c.ApplyRules(OPS, {"b": "1", "a": "2"}, {"vip": Queue(20_000), "general": Queue(20_000)})
+    )
     for sid in ("s1", "s2", "s3"):
         desk.online(BOB, capacity=4, sid=sid)
     desk.online(LI, capacity=2, node="n1")

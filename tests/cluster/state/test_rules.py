@@ -3,11 +3,12 @@
 from cluster.state import commands as c
 from cluster.state import limits, rules
 from cluster.state.outcome import Done, RulesApplied
+from cluster.state.route import Queue, ServiceLevel
 from tests.cluster.state.desk import ANN, BOB, OPS, SUE, Desk
 
 
 def apply(text: str = "a", expected: int | None = None, by: c.By = OPS) -> c.ApplyRules:
-    return c.ApplyRules(by, {"main.toml": text}, {"vip": 15_000}, expected)
+    return c.ApplyRules(by, {"main.toml": text}, {"vip": Queue(15_000)}, rev_expected=expected)
 
 
 def test_rules_are_in_force_from_their_index_on() -> None:
@@ -59,14 +60,16 @@ def test_only_operators_apply_rules_and_within_bounds() -> None:
     for by in (ANN, BOB, SUE):
         assert desk.refused(apply(by=by)).code == "forbidden"
     assert desk.refused(apply("王" * (limits.RULES_BYTES_MAX // 3))).code == "too_large"
-    many = c.ApplyRules(OPS, {}, {str(n): 20_000 for n in range(limits.QUEUES_MAX + 1)})
+    many = c.ApplyRules(OPS, {}, {str(n): Queue() for n in range(limits.QUEUES_MAX + 1)})
     assert desk.refused(many).code == "too_large"
-    assert desk.refused(c.ApplyRules(OPS, {}, {"q": 1})).code == "bad_request"
-    assert desk.refused(c.ApplyRules(OPS, {}, {"": 20_000})).code == "bad_request"
-    skills = {"q": tuple(map(str, range(limits.SKILLS_MAX + 1)))}
-    assert desk.refused(c.ApplyRules(OPS, {}, {"q": 20_000}, None, skills)).code == "too_large"
-    unknown = c.ApplyRules(OPS, {}, {"q": 20_000}, None, {"p": ("s",)})
-    assert desk.refused(unknown).code == "bad_request"
+    assert desk.refused(c.ApplyRules(OPS, {}, {"q": Queue(1)})).code == "bad_request"
+    assert desk.refused(c.ApplyRules(OPS, {}, {"": Queue(20_000)})).code == "bad_request"
+    skills = {str(n): 0 for n in range(limits.SKILLS_MAX + 1)}
+    assert desk.refused(c.ApplyRules(OPS, {}, {"q": Queue(skills=skills)})).code == "too_large"
+    for queue in (Queue(skills={"s": 101}), Queue(aging_ms=-1), Queue(max_waiting=-1)):
+        assert desk.refused(c.ApplyRules(OPS, {}, {"q": queue})).code == "bad_request"
+    slow = {"gold": ServiceLevel(first_response_ms=-1)}
+    assert desk.refused(c.ApplyRules(OPS, {}, {}, slow)).code == "bad_request"
 
 
 def test_the_newest_revisions_are_kept() -> None:

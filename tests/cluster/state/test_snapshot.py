@@ -11,6 +11,7 @@ from cluster.state import commands as c
 from cluster.state import snapshot
 from cluster.state.invariants import INDEXES, check
 from cluster.state.machine import Machine
+from cluster.state.route import Queue
 from cluster.state.snapshot import SnapshotRefused, digest, dump, load
 from cluster.state.state import State
 from tests.cluster.state.desk import ANN, BOB, LI, OPS, SUE, Desk, entry
@@ -20,7 +21,7 @@ def busy_desk() -> Desk:
     desk = Desk()
     desk.online(BOB)
     desk.online(LI)
-    desk.done(c.ApplyRules(OPS, {"main.toml": "x"}, {"general": 20_000}))
+    desk.done(c.ApplyRules(OPS, {"main.toml": "x"}, {"general": Queue(20_000)}))
     for number in range(30):
         desk.waiting(f"cv{number}", priority=number % 3)
     desk.done(c.AcceptOffer(desk.offered("cv0"), BOB, "k"))

@@ -13,6 +13,7 @@ import trio
 
 from cluster.state import commands
 from cluster.state.commands import SYSTEM, ApplyRules
+from cluster.state.route import Queue, Route, Step
 from node.auth import mint
 from node.config import ClientConfig, ClusterConfig, Config, MemberConfig, NodeConfig, PeerConfig
 from node.desk.application import Desk
@@ -253,11 +254,14 @@ class Office:
         """Do the router's part."""
         if self.port().state.rules is None:
             self.cluster.do(
-                ApplyRules(SYSTEM, {"main.toml": ""}, {"general": 20_000, "vip": 20_000})
+                ApplyRules(
+                    SYSTEM, {"main.toml": ""}, {"general": Queue(20_000), "vip": Queue(20_000)}
+                )
             )
         rev = self.port().state.rules
         assert rev is not None
-        self.cluster.do(commands.RouteConversation(cv, queue, 10, "everything", rev.rev))
+        route = Route((Step(queue, 10),), "everything", rev.rev)
+        self.cluster.do(commands.RouteConversation(cv, route))
 
     def offered(self, cv: str, agent: str = "a1") -> str:
         """Do the dispatcher's part; return the offer."""

@@ -3,6 +3,7 @@
 import itertools
 
 from cluster.state import commands
+from cluster.state.route import Queue
 from node.protocol import catalogue as ops
 from node.protocol.catalogue import Caught, Ev, Inbox, RulesPush
 from tests.node.desk.office import JSON, MSGPACK, office
@@ -83,7 +84,7 @@ async def test_new_rules_are_told_to_those_who_are_responsible() -> None:
         visitor, agent = await desk.visitor(), await desk.agent()
         boss, operator = await desk.staff("supervisor"), await desk.staff("operator", "n2")
         by = commands.By("operator", "o1", "Olga")
-        desk.cluster.do(commands.ApplyRules(by, {"main.toml": ""}, {"general": 20_000}))
+        desk.cluster.do(commands.ApplyRules(by, {"main.toml": ""}, {"general": Queue(20_000)}))
         for client in (boss, operator):
             assert [(push.rev, push.by) for push in client.heard(RulesPush)] == [(1, "Olga")]
         for client in (visitor, agent):

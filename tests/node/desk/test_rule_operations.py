@@ -6,6 +6,7 @@ from cluster.routing.decide import decide
 from cluster.routing.recorded import erred_in
 from cluster.routing.ruleset import compile_rules
 from cluster.state.commands import RouteConversation
+from cluster.state.route import Route, Step
 from node.protocol import catalogue as ops
 from node.protocol.catalogue import Err, Ok
 from tests.node.desk.office import Client, Office, office
@@ -34,17 +35,9 @@ async def opened(desk: Office, visitor: Client, **tags: Any) -> str:
     assert record is not None
     rules = compile_rules(record.files)
     decision = decide(rules, state.conversations[reply["cv"]])
-    desk.cluster.do(
-        RouteConversation(
-            reply["cv"],
-            decision.queue,
-            decision.priority,
-            decision.rule,
-            record.rev,
-            decision.skills,
-            erred_in(decision),
-        )
-    )
+    step = Step(decision.queue, decision.priority, dict.fromkeys(decision.skills, 0))
+    route = Route((step,), decision.rule, record.rev)
+    desk.cluster.do(RouteConversation(reply["cv"], route, erred=erred_in(decision)))
     return str(reply["cv"])
 
 

@@ -48,7 +48,7 @@ async def test_rules_that_compile_are_in_force_on_every_node() -> None:
         assert reply.r["rev"] == 1
         for port in desk.cluster.ports.values():
             assert port.state.rules is not None
-            assert port.state.rules.queues["premium"] == 30_000
+            assert port.state.rules.queues["premium"].accept_ms == 30_000
         elsewhere = await desk.staff("operator", "n2")
         found = await elsewhere.ok(ops.RulesGet())
         assert (found["rev"], found["files"]) == (1, {"main.toml": GOOD})
