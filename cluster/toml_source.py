@@ -3,8 +3,8 @@
     SourceError   routing/main.toml:12: unknown key 'prioirty' in [rule.vip_user]; did you mean
                   'priority'?
 
-`tomllib` parses; the places come from a second, line-wise look for table headers and keys, and
-the nearest line above is named where that look is not sure.  Lines and columns count from 1.
+`tomllib` parses; the places come from a second look (`toml_places`), and the nearest line above
+is named where that look is not sure.  Lines and columns count from 1.
 """
 
 import difflib
@@ -14,16 +14,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-Path = tuple[str | int, ...]
+from cluster.toml_places import Path as Path
+from cluster.toml_places import lines_of
 
 DEPTH_MAX = 20
 """Tables and lists inside one another; nothing here needs more than five."""
 SHOWN_MAX = 100
 """Characters of a line or a word that an error message repeats."""
 
-_HEADER = re.compile(r"\[\[?(?P<name>[^\[\]]*)\]\]?\s*(?:#.*)?")
-_KEY = re.compile(r"""(?P<name>(?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"))*)\s*=""")
-_PART = re.compile(r"""[\w-]+|"[^"]*"|'[^']*'""")
 _DEEP_KEY = re.compile(
     rf"""(?<![\w-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){{{DEPTH_MAX}}}""", re.ASCII
 )
@@ -82,7 +80,7 @@ class Document:
             raise _too_deep(file) from None
         if not _is_shallow(self.data):
             raise _too_deep(file)
-        self._lines = _index(self._text)
+        self._lines = lines_of(self._text)
 
     def place(self, path: Path = ()) -> Place:
         """Return where the key at `path` stands, or the nearest table above it."""
@@ -123,39 +121,6 @@ def shown(text: str) -> str:
     return text if len(text) <= SHOWN_MAX else text[: SHOWN_MAX - 3] + "..."
 
 
-def _index(text: str) -> dict[Path, int]:
-    """Map the path of every table and key to its line, as far as a line tells."""
-    lines: dict[Path, int] = {}
-    table: Path = ()
-    multiline = ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        if multiline:
-            if multiline in line:
-                multiline = ""
-            continue
-        line = line.strip()
-        if header := _HEADER.fullmatch(line):
-            table = _split(header["name"])
-            for end in range(1, len(table) + 1):
-                lines.setdefault(table[:end], number)
-        elif key := _KEY.match(line):
-            lines.setdefault(table + _split(key["name"]), number)
-            multiline = _opened(line)
-    return lines
-
-
-def _opened(line: str) -> str:
-    """Return the quotes of a multi-line string that begins on `line` and does not end there."""
-    for quotes in ('"""', "'''"):
-        if line.count(quotes) % 2:
-            return quotes
-    return ""
-
-
-def _split(name: str) -> Path:
-    return tuple(part.strip("\"'") for part in _PART.findall(name))
-
-
 def _is_shallow(data: Any) -> bool:
     """Whether nothing is nested deeper than `DEPTH_MAX`; level by level, so never deep itself."""
     level = [data]
@@ -185,9 +150,10 @@ def _syntax_error(file: str, text: str, message: str) -> SourceError:
     line = min(line, len(lines))
     whole = lines[line - 1]
     column = min(column, len(whole) + 1)
-    return SourceError(
-        Place(file, line), f"{what}\n{caret_under(whole, column)}", "mend the TOML there"
-    )
+    mend = "mend the TOML there"
+    if "Invalid initial character for a key" in what and "{" in whole and column > len(whole):
+        mend = "what is in { } must stand on one line"
+    return SourceError(Place(file, line), f"{what}\n{caret_under(whole, column)}", mend)
 
 
 def caret_under(line: str, column: int) -> str:

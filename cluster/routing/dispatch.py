@@ -21,9 +21,11 @@ follows, from the front of the line again, no more often than at `THOROUGH_LOOKS
 import heapq
 from collections.abc import Callable, Iterator
 
+from msgspec.structs import replace
+
 from cluster.routing.decide import decide
 from cluster.routing.matching import Budget, Matching, OverBudget
-from cluster.routing.recorded import erred_in
+from cluster.routing.recorded import notes_of
 from cluster.routing.rules import RuleSet, default_rules
 from cluster.routing.ruleset import compile_rules
 from cluster.state.commands import (
@@ -38,8 +40,6 @@ from cluster.state.commands import (
 )
 from cluster.state.limits import CONVERSATION_RETENTION_MS, PURGE_MAX, SESSION_GRACE_MS
 from cluster.state.model import Conversation
-from cluster.state.route import Route, Step
-from cluster.state.routings import NOTED_MAX
 from cluster.state.state import State
 from cluster.toml_source import SourceErrors
 
@@ -189,10 +189,10 @@ class Dispatcher:
             yield self._route(ruleset, state.conversations[cv])
 
     def _route(self, ruleset: RuleSet, conversation: Conversation) -> RouteConversation:
-        decision = decide(ruleset, conversation)
-        step = Step(decision.queue, decision.priority, dict.fromkeys(decision.skills, 0))
-        route = Route((step,), decision.rule, self._rev)
-        return RouteConversation(conversation.cv, route, erred=erred_in(decision)[:NOTED_MAX])
+        decision = decide(ruleset, conversation, self._now_ms)
+        route = replace(decision.route, rev=self._rev)
+        erred, shadows = notes_of(decision)
+        return RouteConversation(conversation.cv, route, erred=erred, shadows=shadows)
 
     def _releases(self, state: State, now_ms: int) -> Iterator[Command]:
         """Let go of those who waited for one agent too long."""

@@ -101,8 +101,8 @@ def parse_days(text: str) -> list[int]:
     """Return the days of "mon", "mon-fri" or "sat, sun", Monday as 0.  Raises `ValueError`."""
     days: list[int] = []
     for part in text.lower().split(","):
-        first, _, last = (word.strip() for word in part.partition("-"))
-        last = last or first
+        first, dash, last = (word.strip() for word in part.partition("-"))
+        last = last if dash else first
         if first not in DAYS or last not in DAYS:
             raise ValueError(f"{shown(repr(text))} is no day of the week")
         start, end = DAYS.index(first), DAYS.index(last)

@@ -36,6 +36,9 @@ NEEDS_MAX = 4_096
 PROFILES_MAX = 2_048
 """Judgements kept of each: kinds of agents, as far as a need tells them apart."""
 
+Plain = dict[str, str]
+Maps = dict[str, dict[str, Any]]
+
 _NEVER = "!"
 """Begins a need that nobody fits; the reason follows."""
 
@@ -65,7 +68,7 @@ class KnownAgent:
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """The `require` of a step, compiled, with what it names."""
+    """The `require` or the `skip_if` of a step, checked, with what it names."""
 
     source: str
     paths: tuple[tuple[str, ...], ...]
@@ -75,11 +78,14 @@ class Requirement:
 
 
 def compile_requirement(scope: Scope, source: str) -> Requirement:
-    """Return the requirement; `scope` has `AGENT` beside it.  Raises `ExpressionError`."""
+    """Return the requirement; `scope` has `AGENT` or `QUEUE` beside it.
+
+    Raises `ExpressionError`.
+    """
     scope.compile(source)
     if (timed := tells_time(source)) is not None:
-        problem = "a requirement cannot ask for the time: it is judged at any"
-        raise ExpressionError(source, timed, problem, "ask in when, or in skip_if")
+        problem = "a step cannot ask for the time: it may be judged at any"
+        raise ExpressionError(source, timed, problem, "ask in when")
     named = sorted(mentions(source))
     contacts = tuple(path for path in named if path[0] in PLAIN or path[0] in MAPS)
     skills = frozenset(path[2] for path in named if path[:2] == ("agent", "skill") and path[2:])
@@ -103,6 +109,10 @@ def need_of(requirement: Requirement, contact: Contact) -> str:
     if size > NEED_BYTES_MAX:
         return f"{_NEVER}the values that it names take {size} bytes, more than {NEED_BYTES_MAX}"
     return compact
+
+
+class NoNeed(Exception):
+    """A text that is no need, or one that nobody fits; the reason."""
 
 
 class Needs:
@@ -134,6 +144,30 @@ class Needs:
         return judge
 
 
+def read_need(need: str, scope: Scope) -> tuple[Condition, Plain, Maps]:
+    """Return what a need asks, and the contact's values in it.  Raises `NoNeed` with the reason."""
+    if need.startswith(_NEVER):
+        raise NoNeed(need.removeprefix(_NEVER))
+    plain: Plain = {}
+    maps: Maps = {name: {} for name in MAPS}
+    try:
+        source, values = json.loads(need)
+        condition = scope.compile(source)
+        for name, value in values.items():
+            head, _, key = name.partition(".")
+            if key:
+                maps[head][key] = value
+            elif head in MAPS:
+                maps[head] |= value
+            else:
+                plain[head] = value
+    except ExpressionError as error:
+        raise NoNeed(error.problem) from None
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        raise NoNeed(f"no need: {shown(need)}") from None
+    return condition, plain, maps
+
+
 class _Judge:
     """One need, and what it said of each kind of agent."""
 
@@ -141,16 +175,15 @@ class _Judge:
         self.source = ""
         self._verdicts: dict[tuple[Any, ...], Verdict] = {}
         self._condition: Condition | None = None
-        self._never = Verdict(False, need.removeprefix(_NEVER))
-        self._plain: dict[str, str] = {}
-        self._maps: dict[str, dict[str, Any]] = {name: {} for name in MAPS}
+        self._never = Verdict(False)
         self._traits: tuple[Callable[[Profile], Any], ...] = ()
-        if not need.startswith(_NEVER):
-            try:
-                self._read(need)
-            except (ValueError, TypeError, AttributeError, ExpressionError) as error:
-                reason = getattr(error, "problem", "") or f"no need: {shown(need)}"
-                self._never = Verdict(False, reason)
+        try:
+            self._condition, self._plain, self._maps = read_need(need, _SCOPE)
+        except NoNeed as no:
+            self._never = Verdict(False, str(no))
+        else:
+            self.source = self._condition.source
+            self._traits = tuple(_traits(self.source))
 
     def verdict(self, agent: Profile) -> Verdict:
         condition = self._condition
@@ -164,20 +197,6 @@ class _Judge:
             contact = _SCOPE.contact(self._plain, self._maps, beside=_beside(agent))
             verdict = self._verdicts[kind] = condition.holds(contact)
         return verdict
-
-    def _read(self, need: str) -> None:
-        self.source, values = json.loads(need)
-        condition = _SCOPE.compile(self.source)
-        for name, value in values.items():
-            head, _, key = name.partition(".")
-            if key:
-                self._maps[head][key] = value
-            elif head in MAPS:
-                self._maps[head] |= value
-            else:
-                self._plain[head] = value
-        self._traits = tuple(_traits(self.source))
-        self._condition = condition
 
 
 _SCOPE = Scope({}, beside=AGENT)

@@ -33,20 +33,26 @@ def _group() -> None:
 def run_tests(folder: Folder, as_json: Json = False) -> None:
     """Compile the rules and run the tests beside them, here; nothing is applied.
 
+    Warnings are of what is no mistake and yet hardly meant, such as a rule that is never tried.
+
     Example:  unidesk rules test routing
     """
     from node.cli.output import console, print_json, table
 
     rules = compile_files(read_files(folder))
     tests = sum(len(rule.tests) for rule in rules.rules)
+    warnings = [str(one) for one in rules.warnings]
     if as_json:
-        print_json({"rules": len(rules.rules), "queues": sorted(rules.queues), "tests": tests})
+        found = {"rules": len(rules.rules), "queues": sorted(rules.queues), "tests": tests}
+        print_json(found | {"warnings": warnings})
         return
     rows = [
         (rule.name, str(rule.priority), rule.route, _passed(len(rule.tests)))
         for rule in rules.rules
     ]
     console().print(table(("rule", "priority", "queue", "tests"), rows))
+    for warning in warnings:
+        print(f"warning: {warning}")
     print(f"{len(rules.rules)} rules, {len(rules.queues)} queues, {tests} tests: all well")
 
 

@@ -204,6 +204,27 @@ def _print_decided(decided: dict[str, Any]) -> None:
                 print(f"      {plain(line)}")
         elif one.get("when"):
             print(f"      {plain(one['when'])}")
+    _print_steps(decided)
+
+
+def _print_steps(decided: dict[str, Any]) -> None:
+    from node.cli.output import plain
+
+    for number, step in enumerate(decided.get("steps", ()), start=1):
+        skills = " ".join(f"{name}≥{level}" for name, level in step.get("skills", {}).items())
+        words = (
+            step["queue"],
+            f"priority {step['prio']}",
+            skills,
+            plain(step.get("need", "")),
+            step.get("prefer", ""),
+            f"for {step['for_ms'] / 1000:g} s" if step.get("for_ms") else "",
+            f"unless {plain(step['skip_if'])}" if step.get("skip_if") else "",
+        )
+        became = f" — {plain('; '.join(step['became']))}" if step.get("became") else ""
+        print(f"  step {number}: {', '.join(word for word in words if word)}{became}")
+    if decided.get("overflow"):
+        print(f"  overflow {plain(decided['overflow'])}")
 
 
 def _time(at_ms: int) -> str:

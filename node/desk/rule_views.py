@@ -1,6 +1,6 @@
 """Decisions of the rules, and their reasons, as clients see them.  No I/O."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from cluster.routing.changes import Changes
@@ -10,7 +10,7 @@ from cluster.routing.replay import Replay
 from cluster.routing.rules import RuleSet
 from cluster.state.events import Event
 from cluster.state.model import Conversation
-from cluster.state.route import Choice
+from cluster.state.route import Choice, Overflow, Step
 from cluster.state.routings import Routing
 from node.protocol.rule_results import (
     Candidate,
@@ -20,6 +20,7 @@ from node.protocol.rule_results import (
     PartSaid,
     RuleMove,
     RuleSaid,
+    StepSaid,
     TableChanges,
 )
 
@@ -76,8 +77,45 @@ def decided(
         queue=decision.queue,
         prio=decision.priority,
         rules=said,
-        skills=list(decision.skills),
+        steps=[_step(step) for step in decision.route.steps],
+        sla=decision.route.sla,
+        overflow=_overflow(decision.route.overflow),
     )
+
+
+def _step(step: Step) -> StepSaid:
+    return StepSaid(
+        queue=step.queue,
+        prio=step.priority,
+        skills=step.skills,
+        need=step.need,
+        for_ms=step.for_ms,
+        prefer=step.prefer,
+        skip_if=step.skip_if,
+    )
+
+
+def _overflow(overflow: Overflow | None) -> str:
+    if overflow is None:
+        return ""
+    return f"after {overflow.after_ms / 1000:g} s: {overflow.do} {overflow.to}".rstrip()
+
+
+def tell_steps(decided: Decided, happened: Iterable[Event]) -> None:
+    """Note on each step of a decision what became of it, by the events that followed."""
+    for event in happened:
+        if event.type != "queued":
+            continue
+        for number, why in event.data.get("skipped", ()):
+            _became(decided, number, f"skipped: {why}")
+        if "rev" in event.data or event.data.get("reason") == "step":
+            after_s = (event.ts - decided.at) / 1000
+            _became(decided, event.data.get("step", 0), f"begun after {after_s:.1f} s")
+
+
+def _became(decided: Decided, number: int, what: str) -> None:
+    if 0 <= number < len(decided.steps):
+        decided.steps[number].became.append(what)
 
 
 def parts_said(explained: Explained) -> list[PartSaid]:

@@ -104,6 +104,22 @@ class RuleSaid(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The condition taken apart, itself first; left out where there is no room."""
 
 
+class StepSaid(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A step of the way, and what became of it."""
+
+    queue: str
+    prio: int
+    skills: dict[str, int] = {}
+    need: str = ""
+    """What else an agent must be, with the contact's values in it."""
+    for_ms: int = 0
+    """How long before the next begins; 0 for as long as it takes."""
+    prefer: str = ""
+    skip_if: str = ""
+    became: list[str] = []
+    """As in `begun after 30.0 s`, `skipped: queue.available == 0`."""
+
+
 class Decided(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A decision."""
 
@@ -117,7 +133,10 @@ class Decided(msgspec.Struct, kw_only=True, omit_defaults=True):
     prio: int
     rules: list[RuleSaid]
     """In the order in which they are tried, up to the one that matches."""
-    skills: list[str] = []
+    steps: list[StepSaid] = []
+    sla: str = ""
+    overflow: str = ""
+    """What becomes of it when nobody takes it, as in `after 300 s: queue general`."""
 
 
 class Simulated(Result):

@@ -51,7 +51,7 @@ def syntax_error(text: str) -> SourceError:
         (("rule", "vip", "first"), 3),
         (("rule", "vip", "when", "deeper"), 4),
         (("queue", "a b", "accept"), 10),
-        (("list", "name"), 12),
+        (("list", 0, "name"), 12),
         (("nowhere",), 1),
     ],
 )

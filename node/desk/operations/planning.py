@@ -12,11 +12,13 @@ from functools import partial
 from itertools import takewhile
 
 from cluster.routing.changes import changes
+from cluster.routing.checks import unserved
+from cluster.routing.needs import KnownAgent, Profile
 from cluster.routing.replay import Replay
 from cluster.routing.rules import RuleSet
-from cluster.routing.serving import known_agents, unserved
 from cluster.state.model import Conversation
 from cluster.state.routings import Routing
+from cluster.state.state import State
 from node.auth import Principal
 from node.desk.context import Context
 from node.desk.lookup import Answered, Effect, Later, Lookup
@@ -52,7 +54,7 @@ class Planning:
     async def _replay(self, asker: Asker, request: ops.RulesPlan) -> Answered:
         await self._lookup.barrier()
         state = self._context.state
-        record, agents = state.rules, known_agents(state)
+        record, agents = state.rules, _known_agents(state)
         then = await self._rule_sets.compiled(request.files)
         now = await self._rule_sets.of(record)
         chosen = _chosen(list(state.routings), request)
@@ -70,7 +72,9 @@ class Planning:
             {
                 "rev": record.rev if record else 0,
                 "digest": then.digest,
-                "warnings": list(unserved(then, agents))[:WARNINGS_MAX],
+                "warnings": [str(one) for one in (*then.warnings, *unserved(then, agents))][
+                    :WARNINGS_MAX
+                ],
                 "changes": changes_view(told),
                 "looked": replay.looked,
                 "moved": replay.moved,
@@ -144,6 +148,17 @@ class Planning:
         last = await self._rule_sets.run(work, lambda: not asker.live)
         number = last.number if last else 0
         return _simulated(rules, rev, found, number, more=len(found) < len(chosen))
+
+
+def _known_agents(state: State) -> list[Profile]:
+    """Return whoever has an account as an agent, or is here: whether they are free is not asked."""
+    accounts = state.accounts.values()
+    known = {one.id: one for one in accounts if one.kind == "agent" and not one.disabled}
+    found: dict[str, Profile] = {
+        name: KnownAgent(name, one.name, one.skills, one.langs) for name, one in known.items()
+    }
+    found |= {one.agent: one for one in state.agents.values() if one.sessions}
+    return list(found.values())
 
 
 def _chosen(routings: list[Routing], request: ops.RulesPlan) -> list[Routing]:

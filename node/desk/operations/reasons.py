@@ -30,6 +30,7 @@ from node.desk.rule_views import (
     decided,
     happened_view,
     routing_of,
+    tell_steps,
     values_view,
 )
 from node.protocol import catalogue as ops
@@ -75,7 +76,9 @@ class Reasons:
             recorded = kept.get(event.ts)
             reason = await self._reason(recorded or routing_of(conversation, event), room)
             reason.values_of = "then" if recorded else "now"
-            reason.happened = [happened_view(one) for one in _until_next(told, event)]
+            happened = _until_next(told, event)
+            tell_steps(reason.decided, happened)
+            reason.happened = [happened_view(one) for one in happened]
             reasons.append(reason)
         reasons.reverse()
         _choose(conversation, reasons)
@@ -141,7 +144,7 @@ def _outline(routing: Routing) -> Decided:
 
 def _choose(conversation: Conversation, reasons: list[Reason]) -> None:
     """Put each choice of an agent to the decision that it followed."""
-    for choice in getattr(conversation, "choices", ()):
+    for choice in conversation.choices:
         before = [one for one in reasons if one.decided.at <= choice.at_ms]
         if before:
             before[-1].chosen.append(chosen_view(choice))

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cluster.routing.decide import TRACE_MAX, Decision, decide, decide_values
+from cluster.routing.decide import Decision, decide, decide_values
 from cluster.routing.ruleset import RuleSet, compile_rules, default_rules
 from cluster.state.model import Conversation
+from cluster.state.route import Route, Step
 
 RULES = """
 [vars]
@@ -78,15 +79,15 @@ def test_the_first_rule_that_matches_decides_then_the_hint_then_the_fallback(
     rule: str,
     skills: tuple[str, ...],
 ) -> None:
-    decision = decide(rules, conversation(**fields))
+    decision = decide(rules, conversation(**fields), 0)
     said = (decision.queue, decision.priority, decision.rule, decision.skills)
     assert said == (queue, priority, rule, skills)
 
 
 def test_the_trace_says_what_became_of_each_rule_in_the_order_tried(rules: RuleSet) -> None:
-    decision = decide(rules, conversation(tags={"tier": "gold"}, attrs={"intent": "other"}))
+    decision = decide(rules, conversation(tags={"tier": "gold"}, attrs={"intent": "other"}), 0)
     assert decision.trace == (("first", "false"), ("a_refund", "false"), ("b_gold", "matched"))
-    decision = decide(rules, conversation())
+    decision = decide(rules, conversation(), 0)
     assert decision.trace == (
         ("first", "false"),
         ("a_refund", "'intent' is missing"),
@@ -97,24 +98,24 @@ def test_the_trace_says_what_became_of_each_rule_in_the_order_tried(rules: RuleS
 
 def test_a_rule_without_a_condition_matches_always() -> None:
     rules = compile_rules({"main.toml": "[rule.all]\nroute = 'everything'\n"})
-    decision = decide(rules, conversation())
+    decision = decide(rules, conversation(), 0)
     assert (decision.queue, decision.rule) == ("everything", "all")
 
 
 def test_the_built_in_rules_send_everything_to_the_general_queue() -> None:
-    assert decide(default_rules(), conversation()) == Decision("general", 0, "", (), ())
+    assert decide(default_rules(), conversation(), 0) == Decision(Route((Step("general"),)))
 
 
 def test_the_trace_is_bounded_and_the_decision_is_not() -> None:
-    text = "".join(f"[rule.r{n:03}]\nwhen='false'\nroute='q'\n" for n in range(TRACE_MAX + 50))
+    text = "".join(f"[rule.r{n:03}]\nwhen='false'\nroute='q'\n" for n in range(150))
     rules = compile_rules({"main.toml": text + "[rule.zz]\nroute = 'last'\n"})
-    decision = decide(rules, conversation())
-    assert (decision.queue, len(decision.trace)) == ("last", TRACE_MAX)
+    decision = decide(rules, conversation(), 0)
+    assert (decision.queue, len(decision.trace)) == ("last", 151)
 
 
 def test_values_of_a_table_test_are_decided_like_a_conversation(rules: RuleSet) -> None:
-    assert decide_values(rules, {"channel": "phone"}).rule == "first"
-    assert decide_values(rules, {"tags": {"arpu": 9000}, "attrs": 5}).rule == "c_rich"
+    assert decide_values(rules, {"channel": "phone"}, 0).rule == "first"
+    assert decide_values(rules, {"tags": {"arpu": 9000}, "attrs": 5}, 0).rule == "c_rich"
 
 
 scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=9))
@@ -130,9 +131,9 @@ def test_a_decision_is_total_and_the_same_every_time(
     rules: RuleSet, tags: dict[str, Any], attrs: dict[str, Any], channel: str, hint: str
 ) -> None:
     one = conversation(tags=tags, attrs=attrs, channel=channel, queue_hint=hint)
-    decision = decide(rules, one)
+    decision = decide(rules, one, 0)
     assert decision.queue in rules.queues
-    assert decision == decide(rules, one)
-    assert decision == decide(compile_rules({"main.toml": RULES}), one)
+    assert decision == decide(rules, one, 0)
+    assert decision == decide(compile_rules({"main.toml": RULES}), one, 0)
     matched = [rule for rule, what in decision.trace if what == "matched"]
     assert matched == ([decision.rule] if decision.rule else [])

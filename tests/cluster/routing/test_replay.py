@@ -1,8 +1,7 @@
-"""What another set of rules changes: in its files, for its agents, for what really came."""
+"""What another set of rules changes: in its files, and for what really came."""
 
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,7 +9,6 @@ from cluster.routing.changes import Changes, changes
 from cluster.routing.recorded import decide_again
 from cluster.routing.replay import EXAMPLES_MAX, Move, Replay
 from cluster.routing.ruleset import compile_rules
-from cluster.routing.serving import unserved
 from cluster.state.routings import Routing
 
 OLD = """\
@@ -83,37 +81,3 @@ def test_a_rule_that_takes_another_turn_has_moved() -> None:
     assert found.changed == ("rule.vip",)
     assert len(found.moved) == 1
     assert found.moved[0] in ("rule.vip", "rule.refund")
-
-
-SKILLED = """\
-[queue.refunds]
-skills = ["refund"]
-[queue.general]
-[rule.chinese]
-when = 'lang == "zh"'
-route = "refunds"
-skills = ["zh"]
-[fallback]
-route = "general"
-"""
-
-
-@pytest.mark.parametrize(
-    ("agents", "expected"),
-    [
-        ([{"refund": 3, "zh": 1}], []),
-        ([{"refund": 3}, {"zh": 1}], ["rule 'chinese' asks for 'refund' and 'zh' together"]),
-        ([{"refnd": 3, "zh": 1}], [
-            ("queue 'refunds' asks for the skill 'refund', which no agent has;"
-            " did you mean 'refnd'?"),
-            "rule 'chinese' asks for the skill 'refund'",
-        ]),
-        ([], ["no agent is known"]),
-    ],
-)  # fmt: skip
-def test_what_nobody_could_serve_is_named(
-    agents: list[dict[str, int]], expected: list[str]
-) -> None:
-    found = list(unserved(compile_rules({"main.toml": SKILLED}), agents))
-    assert len(found) == len(expected)
-    assert all(said.startswith(start) for said, start in zip(found, expected, strict=True))

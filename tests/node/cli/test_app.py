@@ -168,6 +168,7 @@ def test_rules_that_are_well_are_said_to_be(capfd: pytest.CaptureFixture[str]) -
         "rules": 1,
         "queues": ["general", "vip"],
         "tests": 1,
+        "warnings": [],
     }
 
 
