@@ -9,7 +9,9 @@ the rules can be tried on what really came (`cluster.routing.replay`), and a dec
 after the conversation's tags have changed (`why`).
 """
 
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -54,3 +56,23 @@ class Routing(msgspec.Struct, frozen=True, array_like=True, gc=False):
 def size_of(*values: Any) -> int:
     """Return the bytes that plain `values` take as msgpack, the same on every node."""
     return len(_encode(values))
+
+
+class Counts(NamedTuple):
+    """What each rule did to some decisions, by its name."""
+
+    matched: Counter[str]
+    """`""`: a hint or the fallback decided."""
+    erred: Counter[str]
+    shadow: Counter[str]
+
+
+def counted(routings: Iterable[Routing], rev: int) -> Counts:
+    """Return what the rules of `rev` did, as far as their decisions are kept."""
+    counts = Counts(Counter(), Counter(), Counter())
+    for one in routings:
+        if one.rev == rev:
+            counts.matched[one.rule] += 1
+            counts.erred.update(one.erred)
+            counts.shadow.update(rule for rule, _ in one.shadows)
+    return counts

@@ -9,7 +9,7 @@ routing gone, revision kept        the same for the conversation's values of tod
 revision gone                      rule, queue and what happened: the rest is forgotten
 """
 
-from collections import Counter
+from collections.abc import Iterable
 from functools import partial
 
 from msgspec.structs import replace
@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from cluster.routing.rules import RuleSet
 from cluster.state.events import Event
 from cluster.state.model import Conversation
-from cluster.state.routings import Routing
+from cluster.state.routings import Routing, counted
 from node.auth import Principal
 from node.desk.context import Context
 from node.desk.lookup import Answered, Effect, Later, Lookup
@@ -109,7 +109,7 @@ class Reasons:
             state = self._context.state
             rev = state.rules.rev if state.rules else 0
             rules = await self._rule_sets.of(state.rules)
-            return Answered(_counted(rules, rev, [one for one in state.routings if one.rev == rev]))
+            return Answered(_counted(rules, rev, state.routings))
 
         return Later(count)
 
@@ -150,21 +150,20 @@ def _choose(conversation: Conversation, reasons: list[Reason]) -> None:
             before[-1].chosen.append(chosen_view(choice))
 
 
-def _counted(rules: RuleSet, rev: int, routings: list[Routing]) -> dict[str, object]:
-    matched = Counter(one.rule for one in routings)
-    erred = Counter(name for one in routings for name in one.erred)
-    shadow = Counter(name for one in routings for name, _ in one.shadows)
+def _counted(rules: RuleSet, rev: int, routings: Iterable[Routing]) -> dict[str, object]:
+    mine = [one for one in routings if one.rev == rev]
+    counts = counted(mine, rev)
     return {
         "rev": rev,
-        "routings": len(routings),
-        "since": routings[0].at_ms if routings else 0,
-        "undecided": matched[""],
+        "routings": len(mine),
+        "since": mine[0].at_ms if mine else 0,
+        "undecided": counts.matched[""],
         "rules": [
             RuleCount(
                 rule=rule.name,
-                matched=matched[rule.name],
-                erred=erred[rule.name],
-                shadow=shadow[rule.name],
+                matched=counts.matched[rule.name],
+                erred=counts.erred[rule.name],
+                shadow=counts.shadow[rule.name],
             )
             for rule in rules.rules
         ],
