@@ -1,60 +1,45 @@
 """What the leader proposes so that nobody waits in vain: a function of the state.  No I/O.
 
-    unrouted                        RouteConversation, by the rules in force
-    waiting, and an agent is free   MakeOffer: highest priority, then oldest, over all queues
-    waiting for one agent too long  TransferConversation to its own queue: anyone may have it
-    offer past its deadline         ExpireOffer
-    session past its grace          ExpireSession
-    closed past the retention       PurgeConversations
-
-The agent: the one it was transferred to, if any; else `matching`.
+    unrouted, or to be routed anew      RouteConversation, by the rules in force
+    waiting, and an agent is free       MakeOffer: see `matching`
+    waiting for one agent too long      TransferConversation to its own queue: anyone may have it
+    what only time ends                 see `timers`
 
 Decisions are only proposed; `apply` checks each again.  Between the two, the dispatcher
 remembers what it proposed and counts it against capacity, so that one moment's plan never
 offers more than the next.  What was refused is not proposed again at once.
 
-A conversation that nobody free can serve does not hold up those behind it.  A plan looks at no
-more than `LOOKS_MAX` conversations and agents; where that was too little, a thorough one
-follows, from the front of the line again, no more often than at `THOROUGH_LOOKS_PER_MS`.
+Of what a plan may be about, only what changed since the last one is looked at, and what is due.
 """
 
-import heapq
 from collections.abc import Callable, Iterator
 
-from msgspec.structs import replace
-
-from cluster.routing.decide import decide
-from cluster.routing.matching import Budget, Matching, OverBudget
-from cluster.routing.recorded import notes_of
-from cluster.routing.rules import RuleSet, default_rules
-from cluster.routing.ruleset import compile_rules
+from cluster.routing import timers
+from cluster.routing.matching import Match, Matching
+from cluster.routing.needs import Needs
+from cluster.routing.router import Router
+from cluster.routing.skipping import Skipping
+from cluster.routing.skips import Skips
 from cluster.state.commands import (
     SYSTEM,
+    AdvanceStep,
     Command,
+    EndWrapUp,
     ExpireOffer,
     ExpireSession,
     MakeOffer,
+    OverflowConversation,
     PurgeConversations,
     RouteConversation,
     TransferConversation,
 )
-from cluster.state.limits import CONVERSATION_RETENTION_MS, PURGE_MAX, SESSION_GRACE_MS
 from cluster.state.model import Conversation
 from cluster.state.state import State
-from cluster.toml_source import SourceErrors
 
 PLAN_MAX = 500
 """Commands of one plan."""
 PENDING_MAX = 5_000
 """Proposals without an answer; more would only wait in the log's queue instead."""
-RULES_TRIED_MAX = 20_000
-"""Rules evaluated in one plan, some 50 ms of the leader's loop; at least one decision."""
-LOOKS_MAX = 1_000
-"""Conversations and agents looked at in an ordinary plan: about a millisecond."""
-LOOKS_THOROUGH_MAX = 100_000
-"""The same in a thorough one: some 100 ms."""
-THOROUGH_LOOKS_PER_MS = 40
-"""What thorough plans may cost over time: a few hundredths of the leader's loop."""
 PROPOSAL_WAIT_MS = 6_000
 """Above the deadline of a proposal: what is unanswered by then may be proposed again."""
 REFUSED_PAUSE_MS = 1_000
@@ -77,10 +62,8 @@ class Dispatcher:
     def __init__(self, new_id: Callable[[], str], accept_ms: int) -> None:
         self._new_id = new_id
         self._accept_ms = accept_ms
-        self._rules: tuple[int, RuleSet] = (0, default_rules())
-        self._rev = 0
-        """Revision that decides; behind that of the state while `rules_problem` says why."""
-        self.rules_problem = ""
+        self._needs, self._skips = Needs(), Skips()
+        self.router = Router()
         self.reset()
 
     def reset(self) -> None:
@@ -89,14 +72,18 @@ class Dispatcher:
         """What is not proposed now, and until when, in milliseconds of cluster time."""
         self._offered: dict[str, str] = {}
         """Conversation to agent, of offers proposed and not answered."""
+        self._matching = Matching(self._needs, self._is_busy)
+        self._skipping = Skipping(self._matching.pool, self._skips)
+        self.router.begin(self._skipping)
         self._seen = (-1, -1)
         self._forget_at_ms = -1
         self._targets_at_ms = -1
-        self._thorough_at_ms = -1
-        """Before which no thorough plan is made."""
-        self._short = False
-        """Whether the last plan ended for want of looks."""
         self._now_ms = 0
+
+    @property
+    def rules_problem(self) -> str:
+        """Why the rules in the log do not decide; empty while they do."""
+        return self.router.problem
 
     def settled(self, command: Command, *, refused: bool = False) -> None:
         """The outcome of `command` is known; what was refused rests before it is tried again."""
@@ -105,8 +92,9 @@ class Dispatcher:
                 self._pending[key] = self._now_ms + REFUSED_PAUSE_MS
             else:
                 self._pending.pop(key, None)
-        if isinstance(command, MakeOffer):
-            self._offered.pop(command.cv, None)
+                self._matching.try_again(key[1])
+        if isinstance(command, MakeOffer) and self._offered.pop(command.cv, None) is not None:
+            self._matching.settle(command.cv, command.agent)
         self._seen = (-1, -1)
 
     def plan(self, state: State, now_ms: int) -> list[Command]:
@@ -120,79 +108,41 @@ class Dispatcher:
         self._forget_unanswered(now_ms)
         if len(self._pending) >= PENDING_MAX:
             return []
+        self._matching.sync(state, now_ms)
+        self._skipping.now_ms = now_ms
         plan: list[Command] = []
+        most = min(PLAN_MAX, PENDING_MAX - len(self._pending))
         for command in self._due(state, now_ms):
-            keys = _keys(command)
-            if any(key in self._pending for key in keys):
-                continue
-            self._pending.update(dict.fromkeys(keys, now_ms + PROPOSAL_WAIT_MS))
-            if isinstance(command, MakeOffer):
-                self._offered[command.cv] = command.agent
-            plan.append(command)
-            if len(plan) >= PLAN_MAX or len(self._pending) >= PENDING_MAX:
-                break
+            self._propose(command, plan)
+            if len(plan) >= most:
+                self._seen = (-1, -1)
+                return plan
+        for match in self._matching.matches(most - len(plan)):
+            self._propose(self._offer(match), plan)
+            self._offered[match.conversation.cv] = match.agent
+        if not (self._matching.is_done and self.router.is_done):
+            self._seen = (-1, -1)
         return plan
 
-    def rules(self, state: State) -> RuleSet:
-        """Return the compiled rules in force.
+    def _propose(self, command: Command, plan: list[Command]) -> None:
+        """Put `command` into the plan, unless something is proposed about the same already."""
+        keys = _keys(command)
+        if any(key in self._pending for key in keys):
+            return
+        self._pending.update(dict.fromkeys(keys, self._now_ms + PROPOSAL_WAIT_MS))
+        plan.append(command)
 
-        Rules that this version cannot read leave the last ones that it could in force here, and
-        `rules_problem` says why: a leader that is behind serves on.
-        """
-        record = state.rules
-        rev = record.rev if record else 0
-        if rev == self._rules[0]:
-            return self._rules[1]
-        ruleset, decides, problem = default_rules(), 0, ""
-        if record is not None:
-            try:
-                ruleset, decides = compile_rules(record.files), rev
-            except SourceErrors as errors:
-                ruleset, decides = self._rules[1], self._rev
-                problem = f"revision {rev} cannot be read here: {errors.errors[0]}"
-        self._rules, self._rev, self.rules_problem = (rev, ruleset), decides, problem
-        return ruleset
+    def _is_busy(self, cv: str) -> bool:
+        """Whether something is proposed about a conversation already."""
+        return ("cv", cv) in self._pending
 
     def _due(self, state: State, now_ms: int) -> Iterator[Command]:
-        yield from self._expiries(state, now_ms)
-        yield from self._routes(state)
+        changed = self._matching.changed
+        yield from timers.expiries(state, now_ms)
+        yield from self.router.routes(state, now_ms, self._is_busy)
+        yield from timers.steps(state, now_ms, changed, self._skipping, self._is_busy)
+        yield from timers.overflows(state, now_ms, self._is_busy)
         yield from self._releases(state, now_ms)
-        yield from self._offers(state, now_ms)
-
-    def _expiries(self, state: State, now_ms: int) -> Iterator[Command]:
-        for deadline_ms, oid in state.deadlines:
-            if deadline_ms > now_ms:
-                break
-            yield ExpireOffer(oid)
-        for lost_ms, sid in state.lost:
-            if lost_ms + SESSION_GRACE_MS > now_ms:
-                break
-            yield ExpireSession(sid)
-        old: list[str] = []
-        for closed_ms, cv in state.closed:
-            if closed_ms + CONVERSATION_RETENTION_MS > now_ms or len(old) >= PURGE_MAX:
-                break
-            old.append(cv)
-        if old:
-            yield PurgeConversations(tuple(old))
-
-    def _routes(self, state: State) -> Iterator[Command]:
-        tried = 0
-        for cv in state.unrouted:
-            if ("cv", cv) in self._pending:
-                continue
-            if tried >= RULES_TRIED_MAX:
-                self._seen = (-1, -1)
-                return
-            ruleset = self.rules(state)
-            tried += len(ruleset.rules) + 1
-            yield self._route(ruleset, state.conversations[cv])
-
-    def _route(self, ruleset: RuleSet, conversation: Conversation) -> RouteConversation:
-        decision = decide(ruleset, conversation, self._now_ms)
-        route = replace(decision.route, rev=self._rev)
-        erred, shadows = notes_of(decision)
-        return RouteConversation(conversation.cv, route, erred=erred, shadows=shadows)
 
     def _releases(self, state: State, now_ms: int) -> Iterator[Command]:
         """Let go of those who waited for one agent too long."""
@@ -208,38 +158,11 @@ class Dispatcher:
                     key = self._new_id()
                     yield TransferConversation(cv, SYSTEM, key, to_queue=conversation.queue)
 
-    def _offers(self, state: State, now_ms: int) -> Iterator[Command]:
-        """Match waiting conversations with free agents."""
-        if not state.free or not state.waiting:
-            return
-        thorough = self._short and now_ms >= self._thorough_at_ms
-        looks = LOOKS_THOROUGH_MAX if thorough else LOOKS_MAX
-        budget = Budget(looks)
-        try:
-            yield from self._matches(state, now_ms, budget)
-            self._short = False
-        except OverBudget:
-            self._short = True
-        finally:
-            if thorough:
-                spent = looks - budget.left
-                self._thorough_at_ms = now_ms + spent // THOROUGH_LOOKS_PER_MS
-        if self._short:
-            self._seen = (self._seen[0], min(self._seen[1], self._thorough_at_ms))
-
-    def _matches(self, state: State, now_ms: int, budget: Budget) -> Iterator[Command]:
-        matching = Matching(state, self._offered, now_ms, budget)
-        for _, _, cv in heapq.merge(*state.waiting.values()):
-            budget.spend()
-            if ("cv", cv) in self._pending:
-                continue
-            conversation = state.conversations[cv]
-            agent = matching.choose(conversation)
-            if agent is not None:
-                ttl_ms = state.accept_ms(conversation.queue, self._accept_ms)
-                yield MakeOffer(self._new_id(), cv, agent.agent, ttl_ms)
-            elif matching.exhausted:
-                return
+    def _offer(self, match: Match) -> MakeOffer:
+        settings = match.settings
+        accept_ms = settings.accept_ms if settings is not None else self._accept_ms
+        cv = match.conversation.cv
+        return MakeOffer(self._new_id(), cv, match.agent, accept_ms, match.choice)
 
     def _forget_unanswered(self, now_ms: int) -> None:
         if now_ms < self._forget_at_ms:
@@ -248,13 +171,16 @@ class Dispatcher:
         for key in [key for key, until_ms in self._pending.items() if until_ms <= now_ms]:
             del self._pending[key]
             if key[0] == "cv":
-                self._offered.pop(key[1], None)
+                agent = self._offered.pop(key[1], None)
+                if agent is not None:
+                    self._matching.settle(key[1], agent)
+                self._matching.try_again(key[1])
 
 
 def _passed_on_ms(conversation: Conversation) -> int:
     """Return when the conversation was transferred; of the oldest event kept, if that is gone."""
     for event in reversed(conversation.tail):
-        if event.type == "transferred":
+        if event.type in ("transferred", "overflow"):
             return event.ts
     return conversation.tail[0].ts if conversation.tail else conversation.opened_ms
 
@@ -262,12 +188,20 @@ def _passed_on_ms(conversation: Conversation) -> int:
 def _keys(command: Command) -> tuple[_Key, ...]:
     """What a proposal is about: nothing else is proposed about it until it is answered."""
     match command:
-        case RouteConversation(cv=cv) | MakeOffer(cv=cv) | TransferConversation(cv=cv):
+        case (
+            RouteConversation(cv=cv)
+            | MakeOffer(cv=cv)
+            | TransferConversation(cv=cv)
+            | AdvanceStep(cv=cv)
+            | OverflowConversation(cv=cv)
+        ):
             return (("cv", cv),)
         case ExpireOffer(oid):
             return (("offer", oid),)
         case ExpireSession(sid):
             return (("session", sid),)
+        case EndWrapUp(agent, cv):
+            return (("wrap", f"{len(agent)} {agent} {cv}"),)
         case PurgeConversations():
             return (("purge", ""),)
         case _:

@@ -1,134 +1,180 @@
-"""Who of the free agents is offered a conversation: one moment's line of agents.  No I/O.
+"""Which conversation is offered to whom next: lines of waiting with the pool of the free.  No I/O.
 
-    order      longest idle first, by the replicated time, ties by id; whoever was chosen goes to
-               the end of the line, as `apply` will put them there
-    fit        room below capacity, proposed offers counted; every required skill
-    passed     agents who passed on it: the first in line who rested `PASSED_PAUSE_MS`, and only
-               when nobody else fits
+    what changed                                   is tried again
+    ------------                                   --------------
+    a line: somebody came into it, or left         that line
+    an agent may be offered more                   the lines whose heads they fit
+    an agent for whom a line waits by name         that line
+    an agent who passed on somebody has rested     that line
+    nothing                                        nothing
 
-    need ──▶ fresh: the free agents who fit, not chosen yet, found as far as anybody asked
-        ──▶ chosen: those with a proposed offer, by when they were chosen
+Of the lines to try the one with the most urgent head comes first: highest priority as it is now,
+then oldest, then by id.  Its head is offered to the first of those who fit, and the next behind it
+is the head.  All of a line may be offered to the same agents, so where its head finds nobody,
+nobody in it does, and it is not tried again until something changes.  So whoever waits has been
+held against whoever is free (I5), and no event costs more than the lines there are.
 
-A look is one agent or conversation looked at; `Budget` counts them, so that a moment costs what
-it may cost whatever the queues look like.
+    fit      room for the weight, every skill at its least level, and the need; whether a kind of
+             agent fits is remembered
+    named    a line for one agent: who was named in a transfer, or is preferred by the step
+    passed   agents who passed on it: the first in order who rested `PASSED_PAUSE_MS`, and only
+             when nobody else fits
 """
 
-from collections import deque
-from collections.abc import Iterator
+import heapq
+from collections.abc import Callable, Collection
+from typing import NamedTuple
 
-from cluster.state.model import Agent, Conversation
+from cluster.routing.choosing import Chooser, Chosen, Judge
+from cluster.routing.pool import Pool
+from cluster.state.lines import Line, Place, urgency_of
+from cluster.state.model import Conversation
+from cluster.state.route import Choice, Queue
 from cluster.state.state import State
 
-PASSED_PAUSE_MS = 3_000
-"""Before an agent who passed on a conversation is asked for it again."""
-
-Need = tuple[str, ...]
+LOOKS_MAX = 10_000
+"""Buckets and agents looked at in one plan, some milliseconds; the next plan goes on from there."""
 
 
-class OverBudget(Exception):
-    """Nothing more may be looked at in this moment."""
+class Match(NamedTuple):
+    """A conversation, and who is to be offered it."""
+
+    conversation: Conversation
+    agent: str
+    choice: Choice
+    settings: Queue | None
 
 
-class Budget:
-    """Looks left."""
-
-    __slots__ = ("left",)
-
-    def __init__(self, looks: int) -> None:
-        self.left = looks
-
-    def spend(self) -> None:
-        """Count one look.  Raises `OverBudget`."""
-        if self.left <= 0:
-            raise OverBudget
-        self.left -= 1
+_Head = tuple[float, int, str, Line, Place]
 
 
 class Matching:
-    """The line of free agents of one moment; `offered` is what is proposed and not answered."""
+    """One leadership's view of who waits and who is free."""
 
-    def __init__(self, state: State, offered: dict[str, str], now_ms: int, budget: Budget) -> None:
-        self._state = state
-        self._now_ms = now_ms
-        self._budget = budget
-        self._reserved: dict[str, int] = {}
-        self._chosen: dict[str, None] = {}
-        """Agents with a proposed offer, the first chosen first."""
-        for name in offered.values():
-            self._reserve(name)
-        self._fresh: dict[Need, tuple[deque[Agent], Iterator[tuple[int, str]]]] = {}
-        self._hopeless: set[Need] = set()
+    def __init__(self, judge: Judge, is_busy: Callable[[str], bool]) -> None:
+        self.pool = Pool()
+        self._chooser = Chooser(self.pool, judge)
+        self._is_busy = is_busy
+        self._state: State | None = None
+        self._marks = (0, 0)
+        self._dirty: dict[Line, None] = {}
+        """Lines to try."""
+        self._fresh: dict[str, None] = {}
+        """Agents who may be offered more than when lines were last tried."""
+        self._wakes: list[tuple[int, Line]] = []
+        """When somebody who passed on a line's conversations has rested."""
+        self.changed: dict[str, None] = {}
+        """Agents who changed since the last plan took them out; all, after a start."""
+
+    def sync(self, state: State, now_ms: int) -> None:
+        """Take in what changed since the last time."""
+        self._chooser.now_ms = now_ms
+        lines = state.lines.changes.since(self._marks[0])
+        agents = state.agent_changes.since(self._marks[1])
+        if state is not self._state or agents is None or lines is None:
+            self._state = state
+            self._chooser.state = state
+            self.pool.load(state)
+            self._dirty = dict.fromkeys(state.lines.lines)
+            self.changed = dict.fromkeys((*state.agents, *state.lines.by_name))
+        else:
+            self._dirty.update(lines)
+            self.changed.update(agents)
+            for name in agents:
+                self._refreshed(name, more=self.pool.refresh(name))
+        self._marks = (state.lines.changes.mark, state.agent_changes.mark)
+        while self._wakes and self._wakes[0][0] <= now_ms:
+            self._dirty[heapq.heappop(self._wakes)[1]] = None
 
     @property
-    def exhausted(self) -> bool:
-        """Whether nobody at all has room, as far as was found out."""
-        return () in self._hopeless
+    def is_done(self) -> bool:
+        """Whether nothing is left to try."""
+        return not self._dirty and not self._fresh
 
-    def choose(self, conversation: Conversation) -> Agent | None:
-        """Return who is to be offered `conversation`, and reserve them; None for nobody now."""
-        agent = self._target(conversation) if conversation.target else self._first_fit(conversation)
-        if agent is not None:
-            self._reserve(agent.agent)
-        return agent
+    def try_again(self, cv: str) -> None:
+        """Nothing is proposed about a conversation any more."""
+        line = self._state.lines.line(cv) if self._state is not None else None
+        if line is not None:
+            self._dirty[line] = None
 
-    def _target(self, conversation: Conversation) -> Agent | None:
-        agent = self._state.agents.get(conversation.target)
-        if agent is None or not self._state.is_eligible(agent):
-            return None
-        return agent if self._room(agent) and _holds(agent, tuple(conversation.skills)) else None
+    def settle(self, cv: str, agent: str) -> None:
+        """An offer that was proposed is answered, or will not be."""
+        if self._state is not None:
+            self._refreshed(agent, more=self.pool.release(agent, cv))
 
-    def _first_fit(self, conversation: Conversation) -> Agent | None:
-        need = tuple(conversation.skills)
-        if need in self._hopeless:
-            return None
-        rested = None
-        anybody = False
-        for agent in self._fitting(need):
-            anybody = True
-            if agent.agent not in conversation.passed:
-                return agent
-            if rested is None and self._now_ms - agent.idle_since_ms >= PASSED_PAUSE_MS:
-                rested = agent
-        if not anybody:
-            self._hopeless.add(need)
-            if next(self._fitting(()), None) is None:
-                self._hopeless.add(())  # nobody has room: the line of those who wait ends here
-        return rested
+    def matches(self, most: int) -> list[Match]:
+        """Return up to `most` offers to propose, and count them as proposed.
 
-    def _fitting(self, need: Need) -> Iterator[Agent]:
-        """Yield who fits `need`, first in line first."""
-        if need not in self._fresh:
-            self._fresh[need] = (deque(), iter(self._state.free))
-        found, rest = self._fresh[need]
-        while found and found[0].agent in self._reserved:
-            found.popleft()
-        for agent in found:
-            self._budget.spend()
-            if agent.agent not in self._reserved:
-                yield agent
-        for _, name in rest:
-            self._budget.spend()
-            agent = self._state.agents[name]
-            if name not in self._reserved and _holds(agent, need):
-                found.append(agent)
-                yield agent
-        for name in self._chosen:
-            self._budget.spend()
-            agent = self._state.agents[name]
-            if _holds(agent, need):
-                yield agent
+        The most urgent comes first.
+        """
+        state = self._state
+        assert state is not None, "sync comes first"
+        self._chooser.looks = 0
+        heads = [head for line in self._tried(state) if (head := self._head(state, line, None))]
+        heapq.heapify(heads)
+        found: list[Match] = []
+        while heads and len(found) < most and self._chooser.looks < LOOKS_MAX:
+            _, _, cv, line, place = heads[0]
+            if line not in self._dirty and not self._fresh:
+                heapq.heappop(heads)
+                continue
+            conversation = state.conversations[cv]
+            settings = state.queue(line.queue)
+            chosen = self._chooser.choose(conversation, line, settings)
+            if not isinstance(chosen, Chosen):
+                self._give_up(line, chosen)
+                heapq.heappop(heads)
+                continue
+            self._reserve(chosen.agent, cv, line.weight)
+            found.append(Match(conversation, chosen.agent, chosen.choice, settings))
+            behind = self._head(state, line, place)
+            if behind is None:
+                self._dirty.pop(line, None)
+                heapq.heappop(heads)
+            else:
+                heapq.heapreplace(heads, behind)
+        if heads:  # the rest is for the next plan
+            self._dirty.update((head[3], None) for head in heads)
+        else:
+            self._dirty.clear()
+        self._fresh.clear()
+        return found
 
-    def _reserve(self, name: str) -> None:
-        """Count one more proposed offer, and put the agent to the end of the line."""
-        self._reserved[name] = self._reserved.get(name, 0) + 1
-        self._chosen.pop(name, None)
-        agent = self._state.agents.get(name)
-        if agent is not None and self._state.is_eligible(agent) and self._room(agent):
-            self._chosen[name] = None
+    def _tried(self, state: State) -> Collection[Line]:
+        """Return the lines to try: those that changed, and those that a fresh agent fits."""
+        tried = {line: None for line in self._dirty if line in state.lines.lines}
+        self._dirty = dict(tried)
+        buckets = {id(one): one for name in self._fresh if (one := self.pool.bucket(name))}
+        if not buckets:
+            return tried
+        for line in state.lines.lines:
+            if line in tried or line.named:
+                continue
+            if any(self._chooser.fits(line, bucket) for bucket in buckets.values()):
+                tried[line] = None
+        return tried
 
-    def _room(self, agent: Agent) -> bool:
-        return agent.load + self._reserved.get(agent.agent, 0) < agent.capacity
+    def _head(self, state: State, line: Line, after: Place | None) -> _Head | None:
+        """Return the first of `line`, or behind `after`, about whom nothing is proposed."""
+        waiting = state.lines.lines.get(line)
+        for place in waiting.after(after) if waiting is not None else ():
+            if not self._is_busy(place[2]):
+                urgency = urgency_of(place, state.queue(line.queue), self._chooser.now_ms)
+                return -urgency, place[1], place[2], line, place
+        return None
 
+    def _give_up(self, line: Line, rests_until_ms: int) -> None:
+        self._dirty.pop(line, None)
+        if rests_until_ms:
+            heapq.heappush(self._wakes, (rests_until_ms, line))
 
-def _holds(agent: Agent, need: Need) -> bool:
-    return all(skill in agent.skills for skill in need)
+    def _reserve(self, agent: str, cv: str, weight: int) -> None:
+        self.pool.reserve(agent, cv, weight)
+        if agent in self._fresh and self.pool.bucket(agent) is None:
+            del self._fresh[agent]
+
+    def _refreshed(self, name: str, *, more: bool) -> None:
+        if more:
+            self._fresh[name] = None
+        assert self._state is not None
+        self._dirty.update(self._state.lines.by_name.get(name, ()))

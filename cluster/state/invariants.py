@@ -31,6 +31,7 @@ from cluster.state.state import State
 
 INDEXES = (
     "unrouted",
+    "capped",
     "lines",
     "step_ends",
     "overflows",

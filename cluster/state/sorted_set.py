@@ -60,6 +60,14 @@ class SortedSet(Generic[Item]):
     def __len__(self) -> int:
         return len(self._items) - self._start
 
+    def after(self, item: Item | None) -> Iterator[Item]:
+        """Yield what comes after `item`, in order; everything for None."""
+        items = self._items
+        place = self._start if item is None else self._place(item)
+        if item is not None and place < len(items) and items[place] == item:
+            place += 1
+        return (items[at] for at in range(place, len(items)))
+
     def rank(self, item: Item) -> int:
         """Return how many items are before `item`."""
         return self._place(item) - self._start

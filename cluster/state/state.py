@@ -74,6 +74,8 @@ class State:
         self._clear_indexes()
 
     def _clear_indexes(self) -> None:
+        self.capped: dict[str, int] = {}
+        """Queues of the rules in force that take only so many."""
         self.unrouted: dict[str, None] = {}
         """Conversations that no rule has seen, oldest first."""
         self.lines = Lines()
@@ -225,6 +227,7 @@ class State:
         """Put a rule set into force; a queue that has another order then is sorted anew."""
         before = {name: self.queue(name) for name in self.waiting}
         self.rule_sets = [*self.rule_sets, record][-RULE_SETS_KEPT:]
+        self._index_rules()
         for name, settings in before.items():
             now = self.queue(name)
             if not same_order(settings, now):
@@ -291,6 +294,7 @@ class State:
     def rebuild_indexes(self) -> None:
         """Make the indexes anew from what is replicated."""
         self._clear_indexes()
+        self._index_rules()
         for conversation in self.conversations.values():
             self._index_conversation(conversation)
         for session in self.sessions.values():
@@ -348,6 +352,10 @@ class State:
             yield self.step_ends, conversation.step_ms + at.for_ms
         if overflow is not None and not conversation.overflowed:
             yield self.overflows, conversation.waiting_since_ms + overflow.after_ms
+
+    def _index_rules(self) -> None:
+        queues = self.rules.queues if self.rules is not None else {}
+        self.capped = {name: one.max_waiting for name, one in queues.items() if one.max_waiting}
 
     def _index_session(self, session: Session) -> None:
         self.by_node.setdefault(session.node, {})[session.sid] = None

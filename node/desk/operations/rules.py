@@ -68,7 +68,7 @@ class Rules:
         return commands.ApplyRules(
             by=principal.by,
             files=request.files,
-            queues={name: queue.queue for name, queue in rules.queues.items()},
+            queues={name: one.queue for name, one in rules.queues.items()},
             slas=dict(rules.levels),
             rev_expected=request.rev_expected,
             node=self._context.port.node_id,

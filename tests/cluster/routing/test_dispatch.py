@@ -6,29 +6,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from cluster.routing import dispatch
 from cluster.routing.dispatch import (
-    LOOKS_MAX,
-    LOOKS_THOROUGH_MAX,
     PENDING_MAX,
     PLAN_MAX,
     PROPOSAL_WAIT_MS,
     RECHECK_MS,
     REFUSED_PAUSE_MS,
-    RULES_TRIED_MAX,
     TARGET_WAIT_MS,
     TARGETS_EVERY_MS,
-    THOROUGH_LOOKS_PER_MS,
     Dispatcher,
 )
-from cluster.routing.matching import Budget
+from cluster.routing.router import RULES_TRIED_MAX
 from cluster.state import commands as c
 from cluster.state.commands import By, Command
 from cluster.state.events import Tail
 from cluster.state.limits import CONVERSATION_RETENTION_MS, PURGE_MAX, SESSION_GRACE_MS
 from cluster.state.model import Agent, Conversation, Session
 from cluster.state.outcome import Refused
-from cluster.state.route import Queue, Route, Step
+from cluster.state.route import Choice, Queue, Route, Step
 from cluster.state.state import State
 from tests.cluster.state.desk import ANN, BOB, LI, OPS, SUE, Desk, routed
 
@@ -86,24 +81,6 @@ def big_state(waiting: int, free: int, *, needs: int = 1, skills: str = "") -> S
     return state
 
 
-def budgets_of(
-    one: Dispatcher, state: State, *, events: int, every_ms: int
-) -> list[tuple[int, int]]:
-    """Plan after each of some events, nothing being due; return looks granted and spent."""
-    budgets: list[tuple[int, Budget]] = []
-
-    def granted(looks: int) -> Budget:
-        budgets.append((looks, Budget(looks)))
-        return budgets[-1][1]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dispatch, "Budget", granted)
-        for event in range(events):
-            state.applied_index += 1
-            assert one.plan(state, NOW_MS + event * every_ms) == []
-    return [(looks, looks - budget.left) for looks, budget in budgets]
-
-
 # -- what is proposed
 
 
@@ -120,7 +97,11 @@ def test_a_new_conversation_is_routed_and_then_offered() -> None:
     desk.open("cv1")
     assert act(desk, one) == [routed("cv1", "general", 0, "", 0, ())]
     (offer,) = act(desk, one)
-    assert offer == c.MakeOffer("id000001", "cv1", "bob", ACCEPT_MS)
+    assert isinstance(offer, c.MakeOffer)
+    assert (offer.cv, offer.agent, offer.ttl_ms) == ("cv1", "bob", ACCEPT_MS)
+    assert offer.choice == Choice(
+        desk.now_ms - 1_000, "bob", 0, tie="nobody else fits", passed=(), counts={}
+    )
     assert desk.conversation().state == "offered"
     assert act(desk, one) == []
 
@@ -156,8 +137,8 @@ def test_rules_that_cannot_be_read_leave_the_last_ones_in_force_and_say_so() -> 
 def test_the_built_in_rules_hold_again_in_a_state_without_any() -> None:
     desk, one = Desk(), dispatcher()
     desk.done(c.ApplyRules(OPS, {"main.toml": "[rule.r]\nroute = 'q'"}, {}))
-    assert one.rules(desk.state).fallback == "general"
-    assert one.rules(State()).rules == ()
+    assert one.router.rules(desk.state).fallback == "general"
+    assert one.router.rules(State()).rules == ()
 
 
 def test_offers_sessions_and_closed_conversations_end_in_time() -> None:
@@ -227,40 +208,6 @@ def test_those_whom_nobody_can_serve_do_not_hold_up_the_others() -> None:
     desk.waiting("last")
     desk.online()
     assert offers(planned(desk, one)) == [("last", "bob")]
-
-
-def test_far_behind_those_whom_nobody_can_serve_others_are_found_soon() -> None:
-    state = big_state(3 * LOOKS_MAX, 1, needs=1, skills="t")
-    cv = "zz"
-    old = state.conversations["cv000000"]
-    state.put_conversation(replace(old, cv=cv, opened_ms=10**9, skills=("t",)))
-    one = dispatcher()
-    assert one.plan(state, NOW_MS) == []
-    (offer,) = one.plan(state, NOW_MS)
-    assert isinstance(offer, c.MakeOffer)
-    assert offer.cv == cv
-
-
-def test_plans_that_look_at_everything_are_seldom() -> None:
-    state = big_state(2_000, 1, skills="t")
-    one = dispatcher()
-    budgets = budgets_of(one, state, events=200, every_ms=5)
-    thorough = sum(granted > LOOKS_MAX for granted, _ in budgets)
-    assert thorough in range(15, 22)  # 2,000 looks are paid off in 50 ms, of 1,000
-
-
-def test_a_thorough_plan_that_is_too_short_itself_is_paid_off_too() -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dispatch, "LOOKS_THOROUGH_MAX", 4_000)
-        state = big_state(5_000, 1, skills="t")
-        one = dispatcher()
-        assert one.plan(state, NOW_MS) == []
-        assert one.plan(state, NOW_MS) == []
-        assert one.plan(state, NOW_MS + 1) == []
-        assert one._thorough_at_ms == NOW_MS + 100
-
-
-# -- transfers
 
 
 def away_target() -> Desk:
@@ -431,19 +378,29 @@ def test_a_command_of_somebody_else_is_none_of_the_dispatchers() -> None:
 # -- what it costs
 
 
-@pytest.mark.parametrize(
-    ("waiting", "free", "needs"), [(10_000, 1_000, 1), (10_000, 1_000, 500), (10_000, 0, 1)]
-)
-def test_plans_over_ten_thousand_waiting_and_a_thousand_agents_look_at_few(
-    waiting: int, free: int, needs: int
-) -> None:
-    state = big_state(waiting, free, needs=needs, skills="none of them")
-    events = 100
-    budgets = budgets_of(dispatcher(), state, events=events, every_ms=1)
-    looks = sum(spent for _, spent in budgets)
-    allowed = events * LOOKS_MAX + events * THOROUGH_LOOKS_PER_MS + LOOKS_THOROUGH_MAX
-    assert looks <= allowed  # a look takes about a microsecond
-    assert max((granted for granted, _ in budgets), default=0) <= LOOKS_THOROUGH_MAX
+def looks_of(one: Dispatcher, state: State) -> int:
+    """Buckets and agents that one more plan looks at."""
+    state.applied_index += 1
+    one.plan(state, NOW_MS)
+    return one._matching._chooser.looks
+
+
+@pytest.mark.parametrize("needs", [1, 500])
+def test_an_event_looks_at_no_more_with_ten_thousand_waiting_than_with_ten(needs: int) -> None:
+    state, one = big_state(10_000, 1_000, needs=needs, skills="none of them"), dispatcher()
+    looks_of(one, state)
+    assert looks_of(one, state) == 0, "nothing changed"
+    old = state.conversations["cv000000"]
+    state.put_conversation(replace(old, cv="zz", opened_ms=10**6))
+    assert looks_of(one, state) == 1, "one line changed, and all agents are of one kind"
+    agent = state.agents["a0000"]
+    state.put_agent(replace(agent, load=1))
+    state.put_agent(replace(agent, load=0))
+    assert looks_of(one, state) <= 2, "no line fits the agent who was freed"
+    state.put_agent(replace(agent, skills={"s0": 1}))
+    state.applied_index += 1
+    assert len(offers(one.plan(state, NOW_MS))) == agent.capacity
+    assert one._matching._chooser.looks < 5 * 3 * 7
 
 
 # -- never too many

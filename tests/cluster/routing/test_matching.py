@@ -1,212 +1,296 @@
-from dataclasses import dataclass, field
+"""Lines and pool against a model that sorts everything, event by event."""
+
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from cluster.routing.matching import PASSED_PAUSE_MS, Budget, Matching, OverBudget
-from cluster.state.model import Agent, Conversation, Session
-from cluster.state.route import Route, Step
+from cluster.routing.choosing import PASSED_PAUSE_MS
+from cluster.routing.matching import Match, Matching
+from cluster.state.commands import SYSTEM
+from cluster.state.model import Agent, Conversation, RuleSetRecord, Session
+from cluster.state.route import Queue, Route, Step
 from cluster.state.state import State
+from tests.cluster.routing.naive import Naive
 
 NOW_MS = 1_000_000
+QUEUES = {
+    "q": Queue(),
+    "aged": Queue(aging_ms=10_000),
+    "fair": Queue(by_age=True, agent_order="round_robin"),
+    "even": Queue(agent_order="least_loaded"),
+    "best": Queue(agent_order="proficiency:r"),
+    "same": Queue(agent_order="sticky"),
+}
 
 
-def state_of(*agents: Agent) -> State:
-    state = State()
-    for agent in agents:
-        state.put_session(Session(f"s-{agent.agent}", agent.agent, "n1", "b1", 0))
-        state.put_agent(agent)
-    return state
+class Judge:
+    """Needs that are judged by what an agent is: `zh`, or, by the name, `name a`."""
+
+    def fits(self, need: str, agent: Agent) -> bool:
+        if need.startswith("name "):
+            return agent.agent == need.removeprefix("name ")
+        return not need or need in agent.langs
+
+    def why_not(self, need: str, agent: Agent) -> str:
+        return "" if self.fits(need, agent) else f"speaks no {need}"
 
 
-def agent(
-    name: str, idle_ms: int = 0, *, capacity: int = 1, held: int = 0, skills: str = "", **more: str
-) -> Agent:
-    return Agent(
-        name,
-        name,
-        dict.fromkeys(skills, 1),
-        capacity,
-        status=more.get("status", "online"),  # type: ignore[arg-type]
-        sessions=(f"s-{name}",),
-        idle_since_ms=idle_ms,
-        conversations=tuple(f"held{n}" for n in range(held)),
-        load=held,
-    )
+class Office:
+    """A state that changes as it does when commands are applied, and who is matched in it."""
 
+    def __init__(self) -> None:
+        self.state = State()
+        self.state.put_rules(RuleSetRecord(1, "", SYSTEM, 0, {}, QUEUES))
+        self.now_ms = NOW_MS
+        self.busy: set[str] = set()
+        self.proposed: list[Match] = []
+        self.matching = Matching(Judge(), self.busy.__contains__)
 
-def waiting(
-    cv: str = "cv", skills: str = "", target: str = "", passed: tuple[str, ...] = ()
-) -> Conversation:
-    return Conversation(
-        cv,
-        "ann",
-        "Ann",
-        "web",
-        "zh",
-        "",
-        {},
-        {},
-        0,
-        state="waiting",
-        route=Route((Step("q", skills=dict.fromkeys(skills, 0)),)),
-        target=target,
-        passed=passed,
-    )
+    def agent(self, name: str, idle_ms: int = 0, **fields: Any) -> None:
+        if f"s-{name}" not in self.state.sessions:
+            self.state.put_session(Session(f"s-{name}", name, "n1", "b1", 0))
+        wanted = {"skills": {}, "capacity": 1, "status": "online"} | fields
+        sessions = (f"s-{name}",)
+        self.state.put_agent(Agent(name, name, sessions=sessions, idle_since_ms=idle_ms, **wanted))
 
+    def waiting(self, cv: str, opened_ms: int = 0, queue: str = "q", **fields: Any) -> None:
+        names = ("priority", "skills", "need")
+        step = Step(queue, **{name: fields.pop(name) for name in names if name in fields})
+        route = Route((step,), weight=fields.pop("weight", 1))
+        visitor = fields.pop("visitor", "ann")
+        values = (cv, visitor, "", "web", "zh", "", {}, {}, opened_ms)
+        self.state.put_conversation(
+            Conversation(*values, state="waiting", route=route, waiting_since_ms=1, **fields)
+        )
 
-def chosen(
-    state: State,
-    *conversations: Conversation,
-    offered: dict[str, str] | None = None,
-    looks: int = 10_000,
-) -> list[str]:
-    matching = Matching(state, offered or {}, NOW_MS, Budget(looks))
-    found = [matching.choose(conversation) for conversation in conversations]
-    return [one.agent if one else "-" for one in found]
+    def matches(self, most: int = 500) -> list[tuple[str, str]]:
+        self.matching.sync(self.state, self.now_ms)
+        found = self.matching.matches(most)
+        self.proposed += found
+        self.busy.update(match.conversation.cv for match in found)
+        return [(match.conversation.cv, match.agent) for match in found]
+
+    def expected(self) -> list[tuple[str, str]]:
+        proposed = [(match.agent, match.conversation.weight) for match in self.proposed]
+        return Naive(self.state, self.now_ms, proposed, Judge().fits).matches(self.busy)
+
+    def answer(self, number: int, *, applied: bool) -> None:
+        """The outcome of one proposal is known."""
+        match = self.proposed.pop(number)
+        cv, agent = match.conversation.cv, self.state.agents[match.agent]
+        self.busy.discard(cv)
+        if applied:
+            conversation = self.state.conversations[cv]
+            self.state.put_conversation(replace(conversation, state="offered", offer="o"))
+            load = agent.load + conversation.weight
+            times = {"idle_since_ms": self.now_ms, "offered_ms": self.now_ms}
+            self.state.put_agent(replace(agent, load=load, **times))
+        self.matching.try_again(cv)
+        self.matching.settle(cv, match.agent)
 
 
 def test_the_longest_idle_is_chosen_and_ties_go_by_id() -> None:
-    state = state_of(agent("c", 5), agent("b", 3), agent("a", 5))
-    assert chosen(state, *[waiting()] * 4) == ["b", "a", "c", "-"]
+    office = Office()
+    for name, idle_ms in (("c", 5), ("b", 3), ("a", 5)):
+        office.agent(name, idle_ms)
+    for number in range(4):
+        office.waiting(f"cv{number}", number)
+    assert office.matches() == [("cv0", "b"), ("cv1", "a"), ("cv2", "c")]
 
 
 def test_whoever_was_chosen_goes_to_the_end_of_the_line() -> None:
-    state = state_of(agent("a", 1, capacity=3), agent("b", 2, capacity=2))
-    assert chosen(state, *[waiting()] * 6) == ["a", "b", "a", "b", "a", "-"]
+    office = Office()
+    office.agent("a", 1, capacity=3)
+    office.agent("b", 2, capacity=2)
+    for number in range(6):
+        office.waiting(f"cv{number}", number)
+    assert [name for _, name in office.matches()] == ["a", "b", "a", "b", "a"]
 
 
-def test_offers_that_are_proposed_count_against_capacity_and_idle_time() -> None:
-    state = state_of(agent("a", 1, capacity=2), agent("b", 2), agent("c", 3, capacity=3, held=1))
-    offered = {"x": "a", "y": "c", "z": "gone"}
-    assert chosen(state, *[waiting()] * 4, offered=offered) == ["b", "a", "c", "-"]
+def test_a_heavy_conversation_waits_for_room_and_does_not_hold_up_a_light_one() -> None:
+    office = Office()
+    office.agent("a", capacity=5, load=3)
+    office.waiting("voice", 1, weight=5)
+    office.waiting("chat", 2, weight=2)
+    assert office.matches() == [("chat", "a")]
+    office.answer(0, applied=True)
+    office.agent("a", capacity=5)
+    assert office.matches() == [("voice", "a")]
 
 
-def test_every_skill_is_needed() -> None:
-    state = state_of(agent("a", 1, skills="r"), agent("b", 2, skills="rz"), agent("c", 3))
-    assert chosen(state, waiting(skills="rz"), waiting(skills="r"), waiting(skills="z")) == [
-        *["b", "a", "-"]
-    ]
-    assert chosen(state, waiting(skills="q"), waiting(skills="q"), waiting()) == ["-", "-", "a"]
+def test_skills_have_least_levels_and_needs_are_judged() -> None:
+    office = Office()
+    office.agent("a", 1, skills={"r": 2})
+    office.agent("b", 2, skills={"r": 4})
+    office.agent("c", 3, langs=("zh",))
+    office.waiting("cv1", 1, skills={"r": 3})
+    office.waiting("cv2", 2, need="zh")
+    office.waiting("cv3", 3, need="name a")
+    assert office.matches() == [("cv1", "b"), ("cv2", "c"), ("cv3", "a")]
+    choice = office.proposed[0].choice
+    assert choice.tie == "nobody else fits"
+    assert dict(choice.passed) == {"a": "r is 2, at least 3 is asked for"} | {
+        "c": "r is none, at least 3 is asked for"
+    }
+    assert choice.counts == {"unfit": 2}
+    assert dict(office.proposed[1].choice.passed) == {"a": "speaks no zh"}
 
 
-def test_one_who_fits_nobody_earlier_is_found_for_a_later_need() -> None:
-    state = state_of(*[agent(f"a{n}", n) for n in range(5)], agent("z", 9, skills="s", capacity=2))
-    line = [waiting(skills="s"), waiting(), waiting(skills="s"), waiting(skills="s"), waiting()]
-    assert chosen(state, *line) == ["z", "a0", "z", "-", "a1"]
-
-
-def test_a_target_is_chosen_alone_or_nobody() -> None:
-    state = state_of(
-        agent("a", 1), agent("b", 2, capacity=2, skills="s"), agent("c", 3, status="away")
-    )
-    line = [waiting(target=name) for name in ("b", "b", "b", "c", "nobody")]
-    assert chosen(state, *line) == ["b", "b", "-", "-", "-"]
-    assert chosen(state, waiting(target="a", skills="s"), waiting(target="b", skills="s")) == [
-        *["-", "b"]
-    ]
+def test_transferred_only_is_offered_what_was_transferred_and_nothing_else() -> None:
+    office = Office()
+    office.agent("a", status="transfer_only", capacity=3)
+    office.waiting("cv1", 1)
+    office.waiting("cv2", 2, target="a")
+    office.waiting("cv3", 3, preferred="a")
+    assert office.matches() == [("cv2", "a")]
+    assert office.proposed[0].choice.tie == "transferred to them"
+    office.agent("b")
+    assert office.matches() == [("cv1", "b")]
+    assert office.proposed[1].choice.counts == {"transfer_only": 1}
 
 
 def test_who_passed_on_it_is_asked_last_and_after_a_rest() -> None:
-    rested = NOW_MS - PASSED_PAUSE_MS
-    state = state_of(agent("a", rested - 1), agent("b", rested), agent("c", rested + 1))
-    assert chosen(state, waiting(passed=("a",))) == ["b"]
-    assert chosen(state, waiting(passed=("a", "b"))) == ["c"]
-    assert chosen(state, waiting(passed=("a", "b", "c"))) == ["a"]
-    only = state_of(agent("c", rested + 1))
-    assert chosen(only, waiting(passed=("c",)), waiting()) == ["-", "c"]
+    office = Office()
+    office.agent("a", NOW_MS)
+    office.waiting("cv1", passed=("a",))
+    assert office.matches() == []
+    office.now_ms += PASSED_PAUSE_MS - 1
+    assert office.matches() == []
+    office.now_ms += 1
+    assert office.matches() == [("cv1", "a")], "nothing changed but the time"
+    assert office.proposed[0].choice.tie == "all others passed on it too"
 
 
-def test_one_who_was_chosen_by_name_is_passed_over_by_the_next() -> None:
-    state = state_of(agent("a", 1), agent("b", 2), agent("c", 3), agent("d", 4))
-    line = [waiting(passed=("a", "b")), waiting(target="b"), waiting(passed=("a",))]
-    assert chosen(state, *line) == ["c", "b", "d"]
+def test_with_ageing_who_waits_long_overtakes_who_is_important() -> None:
+    office = Office()
+    office.waiting("old", NOW_MS - 35_000, queue="aged")
+    office.waiting("new", NOW_MS, queue="aged", priority=3)
+    office.waiting("middle", NOW_MS, queue="q", priority=3)
+    office.agent("a", capacity=3)
+    assert [cv for cv, _ in office.matches()] == ["old", "middle", "new"]
+    assert office.state.position("old") == 1
+    assert office.state.position("new") == 2
 
 
-def test_nobody_with_room_is_known_to_be_nobody_for_all() -> None:
-    matching = Matching(state_of(agent("a")), {}, NOW_MS, Budget(100))
-    assert matching.choose(waiting(skills="s")) is None
-    assert not matching.exhausted
-    assert matching.choose(waiting()) is not None
-    assert matching.choose(waiting(skills="t")) is None
-    assert matching.exhausted
+def test_whoever_served_the_visitor_last_is_asked_first_where_a_queue_is_sticky() -> None:
+    office = Office()
+    office.agent("a", 1)
+    office.agent("b", 2)
+    office.state.put_served("visitor", "ann", "b")
+    office.waiting("cv1", 1, queue="same")
+    office.waiting("cv2", 2, queue="same")
+    assert office.matches() == [("cv1", "b"), ("cv2", "a")]
+    assert [match.choice.tie for match in office.proposed] == [
+        *["served them last", "nobody else fits"]
+    ]
 
 
-def test_looks_are_counted_for_agents_of_every_kind() -> None:
-    state = state_of(*[agent(f"a{n}") for n in range(10)])
-    with pytest.raises(OverBudget):
-        chosen(state, waiting(skills="s"), looks=9)
-    assert chosen(state, waiting(), looks=1) == ["a0"]
-    assert chosen(state, *[waiting(skills="s")] * 50, looks=11) == ["-"] * 50
+@pytest.mark.parametrize("most", [1, 2, 500])
+def test_what_does_not_fit_into_one_plan_comes_in_the_next(most: int) -> None:
+    office = Office()
+    office.agent("a", capacity=9)
+    for number in range(5):
+        office.waiting(f"cv{number}", number, queue=("q", "even")[number % 2])
+    found = []
+    for _ in range(6):
+        found += office.matches(most)
+    assert [cv for cv, _ in found] == [f"cv{number}" for number in range(5)]
 
 
-@dataclass
-class Naive:
-    """The rule, told without any cleverness: sort everybody for every conversation."""
-
-    state: State
-    offered: list[str]
-    log: list[str] = field(default_factory=list)
-
-    def choose(self, conversation: Conversation) -> str:
-        order = self.offered + self.log
-        fits = []
-        for one in self.state.agents.values():
-            count = order.count(one.agent)
-            online = one.status == "online" and one.load < one.capacity
-            room = one.load + count < one.capacity
-            if online and room and set(conversation.skills) <= set(one.skills):
-                last = max((n for n, name in enumerate(order) if name == one.agent), default=-1)
-                fits.append(((last, one.idle_since_ms if last < 0 else 0, one.agent), one))
-        line = [one for _, one in sorted(fits, key=lambda pair: pair[0])]
-        if conversation.target:
-            line = [one for one in line if one.agent == conversation.target]
-            return self._take(line)
-        new = [one for one in line if one.agent not in conversation.passed]
-        rested = [one for one in line if NOW_MS - one.idle_since_ms >= PASSED_PAUSE_MS]
-        return self._take(new or rested)
-
-    def _take(self, line: list[Agent]) -> str:
-        if not line:
-            return "-"
-        self.log.append(line[0].agent)
-        return line[0].agent
-
+# -- the model
 
 names = st.sampled_from("abcde")
-skills = st.text("rsz", max_size=2)
-agents = st.builds(
-    agent,
-    names,
-    st.sampled_from([1, 2, NOW_MS - PASSED_PAUSE_MS, NOW_MS - 1]),
-    capacity=st.integers(1, 4),
-    held=st.integers(0, 4),
-    skills=skills,
-    status=st.sampled_from(["online", "online", "online", "away"]),
+skills = st.dictionaries(st.sampled_from("rs"), st.integers(0, 2), max_size=2)
+times = st.sampled_from([1, 2, NOW_MS - PASSED_PAUSE_MS, NOW_MS - 1])
+agents = st.fixed_dictionaries(
+    {
+        "name": names,
+        "idle_ms": times,
+        "offered_ms": st.sampled_from([0, 5]),
+        "capacity": st.integers(1, 4),
+        "load": st.integers(0, 3),
+        "skills": skills,
+        "langs": st.sampled_from([(), ("zh",)]),
+        "status": st.sampled_from(["online", "online", "online", "away", "transfer_only"]),
+    }
 )
-lines = st.lists(
-    st.builds(
-        waiting,
-        skills=skills,
-        target=st.sampled_from(["", "", "", "a", "b", "x"]),
-        passed=st.lists(names, max_size=4, unique=True).map(tuple),
-    ),
-    max_size=12,
+conversations = st.fixed_dictionaries(
+    {
+        "cv": st.integers(0, 30).map(lambda n: f"cv{n:02}"),
+        "opened_ms": st.integers(0, 3).map(lambda n: NOW_MS - 10_000 * n),
+        "queue": st.sampled_from(list(QUEUES)),
+        "priority": st.integers(0, 2),
+        "skills": skills,
+        "need": st.sampled_from(["", "", "zh", "name a"]),
+        "weight": st.sampled_from([1, 1, 2]),
+        "target": st.sampled_from(["", "", "", "a", "x"]),
+        "preferred": st.sampled_from(["", "", "b"]),
+        "passed": st.lists(names, max_size=3, unique=True).map(tuple),
+    }
 )
+plain_agents = st.fixed_dictionaries(
+    {"name": names, "idle_ms": times, "capacity": st.integers(2, 4), "offered_ms": times}
+)
+plain_conversations = st.fixed_dictionaries(
+    {"cv": conversations.map(lambda one: one["cv"]), "queue": st.sampled_from(["q", "fair"])}
+)
+people = st.one_of(agents, plain_agents).map(lambda one: ("agent", one))
+lines = st.one_of(conversations, plain_conversations).map(lambda one: ("waiting", one))
+events = st.one_of(
+    people,
+    people,
+    lines,
+    lines,
+    st.tuples(st.just("gone"), st.integers(0, 50)),
+    st.tuples(st.just("answer"), st.tuples(st.integers(0, 50), st.booleans())),
+    st.tuples(st.just("served"), names),
+    st.tuples(st.just("time"), st.sampled_from([1, 2_999, 3_000, 20_000])),
+    st.tuples(st.just("order"), st.sampled_from(list(QUEUES))),
+)
+
+
+def happen(office: Office, kind: str, what: Any) -> None:
+    state = office.state
+    waiting = [one.cv for one in state.conversations.values() if one.state == "waiting"]
+    match kind:
+        case "agent":
+            office.agent(**what)
+        case "waiting" if what["cv"] not in office.busy:
+            visitor = "ann" if what["cv"] < "cv20" else "eve"
+            office.waiting(**what, visitor=visitor)
+        case "gone" if waiting:
+            cv = waiting[what % len(waiting)]
+            if cv not in office.busy:
+                closed = replace(state.conversations[cv], state="closed", closed_ms=1)
+                state.put_conversation(closed)
+        case "answer" if office.proposed:
+            office.answer(what[0] % len(office.proposed), applied=what[1])
+        case "served":
+            state.put_served("visitor", "ann", what)
+        case "time":
+            office.now_ms += what
+        case "order":
+            queues = QUEUES | {what: Queue(aging_ms=5_000, agent_order="round_robin")}
+            state.put_rules(RuleSetRecord(2, "", SYSTEM, 0, {}, queues))
 
 
 @given(
-    people=st.lists(agents, max_size=5, unique_by=lambda one: one.agent),
-    line=lines,
-    offered=st.lists(names, max_size=3),
+    people=st.lists(people, max_size=5),
+    line=st.lists(lines, max_size=12),
+    script=st.lists(st.lists(events, max_size=3), max_size=10),
 )
-@settings(max_examples=500, deadline=None)
-def test_the_choice_is_that_of_the_naive_model(
-    people: list[Agent], line: list[Conversation], offered: list[str]
+@settings(max_examples=400, deadline=None)
+def test_what_is_offered_after_every_event_is_what_the_naive_model_offers(
+    people: list[tuple[str, Any]],
+    line: list[tuple[str, Any]],
+    script: list[list[tuple[str, Any]]],
 ) -> None:
-    state = state_of(*people)
-    naive = Naive(state, offered)
-    proposed = {f"o{number}": name for number, name in enumerate(offered)}
-    expected = [naive.choose(conversation) for conversation in line]
-    assert chosen(state, *line, offered=proposed) == expected
+    office = Office()
+    for together in [people, line, *script]:
+        for kind, what in together:
+            happen(office, kind, what)
+        expected = office.expected()
+        assert office.matches() == expected
