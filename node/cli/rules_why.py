@@ -211,7 +211,7 @@ def _print_steps(decided: dict[str, Any]) -> None:
     from node.cli.output import plain
 
     for number, step in enumerate(decided.get("steps", ()), start=1):
-        skills = " ".join(f"{name}≥{level}" for name, level in step.get("skills", {}).items())
+        skills = " ".join(_asked(*one) for one in step.get("skills", {}).items())
         words = (
             step["queue"],
             f"priority {step['prio']}",
@@ -229,3 +229,7 @@ def _print_steps(decided: dict[str, Any]) -> None:
 
 def _time(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _asked(skill: str, level: int) -> str:
+    return f"{skill}≥{level}" if level else skill
