@@ -219,7 +219,6 @@ agents = st.fixed_dictionaries(
 conversations = st.fixed_dictionaries(
     {
         "cv": st.integers(0, 30).map(lambda n: f"cv{n:02}"),
-        "opened_ms": st.integers(0, 3).map(lambda n: NOW_MS - 10_000 * n),
         "queue": st.sampled_from(list(QUEUES)),
         "priority": st.integers(0, 2),
         "skills": skills,
@@ -259,7 +258,8 @@ def happen(office: Office, kind: str, what: Any) -> None:
             office.agent(**what)
         case "waiting" if what["cv"] not in office.busy:
             visitor = "ann" if what["cv"] < "cv20" else "eve"
-            office.waiting(**what, visitor=visitor)
+            opened_ms = NOW_MS - 10_000 * (int(what["cv"][2:]) % 4)  # never changes
+            office.waiting(**what, visitor=visitor, opened_ms=opened_ms)
         case "gone" if waiting:
             cv = waiting[what % len(waiting)]
             if cv not in office.busy:
