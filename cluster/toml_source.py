@@ -16,6 +16,7 @@ from typing import Any
 
 from cluster.toml_places import Path as Path
 from cluster.toml_places import lines_of
+from cluster.toml_wording import in_words
 
 DEPTH_MAX = 20
 """Tables and lists inside one another; nothing here needs more than five."""
@@ -26,6 +27,8 @@ _DEEP_KEY = re.compile(
     rf"""(?<![\w-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){{{DEPTH_MAX}}}""", re.ASCII
 )
 """`tomllib` takes seconds over a key of thousands of parts."""
+_NO_TEXT = re.compile("[\ud800-\udfff]")
+"""Halves of characters, which have no UTF-8 form."""
 _AT = re.compile(r"\(at line (\d+), column (\d+)\)")
 
 
@@ -68,6 +71,9 @@ class Document:
         """Parse `text`.  Raises `SourceError` with line and caret."""
         self.file = file
         self._text = text.removeprefix("\ufeff")
+        if odd := _NO_TEXT.search(self._text):
+            place = Place(file, self._text.count("\n", 0, odd.start()) + 1)
+            raise SourceError(place, "characters that are no text", "save the file as UTF-8")
         if deep := _DEEP_KEY.search(self._text):
             raise _too_deep(file, self._text.count("\n", 0, deep.start()) + 1)
         try:
@@ -150,10 +156,8 @@ def _syntax_error(file: str, text: str, message: str) -> SourceError:
     line = min(line, len(lines))
     whole = lines[line - 1]
     column = min(column, len(whole) + 1)
-    mend = "mend the TOML there"
-    if "Invalid initial character for a key" in what and "{" in whole and column > len(whole):
-        mend = "what is in { } must stand on one line"
-    return SourceError(Place(file, line), f"{what}\n{caret_under(whole, column)}", mend)
+    problem, mend = in_words(what, whole, column)
+    return SourceError(Place(file, line), f"{problem}\n{caret_under(whole, column)}", mend)
 
 
 def caret_under(line: str, column: int) -> str:

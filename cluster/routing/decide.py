@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cluster.routing.expression import MAPS, PLAIN, Contact
+from cluster.routing.expression import MAPS, PLAIN, Contact, verdicts
 from cluster.routing.needs import need_of
 from cluster.routing.rules import Rule, RuleSet, StepRules, strictest
 from cluster.state.model import Conversation
@@ -122,19 +122,33 @@ class _Deciding:
         self._now_ms = now_ms
 
     def decide(self, hint: str, cv: str, trying: str = "") -> Decision:
+        rules = self._ruleset.rules
         trace: list[tuple[str, str]] = []
         shadows: list[Route] = []
-        for rule in self._ruleset.rules:
-            what = self._look(rule, cv, trying)
+        looks = verdicts([rule.condition for rule in rules], self._contact)
+        for rule, verdict in zip(rules, looks, strict=True):
+            if not verdict.matched:
+                trace.append((rule.name, verdict.why or FALSE))
+                continue
+            what = self._of_mode(rule, cv, trying)
             trace.append((rule.name, what))
             if what == MATCHED:
-                return Decision(self.route(rule.steps, rule), tuple(trace), tuple(shadows))
+                return self._decision(rule.steps, rule, trace, shadows)
             if what == SHADOW and len(shadows) < SHADOWS_MAX:
                 shadows.append(self.route(rule.steps, rule))
         steps = self._ruleset.fallback_steps
         if hint in self._ruleset.declared:
             steps = (StepRules(hint),)
-        return Decision(self.route(steps, None), tuple(trace), tuple(shadows))
+        return self._decision(steps, None, trace, shadows)
+
+    def _decision(
+        self,
+        steps: Sequence[StepRules],
+        rule: Rule | None,
+        trace: list[tuple[str, str]],
+        shadows: list[Route],
+    ) -> Decision:
+        return Decision(self.route(steps, rule), tuple(trace), tuple(shadows))
 
     def route(self, steps: Sequence[StepRules], rule: Rule | None) -> Route:
         queues, now_ms = self._ruleset.queues, self._now_ms
@@ -151,11 +165,8 @@ class _Deciding:
             overflow=overflow,
         )
 
-    def _look(self, rule: Rule, cv: str, trying: str) -> str:
-        if rule.condition is not None:
-            verdict = rule.condition.holds(self._contact)
-            if not verdict.matched:
-                return verdict.why or FALSE
+    def _of_mode(self, rule: Rule, cv: str, trying: str) -> str:
+        """Return what becomes of a rule whose condition holds."""
         if rule.mode == "active" or rule.name == trying:
             return MATCHED
         if rule.mode == "shadow":

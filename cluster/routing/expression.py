@@ -23,7 +23,7 @@ Source: cel-spec (github.com/google/cel-spec), langdef.md.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -32,6 +32,7 @@ from cel_expr_python import cel
 from cluster.routing import functions, wording
 from cluster.routing.failure import ExpressionError
 from cluster.routing.hours import Hours
+from cluster.routing.numbers import check_numbers
 from cluster.routing.tokens import (
     EXPRESSION_BYTES_MAX,
     NESTING_MAX,
@@ -89,6 +90,9 @@ class Seen(NamedTuple):
     error: str = ""
 
 
+HOLDS, HOLDS_NOT = Verdict(True), Verdict(False)
+
+
 class Contact:
     """What conditions look at, converted once for all rules of a decision."""
 
@@ -112,6 +116,7 @@ class Scope:
         """Take the [vars], what `open` may ask for, and names beside the contact's."""
         assert len(variables) <= VARIABLES_MAX
         self._types = dict(variables)
+        self._numbers = frozenset(name for name, kind in variables.items() if kind == "number")
         self._hours = hours
         self._typed = {name for name in MAPS if any(v.startswith(f"{name}.") for v in variables)}
         texts: dict[str, Any] = dict.fromkeys(PLAIN, cel.Type.STRING) | dict(beside)
@@ -132,6 +137,7 @@ class Scope:
     def compile(self, source: str) -> "Condition":
         """Return the condition.  Raises `ExpressionError` with its place and the mend."""
         check_text(source)
+        check_numbers(source, self._numbers)
         try:
             kind = self._checking.compile(self._without_has(source)).return_type().name()
             expression = self._running.compile(functions.with_clock(source, self._hours))
@@ -204,24 +210,41 @@ class Scope:
 class Condition:
     """One compiled condition."""
 
-    __slots__ = ("_expression", "source")
+    __slots__ = ("evaluate", "source")
 
     def __init__(self, source: str, expression: Any) -> None:
         self.source = source
-        self._expression = expression
+        self.evaluate: Callable[[Any], Any] = expression.eval
 
     def holds(self, contact: Contact) -> Verdict:
         """Say whether the condition holds; never raises."""
+        return next(verdicts((self,), contact))
+
+
+def verdicts(conditions: Iterable[Condition | None], contact: Contact) -> Iterator[Verdict]:
+    """Yield whether each condition holds; None always does.  Never raises.
+
+    Most do not, and a decision asks hundreds: so this is one loop, without a call for each.
+    """
+    activation = contact.activation
+    for condition in conditions:
+        if condition is None:
+            yield HOLDS
+            continue
         try:
-            value = self._expression.eval(contact.activation)
+            result = condition.evaluate(activation)
+            value = result.value()
         except RuntimeError as error:
-            return Verdict(False, wording.why(str(error)))
-        kind = value.type().name()
-        if kind == "BOOL":
-            return Verdict(bool(value.value()))
-        if kind == "ERROR":
-            return Verdict(False, wording.why(str(value.value())))
-        return Verdict(False, f"the condition says {kind}, not true or false")
+            yield Verdict(False, wording.why(str(error)))
+            continue
+        if value is False:
+            yield HOLDS_NOT
+        elif value is True:
+            yield HOLDS
+        elif (kind := result.type().name()) == "ERROR":
+            yield Verdict(False, wording.why(str(value)))
+        else:
+            yield Verdict(False, f"the condition says {kind}, not true or false")
 
 
 _CEL = {

@@ -88,7 +88,10 @@ def is_zone(name: str) -> bool:
 
 def zone_mend(name: str) -> str:
     """Return how to mend a wrong name of a time zone."""
-    mend = did_you_mean(name, _zones())
+    if "beijing" in name.lower() or "peking" in name.lower():
+        return 'the zone of Beijing is "Asia/Shanghai"'
+    city = [zone for zone in _zones() if zone.lower().endswith(f"/{name.lower()}")]
+    mend = did_you_mean(name, city or _zones())
     return mend if mend.startswith("did") else 'use a name such as "Asia/Shanghai"'
 
 

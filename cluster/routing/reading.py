@@ -67,7 +67,10 @@ class Reader:
     def check_kinds(self, document: Document) -> None:
         """Note tables that are none, or unknown."""
         for name, table in document.data.items():
-            if name not in KEYS:
+            if name in KEYS["rule"] and not isinstance(table, dict):
+                problem = f"{name!r} above every table"
+                self.mistake(document, (name,), problem, "put it below the [rule.NAME] it is of")
+            elif name not in KEYS:
                 problem = f"unknown table [{shown(name)}]"
                 self.mistake(document, (name,), problem, did_you_mean(name, KEYS))
             elif not isinstance(table, dict):
@@ -93,7 +96,10 @@ class Reader:
         tables = document.data.get(kind, {})
         for name, table in tables.items() if isinstance(tables, dict) else ():
             path: Path = (kind, name)
-            if not isinstance(table, dict):
+            if not isinstance(table, dict) and name in KEYS[kind]:
+                problem = f"{name!r} in a {kind} without a name"
+                self.mistake(document, path, problem, f"write [{kind}.some-name] above it")
+            elif not isinstance(table, dict):
                 problem = f"{kind}.{shown(name)} is a table"
                 self.mistake(document, path, problem, f"write [{kind}.{shown(name)}]")
             elif not QUEUE_NAME.fullmatch(name):

@@ -56,6 +56,13 @@ def explain(source: str, message: str, names: Sequence[str]) -> ExpressionError:
 def unknown(source: str, offset: int, name: str, names: Sequence[str]) -> ExpressionError:
     """Return the mistake of a variable that there is not."""
     head = name.split(".")[0]
+    if name.lower() in ("true", "false"):
+        return ExpressionError(source, offset, f"{name!r} is not known", f"write {name.lower()}")
+    if re.search(r"[=<>]\s*$", source[:offset]) and "." not in name and name.isidentifier():
+        mend = f'text stands in quotes: "{shown(name)}"'
+        near = did_you_mean(name, names)
+        mend += f"; or {near}" if near.startswith("did") else ""
+        return ExpressionError(source, offset, f"unknown variable {shown(name)!r}", mend)
     if any(known.startswith(f"{head}.") for known in names):
         mend = did_you_mean(name, names)
         if head in ("tags", "attrs"):
@@ -97,6 +104,8 @@ def _overload(source: str, offset: int, function: str, applied: str) -> Expressi
         mend = "write both with a point, as in 4.0, or both without"
     elif "text" in kinds and any("list" in kind for kind in kinds):
         mend = 'to ask a list, write "vip" in tags.segments'
+    elif "true or false" in kinds and operator in ("<", "<=", ">", ">="):
+        mend = "join two comparisons with &&, as in 5 < tags.x && tags.x < 9"
     elif operator in ("&&", "||", "!"):
         mend = 'compare each side, as in tags.tier == "gold"'
     return ExpressionError(source, offset, problem, mend)
@@ -123,6 +132,10 @@ def _syntax(source: str, offset: int, problem: str) -> ExpressionError:
     at = source[offset:]
     if not problem.startswith("Syntax error"):
         return ExpressionError(source, offset, shown(problem))
+    if mend := _habit(source, offset):
+        word = re.match(r"\w+|\S", at) or re.search(r"\S\s*$", source)
+        problem = f"{(word[0] if word else '').strip()!r} does not fit"
+        return ExpressionError(source, offset, problem, mend)
     if word := re.match(r"(and|or|not|AND|OR|NOT)\b", at):
         mend = "write && for and, || for or, ! for not"
         return ExpressionError(source, offset, f"{word[0]!r} is no word of conditions", mend)
@@ -136,3 +149,22 @@ def _syntax(source: str, offset: int, problem: str) -> ExpressionError:
         return ExpressionError(source, offset, "the condition ends too early", mend)
     mend = "look just before the mark: a missing quote, bracket or operator"
     return ExpressionError(source, offset, f"{shown(at.split()[0])!r} is not understood here", mend)
+
+
+def _habit(source: str, offset: int) -> str:
+    """Return the mend of what people write elsewhere; empty for what is none of it."""
+    before, at = source[:offset].rstrip(), source[offset:]
+    if method := re.match(r"(contains|startsWith|endsWith)\b", at):
+        name = _DOTTED.findall(before)[-1:] or ["subject"]
+        return f'write {name[0]}.{method[1]}("...")'
+    if re.match(r",\d", at) and before[-1:].isdigit():
+        return "write numbers without commas, as in 5000"
+    if at.startswith(("=>", "=<")):
+        return "write >= or <="
+    if at[:1] in "\"'" and at[1:].count(at[:1]) % 2 == 0:
+        return "a quote is not closed: add one after the text"
+    if before.endswith(".") and not at[:1].isascii():
+        return f'write the name in brackets: tags["{shown(at.split()[0])}"]'
+    if before.endswith("%") or at.startswith("%"):
+        return "write a plain number, without %"
+    return ""

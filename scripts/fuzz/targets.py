@@ -359,8 +359,22 @@ route = "general"
 [vars]
 tags.arpu = "number"
 tags.list = "list"
+[hours.h]
+tz = "UTC"
+week = { mon-fri = "09:00-18:00" }
+holidays = ["2026-10-01..2026-10-07"]
 [queue.general]
 accept = "20s"
+hours = "h"
+closed = { do = "message" }
+[rule.steps]
+mode = "canary:10"
+when = 'glob(lang, "z*") && hour("UTC") < 9 && open("h")'
+steps = [
+  { queue = "general", require = 'lang in agent.langs', for = "9s", skip_if = 'queue.waiting > 1' },
+  { queue = "general", skills = { refund = 4 } },
+]
+test = [{ in = { lang = "de" }, at = "2026-10-02 10:00", queue = "general" }]
 [fallback]
 route = "general"
 """

@@ -100,20 +100,25 @@ def test_a_syntax_error_points_with_a_caret() -> None:
     _, line, caret, mend = str(error).splitlines()
     assert line == "    bad here"
     assert caret == "        ^"
-    assert mend == "    mend the TOML there"
+    assert mend == '    write name = value, as in route = "general"'
 
 
 @pytest.mark.parametrize("text", ["a = [", "[", "a = '''", "=", "a = 1\r\r\n[", "\x00"])
 def test_a_syntax_error_at_the_end_or_in_odd_lines_has_a_place(text: str) -> None:
     error = syntax_error(text)
     assert 1 <= error.place.line <= max(1, len(text.splitlines()))
-    assert error.mend == "mend the TOML there"
+    assert error.mend
+
+
+def test_what_has_no_utf_8_form_is_refused_with_its_line() -> None:
+    error = syntax_error("a = 1\nb = '\udc80'\n")
+    assert (error.place.line, error.mend) == (2, "save the file as UTF-8")
 
 
 def test_the_same_key_twice_is_refused_with_its_line() -> None:
     error = syntax_error("[rule.a]\nx = 1\n[rule.a]\n")
     assert error.place.line == 3
-    assert "twice" in error.problem
+    assert error.problem.startswith("[rule.a] is here a second time")
 
 
 def test_of_a_long_line_the_part_around_the_mistake_is_shown() -> None:

@@ -1,38 +1,74 @@
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from cluster.routing.expression import Scope
+from cluster.routing.reading import KEYS, STEP_KEYS
 from cluster.routing.ruleset import compile_rules
 from cluster.toml_source import SourceErrors
+from tests.cluster.routing import mistakes
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "reference" / "routing.md"
 EXAMPLES = sorted((ROOT / "docs" / "examples" / "routing").glob("*.toml"))
 
 
-def blocks(language: str) -> list[str]:
-    page = PAGE.read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+def blocks(language: str, page: Path = PAGE) -> list[str]:
+    text = page.read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
-BLOCKS = blocks("toml")
+BLOCKS = [*blocks("toml"), *blocks("toml", mistakes.PAGE)]
 
 
 def test_there_is_something_to_check() -> None:
     assert len(EXAMPLES) >= 1
-    assert len(BLOCKS) >= 4
+    assert len(BLOCKS) >= 12
 
 
 def test_the_examples_are_one_rule_set_whose_tests_hold() -> None:
     rules = compile_rules({path.name: path.read_text(encoding="utf-8") for path in EXAMPLES})
     assert sum(len(rule.tests) for rule in rules.rules) >= 5
     assert all(rule.tests for rule in rules.rules)
+    assert rules.warnings == ()
+
+
+def test_the_examples_show_every_kind_of_table_and_most_keys() -> None:
+    data = [tomllib.loads(path.read_text(encoding="utf-8")) for path in EXAMPLES]
+    shown = {kind for document in data for kind in document}
+    assert shown == set(KEYS)
+    keys = {
+        key
+        for document in data
+        for table in (*document.get("rule", {}).values(), *document.get("queue", {}).values())
+        for key in table
+    }
+    assert {"steps", "overflow", "mode", "closed", "hours", "aging", "wrap_up", "set"} <= keys
+
+
+def test_every_key_is_in_the_reference() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    for key in {key for keys in KEYS.values() for key in keys} | set(STEP_KEYS):
+        assert f"`{key}`" in page, key
+
+
+def test_the_ten_mistakes_of_the_how_to_are_what_is_said() -> None:
+    """`python -m tests.cluster.routing.mistakes` writes them anew."""
+    page = mistakes.PAGE.read_text(encoding="utf-8")
+    assert page == mistakes.replaced(page)
+    assert len(mistakes.MISTAKES) == 10
+
+
+@pytest.mark.parametrize(("title", "text"), mistakes.MISTAKES.items())
+def test_each_mistake_is_named_with_its_line_and_a_mend(title: str, text: str) -> None:
+    for line in re.findall(r"^main\.toml:(\d+)", mistakes.said(text), re.MULTILINE):
+        assert 1 <= int(line) <= text.count("\n") + 1, title
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_a_block_of_the_reference_loads(block: str) -> None:
+def test_a_block_of_the_pages_loads(block: str) -> None:
     assert compile_rules({"main.toml": block}).rules
 
 

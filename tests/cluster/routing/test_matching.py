@@ -52,7 +52,7 @@ class Office:
     def agent(self, name: str, idle_ms: int = 0, **fields: Any) -> None:
         if f"s-{name}" not in self.state.sessions:
             self.state.put_session(Session(f"s-{name}", name, "n1", "b1", 0))
-        wanted = {"skills": {}, "capacity": 1, "status": "online"} | fields
+        wanted: dict[str, Any] = {"skills": {}, "capacity": 1, "status": "online"} | fields
         sessions = (f"s-{name}",)
         self.state.put_agent(Agent(name, name, sessions=sessions, idle_since_ms=idle_ms, **wanted))
 
@@ -61,10 +61,9 @@ class Office:
         step = Step(queue, **{name: fields.pop(name) for name in names if name in fields})
         route = Route((step,), weight=fields.pop("weight", 1))
         visitor = fields.pop("visitor", "ann")
-        values = (cv, visitor, "", "web", "zh", "", {}, {}, opened_ms)
-        self.state.put_conversation(
-            Conversation(*values, state="waiting", route=route, waiting_since_ms=1, **fields)
-        )
+        fields |= {"route": route, "waiting_since_ms": 1}
+        values: tuple[Any, ...] = (cv, visitor, "", "web", "zh", "", {}, {}, opened_ms)
+        self.state.put_conversation(Conversation(*values, state="waiting", **fields))
 
     def matches(self, most: int = 500) -> list[tuple[str, str]]:
         self.matching.sync(self.state, self.now_ms)
@@ -220,7 +219,6 @@ agents = st.fixed_dictionaries(
 conversations = st.fixed_dictionaries(
     {
         "cv": st.integers(0, 30).map(lambda n: f"cv{n:02}"),
-        "opened_ms": st.integers(0, 3).map(lambda n: NOW_MS - 10_000 * n),
         "queue": st.sampled_from(list(QUEUES)),
         "priority": st.integers(0, 2),
         "skills": skills,
@@ -260,7 +258,8 @@ def happen(office: Office, kind: str, what: Any) -> None:
             office.agent(**what)
         case "waiting" if what["cv"] not in office.busy:
             visitor = "ann" if what["cv"] < "cv20" else "eve"
-            office.waiting(**what, visitor=visitor)
+            opened_ms = NOW_MS - 10_000 * (int(what["cv"][2:]) % 4)  # never changes
+            office.waiting(**what, visitor=visitor, opened_ms=opened_ms)
         case "gone" if waiting:
             cv = waiting[what % len(waiting)]
             if cv not in office.busy:

@@ -184,7 +184,7 @@ def test_the_digest_tells_files_and_names_apart() -> None:
         ),
         ("[fallback]\nrout = 'q'", "main.toml:1: [fallback] has no route", "add route"),
         ("[queue.a]", "main.toml:1: no [fallback]", "add [fallback]"),
-        ("[fallback\n", "main.toml:1: ", "mend the TOML there"),
+        ("[fallback\n", "main.toml:1: a table's name is not closed", "add the closing ]"),
     ],
 )
 def test_a_mistake_is_named_by_file_line_and_mend(text: str, start: str, mend: str) -> None:
@@ -315,14 +315,28 @@ def test_what_is_no_duration_is_refused(value: Any) -> None:
 
 
 plain = st.one_of(
-    st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.lists(st.integers())
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=5),
+    st.lists(st.integers()),
+    st.sampled_from(["general", "5s", "UTC", "09:00-18:00", "2026-10-01", "queue", "true", "next"]),
 )
 names = st.sampled_from(
-    ["when", "route", "priority", "skills", "set", "test", "accept", "general", "tags", "in", "?"]
+    [
+        *("when", "route", "priority", "skills", "set", "test", "accept", "general", "tags", "in"),
+        *("steps", "queue", "for", "require", "skip_if", "prefer", "overflow", "after", "do", "to"),
+        *("mode", "hours", "closed", "week", "tz", "mon-fri", "holidays", "extra", "at", "text"),
+        *("order", "agent_order", "aging", "max_waiting", "wrap_up", "weight", "warn", "sla", "?"),
+        *("first_response", "on_timeout", "tenant"),
+    ]
 )
 tables = st.recursive(plain, lambda inner: st.dictionaries(names, inner, max_size=4), max_leaves=8)
 documents = st.dictionaries(
-    st.sampled_from(["ruleset", "vars", "queue", "rule", "fallback", "other"]), tables
+    st.sampled_from(
+        ["ruleset", "vars", "queue", "rule", "fallback", "hours", "sla", "channel", "other"]
+    ),
+    tables,
 )
 
 
