@@ -11,6 +11,8 @@ of a millisecond: whoever runs it decides when others get their turn.
 from collections import Counter
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from cluster.routing.recorded import decide_again, erred_in
 from cluster.routing.rules import RuleSet
 from cluster.state.routings import Routing
@@ -39,6 +41,8 @@ class Replay:
         self._then = then
         self.looked = 0
         self.moved = 0
+        self.changed = 0
+        """Decisions for the same queue that differ in steps, or in something else of the way."""
         self.moves: Counter[Move] = Counter()
         self.examples: dict[Move, list[str]] = {}
         self.errs_now: Counter[str] = Counter()
@@ -53,6 +57,7 @@ class Replay:
         self.errs_now.update(erred_in(now))
         self.errs_then.update(erred_in(then))
         if now.queue == then.queue:
+            self.changed += replace(now.route, rule="") != replace(then.route, rule="")
             return
         move = Move(now.queue, then.queue, then.rule, now.rule)
         self.moved += 1

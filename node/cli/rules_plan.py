@@ -141,7 +141,7 @@ class _Total:
 
     def __init__(self) -> None:
         self.part: dict[str, Any] = {}
-        self.looked = self.moved = 0
+        self.looked = self.moved = self.changed = 0
         self._moves: dict[tuple[str, ...], dict[str, Any]] = {}
         self._errs: dict[str, Counter[str]] = {"errs_now": Counter(), "errs_then": Counter()}
 
@@ -149,6 +149,7 @@ class _Total:
         self.part = part
         self.looked += part["looked"]
         self.moved += part["moved"]
+        self.changed += part["changed"]
         for move in part["moves"]:
             key = tuple(move[name] for name in ("queue", "to", "rule", "was"))
             known = self._moves.setdefault(key, {**move, "count": 0, "examples": []})
@@ -166,6 +167,7 @@ class _Total:
             **{name: self.part[name] for name in kept},
             "looked": self.looked,
             "moved": self.moved,
+            "changed": self.changed,
             "percent": percent,
             "moves": moves,
             **{name: dict(counts) for name, counts in self._errs.items()},
@@ -207,6 +209,11 @@ def _print_plan(found: dict[str, Any]) -> None:
         f"against revision {found['rev']}: {found['moved']} of {found['looked']} decisions"
         f" would move ({found['percent']} %)"
     )
+    if found["changed"]:
+        print(
+            f"{found['changed']} more would wait in the same queue another way: steps, priority,"
+            " skills, service level or overflow"
+        )
     rows = [
         (
             move["queue"],

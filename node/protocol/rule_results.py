@@ -67,6 +67,9 @@ class RulePlan(Result):
     looked: int
     """Decisions that were taken anew in this answer."""
     moved: int
+    """Decisions for another queue."""
+    changed: int
+    """Decisions for the same queue that differ in steps, priority, skills or overflow."""
     moves: list[RuleMove]
     errs_now: dict[str, int]
     """By rule in force, decisions in which it could not be told."""

@@ -78,6 +78,7 @@ class Planning:
                 "changes": changes_view(told),
                 "looked": replay.looked,
                 "moved": replay.moved,
+                "changed": replay.changed,
                 "moves": moves_view(replay),
                 "errs_now": dict(replay.errs_now),
                 "errs_then": dict(replay.errs_then),

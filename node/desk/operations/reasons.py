@@ -41,7 +41,7 @@ REASONS_MAX = 10
 HAPPENED_MAX = 50
 """Events told of one decision; the newest."""
 TELLING = frozenset(
-    {"queued", "offered", "assigned", "unassigned", "declined", "transferred", "step", "overflow"}
+    {"queued", "offered", "assigned", "unassigned", "transferred", "overflow", "closed"}
 )
 """Events of the way to an agent."""
 

@@ -66,6 +66,18 @@ def test_the_numbers_are_those_of_the_decisions(arpus: list[int], threshold: int
     assert all(0 < len(named) <= EXAMPLES_MAX for named in replay.examples.values())
 
 
+def test_another_way_in_the_same_queue_is_counted_apart() -> None:
+    hurried = OLD.replace('route = "premium"\n', 'route = "premium"\nset = { priority = 80 }\n')
+    replay = Replay(compile_rules({"main.toml": OLD}), compile_rules({"main.toml": hurried}))
+    renamed = compile_rules({"main.toml": OLD.replace("[rule.vip]", "[rule.gold]")})
+    only_named = Replay(compile_rules({"main.toml": OLD}), renamed)
+    for one in (routing(1, tags={"arpu": 9_000}), routing(2, tags={"arpu": 1})):
+        replay.step(one)
+        only_named.step(one)
+    assert (replay.moved, replay.changed) == (0, 1)
+    assert (only_named.moved, only_named.changed) == (0, 0), "a name is no way"
+
+
 def test_changes_are_told_by_table_and_not_by_line() -> None:
     new = "# a comment\n" + NEW.replace("[queue.refunds]\n", "[queue.refunds]\naccept = '30s'\n")
     assert changes({"a.toml": OLD}, {"b.toml": new}) == Changes(

@@ -18,6 +18,7 @@ CONVERSATIONS = 200
 OLD = """\
 # who pays most waits least\r
 [queue.premium]
+priority = 50
 [queue.general]
 
 [rule.vip]
@@ -61,6 +62,11 @@ async def come(cluster: LocalCluster) -> tuple[list[str], str]:
         cvs += [""] * CONVERSATIONS
         for number in range(CONVERSATIONS):
             nursery.start_soon(open_one, number)
+    async with open_client(cluster.urls, service) as crm:
+        with trio.fail_after(20):
+            for cv in cvs:
+                while (await crm.request(CvGet(cv=cv)))["conv"]["state"] == "new":
+                    await trio.sleep(0.05)
     agent = cluster.mint("agent", "ada", capacity=1)
     async with open_client(cluster.urls, agent) as ada:
         await ada.request(StatusSet(status="online"))
@@ -69,11 +75,6 @@ async def come(cluster: LocalCluster) -> tuple[list[str], str]:
                 if isinstance(push, OfferPush):
                     taken = await ada.request(OfferAccept(oid=push.oid, key="a"))
                     break
-    async with open_client(cluster.urls, service) as crm:
-        with trio.fail_after(20):
-            for cv in cvs:
-                while (await crm.request(CvGet(cv=cv)))["conv"]["state"] == "new":
-                    await trio.sleep(0.05)
     return cvs, str(taken["cv"])
 
 

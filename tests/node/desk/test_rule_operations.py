@@ -118,6 +118,17 @@ async def test_the_history_says_who_changed_what_and_a_rollback_is_a_new_revisio
         assert third["by"][:2] == ["operator", "operator-1"]
 
 
+async def test_who_waits_is_decided_about_anew_only_when_that_is_asked_for() -> None:
+    async with office() as desk:
+        olga = await desk.staff("operator")
+        await asked(olga, ops.RulesApply(files={"main.toml": GOOD}))
+        await asked(olga, ops.RulesApply(files={"main.toml": DEARER}, reroute_waiting=True))
+        await asked(olga, ops.RulesRollback(rev=1))
+        await asked(olga, ops.RulesRollback(rev=2, reroute_waiting=True))
+        records = desk.port("n2").state.rule_sets
+        assert [record.reroute for record in records] == [False, True, False, True]
+
+
 async def test_a_rollback_is_refused_for_what_is_not_kept_or_not_expected() -> None:
     async with office() as desk:
         olga = await desk.staff("operator")
