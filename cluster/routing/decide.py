@@ -171,7 +171,8 @@ class _Deciding:
             return MATCHED
         if rule.mode == "shadow":
             return SHADOW
-        inside = not trying and bucket(cv, rule.name) < rule.percent
+        drawn = bucket(cv, rule.name) if cv else 99  # who is no conversation is in no share
+        inside = not trying and drawn < rule.percent
         return MATCHED if inside else CANARY_OUT
 
     def _step(self, step: StepRules, rule: Rule | None) -> Step:

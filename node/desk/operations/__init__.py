@@ -55,8 +55,8 @@ class Operations:
             **Talking(context, hub.following).handlers(),
             **Agents().handlers(),
             **Rules(context, lookup, rule_sets).handlers(),
-            **Planning(context, lookup, rule_sets).handlers(),
-            **Reasons(context, lookup, rule_sets).handlers(),
+            **Planning(context, lookup, looks, rule_sets).handlers(),
+            **Reasons(context, lookup, looks, rule_sets).handlers(),
             **Membership(context).handlers(),
             **Accounts(context, passwords, lookup.barrier).handlers(),
         }

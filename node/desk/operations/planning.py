@@ -21,6 +21,7 @@ from cluster.state.routings import Routing
 from cluster.state.state import State
 from node.auth import Principal
 from node.desk.context import Context
+from node.desk.looks import Looks
 from node.desk.lookup import Answered, Effect, Later, Lookup
 from node.desk.operations.effects import Asker, Handlers
 from node.desk.plain import NotAllowed, check_fields
@@ -39,9 +40,10 @@ DECISIONS_MAX = 100
 class Planning:
     """Serves these operations."""
 
-    def __init__(self, context: Context, lookup: Lookup, rule_sets: RuleSets) -> None:
+    def __init__(self, context: Context, lookup: Lookup, looks: Looks, rule_sets: RuleSets) -> None:
         self._context = context
         self._lookup = lookup
+        self._looks = looks
         self._rule_sets = rule_sets
 
     def handlers(self) -> Handlers:
@@ -128,6 +130,7 @@ class Planning:
 
     async def _try_conversation(self, principal: Principal, request: ops.RulesSimulate) -> Answered:
         conversation = await self._lookup.find(principal, request.cv)
+        self._looks.note(principal, request.cv)
         return await self._try_one(request, _as_it_is(conversation, self._context.now_ms()))
 
     async def _try_one(self, request: ops.RulesSimulate, routing: Routing) -> Answered:

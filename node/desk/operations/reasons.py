@@ -20,6 +20,7 @@ from cluster.state.model import Conversation
 from cluster.state.routings import Routing, counted
 from node.auth import Principal
 from node.desk.context import Context
+from node.desk.looks import Looks
 from node.desk.lookup import Answered, Effect, Later, Lookup
 from node.desk.operations.effects import Asker, Handlers
 from node.desk.plain import NotAllowed
@@ -49,9 +50,10 @@ TELLING = frozenset(
 class Reasons:
     """Serves these operations."""
 
-    def __init__(self, context: Context, lookup: Lookup, rule_sets: RuleSets) -> None:
+    def __init__(self, context: Context, lookup: Lookup, looks: Looks, rule_sets: RuleSets) -> None:
         self._context = context
         self._lookup = lookup
+        self._looks = looks
         self._rule_sets = rule_sets
 
     def handlers(self) -> Handlers:
@@ -62,6 +64,7 @@ class Reasons:
 
     async def _explain(self, principal: Principal, request: ops.Why) -> Answered:
         conversation = await self._lookup.find(principal, request.cv)
+        self._looks.note(principal, request.cv)
         if request.at > conversation.seq:
             raise NotAllowed("not_found", f"at: the newest event is {conversation.seq}")
         told = [event for event in conversation.tail if event.type in TELLING]

@@ -2,12 +2,16 @@
 
 from typing import Any
 
+import pytest
+import trio
+import trio.lowlevel
 from msgspec.structs import replace
 
 from cluster.routing.decide import decide
 from cluster.routing.recorded import erred_in
 from cluster.routing.ruleset import compile_rules
 from cluster.state.commands import RouteConversation
+from cluster.state.routings import Routing
 from node.protocol import catalogue as ops
 from node.protocol.catalogue import Err, Ok
 from tests.node.desk.office import Client, Office, office
@@ -81,6 +85,24 @@ async def test_a_plan_says_exactly_what_would_move() -> None:
         assert desk.port().state.rules.rev == 1, "nothing changes"  # type: ignore[union-attr]
         newest = await planned(olga, {"main.toml": DEARER}, last=5)
         assert (newest["looked"], newest["moved"]) == (5, 1)
+
+
+async def test_a_plan_ends_soon_after_its_client_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("node.desk.operations.planning.PART_S", 3600.0)
+    async with office() as desk:
+        olga, other = await desk.staff("operator"), await desk.staff("operator")
+        state = desk.port().state
+        for number in range(1, 10_001):
+            state.put_routing(Routing(number, number, f"cv{number}", 1, "", "general"))
+        rules = "".join(f"[rule.r{n:03}]\nwhen='tags.t{n} > 1'\nroute='q'\n" for n in range(200))
+        olga.ask(ops.RulesPlan(files={"main.toml": rules}))
+        while not state.applied_index or not olga.session.busy:
+            await trio.lowlevel.checkpoint()
+        await trio.sleep(0.2)
+        olga.leave()
+        with trio.fail_after(5):  # all of it takes some ten seconds
+            part = await asked(other, ops.RulesPlan(files={"main.toml": GOOD}, last=1))
+        assert part["looked"] == 1
 
 
 async def test_a_plan_is_refused_with_every_mistake() -> None:
@@ -169,6 +191,17 @@ async def test_a_contact_is_simulated_with_the_whole_trace() -> None:
         assert error.msg == "name one of contact, cv and since"
 
 
+async def test_a_contact_is_in_no_canarys_share() -> None:
+    async with office() as desk:
+        olga = await desk.staff("operator")
+        rules = GOOD.replace("route =", 'mode = "canary:99"\nroute =', 1)
+        contact = ops.Contact(tags={"arpu": 9_000})
+        request = ops.RulesSimulate(contact=contact, files={"main.toml": rules})
+        (one,) = (await asked(olga, request))["decisions"]
+        assert one["queue"] == "general"
+        assert (one["rules"][0]["mode"], one["rules"][0]["says"]) == ("canary:99", "canary out")
+
+
 async def test_what_came_is_simulated_newest_first_in_pages() -> None:
     async with office() as desk:
         olga = await desk.staff("operator")
@@ -200,6 +233,10 @@ async def test_an_agent_is_told_why_a_conversation_is_theirs() -> None:
         assert (reason["values_of"], reason["kept"]) == ("then", True)
         assert reason["decided"]["rules"][0]["when"] == "tags.arpu > 5000", "by the rules of then"
         assert [one["type"] for one in reason["happened"]] == ["queued", "offered", "assigned"]
+        sue = await desk.staff("supervisor")
+        assert (await asked(sue, ops.Why(cv=cv)))["reasons"] == found["reasons"]
+        looked = desk.port().state.audit[-1]
+        assert (looked.by.kind, looked.detail["cv"]) == ("supervisor", cv), "it shows their values"
         error = await refused(other, ops.Why(cv=cv))
         assert (error.code, error.data) == ("forbidden", {"rule": "conversation.not_yours"})
 
