@@ -60,4 +60,5 @@ class Rules:
             slas=dict(rules.levels),
             rev_expected=request.rev_expected,
             node=self._context.port.node_id,
+            reroute=request.reroute,
         )

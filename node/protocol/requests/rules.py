@@ -13,6 +13,8 @@ class RulesApply(Request, tag="rules.apply"):
 
     files: dict[str, str]
     rev_expected: int | None = None
+    reroute: bool = False
+    """Decide anew about who waits already, unless a person said where; their age stays."""
 
 
 class RulesGet(Request, tag="rules.get"):

@@ -77,6 +77,8 @@ REQUESTS: tuple[ops.Request, ...] = (
     ops.TokenRevoke(id=24, key="k10", jti="00112233", exp=AT),
     ops.TokenRevoke(id=25, key="k11", kind="agent", user="ada"),
     ops.AuditList(id=26, after="1760000000000.1", limit=50),
+    ops.CvTake(id=27, cv=CV, key="k12"),
+    ops.WrapDone(id=28, cv=CV),
 )
 
 ANSWERS: tuple[ops.Reply | ops.Push, ...] = (
