@@ -7,7 +7,8 @@
     need, judged  an agent judged by a requirement: seen before, and for the first time
 
 The last rule is the only one that matches, so every condition is evaluated.  Processor time of one
-thread, in blocks that take turns; the median of the rounds, and the 99th percentile beside it.
+thread, in blocks that take turns: the median of the block that others disturbed least, and beside
+it the median and the 99th percentile of all rounds.
 """
 
 import argparse
@@ -45,6 +46,8 @@ class Row(NamedTuple):
     """One line of a table."""
 
     name: str
+    best_us: float
+    """Median of the block that others on the machine disturbed least."""
     median_us: float
     p99_us: float
 
@@ -88,7 +91,12 @@ def measured(work: dict[str, Callable[[], object]], rounds: int) -> list[Row]:
                 one()
                 times[name].append((time.thread_time_ns() - began) / 1_000)
     return [
-        Row(name, statistics.median(took), statistics.quantiles(took, n=100)[98])
+        Row(
+            name,
+            min(statistics.median(took[at : at + BLOCK]) for at in range(0, len(took), BLOCK)),
+            statistics.median(took),
+            statistics.quantiles(took, n=100)[98],
+        )
         for name, took in times.items()
     ]
 
@@ -123,11 +131,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2_000)
     options = parser.parse_args()
     print(f"{options.rules} rules, a contact of {options.attributes} attributes")
-    print(f"{'':<24}{'median us':>12}{'p99 us':>12}{'x library':>12}")
+    print(f"{'':<24}{'best us':>12}{'x library':>12}{'median us':>12}{'p99 us':>12}")
     rows = decisions(options.rules, options.attributes, options.rounds)
     for row in rows:
-        times = row.median_us / rows[0].median_us
-        print(f"{row.name:<24}{row.median_us:>12.1f}{row.p99_us:>12.1f}{times:>12.2f}")
+        times = f"{row.best_us:>12.1f}{row.best_us / rows[0].best_us:>12.2f}"
+        print(f"{row.name:<24}{times}{row.median_us:>12.1f}{row.p99_us:>12.1f}")
 
 
 if __name__ == "__main__":

@@ -77,7 +77,8 @@ def _unknown_skills(ruleset: RuleSet, known: Collection[str]) -> Iterator[Source
 
 def _asked_skills(ruleset: RuleSet) -> Iterator[tuple[Place, Collection[str]]]:
     for queue in ruleset.queues.values():
-        yield queue.place, queue.queue.skills
+        best_at = queue.queue.agent_order.partition(":")[2]
+        yield queue.place, [*queue.queue.skills, *([best_at] if best_at else [])]
     for rule in ruleset.rules:
         yield rule.place, rule.skills
     for _, step in _steps(ruleset):

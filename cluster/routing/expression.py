@@ -35,6 +35,7 @@ from cluster.routing.hours import Hours
 from cluster.routing.numbers import check_numbers
 from cluster.routing.tokens import (
     EXPRESSION_BYTES_MAX,
+    KEYWORDS,
     NESTING_MAX,
     TOKEN,
     check_text,
@@ -45,6 +46,7 @@ from cluster.routing.wording import WHY_MAX
 
 __all__ = [
     "EXPRESSION_BYTES_MAX",
+    "KEYWORDS",
     "NESTING_MAX",
     "WHY_MAX",
     "Condition",
@@ -63,7 +65,6 @@ PLAIN = ("channel", "lang", "subject")
 MAPS = ("tags", "attrs")
 NAME = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
 """What may stand behind `tags.`, unless it is one of `KEYWORDS`."""
-KEYWORDS = frozenset({"true", "false", "null", "in"})
 
 AGENT: Mapping[str, Any] = {
     "agent.skill": cel.Type.Map(cel.Type.STRING, cel.Type.INT),
@@ -138,9 +139,10 @@ class Scope:
         """Return the condition.  Raises `ExpressionError` with its place and the mend."""
         check_text(source)
         check_numbers(source, self._numbers)
+        timed = functions.with_clock(source, self._hours)
         try:
             kind = self._checking.compile(self._without_has(source)).return_type().name()
-            expression = self._running.compile(functions.with_clock(source, self._hours))
+            expression = self._running.compile(timed)
         except RuntimeError as error:
             raise wording.explain(source, str(error), self._names) from None
         if kind not in ("BOOL", "DYN"):

@@ -78,6 +78,9 @@ def _to(read: Reader, queues: Queues, document: Document, path: Path, value: dic
         mend = f'add to = "a-{do}"'
         read.mistake(document, path, f"no 'to' in {named(path)}: which {do}?", mend)
         return ""
+    if do == "queue" and path[:2] == ("queue", given):
+        problem = f"queue {shown(str(given))!r} overflows into itself"
+        read.mistake(document, (*path, key), problem, "name another queue")
     if do == "queue":
         return queues.refer(document, (*path, key), given)
     if not isinstance(given, str) or not 0 < len(given.encode()) <= ID_BYTES_MAX:

@@ -3,9 +3,11 @@
 A reader notes a mistake with its place and mend, and goes on with a value of the right type, so
 that one reading finds all of them.  Nothing of it may be used where a mistake was noted.
 
-    kind       keys
-    ruleset    tenant version description
-    ...        `KEYS`
+    unknown tables, keys      named, with what was meant
+    numbers, choices, names   within their bounds, else the nearest or the first
+    durations                 "250ms" "20s" "5m" "8h"
+    skills                    ["refund"] or { refund = 4 }
+    expressions               by line and column
 """
 
 import re

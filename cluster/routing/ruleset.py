@@ -117,7 +117,7 @@ class _Compiler:
         read_queues(read, self._queues, documents, self._hours)
         self._scope = Scope(variables, self._hours)
         self._steps = Steps(read, self._queues, self._scope)
-        self._tests = TableTests(read, self._hours)
+        self._tests = TableTests(read, self._hours, variables)
 
     def compile(self, digest: str) -> RuleSet:
         declared = frozenset(self._queues.rules)

@@ -72,9 +72,13 @@ class Steps:
             self._read.mistake(document, path, problem, mend)
             return (StepRules(""),)
         for number, step in enumerate(steps[:-1]):
-            if "for" not in step and step.get("prefer") != "last_agent":
+            if "for" not in step:
                 problem = f"step {number + 1} has no 'for': the steps after it never begin"
                 self._read.mistake(document, (*path, number), problem, 'add for = "30s"')
+        if steps[-1].get("prefer"):
+            problem = "the last step asks one agent alone: if that agent is busy, nobody comes"
+            mend = "add a step without 'prefer' behind it"
+            self._read.mistake(document, (*path, len(steps) - 1), problem, mend)
         return tuple(
             self._step(document, (*path, number), step) for number, step in enumerate(steps)
         )

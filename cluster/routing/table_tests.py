@@ -13,7 +13,7 @@ A rule's own tests try it as if it were active, whatever its mode; other shadows
 stand aside.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from cluster.routing.calendars import read_time_ms
@@ -41,8 +41,11 @@ _EXAMPLE = '{ in = { tags = { arpu = 6200 }, channel = "web" }, queue = "vip" }'
 class TableTests:
     """Reads and runs the tests of one rule set."""
 
-    def __init__(self, read: Reader, hours: Mapping[str, Hours]) -> None:
+    def __init__(
+        self, read: Reader, hours: Mapping[str, Hours], variables: Collection[str]
+    ) -> None:
         self._read = read
+        self._variables = variables
         self._hours = hours
         self._count = 0
 
@@ -58,6 +61,8 @@ class TableTests:
         for number, row in enumerate(listed):
             at = (*path, number)
             problem, mend = _problem(row)
+            if not problem:
+                problem, mend = self._undeclared(row["in"])
             if problem:
                 self._read.mistake(document, at, problem, mend)
                 continue
@@ -65,6 +70,17 @@ class TableTests:
             expected = {key: row[key] for key in _EXPECTED if key in row}
             tests.append(TableTest(row["in"], expected, time_ms, at, document))
         return tuple(tests)
+
+    def _undeclared(self, values: Mapping[str, Any]) -> tuple[str, str]:
+        """Return what is wrong where a test gives a tag that no rule could see."""
+        for name in MAPS:
+            declared = [known for known in self._variables if known.startswith(f"{name}.")]
+            for key in values.get(name, {}) if declared else ():
+                full = f"{name}.{key}"
+                if full not in declared:
+                    mend = f"{did_you_mean(full, declared)} (or declare it in [vars])"
+                    return f"no variable {shown(full)!r} in a test", mend
+        return "", ""
 
     def run(self, ruleset: RuleSet) -> None:
         """Note every test that comes out differently."""

@@ -37,6 +37,7 @@ TOKEN = re.compile(
     re.VERBOSE | re.DOTALL | re.ASCII,
 )
 Token = re.Match[str]
+KEYWORDS = frozenset({"true", "false", "null", "in"})
 
 _LOOPS = frozenset({"all", "exists", "exists_one", "existsOne", "map", "filter"})
 _SIMPLE = re.compile(r"""(["'])([^"'\\\n]*)\1""")
@@ -96,7 +97,9 @@ def mentions(source: str) -> frozenset[tuple[str, ...]]:
     for number, token in enumerate(found):
         if token.lastgroup == "has":
             paths.add((token["map"], token["key"]))
-        elif token.lastgroup == "word" and not _is_field(found, number):
+        elif token[0] in KEYWORDS or token.lastgroup != "word":
+            continue
+        elif not _is_field(found, number):
             path = _path(found, number)
             if path:
                 paths.add(path)

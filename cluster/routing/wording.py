@@ -25,6 +25,10 @@ _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\s*\.\s*[A-Za-z_]\w*)?")
 _MISSING = re.compile(r'Key not found in map : "(.*)"')
 _CODE = re.compile(r" \[[A-Z_]+\]$")
 _OVERLOAD = re.compile(r"found no matching overload for '([^']+)' applied to '(.*)'")
+_ELSEWHERE = {
+    "agent": "agents are asked in the 'require' of a step",
+    "queue": "queues are asked in the 'skip_if' of a step",
+}
 _KINDS = {
     "int": "a whole number",
     "double": "a number with a point",
@@ -63,6 +67,9 @@ def unknown(source: str, offset: int, name: str, names: Sequence[str]) -> Expres
         near = did_you_mean(name, names)
         mend += f"; or {near}" if near.startswith("did") else ""
         return ExpressionError(source, offset, f"unknown variable {shown(name)!r}", mend)
+    if head in _ELSEWHERE and not any(known.startswith(f"{head}.") for known in names):
+        problem = f"{head}.* is not known here"
+        return ExpressionError(source, offset, problem, _ELSEWHERE[head])
     if any(known.startswith(f"{head}.") for known in names):
         mend = did_you_mean(name, names)
         if head in ("tags", "attrs"):
@@ -88,6 +95,9 @@ def _undeclared(source: str, offset: int, name: str, names: Sequence[str]) -> Ex
     name = re.sub(r"\s", "", word[0]) if word else name
     if re.match(r"\s*\(", source[offset + len(name) :]):
         function = name.rpartition(".")[2]
+        if function in NAMES:
+            problem = f"{function}(...) does not take these"
+            return ExpressionError(source, offset, problem, "see the table of conditions")
         mend = did_you_mean(function, NAMES)
         return ExpressionError(source, offset, f"unknown function {function!r}", mend)
     return unknown(source, offset, name, names)

@@ -78,7 +78,7 @@ def apply(
 
     files = read_files(folder)
     compile_files(files)
-    request = RulesApply(files=files, rev_expected=rev_expected, reroute_waiting=reroute_waiting)
+    request = RulesApply(files=files, rev_expected=rev_expected, reroute=reroute_waiting)
     _tell(ask(Where(url, token, config, data), request, subject=subject), as_json=as_json)
 
 
@@ -100,7 +100,7 @@ def rollback(
     """
     from node.protocol.catalogue import RulesRollback
 
-    request = RulesRollback(rev=rev, rev_expected=rev_expected, reroute_waiting=reroute_waiting)
+    request = RulesRollback(rev=rev, rev_expected=rev_expected, reroute=reroute_waiting)
     _tell(ask(Where(url, token, config, data), request, subject=subject), as_json=as_json)
 
 

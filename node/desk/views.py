@@ -25,6 +25,7 @@ _VISITOR_DATA: dict[str, frozenset[str]] = {
     "assigned": frozenset({"agent", "name"}),
     "unassigned": frozenset(),
     "transferred": frozenset(),
+    "overflow": frozenset({"do", "text"}),
 }
 """What visitors learn of how they are served; of other types they see all data."""
 

@@ -43,7 +43,14 @@ from node.protocol.requests.accounts import (
     UserRemove,
     UserSecret,
 )
-from node.protocol.requests.agents import OfferAccept, OfferDecline, Status, StatusSet
+from node.protocol.requests.agents import (
+    CvTake,
+    OfferAccept,
+    OfferDecline,
+    Status,
+    StatusSet,
+    WrapDone,
+)
 from node.protocol.requests.base import ALL, Request, Role, Roles
 from node.protocol.requests.connection import Auth, Hello, Pong, Resume
 from node.protocol.requests.conversations import (
@@ -114,6 +121,8 @@ AnyRequest = (
     | RulesStats
     | Why
     | Pong
+    | CvTake
+    | WrapDone
 )
 
 BY_NAME: dict[str, type[Request]] = {
@@ -151,6 +160,8 @@ RESULTS: dict[type[Request], type[results.Result]] = {
     RulesSimulate: rule_results.Simulated,
     RulesStats: rule_results.RuleStatistics,
     Why: rule_results.Reasons,
+    CvTake: results.Accepted,
+    WrapDone: results.Nothing,
 }
 """What the reply's `r` holds; operations that are not here have no reply."""
 

@@ -72,7 +72,7 @@ class Rules:
             slas=dict(rules.levels),
             rev_expected=request.rev_expected,
             node=self._context.port.node_id,
-            reroute=request.reroute_waiting,
+            reroute=request.reroute,
         )
 
     def _rollback(self, asker: Asker, principal: Principal, request: ops.RulesRollback) -> Effect:
@@ -85,7 +85,7 @@ class Rules:
                 rev=request.rev,
                 rev_expected=request.rev_expected,
                 node=self._context.port.node_id,
-                reroute=request.reroute_waiting,
+                reroute=request.reroute,
             )
 
         return Later(check)

@@ -17,9 +17,8 @@ class RulesApply(Request, tag="rules.apply"):
 
     files: dict[str, str]
     rev_expected: int | None = None
-    """Refused unless this revision is in force."""
-    reroute_waiting: bool = False
-    """Whether who waits already is decided about anew; transfers by people stay."""
+    reroute: bool = False
+    """Decide anew about who waits already, unless a person said where; their age stays."""
 
 
 class RulesGet(Request, tag="rules.get"):
@@ -45,8 +44,8 @@ class RulesRollback(Request, tag="rules.rollback"):
     """One that is kept: see `rules.history`."""
     rev_expected: int | None = None
     """Refused unless this revision is in force."""
-    reroute_waiting: bool = False
-    """Whether who waits already is decided about anew; transfers by people stay."""
+    reroute: bool = False
+    """Decide anew about who waits already, unless a person said where; their age stays."""
 
 
 class RulesPlan(Request, tag="rules.plan"):

@@ -73,6 +73,8 @@ def test_skills_that_nobody_has_are_told_with_what_was_meant() -> None:
 
 
 def test_a_queue_that_no_one_agent_can_serve_is_told() -> None:
+    (unknown,) = found("[queue.general]\nagent_order = 'proficiency:refnd'\n", ANN)
+    assert "nobody has the skill 'refnd'" in unknown
     text = "[queue.general]\nskills = { refund = 4, sales = 1 }\n"
     (only,) = found(text, ANN, BOB)
     assert only.startswith("main.toml:1: nobody can serve queue 'general': no one agent has refund")

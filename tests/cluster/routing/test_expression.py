@@ -192,6 +192,8 @@ def test_the_reason_is_bounded_however_long_a_key_is() -> None:
         (ANY, 'lang == "a"\n  && ?', "?", "'?' is not understood", "a missing quote"),
         (ANY, "lowe(lang) == lang", "lowe", "unknown function 'lowe'", "did you mean 'lower'?"),
         (ANY, "lang.fold() == lang", "fold", "function 'fold'", "known are: contains, double"),
+        (ANY, "agent.skill.a > 1", "agent", "agent.* is not known here", "'require' of a step"),
+        (TYPED, "queue.waiting > 1", "queue", "queue.* is not known", "'skip_if' of a step"),
         (ANY, "true &&", "", "ends too early", "something is missing"),
         (ANY, "lang == “zh”", "“zh”", "'“' is not understood", "English keyboard"),
         (TYPED, "tags.tier && true", "&&", "'&&' does not go with text and true", "compare each"),
@@ -265,7 +267,11 @@ def test_brackets_up_to_the_limit_and_long_rows_of_and_are_fine() -> None:
 
 def test_the_slowest_condition_that_is_let_through_takes_no_longer_than_a_blink() -> None:
     tags = {"a": ["y"] * 1_000, "b": "a" * 4_000, "c": "a" * 2_000 + "b"}
-    for term in ["tags.a + tags.a == tags.a", "tags.b.contains(tags.c)", '"x" in tags.a']:
+    tags |= {"d": "a" * 1_024, "e": "*" + "?a" * 60 + "b*"}
+    for term in [
+        *("tags.a + tags.a == tags.a", "tags.b.contains(tags.c)", '"x" in tags.a'),
+        "glob(tags.d, tags.e)",
+    ]:
         count = EXPRESSION_BYTES_MAX // (len(term) + 4)
         condition = ANY.compile(" || ".join([term] * count))
         subject = contact(ANY, tags=tags)

@@ -219,6 +219,16 @@ RULE = "[rule.a]\nroute = 'q'\n"
         ),
         ("[rule.a]\nsteps = [{ que = 'q' }]", "2: ", "'queue'?"),
         (
+            "[rule.a]\nsteps = [{ queue = 'q', prefer = 'last_agent' }]",
+            "2: the last step asks one agent alone",
+            "without 'prefer'",
+        ),
+        (
+            QUEUE + "overflow = { after = '5m', do = 'queue', to = 'general' }",
+            "2: queue 'general' overflows into itself",
+            "another queue",
+        ),
+        (
             "[rule.a]\nsteps = [{ queue = 'q', prefer = 'last' }]",
             "2: 'last' is no pr",
             "last_agent",
@@ -244,6 +254,11 @@ RULE = "[rule.a]\nroute = 'q'\n"
             "queue.available",
         ),
         (RULE + "test = [{ in = {}, que = 'q' }]", "3: unknown key 'que' in a test", "'queue'?"),
+        (
+            "[vars]\ntags.arpu='number'\n" + RULE + "test = [{ in={ tags.apru=6 }, queue='q' }]",
+            "5: no variable 'tags.apru' in a test",
+            "'tags.arpu'?",
+        ),
         (RULE + "test = [{ in = {} }]", "3: a test expects nothing", "queue ="),
         (RULE + "test = [{ in = {}, at = 'noon', queue = 'q' }]", "3: 'noon' is no time", "10:00"),
         (RULE + "test = [{ in = {}, priority = 5 }]", "3: test 1 of rule 'a' expects prio", "mend"),

@@ -53,6 +53,8 @@ class Office:
         if f"s-{name}" not in self.state.sessions:
             self.state.put_session(Session(f"s-{name}", name, "n1", "b1", 0))
         wanted: dict[str, Any] = {"skills": {}, "capacity": 1, "status": "online"} | fields
+        known = self.state.agents.get(name)
+        idle_ms = max(idle_ms, known.idle_since_ms if known is not None else 0)
         sessions = (f"s-{name}",)
         self.state.put_agent(Agent(name, name, sessions=sessions, idle_since_ms=idle_ms, **wanted))
 

@@ -172,6 +172,17 @@ def test_rules_that_are_well_are_said_to_be(capfd: pytest.CaptureFixture[str]) -
     }
 
 
+def test_rules_that_are_hardly_meant_are_well_with_a_warning(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    write("main.toml", "[rule.a]\nroute = 'q'\n[rule.b]\nroute = 'q'\n")
+
+    assert run_app(["rules", "test", "main.toml"]) == 0
+    warning, well = capfd.readouterr().out.splitlines()
+    assert warning.startswith("warning: main.toml:3: rule 'b' is never tried: 'a' before it")
+    assert well == "2 rules, 2 queues, 0 tests: all well"
+
+
 def test_a_token_proves_what_was_asked_for(capfd: pytest.CaptureFixture[str]) -> None:
     write("cluster.key", "0123456789abcdef0123456789abcdef\n")
     arguments = "token --role agent --subject ada --name Ada --skill refund=3 --skill zh"

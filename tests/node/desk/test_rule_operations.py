@@ -144,9 +144,9 @@ async def test_who_waits_is_decided_about_anew_only_when_that_is_asked_for() -> 
     async with office() as desk:
         olga = await desk.staff("operator")
         await asked(olga, ops.RulesApply(files={"main.toml": GOOD}))
-        await asked(olga, ops.RulesApply(files={"main.toml": DEARER}, reroute_waiting=True))
+        await asked(olga, ops.RulesApply(files={"main.toml": DEARER}, reroute=True))
         await asked(olga, ops.RulesRollback(rev=1))
-        await asked(olga, ops.RulesRollback(rev=2, reroute_waiting=True))
+        await asked(olga, ops.RulesRollback(rev=2, reroute=True))
         records = desk.port("n2").state.rule_sets
         assert [record.reroute for record in records] == [False, True, False, True]
 

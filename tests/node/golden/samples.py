@@ -77,13 +77,15 @@ REQUESTS: tuple[ops.Request, ...] = (
     ops.TokenRevoke(id=24, key="k10", jti="00112233", exp=AT),
     ops.TokenRevoke(id=25, key="k11", kind="agent", user="ada"),
     ops.AuditList(id=26, after="1760000000000.1", limit=50),
-    ops.RulesHistory(id=27),
-    ops.RulesRollback(id=28, rev=3, rev_expected=5),
-    ops.RulesPlan(id=29, files={"main.toml": "[fallback]\n"}, after=500, until=9_000, since=AT),
-    ops.RulesSimulate(id=30, contact=ops.Contact(channel="web", tags={"arpu": 6200.5})),
-    ops.RulesSimulate(id=31, cv=CV, files={"main.toml": "[fallback]\n"}),
-    ops.RulesStats(id=32),
-    ops.Why(id=33, cv=CV, at=4),
+    ops.CvTake(id=27, cv=CV, key="k12"),
+    ops.WrapDone(id=28, cv=CV),
+    ops.RulesHistory(id=29),
+    ops.RulesRollback(id=30, rev=3, rev_expected=5),
+    ops.RulesPlan(id=31, files={"main.toml": "[fallback]\n"}, after=500, until=9_000, since=AT),
+    ops.RulesSimulate(id=32, contact=ops.Contact(channel="web", tags={"arpu": 6200.5})),
+    ops.RulesSimulate(id=33, cv=CV, files={"main.toml": "[fallback]\n"}),
+    ops.RulesStats(id=34),
+    ops.Why(id=35, cv=CV, at=4),
 )
 
 ANSWERS: tuple[ops.Reply | ops.Push, ...] = (
