@@ -16,6 +16,7 @@ Base units: seconds, bytes.
 Source: Prometheus, "Metric and label naming"; the text format by prometheus_client.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import get_args
@@ -33,6 +34,7 @@ from prometheus_client.registry import Collector
 from cluster.port import ReplicaStatus, Standing
 from cluster.state.clocks import ClockName
 from cluster.state.missed import REASONS
+from cluster.state.routings import Counts
 from cluster.state.satisfaction import SCORES
 from node import __version__
 from node.desk.statistics import DeskStatistics, OverviewStatistics
@@ -43,6 +45,8 @@ from wal.log import LogStatistics
 CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
 QUEUES_MAX = 100
 """Queues that get a line of their own; the rest is summed up as `other`."""
+RULES_MAX = 100
+"""Rules that get a line of their own, those with the most; so for the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,8 @@ class StateStatistics:
     """Conversations that nobody answered, by list."""
     unstaffed: Collection[str]
     """Queues that supervisors were alerted of."""
+    rules: Counts | None = None
+    """What the rules in force did to the decisions that are kept."""
 
 
 @dataclass(slots=True)
@@ -213,6 +219,13 @@ def _service(state: StateStatistics) -> Iterator[Metric]:
     shown = sorted(state.unstaffed)[:QUEUES_MAX]
     unstaffed = dict.fromkeys(shown, 1.0)
     yield _gauges("queue_unstaffed", "1 for a queue that nobody is there for", "queue", unstaffed)
+    if state.rules is not None:
+        for name, text, counts in (
+            ("rule_matched", "Decisions of this revision that are kept", state.rules.matched),
+            ("rule_erred", "Of these, in how many it could not be told", state.rules.erred),
+            ("rule_shadow", "Of these, how many a shadow would have decided", state.rules.shadow),
+        ):
+            yield _gauges(name, f"{text}, by rule", "rule", _most(counts))
 
 
 def _desk(desk: DeskStatistics) -> Iterator[Metric]:
@@ -314,3 +327,10 @@ def _wal(wal: LogStatistics) -> Iterator[Metric]:
 
 def _floats(values: Mapping[str, int]) -> dict[str, float]:
     return {key: float(value) for key, value in values.items()}
+
+
+def _most(counts: Counter[str]) -> dict[str, float]:
+    """Return the largest of `counts`, and the rest as `other`."""
+    found = {name or "none": float(count) for name, count in counts.most_common(RULES_MAX)}
+    rest = sum(counts.values()) - sum(found.values())
+    return found | ({"other": rest} if rest else {})

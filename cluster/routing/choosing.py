@@ -10,6 +10,7 @@ cost: no agent is looked at for its sake.
 """
 
 import re
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 from cluster.routing.pool import Bucket, Kind, Pool, Rank
@@ -21,8 +22,12 @@ from cluster.state.state import State
 
 PASSED_PAUSE_MS = 3_000
 """Before an agent who passed on a conversation is asked for it again."""
-FITS_MAX = 100_000
-"""Judgements remembered, of a line's requirement and a kind of agent; of more all are forgotten."""
+KINDS_MAX = 2_000
+REQUIREMENTS_MAX = 1_000
+"""Kinds of agents of whom it is remembered what they fit, and how much of each; of more all are
+forgotten."""
+
+_Requirement = tuple[str, tuple[tuple[str, int], ...]]
 
 _BY_PERSON = re.compile(r"\b(id|name)\b")
 """In a need: it may tell agents of one kind apart."""
@@ -55,7 +60,7 @@ class Chooser:
         self.now_ms = 0
         self.looks = 0
         """Buckets and agents looked at."""
-        self._fits: dict[tuple[str, tuple[tuple[str, int], ...], Kind], bool] = {}
+        self._fits: dict[Kind, dict[_Requirement, bool]] = {}
 
     def choose(
         self, conversation: Conversation, line: Line, settings: Queue | None
@@ -81,16 +86,37 @@ class Chooser:
         """Whether agents of a bucket may be offered `line`, as far as their kind tells."""
         if bucket.room < line.weight:
             return False
-        key = (line.need, line.skills, bucket.kind)
-        found = self._fits.get(key)
+        judged = self._judged(bucket.kind)
+        found = judged.get((line.need, line.skills))
+        return found if found is not None else self._judge_kind(line, bucket, judged)
+
+    def fitting(self, lines: Iterable[Line], bucket: Bucket) -> Iterator[Line]:
+        """Yield those lines, but for the named ones, of which a bucket may be offered something."""
+        judged, room = self._judged(bucket.kind), bucket.room
+        for line in lines:
+            if line.weight > room or line.named:
+                continue
+            found = judged.get((line.need, line.skills))
+            if found or (found is None and self._judge_kind(line, bucket, judged)):
+                yield line
+
+    def _judged(self, kind: Kind) -> dict[_Requirement, bool]:
+        """Return what is known of which requirements a kind of agent fits."""
+        found = self._fits.get(kind)
         if found is None:
-            found = not bucket.kind.lacks(line.skills)
-            if found and line.need and not _BY_PERSON.search(line.need):
-                found = self._judge.fits(line.need, self.state.agents[next(iter(bucket.names))])
-            if len(self._fits) >= FITS_MAX:
+            if len(self._fits) >= KINDS_MAX:
                 self._fits.clear()
-            self._fits[key] = found
+            found = self._fits[kind] = {}
         return found
+
+    def _judge_kind(self, line: Line, bucket: Bucket, judged: dict[_Requirement, bool]) -> bool:
+        fits = not bucket.kind.lacks(line.skills)
+        if fits and line.need and not _BY_PERSON.search(line.need):
+            fits = self._judge.fits(line.need, self.state.agents[next(iter(bucket.names))])
+        if len(judged) >= REQUIREMENTS_MAX:
+            judged.clear()
+        judged[line.need, line.skills] = fits
+        return fits
 
     def _first_two(self, line: Line, order: str) -> tuple[_Candidate | None, _Candidate | None]:
         """Return who is first in order, and who would be without them."""

@@ -30,7 +30,6 @@ from cluster.routing.rules import Rule, RuleSet, StepRules, strictest
 from cluster.state.model import Conversation
 from cluster.state.route import Route, Step
 
-TRACE_MAX = 100
 SHADOWS_MAX = 16
 """Routes of shadows that are kept with a decision."""
 
@@ -45,7 +44,7 @@ class Decision:
     route: Route
     """Its `rev` is left to whoever knows it."""
     trace: tuple[tuple[str, str], ...] = ()
-    """(rule, what became of it), in the order tried; the first `TRACE_MAX`."""
+    """(rule, what became of it), in the order tried."""
     shadows: tuple[Route, ...] = field(default=())
     """What shadows would have decided that were tried before, in their order."""
 
@@ -156,7 +155,7 @@ class _Deciding:
         trace: list[tuple[str, str]],
         shadows: list[Route],
     ) -> Decision:
-        return Decision(self.route(steps, rule), tuple(trace[:TRACE_MAX]), tuple(shadows))
+        return Decision(self.route(steps, rule), tuple(trace), tuple(shadows))
 
     def route(self, steps: Sequence[StepRules], rule: Rule | None) -> Route:
         queues, now_ms = self._ruleset.queues, self._now_ms
@@ -179,7 +178,8 @@ class _Deciding:
             return MATCHED
         if rule.mode == "shadow":
             return SHADOW
-        inside = not trying and bucket(cv, rule.name) < rule.percent
+        drawn = bucket(cv, rule.name) if cv else 99  # who is no conversation is in no share
+        inside = not trying and drawn < rule.percent
         return MATCHED if inside else CANARY_OUT
 
     def _step(self, step: StepRules, rule: Rule | None) -> Step:

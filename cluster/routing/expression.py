@@ -53,6 +53,7 @@ __all__ = [
     "Contact",
     "ExpressionError",
     "Scope",
+    "Seen",
     "VarType",
     "Verdict",
 ]
@@ -81,6 +82,13 @@ class Verdict(NamedTuple):
 
     matched: bool
     why: str = ""
+
+
+class Seen(NamedTuple):
+    """What a part of a condition came to; `error` says why it could not be told."""
+
+    value: Any = None
+    error: str = ""
 
 
 HOLDS, HOLDS_NOT = Verdict(True), Verdict(False)
@@ -159,6 +167,17 @@ class Scope:
             data[name] = self._values(name, maps.get(name, {}))
         clock = {functions.CLOCK: min(max(now_ms, 0), CLOCK_MAX)}
         return Contact(self._running.Activation({**data, **clock, **beside}), data)
+
+    def evaluate(self, source: str, contact: Contact) -> Seen:
+        """Return what `source`, a part of a condition that compiled, comes to; never raises."""
+        try:
+            expression = self._running.compile(functions.with_clock(source, self._hours))
+            value = expression.eval(contact.activation)
+        except RuntimeError as error:
+            return Seen(error=wording.why(str(error)))
+        if value.type().name() == "ERROR":
+            return Seen(error=wording.why(str(value.value())))
+        return Seen(value.plain_value())
 
     def _values(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
         values: dict[str, Any] = {}

@@ -63,6 +63,8 @@ class Matching:
         """Agents who may be offered more than when lines were last tried."""
         self._wakes: list[tuple[int, Line]] = []
         """When somebody who passed on a line's conversations has rested."""
+        self._settings: dict[str, Queue | None] = {}
+        """Of the queues that this plan came across."""
         self.changed: dict[str, None] = {}
         """Agents who changed since the last plan took them out; all, after a start."""
 
@@ -110,16 +112,21 @@ class Matching:
         state = self._state
         assert state is not None, "sync comes first"
         self._chooser.looks = 0
+        self._settings.clear()
         heads = [head for line in self._tried(state) if (head := self._head(state, line, None))]
         heapq.heapify(heads)
         found: list[Match] = []
         while heads and len(found) < most and self._chooser.looks < LOOKS_MAX:
             _, _, cv, line, place = heads[0]
-            if line not in self._dirty and not self._fresh:
-                heapq.heappop(heads)
-                continue
+            if not self._fresh:  # the others were to be tried for fresh agents alone
+                if not self._dirty:
+                    heads.clear()
+                    break
+                if line not in self._dirty:
+                    heapq.heappop(heads)
+                    continue
             conversation = state.conversations[cv]
-            settings = state.queue(line.queue)
+            settings = self._settings[line.queue]
             chosen = self._chooser.choose(conversation, line, settings)
             if not isinstance(chosen, Chosen):
                 self._give_up(line, chosen)
@@ -133,10 +140,7 @@ class Matching:
                 heapq.heappop(heads)
             else:
                 heapq.heapreplace(heads, behind)
-        if heads:  # the rest is for the next plan
-            self._dirty.update((head[3], None) for head in heads)
-        else:
-            self._dirty.clear()
+        self._dirty = {head[3]: None for head in heads}  # the rest is for the next plan
         self._fresh.clear()
         return found
 
@@ -145,21 +149,19 @@ class Matching:
         tried = {line: None for line in self._dirty if line in state.lines.lines}
         self._dirty = dict(tried)
         buckets = {id(one): one for name in self._fresh if (one := self.pool.bucket(name))}
-        if not buckets:
-            return tried
-        for line in state.lines.lines:
-            if line in tried or line.named:
-                continue
-            if any(self._chooser.fits(line, bucket) for bucket in buckets.values()):
+        for bucket in buckets.values():
+            for line in self._chooser.fitting(state.lines.lines, bucket):
                 tried[line] = None
         return tried
 
     def _head(self, state: State, line: Line, after: Place | None) -> _Head | None:
         """Return the first of `line`, or behind `after`, about whom nothing is proposed."""
-        waiting = state.lines.lines.get(line)
-        for place in waiting.after(after) if waiting is not None else ():
+        for place in state.lines.lines[line].after(after):
             if not self._is_busy(place[2]):
-                urgency = urgency_of(place, state.queue(line.queue), self._chooser.now_ms)
+                queue = line.queue
+                if queue not in self._settings:
+                    self._settings[queue] = state.queue(queue)
+                urgency = urgency_of(place, self._settings[queue], self._chooser.now_ms)
                 return -urgency, place[1], place[2], line, place
         return None
 

@@ -89,9 +89,8 @@ class Pool:
         self._stands: dict[str, Bucket | str] = {}
         """Agent to bucket, or to the reason why in none."""
         self._kinds: dict[str, tuple[dict[str, int], tuple[str, ...], Kind]] = {}
-        self._proposed: dict[str, dict[str, int]] = {}
-        """Agent to the weights, by conversation, of what was proposed and not answered."""
-        self._turns: dict[str, int] = {}
+        self._proposed: dict[str, dict[str, tuple[int, int]]] = {}
+        """Agent to (weight, turn), by conversation, of what was proposed and not answered."""
         self._turn = TURNS
         self._state = State()
 
@@ -137,13 +136,12 @@ class Pool:
     def room(self, agent: Agent) -> int:
         """Return what weight may still be offered to `agent`."""
         proposed = self._proposed.get(agent.agent)
-        return agent.capacity - agent.load - (sum(proposed.values()) if proposed else 0)
+        return agent.capacity - agent.load - _weight(proposed)
 
     def reserve(self, name: str, cv: str, weight: int) -> None:
         """Count an offer that is proposed; its agent goes to the end of the line."""
-        self._proposed.setdefault(name, {})[cv] = weight
         self._turn += 1
-        self._turns[name] = self._turn
+        self._proposed.setdefault(name, {})[cv] = weight, self._turn
         self.refresh(name)
 
     def release(self, name: str, cv: str) -> bool:
@@ -153,7 +151,6 @@ class Pool:
             return False
         if not proposed:
             del self._proposed[name]
-            del self._turns[name]
         return self.refresh(name)
 
     def rank(self, order: str, name: str) -> Rank:
@@ -187,7 +184,8 @@ class Pool:
 
     def _rank(self, order: str, name: str) -> Rank:
         agent = self._state.agents[name]
-        turn = self._turns.get(name, 0)
+        proposed = self._proposed.get(name)
+        turn = max(turn for _, turn in proposed.values()) if proposed else 0
         idle = turn or agent.idle_since_ms
         if order == "round_robin":
             return turn or agent.offered_ms, 0, name
@@ -197,3 +195,7 @@ class Pool:
         if order.startswith("proficiency:"):
             return -agent.skills.get(order.removeprefix("proficiency:"), -1), idle, name
         return idle, 0, name
+
+
+def _weight(proposed: dict[str, tuple[int, int]] | None) -> int:
+    return sum(weight for weight, _ in proposed.values()) if proposed else 0

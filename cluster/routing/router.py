@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from msgspec.structs import replace
 
 from cluster.routing.decide import decide
+from cluster.routing.recorded import notes_of
 from cluster.routing.rules import RuleSet, default_rules
 from cluster.routing.ruleset import compile_rules
 from cluster.routing.skipping import Skipping
@@ -102,9 +103,10 @@ class Router:
         self, state: State, ruleset: RuleSet, conversation: Conversation, now_ms: int
     ) -> RouteConversation:
         assert self._skipping is not None, "begin comes first"
-        route = replace(decide(ruleset, conversation, now_ms).route, rev=self._rev)
+        decision = decide(ruleset, conversation, now_ms)
+        route = replace(decision.route, rev=self._rev)
         step, skipped = self._skipping.first(state, conversation, route, 0)
-        return RouteConversation(conversation.cv, route, step, skipped)
+        return RouteConversation(conversation.cv, route, step, skipped, *notes_of(decision))
 
     def _find_anew(self, state: State) -> None:
         """Note who waits by older rules, once for each rule set that says so."""

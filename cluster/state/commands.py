@@ -13,7 +13,8 @@ added at the end, with a default.
                         CloseConversation, TakeConversation, FinishWrapUp, SetFields, InviteAgent,
                         LeaveConversation, EditMessage, DeleteMessage, ReopenConversation
     a supervisor        JoinConversation, EndSupervision, and what agents do with any conversation
-    an operator         ApplyRules, PutAccount, SetSecret, RemoveAccount, RevokeTokens
+    an operator         ApplyRules, RollbackRules, PutAccount, SetSecret, RemoveAccount,
+                        RevokeTokens
     supervisors too     PutCanned, RemoveCanned
     whoever logs in     IssueToken
     the node, for one   AddAudit
@@ -78,6 +79,10 @@ class RouteConversation(_Command, frozen=True, tag="cv.route"):
     """With which of its steps it begins."""
     skipped: tuple[tuple[int, str], ...] = ()
     """Steps before it, and why each was skipped."""
+    erred: tuple[str, ...] = ()
+    """Rules that could not be told, for the record (`cluster.state.routings`)."""
+    shadows: tuple[tuple[str, str], ...] = ()
+    """(rule, queue) of shadow rules that would have matched, for the record."""
 
 
 class SendMessage(_Command, frozen=True, tag="msg.send"):
@@ -219,6 +224,18 @@ class ApplyRules(_Command, frozen=True, tag="rules.apply"):
     """Every queue that `files` name, as compiled."""
     slas: dict[str, ServiceLevel] = {}
     """Every [sla.NAME] of `files`, as compiled."""
+    rev_expected: int | None = None
+    node: str = ""
+    """Where it was asked, for the audit log."""
+    reroute: bool = False
+    """Whether these rules decide anew about who waits already."""
+
+
+class RollbackRules(_Command, frozen=True, tag="rules.rollback"):
+    """Put the files of an earlier revision into force again, as a new one."""
+
+    by: By
+    rev: int
     rev_expected: int | None = None
     node: str = ""
     """Where it was asked, for the audit log."""
@@ -516,6 +533,7 @@ Command = (
     | RevokeTokens
     | IssueToken
     | AddAudit
+    | RollbackRules
     | AdvanceStep
     | TakeConversation
     | FinishWrapUp

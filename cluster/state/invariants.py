@@ -32,6 +32,7 @@ from cluster.state.events import kept
 from cluster.state.limits import PASSED_MAX
 from cluster.state.model import Account, Agent, Conversation, Offer
 from cluster.state.outcome import AgentChanged, Appended, Notice, OfferMade
+from cluster.state.routings import ROUTINGS_BYTES_MAX, ROUTINGS_MAX
 from cluster.state.staffing import is_staffed
 from cluster.state.state import State
 
@@ -58,6 +59,7 @@ INDEXES = (
     "unasked",
     "status_ends",
     "overseen_at",
+    "routings_bytes",
 )
 _QUEUED = ("waiting", "offered")
 _IN_QUEUE = ("waiting", "offered", "assigned")
@@ -111,6 +113,9 @@ def _check_rest(state: State) -> None:
     revs = [record.rev for record in state.rule_sets]
     if revs != sorted(set(revs)):
         _broken("state", f"revisions {revs}")
+    numbers = [routing.number for routing in state.routings]
+    if numbers and numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+        _broken("state", "routings are not numbered without a gap")
     for account in state.accounts.values():
         _check_account(account)
     for one in state.unstaffed.values():
@@ -344,6 +349,8 @@ def _check_bounds(state: State) -> None:
         ("accounts", len(state.accounts), limits.ACCOUNTS_MAX),
         ("revoked tokens", len(state.revoked), limits.TOKENS_REVOKED_MAX),
         ("cutoffs", len(state.cutoffs), limits.CUTOFFS_MAX),
+        ("routings", len(state.routings), ROUTINGS_MAX),
+        ("bytes of routings", state.routings_bytes, ROUTINGS_BYTES_MAX),
         ("visitors served", len(state.served), limits.SERVED_MAX),
         ("tallies", len(state.tallies), limits.TALLIES_MAX),
         ("rows of ratings", len(state.ratings), limits.RATING_ROWS_MAX + limits.FORGET_RATINGS_MAX),

@@ -33,4 +33,5 @@ class Journal(Generic[Item]):
         behind = self.mark - mark
         if behind > len(self._items):
             return None
-        return dict.fromkeys(islice(self._items, len(self._items) - behind, None))
+        newest = list(islice(reversed(self._items), behind))  # a deque is slow in its middle
+        return dict.fromkeys(reversed(newest))

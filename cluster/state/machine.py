@@ -258,6 +258,7 @@ _HANDLERS: dict[type[Any], Callable[[Change, Any], dict[str, Any] | Done]] = {
     commands.RevokeTokens: tokens.revoke,
     commands.IssueToken: tokens.issue,
     commands.AddAudit: auditing.add,
+    commands.RollbackRules: rules.rollback,
     commands.AdvanceStep: steps.advance,
     commands.TakeConversation: offers.take,
     commands.FinishWrapUp: wrap_up.finish,

@@ -1,8 +1,9 @@
 """Rule sets by revision.  No I/O: whoever proposes has compiled the files already.
 
     rev 0         the built-in rules
-    rules.apply   rev ──▶ rev + 1      on every node at the same index
-                  rev ──▶ rev          the same files again: nothing to do
+    rules.apply      rev ──▶ rev + 1   on every node at the same index
+                     rev ──▶ rev       the same files again: nothing to do
+    rules.rollback   rev ──▶ rev + 1   with the files of a revision that is kept
 
 A retry after an unknown outcome expects the revision before its own: it is told that its rules
 are in force, not that somebody else was quicker.
@@ -11,10 +12,12 @@ are in force, not that somebody else was quicker.
 import hashlib
 from typing import Any
 
+from msgspec.structs import replace
+
 from cluster.state import limits, staffing
 from cluster.state.change import Change, no
 from cluster.state.checks import check_by, check_ids, check_names, check_skills
-from cluster.state.commands import ApplyRules
+from cluster.state.commands import ApplyRules, RollbackRules
 from cluster.state.model import RuleSetRecord
 from cluster.state.outcome import Done, RulesApplied
 from cluster.state.route import Queue
@@ -52,12 +55,58 @@ def apply_rules(change: Change, command: ApplyRules) -> dict[str, Any] | Done:
         command.slas,
         command.reroute,
     )
-    state.put_rules(record)
-    staffing.forget_unknown(state)
-    change.notices.append(RulesApplied(record.rev))
+    _enforce(change, record)
     where = {"node": command.node} if command.node else {}
     change.note(command.by, "rules.apply", rev=record.rev, digest=digest, **where)
     return {"rev": record.rev, "digest": digest}
+
+
+def rollback(change: Change, command: RollbackRules) -> dict[str, Any] | Done:
+    """Put a kept revision into force again, as a new one, on every node at this index."""
+    if command.by.kind not in ("operator", "system"):
+        no("forbidden", f"a {command.by.kind} may not change the rules", rule="role")
+    check_by(command.by)
+    current = change.state.rules
+    old = change.state.rules_at(command.rev)
+    if current is None or old is None:
+        no("not_found", f"revision {command.rev} is not kept: {_kept(change)}")
+    same = current.digest == old.digest
+    if command.rev_expected not in (None, current.rev) and not (
+        same and command.rev_expected == current.rev - 1
+    ):
+        no("conflict", f"the rules are at revision {current.rev}", rev=current.rev)
+    if same:
+        return Done({"rev": current.rev, "digest": old.digest, "unchanged": True}, dup=True)
+    record = replace(
+        old,
+        rev=current.rev + 1,
+        by=command.by,
+        at_ms=change.now_ms,
+        reroute=command.reroute,
+    )
+    _enforce(change, record)
+    where = {"node": command.node} if command.node else {}
+    change.note(
+        command.by,
+        "rules.rollback",
+        rev=record.rev,
+        to=old.rev,
+        digest=old.digest,
+        **where,
+    )
+    return {"rev": record.rev, "digest": old.digest}
+
+
+def _enforce(change: Change, record: RuleSetRecord) -> None:
+    change.state.put_rules(record)
+    staffing.forget_unknown(change.state)
+    change.notices.append(RulesApplied(record.rev))
+
+
+def _kept(change: Change) -> str:
+    """Say which revisions are kept."""
+    revs = [record.rev for record in change.state.rule_sets]
+    return f"there are {revs[0]} to {revs[-1]}" if revs else "no rules were applied yet"
 
 
 def _check(command: ApplyRules) -> None:

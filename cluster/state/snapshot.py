@@ -40,6 +40,7 @@ from cluster.state.model import (
 )
 from cluster.state.proposer import Proposer
 from cluster.state.replies import Canned
+from cluster.state.routings import Routing
 from cluster.state.satisfaction import DayRatings
 from cluster.state.staffing import Unstaffed
 from cluster.state.state import State
@@ -80,6 +81,7 @@ _SECTIONS: dict[str, tuple[Any, Callable[[State], Iterable[Any]]]] = {
     "accounts": (Account, lambda s: s.accounts.values()),
     "revoked": (tuple[str, int], lambda s: s.revoked.items()),
     "cutoffs": (Cutoff, lambda s: s.cutoffs.values()),
+    "routings": (Routing, lambda s: s.routings),
     "served": (tuple[tuple[str, str], str], lambda s: s.served.items()),
     "tallies": (tuple[str, int], lambda s: s.tallies.items()),
     "ratings": (DayRatings, lambda s: s.ratings.values()),
@@ -93,6 +95,7 @@ _LATER = frozenset(
         "accounts",
         "revoked",
         "cutoffs",
+        "routings",
         "served",
         "tallies",
         "ratings",
@@ -211,7 +214,7 @@ def _take(state: State, section: str, items: list[Any]) -> None:
             state.unstaffed.update((item.queue, item) for item in items)
         case "invitations":
             state.invitations.update((item.iid, item) for item in items)
-        case _:  # lists: rule sets, audit
+        case _:  # lists: rule sets, audit, routings
             getattr(state, section).extend(items)
 
 

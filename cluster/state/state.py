@@ -2,10 +2,11 @@
 
     replicated   nodes, sessions, agents, conversations, offers, keys, rule_sets, audit, proposers,
                  accounts, revoked, cutoffs, cutoff_floor_s, served, tallies, ratings, canned,
-                 unstaffed, invitations
+                 unstaffed, invitations, routings
     derived      unrouted, lines (waiting), step_ends, overflows, free, deadlines, wrap_ends, lost,
                  closed, key_ages, by_visitor, by_target, by_node, revoked_ends, sla_due, unserved,
-                 here, invitation_ends, status_ends, unasked, overseen_at
+                 here, invitation_ends, status_ends, unasked, overseen_at,
+                 routings_bytes
 
 Readers may look at everything and change nothing.  Writers are the lifecycle modules of this
 package, through `put_*` and `drop_*`, which keep the indexes right.  The indexes make every
@@ -46,6 +47,7 @@ from cluster.state.model import (
 from cluster.state.proposer import Proposer
 from cluster.state.replies import Canned
 from cluster.state.route import Queue
+from cluster.state.routings import ROUTINGS_BYTES_MAX, ROUTINGS_MAX, Routing
 from cluster.state.satisfaction import DayRatings, Row
 from cluster.state.sorted_set import SortedSet
 from cluster.state.staffing import Unstaffed, is_here
@@ -79,6 +81,8 @@ class State:
         """By kind and id, the one that was set last behind the others."""
         self.cutoff_floor_s = 0
         """Whosever token was issued then, or before, does not count; 0 unless cutoffs were many."""
+        self.routings: deque[Routing] = deque()
+        """What rules decided, newest last."""
         self.served: dict[tuple[str, str], str] = {}
         """Visitor, by kind and id, to the agent who served them last; the last served behind."""
         self.agent_changes: Journal[str] = Journal(CHANGES_KEPT)
@@ -141,6 +145,8 @@ class State:
         """(until_ms, agent) of those who said until when they are what they are."""
         self.overseen_at: dict[str, dict[tuple[str, str], None]] = {}
         """Per node: (cv, supervisor) of those who joined from there."""
+        self.routings_bytes = 0
+        """Sizes of `routings` together."""
 
     # -- reading
 
@@ -221,6 +227,7 @@ class State:
         copy.revoked = dict(self.revoked)
         copy.cutoffs = dict(self.cutoffs)
         copy.cutoff_floor_s = self.cutoff_floor_s
+        copy.routings = deque(self.routings)
         copy.served = dict(self.served)
         copy.tallies = dict(self.tallies)
         copy.ratings = dict(self.ratings)
@@ -359,6 +366,13 @@ class State:
         """Forget an invitation; put its conversation and whom it asked as well."""
         self._unindex_invitation(self.invitations.pop(iid))
 
+    def put_routing(self, routing: Routing) -> None:
+        """Add a decision as the newest; the oldest beyond the bounds are forgotten."""
+        self.routings.append(routing)
+        self.routings_bytes += routing.size
+        while len(self.routings) > ROUTINGS_MAX or self.routings_bytes > ROUTINGS_BYTES_MAX:
+            self.routings_bytes -= self.routings.popleft().size
+
     def rebuild_indexes(self) -> None:
         """Make the indexes anew from what is replicated."""
         self._clear_indexes()
@@ -383,6 +397,7 @@ class State:
             self._index_invitation(invitation)
         for jti, exp_s in self.revoked.items():
             self.revoked_ends.add((exp_s, jti))
+        self.routings_bytes = sum(routing.size for routing in self.routings)
 
     def _index_conversation(self, conversation: Conversation) -> None:
         cv = conversation.cv

@@ -23,6 +23,7 @@ from cluster.state.checks import check_ids, check_names, check_skills
 from cluster.state.commands import SYSTEM, AdvanceStep, RouteConversation
 from cluster.state.model import Conversation
 from cluster.state.outcome import RefusalCode
+from cluster.state.recording import check_notes, record
 from cluster.state.route import Overflow, Route, Step
 from cluster.state.state import State
 
@@ -34,8 +35,11 @@ def route(change: Change, command: RouteConversation) -> dict[str, Any]:
         no("conflict", f"the conversation is {conversation.state} already")
     _check_route(command.route)
     _check_skipped(command.route, -1, command.step, command.skipped)
+    check_notes(command)
     data = {"rule": command.route.rule, "rev": command.route.rev}
-    return {"seq": begin(change, conversation, command.route, command.step, data, command.skipped)}
+    seq = begin(change, conversation, command.route, command.step, data, command.skipped)
+    record(change, conversation, command)
+    return {"seq": seq}
 
 
 def advance(change: Change, command: AdvanceStep) -> dict[str, Any]:

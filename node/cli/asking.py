@@ -7,6 +7,9 @@ import typer
 from node.cli.connecting import Where
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from node.client import Client
     from node.protocol.catalogue import Request
 
 REQUEST_S = 15.0
@@ -14,20 +17,31 @@ REQUEST_S = 15.0
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def ask(where: Where, *requests: "Request") -> dict[str, Any]:
+def ask(where: Where, *requests: "Request", subject: str = "operator") -> dict[str, Any]:
     """Return the answer to the last of `requests`, asked in order.  Raises `Problem`."""
+    reply: dict[str, Any] = {}
+
+    async def body(client: "Client") -> None:
+        nonlocal reply
+        for request in requests:
+            reply = await client.request(request, timeout_s=REQUEST_S)
+
+    ask_on(where, body, subject=subject)
+    return reply
+
+
+def ask_on(
+    where: Where, body: "Callable[[Client], Awaitable[None]]", *, subject: str = "operator"
+) -> None:
+    """Run `body` with a client of an operator's.  Raises `Problem`."""
     from node.cli.connecting import connect_as
     from node.cli.running import run
     from node.client import open_client
 
-    cluster, proof = connect_as(where, "operator", "operator")
-    reply: dict[str, Any] = {}
+    cluster, proof = connect_as(where, "operator", subject)
 
-    async def body() -> None:
-        nonlocal reply
+    async def connected() -> None:
         async with open_client(cluster.urls, proof, name="unidesk-operator") as client:
-            for request in requests:
-                reply = await client.request(request, timeout_s=REQUEST_S)
+            await body(client)
 
-    run(body)
-    return reply
+    run(connected)

@@ -1,29 +1,27 @@
 """`unidesk rules`: routing rules as files, checked here and applied to all nodes at once.
 
-Reads files, talks to nodes.
+Reads files, talks to nodes.  What tries rules, and explains them: `rules_plan`, `rules_why`.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from node.cli import rules_plan, rules_why
+from node.cli.asking import Json, ask
 from node.cli.connecting import ConfigFile, Data, Token, Urls, Where
-from node.cli.problem import USAGE, Problem
-
-if TYPE_CHECKING:
-    from cluster.routing.ruleset import RuleSet
-    from node.protocol.catalogue import Request
+from node.cli.rule_files import Folder, compile_files, read_files, write_files
 
 app = typer.Typer(help="Routing rules.", no_args_is_help=True)
 
-FILES_MAX = 64
-REQUEST_S = 15.0
-FILE_BYTES_MAX = 48 * 1024
-"""All files together have to fit a frame of 64 KiB."""
-
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A folder of *.toml, or one file.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Revision = Annotated[int | None, typer.Option("--rev", help="An earlier one that is kept.", min=1)]
+Expected = Annotated[
+    int | None, typer.Option(help="Refuse unless this revision is in force.", min=0)
+]
+Reroute = Annotated[
+    bool, typer.Option("--reroute-waiting", help="Decide anew about who waits already.")
+]
 
 
 @app.callback()
@@ -39,26 +37,30 @@ def run_tests(folder: Folder, as_json: Json = False) -> None:
 
     Example:  unidesk rules test routing
     """
-    from node.cli.output import print_json
+    from node.cli.output import console, print_json, table
 
-    rules = _compile(read_files(folder))
+    rules = compile_files(read_files(folder))
     tests = sum(len(rule.tests) for rule in rules.rules)
     warnings = [str(one) for one in rules.warnings]
     if as_json:
         found = {"rules": len(rules.rules), "queues": sorted(rules.queues), "tests": tests}
         print_json(found | {"warnings": warnings})
-    else:
-        for warning in warnings:
-            print(f"warning: {warning}")
-        print(f"{len(rules.rules)} rules, {len(rules.queues)} queues, {tests} tests: all well")
+        return
+    rows = [
+        (rule.name, str(rule.priority), rule.route, _passed(len(rule.tests)))
+        for rule in rules.rules
+    ]
+    console().print(table(("rule", "priority", "queue", "tests"), rows))
+    for warning in warnings:
+        print(f"warning: {warning}")
+    print(f"{len(rules.rules)} rules, {len(rules.queues)} queues, {tests} tests: all well")
 
 
 @app.command()
 def apply(
     folder: Folder,
-    rev_expected: Annotated[
-        int | None, typer.Option(help="Refuse unless this revision is in force.", min=0)
-    ] = None,
+    rev_expected: Expected = None,
+    reroute_waiting: Reroute = False,
     subject: Annotated[str, typer.Option(help="Who applies them, for the record.")] = "operator",
     url: Urls = None,
     token: Token = "",
@@ -72,85 +74,103 @@ def apply(
 
     Example:  unidesk rules apply routing --rev-expected 3
     """
-    from node.cli.output import print_json
     from node.protocol.catalogue import RulesApply
 
     files = read_files(folder)
-    _compile(files)
-    request = RulesApply(files=files, rev_expected=rev_expected)
-    reply = _ask(Where(url, token, config, data), subject, request)
-    if as_json:
-        print_json(reply)
-    else:
-        print(f"revision {reply.get('rev')} is in force on all nodes")
+    compile_files(files)
+    request = RulesApply(files=files, rev_expected=rev_expected, reroute=reroute_waiting)
+    _tell(ask(Where(url, token, config, data), request, subject=subject), as_json=as_json)
 
 
 @app.command()
-def show(
+def rollback(
+    rev: Annotated[int, typer.Argument(metavar="REV", help="As in `rules history`.", min=1)],
+    rev_expected: Expected = None,
+    reroute_waiting: Reroute = False,
+    subject: Annotated[str, typer.Option(help="Who does it, for the record.")] = "operator",
     url: Urls = None,
     token: Token = "",
     config: ConfigFile = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Print the rules in force.
+    """Put an earlier revision into force again, as a new one: one log entry.
+
+    Example:  unidesk rules rollback 3
+    """
+    from node.protocol.catalogue import RulesRollback
+
+    request = RulesRollback(rev=rev, rev_expected=rev_expected, reroute=reroute_waiting)
+    _tell(ask(Where(url, token, config, data), request, subject=subject), as_json=as_json)
+
+
+@app.command()
+def show(
+    rev: Revision = None,
+    url: Urls = None,
+    token: Token = "",
+    config: ConfigFile = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Print the rules in force, or those of an earlier revision.
 
     Example:  unidesk rules show --json
     """
-    from node.cli.output import print_json
+    from node.cli.output import plain, print_json
     from node.protocol.catalogue import RulesGet
 
-    reply = _ask(Where(url, token, config, data), "operator", RulesGet())
+    reply = ask(Where(url, token, config, data), RulesGet(rev=rev))
     if as_json:
         print_json(reply)
         return
     who = " ".join(word for word in reply.get("by") or () if word)  # kind, id, name
-    print(f"# revision {reply.get('rev')}" + (f", by {who}" if who else ""))
+    print(f"# revision {reply.get('rev')}" + (f", by {plain(who)}" if who else ""))
     for name, text in sorted(reply.get("files", {}).items()):
         print(f"# {name}\n{text.rstrip()}")
 
 
-def read_files(folder: Path) -> dict[str, str]:
-    """Return the rule files of `folder`, name to text.  Raises `Problem`."""
-    paths = [folder] if folder.is_file() else sorted(folder.glob("*.toml"))
-    if not paths:
-        why = "holds no *.toml" if folder.is_dir() else "no such folder"
-        raise Problem(f"{folder}: {why}; give a folder of rule files", USAGE)
-    if len(paths) > FILES_MAX:
-        raise Problem(f"{folder}: over {FILES_MAX} files; join some", USAGE)
-    files: dict[str, str] = {}
-    for path in paths:
-        try:
-            files[path.name] = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise Problem(f"{path}: {error}; it must be a UTF-8 text file", USAGE) from None
-    size = sum(len(text.encode()) for text in files.values())
-    if size > FILE_BYTES_MAX:
-        raise Problem(f"{folder}: {size} bytes of rules; at most {FILE_BYTES_MAX}", USAGE)
-    return files
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the files are written.")],
+    rev: Revision = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over files there.")] = False,
+    url: Urls = None,
+    token: Token = "",
+    config: ConfigFile = None,
+    data: Data = None,
+) -> None:
+    """Write the rule files of a revision into a folder, byte for byte as they were applied.
+
+    Example:  unidesk rules export routing-3 --rev 3
+    """
+    from node.protocol.catalogue import RulesGet
+
+    reply = ask(Where(url, token, config, data), RulesGet(rev=rev))
+    write_files(folder, reply["files"], force=force)
+    print(f"revision {reply['rev']}: {len(reply['files'])} files in {folder}")
 
 
-def _compile(files: dict[str, str]) -> "RuleSet":
-    from cluster.routing.ruleset import compile_rules
-    from cluster.toml_source import SourceErrors
+def _passed(tests: int) -> Any:
+    from rich.text import Text
 
-    try:
-        return compile_rules(files)
-    except SourceErrors as errors:
-        raise Problem(f"the rules have mistakes:\n{errors}", USAGE) from None
+    return Text(f"{tests} ✓", "green") if tests else Text("none", "dim")
 
 
-def _ask(where: Where, subject: str, request: "Request") -> dict[str, Any]:
-    from node.cli.connecting import connect_as
-    from node.cli.running import run
-    from node.client import open_client
+def _tell(reply: dict[str, Any], *, as_json: bool) -> None:
+    from node.cli.output import print_json
 
-    cluster, proof = connect_as(where, "operator", subject)
-    reply: dict[str, Any] = {}
+    if as_json:
+        print_json(reply)
+    elif reply.get("unchanged"):
+        print(f"unchanged: revision {reply['rev']} is these files already")
+    else:
+        print(f"revision {reply['rev']} is in force on all nodes")
 
-    async def body() -> None:
-        async with open_client(cluster.urls, proof, name="unidesk-rules") as client:
-            reply.update(await client.request(request, timeout_s=REQUEST_S))
 
-    run(body)
-    return reply
+app.command()(rules_plan.diff)
+app.command()(rules_plan.plan)
+app.command()(rules_plan.history)
+app.command()(rules_why.simulate)
+app.command()(rules_why.stats)
+app.command()(rules_why.explain)

@@ -52,6 +52,11 @@ class Call:
         self.audience: Audience = audience_of(principal)
         self.encoding: Encoding = AS_TEXT
 
+    @property
+    def live(self) -> bool:
+        """Always: whoever leaves has the call itself cancelled."""
+        return True
+
 
 class Calls:
     """Answers operations that come by HTTP."""

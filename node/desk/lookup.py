@@ -71,6 +71,11 @@ class Lookup:
     async def _look_again(
         self, principal: Principal, cv: str, answer: Callable[[Conversation], Answered], may: May
     ) -> Answered:
+        return answer(await self.find(principal, cv, may))
+
+    async def find(self, principal: Principal, cv: str, may: May = may_follow) -> Conversation:
+        """Return a conversation as of now.  Raises `NotAllowed`, `NotServed`."""
+        check_cv(cv)
         await self.barrier()
         conversation = self._context.state.conversations.get(cv)
         if conversation is None:
@@ -78,7 +83,7 @@ class Lookup:
         if not may(principal, conversation, self._context.state):
             message = f"conversation {cv} is not yours"
             raise NotAllowed("forbidden", message, "conversation.not_yours")
-        return answer(conversation)
+        return conversation
 
     async def barrier(self) -> None:
         answer = await self._context.port.barrier()

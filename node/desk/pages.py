@@ -17,6 +17,7 @@ from urllib.parse import parse_qs
 import trio
 
 from cluster.state import snapshot
+from cluster.state.routings import counted
 from cluster.state.state import State
 from node.config import Config
 from node.desk import asyncapi
@@ -90,6 +91,7 @@ class Pages:
     def state_statistics(self) -> StateStatistics:
         """Return the sizes of the replicated state."""
         state, now_ms = self._context.state, self._context.now_ms()
+        rev = state.rules.rev if state.rules is not None else 0
         opened_ms = (opened for queue in state.waiting.values() for _, opened, _ in queue)
         return StateStatistics(
             conversations=_by_state(state),
@@ -98,7 +100,8 @@ class Pages:
             agents=Counter(agent.status for agent in state.agents.values()),
             sessions=len(state.sessions),
             offers=len(state.offers),
-            rules_rev=state.rules.rev if state.rules is not None else 0,
+            rules_rev=rev,
+            rules=counted(state.routings, rev),
             tallies=state.tallies,
             unserved={name: len(found) for name, found in state.unserved.items()},
             unstaffed=[one.queue for one in state.unstaffed.values() if one.alerted_ms],

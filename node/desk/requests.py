@@ -41,7 +41,12 @@ from node.protocol.catalogue import (
     QueueList,
     Request,
     RulesGet,
+    RulesHistory,
+    RulesPlan,
+    RulesSimulate,
+    RulesStats,
     UserList,
+    Why,
 )
 from node.protocol.codec import BadRequest
 from node.protocol.codes import Close, ErrorCode
@@ -49,7 +54,10 @@ from node.protocol.codes import Close, ErrorCode
 REQUEST_ID_MAX = 2**32 - 1
 EXCESS_MAX = 1_000
 """Requests that may come too fast in a row; after one more the connection is closed."""
-_LARGE = (CvGet, CvHistory, RulesGet, UserList, AuditList, CvList, QueueList, AgentList)
+_LARGE = (
+    *(CvGet, CvHistory, CvList, UserList, AuditList, QueueList, AgentList, Why),
+    *(RulesGet, RulesHistory, RulesPlan, RulesSimulate, RulesStats),
+)
 """What may have a long answer; a long resume pauses by itself."""
 TOO_FAST = "too many requests; wait a little"
 RATE = {"rule": "rate.principal"}

@@ -29,6 +29,7 @@ _VISITOR_DATA: dict[str, frozenset[str]] = {
     "transferred": frozenset({"warm"}),
     "joined": frozenset({"agent", "supervisor", "name"}),
     "left": frozenset({"agent", "supervisor", "name"}),
+    "overflow": frozenset({"do", "text"}),
 }
 """What visitors learn of how they are served; of other types they see all data."""
 

@@ -15,7 +15,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from node.protocol import results, service_results
+from node.protocol import results, rule_results, service_results
 from node.protocol.pushes import (
     Bye,
     Caught,
@@ -49,7 +49,14 @@ from node.protocol.requests.accounts import (
     UserRemove,
     UserSecret,
 )
-from node.protocol.requests.agents import OfferAccept, OfferDecline, Status, StatusSet
+from node.protocol.requests.agents import (
+    CvTake,
+    OfferAccept,
+    OfferDecline,
+    Status,
+    StatusSet,
+    WrapDone,
+)
 from node.protocol.requests.base import ALL, Request, Role, Roles
 from node.protocol.requests.canned import (
     CannedFind,
@@ -81,7 +88,17 @@ from node.protocol.requests.lists import (
     QueueWatch,
 )
 from node.protocol.requests.members import MembersChange, MembersGet
-from node.protocol.requests.rules import RulesApply, RulesGet
+from node.protocol.requests.rules import (
+    Contact,
+    RulesApply,
+    RulesGet,
+    RulesHistory,
+    RulesPlan,
+    RulesRollback,
+    RulesSimulate,
+    RulesStats,
+    Why,
+)
 from node.protocol.requests.service import CvMissed, CvRate, CvRatings
 from node.protocol.requests.upkeep import CvAttr, CvReopen, CvTag, MsgDel, MsgEdit
 
@@ -132,7 +149,6 @@ AnyRequest = (
     | QueueList
     | QueueWatch
     | AgentList
-    | Pong
     | CvTag
     | CvAttr
     | CvInvite
@@ -142,6 +158,15 @@ AnyRequest = (
     | MsgEdit
     | MsgDel
     | CvReopen
+    | RulesHistory
+    | RulesRollback
+    | RulesPlan
+    | RulesSimulate
+    | RulesStats
+    | Why
+    | Pong
+    | CvTake
+    | WrapDone
 )
 
 BY_NAME: dict[str, type[Request]] = {
@@ -194,6 +219,14 @@ RESULTS: dict[type[Request], type[results.Result]] = {
     MsgEdit: results.Changed,
     MsgDel: results.Changed,
     CvReopen: results.Reopened,
+    RulesHistory: rule_results.RuleHistory,
+    RulesRollback: results.RulesApplied,
+    RulesPlan: rule_results.RulePlan,
+    RulesSimulate: rule_results.Simulated,
+    RulesStats: rule_results.RuleStatistics,
+    Why: rule_results.Reasons,
+    CvTake: results.Accepted,
+    WrapDone: results.Nothing,
 }
 """What the reply's `r` holds; operations that are not here have no reply."""
 

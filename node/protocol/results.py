@@ -174,6 +174,7 @@ class Rules(Result):
     files: dict[str, str]
     by: By | None = None
     at: int = 0
+    digest: str = ""
 
 
 class MemberRow(msgspec.Struct):

@@ -27,7 +27,9 @@ from node.desk.operations.effects import Asker, Handler
 from node.desk.operations.lists import Lists
 from node.desk.operations.members import Membership
 from node.desk.operations.own import Own
+from node.desk.operations.planning import Planning
 from node.desk.operations.reading import Reading
+from node.desk.operations.reasons import Reasons
 from node.desk.operations.rules import Rules
 from node.desk.operations.service import Service
 from node.desk.operations.supervising import Supervising
@@ -36,6 +38,7 @@ from node.desk.operations.upkeep import Upkeep
 from node.desk.overview import Overview
 from node.desk.passwords import Passwords
 from node.desk.plain import check_integers
+from node.desk.rule_sets import RuleSets
 from node.desk.session import Session
 from node.protocol.catalogue import Request
 
@@ -55,7 +58,8 @@ class Operations:
         config: Config,
     ) -> None:
         lookup = Lookup(context)
-        rules = Rules(context, lookup)
+        rule_sets = RuleSets()
+        rules = Rules(context, lookup, rule_sets)
         self._handlers: dict[type[Request], Handler] = {
             **Own(opening, ephemeral).handlers(),
             **Reading(lookup, looks, hub.following).handlers(),
@@ -66,6 +70,8 @@ class Operations:
             **rules.handlers(),
             **Company(context, hub.following, config.desk.invite_ms).handlers(),
             **Upkeep().handlers(),
+            **Planning(context, lookup, looks, rule_sets).handlers(),
+            **Reasons(context, lookup, looks, rule_sets).handlers(),
             **Membership(context).handlers(),
             **Service(context, lookup).handlers(),
             **CannedResponses(context, lookup).handlers(),

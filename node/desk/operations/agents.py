@@ -3,7 +3,7 @@
 from cluster.ids import is_ulid
 from cluster.state import commands
 from node.auth import Principal
-from node.desk.lookup import Effect
+from node.desk.lookup import Effect, check_cv
 from node.desk.operations.effects import Asker, Handlers
 from node.desk.plain import NotAllowed, check_key, check_name
 from node.protocol import catalogue as ops
@@ -17,6 +17,8 @@ class Agents:
             ops.StatusSet: self._status_set,
             ops.OfferAccept: self._offer_accept,
             ops.OfferDecline: self._offer_decline,
+            ops.CvTake: self._cv_take,
+            ops.WrapDone: self._wrap_done,
         }
 
     def _status_set(self, asker: Asker, principal: Principal, request: ops.StatusSet) -> Effect:
@@ -43,6 +45,15 @@ class Agents:
         _check_oid(request.oid)
         check_name(request.reason, "reason")
         return commands.DeclineOffer(oid=request.oid, by=principal.by, reason=request.reason)
+
+    def _cv_take(self, asker: Asker, principal: Principal, request: ops.CvTake) -> Effect:
+        check_cv(request.cv)
+        check_key(request.key)
+        return commands.TakeConversation(cv=request.cv, by=principal.by, key=request.key)
+
+    def _wrap_done(self, asker: Asker, principal: Principal, request: ops.WrapDone) -> Effect:
+        check_cv(request.cv)
+        return commands.FinishWrapUp(by=principal.by, cv=request.cv)
 
 
 def _check_oid(oid: str) -> None:

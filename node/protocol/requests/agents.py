@@ -36,3 +36,24 @@ class OfferDecline(Request, tag="offer.decline"):
 
     oid: str
     reason: str = ""
+
+
+class CvTake(Request, tag="cv.take"):
+    """Help yourself to what waits, out of turn.
+
+    Refused: what is offered or assigned, or waits for another; what is beyond your capacity, or
+    asks for skills that you do not have.
+    """
+
+    roles = AGENT
+
+    cv: str
+    key: str
+
+
+class WrapDone(Request, tag="wrap.done"):
+    """Nothing is left to do for a conversation that ended or went on: the next may be offered."""
+
+    roles = AGENT
+
+    cv: str

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cluster.routing.decide import TRACE_MAX, Decision, decide, decide_values
+from cluster.routing.decide import Decision, decide, decide_values
 from cluster.routing.ruleset import RuleSet, compile_rules, default_rules
 from cluster.state.model import Conversation
 from cluster.state.route import Route, Step
@@ -107,10 +107,10 @@ def test_the_built_in_rules_send_everything_to_the_general_queue() -> None:
 
 
 def test_the_trace_is_bounded_and_the_decision_is_not() -> None:
-    text = "".join(f"[rule.r{n:03}]\nwhen='false'\nroute='q'\n" for n in range(TRACE_MAX + 50))
+    text = "".join(f"[rule.r{n:03}]\nwhen='false'\nroute='q'\n" for n in range(150))
     rules = compile_rules({"main.toml": text + "[rule.zz]\nroute = 'last'\n"})
     decision = decide(rules, conversation(), 0)
-    assert (decision.queue, len(decision.trace)) == ("last", TRACE_MAX)
+    assert (decision.queue, len(decision.trace)) == ("last", 151)
 
 
 def test_values_of_a_table_test_are_decided_like_a_conversation(rules: RuleSet) -> None:

@@ -62,10 +62,11 @@ class Office:
         names = ("priority", "skills", "need")
         step = Step(queue, **{name: fields.pop(name) for name in names if name in fields})
         route = Route((step,), weight=fields.pop("weight", 1))
-        visitor = fields.pop("visitor", "ann")
         fields |= {"route": route, "waiting_since_ms": 1}
-        values: tuple[Any, ...] = (cv, visitor, "", "web", "zh", "", {}, {}, opened_ms)
-        self.state.put_conversation(Conversation(*values, state="waiting", **fields))
+        fields |= {"visitor": fields.pop("visitor", "ann"), "opened_ms": opened_ms}
+        names = {"visitor_name": "", "channel": "web", "lang": "zh", "subject": ""}
+        fields |= {"cv": cv, "tags": {}, "attrs": {}, "state": "waiting"} | names
+        self.state.put_conversation(Conversation(**fields))
 
     def matches(self, most: int = 500) -> list[tuple[str, str]]:
         self.matching.sync(self.state, self.now_ms)

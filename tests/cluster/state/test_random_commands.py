@@ -404,6 +404,10 @@ class Desks(RuleBasedStateMachine):
     def apply_rules(self, text: str, expected: int | None) -> None:
         self.run(c.ApplyRules(OPS, {"main.toml": text}, {"vip": Queue()}, rev_expected=expected))
 
+    @rule(rev=st.integers(0, 4), expected=st.sampled_from([None, 1, 3]))
+    def roll_back_rules(self, rev: int, expected: int | None) -> None:
+        self.run(c.RollbackRules(OPS, rev, expected))
+
     @rule(
         by=st.sampled_from((OPS, OPS, SUE)),
         name=st.sampled_from(("bob", "li", "pos")),

@@ -218,6 +218,8 @@ def test_help_imports_nothing_heavy() -> None:
 
 COMMANDS = (
     "serve,upgrade,demo,say,agent,token,replay,cluster status,rules apply,rules show,rules test,"
+    "rules diff,rules plan,rules history,rules rollback,rules export,rules simulate,rules stats,"
+    "rules explain,"
     "wal inspect,token revoke,login,audit,users add,users set,users passwd,users disable,"
     "users enable,users remove,users show,users list,"
     "missed,ratings,canned list,canned find,canned put,canned remove,canned import,canned export,"

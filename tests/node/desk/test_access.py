@@ -28,6 +28,8 @@ REQUESTS: dict[str, ops.Request] = {
     "status.set": ops.StatusSet(status="away"),
     "offer.accept": ops.OfferAccept(oid=ULID, key="k"),
     "offer.decline": ops.OfferDecline(oid=ULID),
+    "cv.take": ops.CvTake(cv=ULID, key="k5"),
+    "wrap.done": ops.WrapDone(cv=ULID),
     "cv.transfer": ops.CvTransfer(cv=ULID, key="k", to={"queue": "vip"}),
     "cv.close": ops.CvClose(cv=ULID, key="k"),
     "rules.apply": ops.RulesApply(files={"main.toml": "x ="}),
@@ -62,6 +64,12 @@ REQUESTS: dict[str, ops.Request] = {
     "msg.edit": ops.MsgEdit(cv=ULID, mid=ULID, key="k5", body="x"),
     "msg.del": ops.MsgDel(cv=ULID, mid=ULID, key="k6"),
     "cv.reopen": ops.CvReopen(cv=ULID, key="k7"),
+    "rules.history": ops.RulesHistory(),
+    "rules.rollback": ops.RulesRollback(rev=1),
+    "rules.plan": ops.RulesPlan(files={"main.toml": "x ="}),
+    "rules.simulate": ops.RulesSimulate(contact=ops.Contact()),
+    "rules.stats": ops.RulesStats(),
+    "why": ops.Why(cv=ULID),
 }
 #                  visitor agent supervisor operator service
 MATRIX = {
@@ -79,6 +87,8 @@ MATRIX = {
     "status.set":    "no    yes   yes   yes   no",
     "offer.accept":  "no    yes   no    no    no",
     "offer.decline": "no    yes   no    no    no",
+    "cv.take":       "no    yes   no    no    no",
+    "wrap.done":     "no    yes   no    no    no",
     "cv.transfer":   "no    yes   yes   no    yes",
     "cv.close":      "yes   yes   yes   no    yes",
     "rules.apply":   "no    no    no    yes   no",
@@ -113,6 +123,12 @@ MATRIX = {
     "msg.edit":      "yes   yes   yes   no    yes",
     "msg.del":       "yes   yes   yes   no    yes",
     "cv.reopen":     "yes   yes   yes   no    yes",
+    "rules.history":  "no   no    yes   yes   no",
+    "rules.rollback": "no   no    no    yes   no",
+    "rules.plan":     "no   no    no    yes   no",
+    "rules.simulate": "no   no    yes   yes   no",
+    "rules.stats":    "no   no    yes   yes   no",
+    "why":            "no   yes   yes   yes   no",
 }  # fmt: skip
 
 
@@ -194,6 +210,7 @@ async def test_whatever_a_request_claims_the_log_is_told_the_principal_of_the_to
                 assert by in (None, By(role, me, "Me")), (op, command)
                 seen += by is not None
             client.leave(1000)  # logged out: an agent has only so many sessions
+            client.leave(1000)  # an agent has 32 sessions, those in their grace included
         assert seen
 
 

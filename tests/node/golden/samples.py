@@ -116,6 +116,15 @@ REQUESTS: tuple[ops.Request, ...] = (
     ops.StatusSet(id=36, status="away", reason="lunch", until=AT, agent="li"),
     ops.CvTransfer(id=37, cv=CV, key="k15", to={"agent": "li"}, warm=True, keep=True),
     ops.CvTransfer(id=38, cv=CV, key="k16", to={"rule": ""}),
+    ops.CvTake(id=27, cv=CV, key="k12"),
+    ops.WrapDone(id=28, cv=CV),
+    ops.RulesHistory(id=29),
+    ops.RulesRollback(id=30, rev=3, rev_expected=5),
+    ops.RulesPlan(id=31, files={"main.toml": "[fallback]\n"}, after=500, until=9_000, since=AT),
+    ops.RulesSimulate(id=32, contact=ops.Contact(channel="web", tags={"arpu": 6200.5})),
+    ops.RulesSimulate(id=33, cv=CV, files={"main.toml": "[fallback]\n"}),
+    ops.RulesStats(id=34),
+    ops.Why(id=35, cv=CV, at=4),
 )
 
 ANSWERS: tuple[ops.Reply | ops.Push, ...] = (
