@@ -64,8 +64,8 @@ class Office:
         route = Route((step,), weight=fields.pop("weight", 1))
         fields |= {"route": route, "waiting_since_ms": 1}
         fields |= {"visitor": fields.pop("visitor", "ann"), "opened_ms": opened_ms}
-        names = {"visitor_name": "", "channel": "web", "lang": "zh", "subject": ""}
-        fields |= {"cv": cv, "tags": {}, "attrs": {}, "state": "waiting"} | names
+        plain = {"visitor_name": "", "channel": "web", "lang": "zh", "subject": ""}
+        fields |= {"cv": cv, "tags": {}, "attrs": {}, "state": "waiting"} | plain
         self.state.put_conversation(Conversation(**fields))
 
     def matches(self, most: int = 500) -> list[tuple[str, str]]:
