@@ -93,6 +93,10 @@ class Person:
         """Return what was said in a conversation, in the order in which it came."""
         return [event.data.get("body") for event in self.events(cv) if event.type == "msg"]
 
+    def types(self, cv: str) -> list[str]:
+        """Return what kinds of events came."""
+        return [event.type for event in self.events(cv)]
+
     async def hears(self, cv: str, text: str) -> None:
         """Wait until `text` was said in a conversation."""
         await until(lambda: text in self.said(cv), f"{self.id} never heard {text!r}")
@@ -188,7 +192,7 @@ class Floor:
         self, who: str, at: str, *, capacity: int = 5, online: bool = True, **options: Any
     ) -> Seat:
         """Let an agent in by one more device."""
-        skills = {self.queue: 1}
+        skills = options.pop("skills", {self.queue: 1})
         seat = Seat(self, "agent", who, at, capacity=capacity, skills=skills, **options)
         await self._come(seat)
         if online:
