@@ -1,16 +1,19 @@
 """Why conversations went where they went, and what each rule did.  Explains in a thread.
 
-why           the decisions about one conversation: by the recorded values and the rules of
-              their revision, then what happened to it, then who was chosen and why
-rules.stats   the decisions that are kept, counted by rule
+    why           the decisions about one conversation: by the recorded values and the rules of
+                  their revision, then what happened to it, then who was chosen and why
+    rules.stats   the decisions that are kept, counted by rule
 
-routing recorded, revision kept    each rule and each part of its condition, as it was
-routing gone, revision kept        the same for the conversation's values of today
-revision gone                      rule, queue and what happened: the rest is forgotten
+What is known of a decision:
+
+    routing recorded, revision kept    each rule and each part of its condition, as it was
+    routing gone, revision kept        the same for the conversation's values of today
+    revision gone                      rule, queue and what happened: the rest is forgotten
 """
 
 from collections.abc import Iterable
 from functools import partial
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -47,6 +50,15 @@ TELLING = frozenset(
 """Events of the way to an agent."""
 
 
+class _Decision(NamedTuple):
+    """A decision, as far as it is known."""
+
+    routing: Routing
+    event: Event | None
+    """None when the conversation's tail goes back no further."""
+    recorded: bool
+
+
 class Reasons:
     """Serves these operations."""
 
@@ -68,43 +80,63 @@ class Reasons:
         if request.at > conversation.seq:
             raise NotAllowed("not_found", f"at: the newest event is {conversation.seq}")
         told = [event for event in conversation.tail if event.type in TELLING]
-        decisions = [event for event in told if _is_decision(event)]
+        decisions = self._decisions(conversation, told)
         if request.at:
-            decisions = [event for event in decisions if event.seq <= request.at][-1:]
-        routings = self._context.state.routings
-        kept = {one.at_ms: one for one in routings if one.cv == conversation.cv}
+            at_ms = _time_of(conversation, request.at)
+            decisions = [one for one in decisions if one.routing.at_ms <= at_ms][-1:]
         room = Room()
         reasons: list[Reason] = []
-        for event in reversed(decisions[-REASONS_MAX:]):  # the newest has most room
-            recorded = kept.get(event.ts)
-            reason = await self._reason(recorded or routing_of(conversation, event), room)
-            reason.values_of = "then" if recorded else "now"
-            happened = _until_next(told, event)
+        for one in reversed(decisions[-REASONS_MAX:]):  # the newest has most room
+            reason = await self._reason(one, room)
+            happened = _until_next(told, one.event)
             tell_steps(reason.decided, happened)
-            reason.happened = [happened_view(one) for one in happened]
+            reason.happened = [happened_view(event) for event in happened]
             reasons.append(reason)
         reasons.reverse()
         _choose(conversation, reasons)
         return Answered({"cv": conversation.cv, "reasons": reasons})
 
-    async def _reason(self, routing: Routing, room: Room) -> Reason:
+    def _decisions(self, conversation: Conversation, told: list[Event]) -> list[_Decision]:
+        """Return what was decided, oldest first: recorded, or told by an event that is kept."""
+        routings = self._context.state.routings
+        recorded = {one.at_ms: one for one in routings if one.cv == conversation.cv}
+        events = {event.ts: event for event in told if _is_decision(event)}
+        return [
+            _Decision(
+                recorded.get(at_ms) or routing_of(conversation, events[at_ms]),
+                events.get(at_ms),
+                at_ms in recorded,
+            )
+            for at_ms in sorted(recorded.keys() | events.keys())
+        ]
+
+    async def _reason(self, one: _Decision, room: Room) -> Reason:
         """Return the decision, explained by the rules of its revision if they are kept."""
-        record = self._context.state.rules_at(routing.rev)
-        kept = record is not None or not routing.rev
+        routing = one.routing
         view = _outline(routing)
-        if kept:
-            rules = await self._rule_sets.of(record)
+        rules = await self._rules_of(routing.rev)
+        if rules is not None:
             again = await self._rule_sets.run(lambda _: decided(rules, routing, room, Breath()))
             same = (again.rule, again.queue) == (routing.rule, routing.queue)
             view = again if same else replace(view, rules=again.rules)  # what was decided stands
         return Reason(
             decided=view,
             values=values_view(routing),
-            values_of="then",
-            kept=kept,
+            values_of="then" if one.recorded else "now",
+            kept=rules is not None,
             happened=[],
             chosen=[],
         )
+
+    async def _rules_of(self, rev: int) -> RuleSet | None:
+        """Return the rules of a revision; None when they are not kept, or not read any more."""
+        record = self._context.state.rules_at(rev)
+        if record is None and rev:
+            return None
+        try:
+            return await self._rule_sets.of(record)
+        except NotAllowed:  # applied by a release that read more than this one
+            return None
 
     def _stats(self, asker: Asker, principal: Principal, request: ops.RulesStats) -> Effect:
         async def count() -> Answered:
@@ -121,8 +153,16 @@ def _is_decision(event: Event) -> bool:
     return event.type == "queued" and "rev" in event.data
 
 
-def _until_next(told: list[Event], decision: Event) -> list[Event]:
+def _time_of(conversation: Conversation, seq: int) -> int:
+    """Return when an event happened; of one that is no longer kept, the oldest time known."""
+    first = conversation.tail[0]
+    return conversation.tail[max(0, seq - first.seq)].ts
+
+
+def _until_next(told: list[Event], decision: Event | None) -> list[Event]:
     """Return a decision's event and what followed, up to the next decision."""
+    if decision is None:
+        return []
     found = [decision]
     for event in told:
         if event.seq > decision.seq:

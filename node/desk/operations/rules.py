@@ -1,9 +1,11 @@
 """Routing rules: read, compiled and put into force.  No I/O: compiles in a thread.
 
-rules.apply      files, compiled without a mistake ──▶ a new revision
-rules.rollback   a revision that is kept           ──▶ the same files, as a new revision
-rules.get        the files of a revision, byte for byte
-rules.history    the revisions that are kept, and what each changed
+    rules.apply      files, compiled without a mistake ──▶ a new revision
+    rules.rollback   a revision that is kept           ──▶ the same files, as a new revision
+    rules.get        the files of a revision, byte for byte
+    rules.history    the revisions that are kept, and what each changed
+
+All are behind a barrier: what was acknowledged anywhere is here.
 """
 
 from functools import partial

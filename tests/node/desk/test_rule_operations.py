@@ -33,16 +33,21 @@ async def refused(client: Client, request: ops.Request) -> Err:
 
 
 async def opened(desk: Office, visitor: Client, **tags: Any) -> str:
-    """Open a conversation and route it by the rules in force, as the leader would."""
+    """Open a conversation and route it."""
     reply = await visitor.ok(ops.CvOpen(key=desk.key(), channel="web", tags=tags))
+    decide_as_leader(desk, reply["cv"])
+    return str(reply["cv"])
+
+
+def decide_as_leader(desk: Office, cv: str) -> None:
+    """Route a conversation by the rules in force."""
     state = desk.port().state
     record = state.rules
     assert record is not None
     rules = compile_rules(record.files)
-    decision = decide(rules, state.conversations[reply["cv"]], desk.cluster.now_ms)
+    decision = decide(rules, state.conversations[cv], desk.cluster.now_ms)
     route = replace(decision.route, rev=record.rev)
-    desk.cluster.do(RouteConversation(reply["cv"], route, erred=erred_in(decision)))
-    return str(reply["cv"])
+    desk.cluster.do(RouteConversation(cv, route, erred=erred_in(decision)))
 
 
 async def planned(client: Client, files: dict[str, str], **more: Any) -> dict[str, Any]:
@@ -239,6 +244,24 @@ async def test_an_agent_is_told_why_a_conversation_is_theirs() -> None:
         assert (looked.by.kind, looked.detail["cv"]) == ("supervisor", cv), "it shows their values"
         error = await refused(other, ops.Why(cv=cv))
         assert (error.code, error.data) == ("forbidden", {"rule": "conversation.not_yours"})
+
+
+async def test_each_decision_of_a_conversation_is_explained_or_the_one_at_an_event() -> None:
+    async with office() as desk:
+        olga = await desk.staff("operator")
+        await asked(olga, ops.RulesApply(files={"main.toml": GOOD}))
+        visitor = await desk.visitor()
+        cv = await opened(desk, visitor, arpu=6_200)
+        await visitor.ok(ops.MsgSend(cv=cv, key="m", body="hello?"))
+        await asked(olga, ops.RulesApply(files={"main.toml": DEARER}))
+        decide_as_leader(desk, cv)
+        reasons = (await asked(olga, ops.Why(cv=cv)))["reasons"]
+        assert [one["decided"]["queue"] for one in reasons] == ["premium", "general"]
+        assert [one["decided"]["rev"] for one in reasons] == [1, 2]
+        seq = reasons[1]["happened"][0]["seq"]
+        assert (await asked(olga, ops.Why(cv=cv, at=seq - 1)))["reasons"] == reasons[:1]
+        assert (await asked(olga, ops.Why(cv=cv, at=seq)))["reasons"] == reasons[1:]
+        assert (await refused(olga, ops.Why(cv=cv, at=seq + 9))).code == "not_found"
 
 
 async def test_rules_that_are_no_longer_kept_are_not_made_up() -> None:
