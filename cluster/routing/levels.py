@@ -13,15 +13,15 @@ weight = 1                 of an agent's capacity; 1 of a channel that is not he
 import re
 from typing import Any
 
-from cluster.routing.reading import TIME_MAX_MS, Reader
+from cluster.routing.reading import Reader
+from cluster.state.limits import SLAS_MAX, STEP_MS_MAX
 from cluster.state.route import ServiceLevel
 from cluster.toml_source import Document, Path, shown
 
-LEVELS_MAX = 100
 WEIGHT = (1, 100)
 
 _TIMES = ("first_response", "next_response", "resolution")
-_BOUNDS_MS = (1_000, TIME_MAX_MS)
+_BOUNDS_MS = (1_000, STEP_MS_MAX)
 _PERCENT = re.compile(r"([0-9]{1,2})\s*%", re.ASCII)
 
 
@@ -32,8 +32,8 @@ def read_levels(read: Reader, documents: list[Document]) -> dict[str, ServiceLev
         for name, path, table in read.tables(document, "sla"):
             if name in levels:
                 read.mistake(document, path, f"a second [sla.{name}]", "rename one")
-            elif len(levels) >= LEVELS_MAX:
-                read.mistake(document, path, f"more than {LEVELS_MAX} slas", "merge some")
+            elif len(levels) >= SLAS_MAX:
+                read.mistake(document, path, f"more than {SLAS_MAX} slas", "merge some")
                 return levels
             if not any(key in table for key in _TIMES):
                 mend = 'add first_response = "1m", next_response or resolution'

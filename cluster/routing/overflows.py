@@ -13,15 +13,12 @@ Without a text the visitor reads the product's own, in the visitor's language.
 from typing import Any
 
 from cluster.routing.queues import Queues
-from cluster.routing.reading import TIME_MAX_MS, Reader, named
-from cluster.state.limits import ID_BYTES_MAX
+from cluster.routing.reading import Reader, named
+from cluster.state.limits import ID_BYTES_MAX, OVERFLOW_TEXT_BYTES_MAX, STEP_MS_MAX
 from cluster.state.route import Overflow, OverflowDo
 from cluster.toml_source import Document, Path, did_you_mean, shown
 
-TEXT_BYTES_MAX = 1024
-"""What a visitor reads when nobody comes: a few sentences."""
-
-_AFTER_MS = (1_000, TIME_MAX_MS)
+_AFTER_MS = (1_000, STEP_MS_MAX)
 _DO: dict[str, OverflowDo] = {
     "queue": "queue",
     "bot": "bot",
@@ -69,8 +66,8 @@ def _to(read: Reader, queues: Queues, document: Document, path: Path, value: dic
     if key == "text":
         if given is None:
             return ""
-        if not isinstance(given, str) or len(given.encode()) > TEXT_BYTES_MAX:
-            problem = f"a text is in quotes, of at most {TEXT_BYTES_MAX} bytes"
+        if not isinstance(given, str) or len(given.encode()) > OVERFLOW_TEXT_BYTES_MAX:
+            problem = f"a text is in quotes, of at most {OVERFLOW_TEXT_BYTES_MAX} bytes"
             read.mistake(document, (*path, key), problem, "shorten it")
             return ""
         return given

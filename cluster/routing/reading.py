@@ -23,8 +23,6 @@ PRIORITY_MAX = 1_000
 MISTAKES_MAX = 100
 """More are not named: whoever made them mends these first."""
 DIGITS_MAX = 9
-TIME_MAX_MS = 7 * 24 * 3_600_000
-"""The longest wait that rules may ask for: closed conversations are kept no longer."""
 QUEUE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 KEYS: Mapping[str, tuple[str, ...]] = {

@@ -19,14 +19,13 @@ from cluster.routing.expression import AGENT, QUEUE, Scope
 from cluster.routing.failure import ExpressionError
 from cluster.routing.needs import Requirement, compile_requirement
 from cluster.routing.queues import Queues
-from cluster.routing.reading import STEP_KEYS, TIME_MAX_MS, Reader, named
+from cluster.routing.reading import STEP_KEYS, Reader, named
 from cluster.routing.rules import StepRules
+from cluster.state.limits import ROUTE_STEPS_MAX, STEP_MS_MAX
 from cluster.toml_source import Document, Path
 
-STEPS_MAX = 16
-"""Of one rule; people write two or three."""
 _PREFER: tuple[Literal["", "last_agent"], ...] = ("", "last_agent")
-_FOR_MS = (1_000, TIME_MAX_MS)
+_FOR_MS = (1_000, STEP_MS_MAX)
 
 
 class Steps:
@@ -67,8 +66,8 @@ class Steps:
         if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
             self._read.mistake(document, path, "steps are a list of tables", mend)
             return (StepRules(""),)
-        if not 1 <= len(steps) <= STEPS_MAX:
-            problem = f"{len(steps)} steps, not 1 to {STEPS_MAX}"
+        if not 1 <= len(steps) <= ROUTE_STEPS_MAX:
+            problem = f"{len(steps)} steps, not 1 to {ROUTE_STEPS_MAX}"
             self._read.mistake(document, path, problem, mend)
             return (StepRules(""),)
         for number, step in enumerate(steps[:-1]):

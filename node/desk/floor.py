@@ -43,28 +43,22 @@ class Floor:
         self._profiles: dict[str, _Profile] = {}
         self._counts: Counter[_Profile] = Counter()
         self._examples: dict[_Profile, Agent] = {}
-        self._since: dict[str, tuple[str, int]] = {}
 
     def restart(self) -> None:
         """The state is another: count all agents anew."""
         self._profiles.clear()
         self._counts.clear()
         self._examples.clear()
-        self._since.clear()
         for agent in self._state().agents.values():
             self._count(agent)
-            self._since[agent.agent] = (agent.status, 0)
 
     def note(self, agent_id: str) -> None:
         """An agent changed, or is known no more."""
         agent = self._state().agents.get(agent_id)
         if agent is None:
             self._uncount(agent_id)
-            self._since.pop(agent_id, None)
-            return
-        self._count(agent)
-        if self._since.get(agent_id, ("", 0))[0] != agent.status:
-            self._since[agent_id] = (agent.status, self._state().now_ms)
+        else:
+            self._count(agent)
 
     def _count(self, agent: Agent) -> None:
         self._uncount(agent.agent)
@@ -143,12 +137,12 @@ class Floor:
             status=agent.status,
             reason=agent.reason,
             here=state.is_present(agent),
-            since=_since(agent) or self._since.get(agent.agent, ("", 0))[1],
+            since=agent.status_since_ms,
             idle=agent.idle_since_ms,
             load=agent.load,
             capacity=agent.capacity,
             skills=agent.skills,
-            langs=list(getattr(agent, "langs", ())),
+            langs=list(agent.langs),
             conversations=list(agent.conversations),
             offers=len(agent.offers),
             devices=[
@@ -185,11 +179,6 @@ def empty_row(queue: str) -> QueueRow:
 
 
 _NO_COUNTS = frozenset({"queue", "eta_s", "conf"})
-
-
-def _since(agent: Agent) -> int:
-    """Return when the state says that the status changed; 0 where it does not."""
-    return int(getattr(agent, "status_since_ms", 0))
 
 
 def _standing(state: State, agent: Agent) -> Standing | None:

@@ -109,11 +109,6 @@ def tag_text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def missed_of(conversation: Conversation) -> str:
-    """Return why it counts as missed; empty when it does not."""
-    return str(getattr(conversation, "missed", ""))
-
-
 class Facets:
     """All lines of one node."""
 
@@ -258,7 +253,7 @@ def _facets(conversation: Conversation, agents: Sequence[str]) -> Iterator[Facet
     yield channel_of(conversation.channel)
     for agent in agents:
         yield agent_of(agent)
-    if missed_of(conversation):
+    if conversation.missed:
         yield MISSED
     for name, value in conversation.tags.items():
         for one in value if isinstance(value, list | tuple) else (value,):

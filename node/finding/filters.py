@@ -22,7 +22,7 @@ from cluster.state.state import State
 from node.auth import Principal
 from node.desk.access import has_opened
 from node.finding import facets as by
-from node.finding.facets import Facet, Facets, Key, Line, missed_of, tag_text
+from node.finding.facets import Facet, Facets, Key, Line, tag_text
 from node.protocol.requests.lists import ConversationFilter
 
 STATES = ("new", "waiting", "offered", "assigned", "closed")
@@ -43,9 +43,7 @@ class Proposal(NamedTuple):
 
 def serves(state: State, agent: Agent, queue: str) -> bool:
     """Say whether `agent` holds what `queue` asks of its agents."""
-    settings = state.queue(queue)
-    asked = settings.skills if settings is not None else {}
-    return all(agent.skills.get(skill, -1) >= least for skill, least in asked.items())
+    return not agent.lacks(state.skills_of(queue))
 
 
 def queues_of(state: State, facets: Facets, agent_id: str) -> frozenset[str]:
@@ -108,7 +106,7 @@ class Wanted:
             and wanted.visitor in ("", conversation.visitor)
             and wanted.since <= conversation.opened_ms
             and (not wanted.until or conversation.opened_ms < wanted.until)
-            and (not wanted.missed or bool(missed_of(conversation)))
+            and (not wanted.missed or bool(conversation.missed))
             and (not wanted.agent or self._has(conversation, wanted.agent))
             and all(_carries(conversation, *tag) for tag in wanted.tags.items())
             and self._may_see(conversation)

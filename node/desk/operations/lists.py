@@ -19,7 +19,7 @@ from node.desk.operations.fitting import fitting
 from node.desk.overview import Overview
 from node.desk.plain import NotAllowed, check_fields, check_name
 from node.desk.views import conversation_view
-from node.finding.facets import Key, missed_of
+from node.finding.facets import Key
 from node.finding.filters import Proposal, Wanted, proposals
 from node.finding.fulltext import Hit, Sought
 from node.finding.texts import snippet
@@ -179,7 +179,6 @@ class Lists:
         if asker.audience == "agent":
             del view["attrs"]
             view["agents"] = list(self._facets.agents(conversation.cv))
-            view["missed"] = missed_of(conversation)
         return view
 
 
