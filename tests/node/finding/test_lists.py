@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from cluster.state.model import Conversation
+from cluster.state.route import Route, Step
 from cluster.state.state import State
 from node.auth import Principal
 from node.finding import facets as by
@@ -22,7 +23,7 @@ QUEUES, CHANNELS, AGENTS = ("vip", "general"), ("web", "app"), ("ann", "bob")
 made = st.builds(
     lambda state, queue, channel, owner, tier, visitor: {
         "state": state,
-        "queue": queue,
+        "route": Route((Step(queue),)),
         "channel": channel,
         "owner": owner if state == "assigned" else "",
         "tags": {"tier": tier, "ids": [tier, "x"]},
