@@ -1,7 +1,7 @@
 """The [queue.NAME] of rule files.  No I/O.
 
 order = "priority,age"         or "age"
-agent_order = "longest_idle"   least_loaded, round_robin, proficiency:SKILL
+agent_order = "longest_idle"   least_loaded, round_robin, sticky, proficiency:SKILL
 accept = "20s"   mode = "ask"  or "auto"     on_timeout = ["next", "away"]
 skills = ["refund"]            or { refund = 4 }, with least levels
 priority = 0     aging = "60s" +1 for each that it waited
@@ -25,7 +25,7 @@ WRAP_UP_MS = (1_000, 3_600_000)
 AGING_MS = (1_000, 24 * 3_600_000)
 WAITING = (1, 1_000_000)
 
-_AGENT_ORDERS = ("longest_idle", "least_loaded", "round_robin")
+_AGENT_ORDERS = ("longest_idle", "least_loaded", "round_robin", "sticky")
 _PROFICIENCY = "proficiency:"
 _ON_TIMEOUT: tuple[OnTimeout, ...] = ("next", "away")
 

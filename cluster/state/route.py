@@ -17,7 +17,7 @@ from typing import Literal
 import msgspec
 
 AgentOrder = str
-""""longest_idle", "least_loaded", "round_robin", or "proficiency:SKILL"."""
+""""longest_idle", "least_loaded", "round_robin", "sticky", or "proficiency:SKILL"."""
 OfferMode = Literal["ask", "auto"]
 OnTimeout = Literal["next", "away"]
 OverflowDo = Literal["queue", "bot", "message", "callback", "close"]

@@ -64,7 +64,7 @@ def test_many_seeds_keep_their_promises(nodes: int) -> None:
 
 
 def test_the_seeds_together_see_every_kind_of_message_and_fault() -> None:
-    counts: Counter[str] = sum((World(seed).run(STEPS).counts for seed in range(20, 28)), Counter())
+    counts: Counter[str] = sum((World(seed).run(STEPS).counts for seed in range(22, 30)), Counter())
     for what in (
         "append_entries",
         "append_ack",
@@ -84,6 +84,11 @@ def test_the_seeds_together_see_every_kind_of_message_and_fault() -> None:
         "changes of members",
         "snapshots",
         "reads",
+        "steps",
+        "skipped steps",
+        "overflows",
+        "auto",
+        "FinishWrapUp done",
     ):
         assert counts[what], what
 
@@ -143,13 +148,13 @@ def test_the_same_seed_gives_the_same_run_in_any_process(nodes: str) -> None:
 # -- the simulator would notice: a fault that is planted is found by some seed
 
 FOUND_SOON = {
-    "abstain": 7,
+    "abstain": 4,
     "align": 0,
-    "cut_before_saved": 4,
+    "cut_before_saved": 1,
     "keys_lost": 0,
     "matching_prefix": 0,
     "read_at_once": 0,
-    "skips_one": 0,
+    "skips_one": 1,
     "sync_lies": 0,
     "vote_forgotten": 0,
 }

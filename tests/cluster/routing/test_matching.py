@@ -62,11 +62,10 @@ class Office:
         names = ("priority", "skills", "need")
         step = Step(queue, **{name: fields.pop(name) for name in names if name in fields})
         route = Route((step,), weight=fields.pop("weight", 1))
-        fields |= {"route": route, "waiting_since_ms": 1}
-        fields |= {"visitor": fields.pop("visitor", "ann"), "opened_ms": opened_ms}
-        plain = {"visitor_name": "", "channel": "web", "lang": "zh", "subject": ""}
-        fields |= {"cv": cv, "tags": {}, "attrs": {}, "state": "waiting"} | plain
-        self.state.put_conversation(Conversation(**fields))
+        visitor = fields.pop("visitor", "ann")
+        fields |= {"state": "waiting", "route": route, "waiting_since_ms": 1}
+        values: tuple[Any, ...] = (cv, visitor, "", "web", "zh", "", {}, {}, opened_ms)
+        self.state.put_conversation(Conversation(*values, **fields))
 
     def matches(self, most: int = 500) -> list[tuple[str, str]]:
         self.matching.sync(self.state, self.now_ms)

@@ -44,7 +44,9 @@ def rule_text(queues: int, rules: int, seed: int) -> str:
     draw = random.Random(seed)
     lines = ["[vars]", 'tags.n = "number"']
     for number in range(queues):
-        order = draw.choice(["longest_idle", "least_loaded", "round_robin", "proficiency:refund"])
+        order = draw.choice(
+            ["longest_idle", "least_loaded", "round_robin", "sticky", "proficiency:refund"]
+        )
         lines += [f"[queue.q{number}]", f'agent_order = "{order}"']
         lines += [f'mode = "{draw.choice(["ask", "ask", "auto"])}"']
         lines += draw.choice([[], ['aging = "60s"'], ['order = "age"']])
