@@ -24,6 +24,7 @@ from cluster.routing.decide import decide
 from cluster.routing.needs import KnownAgent, Needs
 from cluster.routing.ruleset import RuleSet, compile_rules
 from cluster.state.model import Conversation
+from scripts.bench_dispatch import Size, print_table
 
 BLOCK = 50
 """Rounds of one kind before the next has its turn."""
@@ -136,6 +137,8 @@ def main() -> None:
     for row in rows:
         times = f"{row.best_us:>12.1f}{row.best_us / rows[0].best_us:>12.2f}"
         print(f"{row.name:<24}{times}{row.median_us:>12.1f}{row.p99_us:>12.1f}")
+    print()
+    print_table(Size(), options.rounds // 2)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ I5 I7 the end   after the last fault all members have the same state, and nobody
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -142,6 +143,18 @@ class Checks:
             check(now_s - since_s < DISPATCH_S, f"I5 the end: {cv} waits while somebody is free")
 
 
+def given_out(state: State) -> Counter[str]:
+    """Return how conversations were given out, as far as their events tell."""
+    counts: Counter[str] = Counter()
+    for conversation in state.conversations.values():
+        for event in conversation.tail:
+            counts["steps"] += event.data.get("reason") == "step"
+            counts["skipped steps"] += bool(event.data.get("skipped"))
+            counts["overflows"] += event.type == "overflow"
+            counts["auto"] += event.type == "assigned" and event.by.kind == "system"
+    return counts
+
+
 def _final_read(state: State, cv: str, operations: Iterable[Operation]) -> Operation:
     """Return a read of the end state, after everything that was answered."""
     ends_s = [o.answered_s for o in operations if o.answered_s != float("inf")]
@@ -152,6 +165,8 @@ def _final_read(state: State, cv: str, operations: Iterable[Operation]) -> Opera
 def _fits(agent: Agent, conversation: Conversation) -> bool:
     """Whether an agent is to be asked now; who passed on it has a pause first."""
     able = not agent.lacks(conversation.skills)
+    able &= agent.load + conversation.weight <= agent.capacity
+    able &= conversation.target in ("", agent.agent) and conversation.preferred in ("", agent.agent)
     return able and agent.agent not in conversation.passed
 
 

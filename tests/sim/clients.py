@@ -31,14 +31,32 @@ RULES = """
 version = 1
 [vars]
 attrs.hard = "bool"
+attrs.kind = "number"
+[channel.web]
+weight = 2
 [queue.desk]
 accept = "1s"
+aging = "10s"
+wrap_up = "1s"
+on_timeout = ["next", "away"]
 [queue.experts]
 accept = "1s"
 skills = ["expert"]
+max_waiting = 3
+[queue.quick]
+mode = "auto"
+agent_order = "round_robin"
 [rule.hard]
 when = 'attrs.hard'
-route = "experts"
+steps = [
+  { queue = "experts", prefer = "last_agent", for = "1s" },
+  { queue = "experts", skills = { expert = 1 }, for = "1s", skip_if = "queue.available == 0" },
+  { queue = "experts" },
+]
+overflow = { after = "2s", do = "queue", to = "desk" }
+[rule.quick]
+when = 'attrs.kind == 1.0'
+route = "quick"
 [fallback]
 route = "desk"
 """
@@ -199,7 +217,7 @@ class Visitor(Client):
             self._cv,
             self._by,
             key=f"open {self._number}",
-            attrs={"hard": self.rng.random() < 0.3},
+            attrs={"hard": self.rng.random() < 0.3, "kind": float(self._number % 2)},
             text="hello",
             mid=self.new_id(),
         )
@@ -244,6 +262,8 @@ class Agent(Client):
                 self._do(commands.AcceptOffer(oid, self._by, key=f"accept {oid}"))
             else:
                 self._do(commands.DeclineOffer(oid, self._by))
+        elif agent.wrap_ups and self.rng.random() < 0.5:
+            self._do(commands.FinishWrapUp(self._by, agent.wrap_ups[0].cv))
         elif agent.conversations and self.rng.random() < 0.5:
             self._work(node.part.state, agent.conversations[0])
         else:
@@ -268,7 +288,7 @@ class Agent(Client):
             return
         self._sid = self.new_id()
         session = (self._sid, self._by, node.name, node.boot)
-        self._do(commands.OpenSession(*session, skills=self._skills, capacity=2))
+        self._do(commands.OpenSession(*session, skills=self._skills, capacity=5))
 
     def _do(self, command: Command) -> None:
         self.ask(command, lambda answer: self._on_done(command, answer))

@@ -19,9 +19,9 @@ from functools import partial
 from cluster.opening import Succession
 from cluster.peer.frames import FrameReader
 from cluster.raft.members import Members
+from cluster.routing.ruleset import compile_rules
 from cluster.state.commands import ApplyRules, By
-from cluster.state.route import Queue
-from tests.sim.checks import Checks, check
+from tests.sim.checks import Checks, check, given_out
 from tests.sim.clients import RULES, Agent, Client, Speaker, Visitor
 from tests.sim.disk import SimCrash, SimDisk
 from tests.sim.faults import Faults
@@ -117,7 +117,7 @@ class World:
         rules = ApplyRules(
             By("operator", "op"),
             {"main.toml": RULES},
-            {"desk": Queue(1_000), "experts": Queue(1_000, {"expert": 0})},
+            {name: one.queue for name, one in compile_rules({"main.toml": RULES}).queues.items()},
         )
         operator = Client(self, "op")
         self.at(0.1, "rules", lambda: operator.ask(rules, lambda _: None))
@@ -168,6 +168,7 @@ class World:
             self.checks.served(leader.part.state, self.now_s)
         self.counts["acked"] = len(self.checks.acked)
         self.counts["terms"] = len(self.checks.leaders)
+        self.counts += given_out(leader.part.state)
         return Outcome(self._digest.hexdigest(), self.now_s - START_S, self.counts)
 
     def _heal(self) -> None:

@@ -63,9 +63,9 @@ class Office:
         step = Step(queue, **{name: fields.pop(name) for name in names if name in fields})
         route = Route((step,), weight=fields.pop("weight", 1))
         visitor = fields.pop("visitor", "ann")
-        fields |= {"route": route, "waiting_since_ms": 1}
+        fields |= {"state": "waiting", "route": route, "waiting_since_ms": 1}
         values: tuple[Any, ...] = (cv, visitor, "", "web", "zh", "", {}, {}, opened_ms)
-        self.state.put_conversation(Conversation(*values, state="waiting", **fields))
+        self.state.put_conversation(Conversation(*values, **fields))
 
     def matches(self, most: int = 500) -> list[tuple[str, str]]:
         self.matching.sync(self.state, self.now_ms)
