@@ -47,9 +47,12 @@ def test_tokens_are_revoked_once_and_for_all_whatever_breaks() -> None:
 
 @pytest.mark.parametrize(("seed", "nodes"), list(enumerate([1, 2, 3, 3, 3, 4, 5], start=2_000)))
 def test_nodes_that_go_on_in_other_processes_keep_their_promises(seed: int, nodes: int) -> None:
-    outcome = World(seed, nodes=nodes, upgrades=True).run(STEPS)
-    assert outcome.counts["acked"] > 20
-    assert outcome.counts["upgrades"] >= 1
+    for one in (seed, seed + 500, seed + 1_000):  # not among every seed's faults is an upgrade
+        outcome = World(one, nodes=nodes, upgrades=True).run(STEPS)
+        assert outcome.counts["acked"] > 20
+        if outcome.counts["upgrades"]:
+            return
+    pytest.fail("no node went on in another process")
 
 
 @pytest.mark.slow
