@@ -19,7 +19,7 @@ from wsproto.events import TextMessage
 
 from node.auth import mint
 from node.client import Client, open_client
-from node.config import load
+from node.config_file import load
 from node.handover.control import NAME, connect
 from node.local import UNLIMITED, LocalCluster
 from node.local.adopted import Adopted, orphans_come_here
