@@ -253,6 +253,7 @@ def test_an_office_serves_whoever_it_can_and_every_node_agrees() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_thousand_agents_fifty_queues_and_two_hundred_rules_do_the_same() -> None:
     checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
     large = settings(
