@@ -71,7 +71,7 @@ class Seat(ABC):
         try:
             return await self.client.request(request, timeout_s=math.inf)
         except RequestFailed as error:
-            self.say("refused", message=error.message)
+            self.say("refused", message=self.words.refusal(error.code, error.message))
             return None
 
     async def run(self, urls: tuple[str, ...], token: str) -> int:

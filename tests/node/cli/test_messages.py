@@ -3,12 +3,16 @@
 import ast
 import string
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import node.cli
+from cluster.state.model import AgentStatus, OfferEnd
 from node.cli.messages import CATALOGUES, EN, ZH, Words, choose_lang
 from node.cli.output import plain
+from node.cli.terms import REFUSALS_ZH, TERMS
+from node.protocol.codes import ERRORS
 
 
 def fields(text: str) -> set[str]:
@@ -35,6 +39,16 @@ def test_every_text_that_is_asked_for_exists_and_every_one_that_exists_is_asked_
     # The kind of a speaker is looked up by its name; constants of conditions are no texts.
     assert (asked & EN.keys()) | {"visitor", "agent"} == EN.keys()
     assert {one for one in asked if "." in one} <= EN.keys()
+
+
+def test_no_word_of_the_protocol_is_english_on_a_chinese_screen() -> None:
+    assert set(REFUSALS_ZH) == set(ERRORS)
+    assert set(TERMS["zh"]) == {*get_args(OfferEnd), *get_args(AgentStatus)}
+    assert set(TERMS["en"]) <= set(TERMS["zh"])
+    assert Words("zh").term("timeout") == "已超时"
+    assert Words("zh").term("of a later release") == "of a later release"
+    assert Words("zh").refusal("stale", "read first") == f"{REFUSALS_ZH['stale']}（read first）"
+    assert Words("en").refusal("stale", "read first") == "read first"
 
 
 def _asks(function: ast.expr) -> bool:
