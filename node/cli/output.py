@@ -39,7 +39,7 @@ def console(*, stderr: bool = False) -> "Console":
 
 
 def table(columns: Iterable[str], rows: "Iterable[Iterable[str | Text]]") -> "Table":
-    """Return a table without frames."""
+    """Return a table without frames; one without rows says that there is nothing."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -48,7 +48,14 @@ def table(columns: Iterable[str], rows: "Iterable[Iterable[str | Text]]") -> "Ta
         made.add_column(column, overflow="fold")
     for row in rows:
         made.add_row(*row)
+    if not made.rows:
+        made.add_row("(none)")
     return made
+
+
+def count(number: int, noun: str) -> str:
+    """Return `1 rule`, `2 rules`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def plain(text: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 import node.cli
 from cluster.state.model import AgentStatus, OfferEnd
 from node.cli.messages import CATALOGUES, EN, ZH, Words, choose_lang
-from node.cli.output import plain
+from node.cli.output import console, plain, table
 from node.cli.terms import REFUSALS_ZH, TERMS
 from node.protocol.codes import ERRORS
 
@@ -82,3 +82,8 @@ def test_what_others_wrote_cannot_look_like_a_line_of_ours() -> None:
     assert told.splitlines()[1].startswith("    [1] you")
     assert not set(told) & set("\x1b\x07\u202e\x9b")
     assert plain("好\tfine") == "好\tfine"
+
+
+def test_a_table_of_nothing_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    console().print(table(("queue", "waiting"), []))
+    assert "(none)" in capsys.readouterr().out
