@@ -165,7 +165,9 @@ ZH: Mapping[str, str] = {
         "/quit                      退出登录"
     ),
     "agent.online": "您的状态是 {status}，已占用 {load}/{capacity} 个名额。",
-    "agent.offer": "邀请：{who}，队列 {queue}{reason}（{lang}）：{preview}，请在 {seconds} 秒内 /accept",
+    "agent.offer": (
+        "邀请：{who}，队列 {queue}{reason}（{lang}）：{preview}，请在 {seconds} 秒内 /accept"
+    ),
     "agent.by_rule": "，规则 {rule}",
     "agent.at_step": "，第 {step} 步（共 {steps} 步）",
     "agent.by_hand": "，由同事转来",
