@@ -164,7 +164,7 @@ ZH: Mapping[str, str] = {
         "/who                       同事的状态\n"
         "/quit                      退出登录"
     ),
-    "agent.online": "您的状态是 {status}，已占用 {load}/{capacity} 个名额。",
+    "agent.online": "您的状态：{status}，已占用 {load}/{capacity} 个名额。",
     "agent.offer": (
         "邀请：{who}，队列 {queue}{reason}（{lang}）：{preview}，请在 {seconds} 秒内 /accept"
     ),

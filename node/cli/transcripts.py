@@ -9,9 +9,10 @@ COLUMNS = ("conversation", "opened (UTC)", "state", "queue", "agent", "visitor",
 
 def listing(items: list[dict[str, Any]]) -> Any:
     """Return a table of conversations in a list, with what was found in them."""
-    from node.cli.output import table
+    from node.cli.output import fitting
 
-    return table(COLUMNS, [_cells(item) for item in items])
+    cells = [_cells(item) for item in items]
+    return fitting(COLUMNS, cells, ("opened (UTC)", "agent", "visitor", "queue"))
 
 
 _COLOURS = {"new": "yellow", "waiting": "yellow", "offered": "cyan", "assigned": "green"}

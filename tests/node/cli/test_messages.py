@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from rich.cells import cell_len
 
 import node.cli
 from cluster.state.model import AgentStatus, OfferEnd
+from node.cli import output
 from node.cli.messages import CATALOGUES, EN, ZH, Words, choose_lang
-from node.cli.output import console, plain, table
+from node.cli.output import console, fitting, plain, table
 from node.cli.terms import REFUSALS_ZH, TERMS
 from node.protocol.codes import ERRORS
 
@@ -87,3 +89,17 @@ def test_what_others_wrote_cannot_look_like_a_line_of_ours() -> None:
 def test_a_table_of_nothing_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     console().print(table(("queue", "waiting"), []))
     assert "(none)" in capsys.readouterr().out
+
+
+def test_a_narrow_terminal_shows_fewer_columns_and_no_id_in_pieces(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = ("conversation", "opened", "queue", "about")
+    rows = [["01M8GAHT3SE32PCZ5V5NW6SWZG", "2026-11-28 05:37:50", "premium_support", "王五 " * 20]]
+    for width, gone in ((160, ""), (80, "opened"), (60, "queue")):
+        monkeypatch.setattr(output, "PIPE_COLUMNS", width)
+        console().print(fitting(columns, rows, ("opened", "queue")))
+        told = capsys.readouterr().out
+        assert rows[0][0] in told
+        assert max(map(cell_len, told.splitlines())) <= width
+        assert not gone or gone not in told
