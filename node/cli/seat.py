@@ -156,6 +156,10 @@ class Seat(ABC):
                     await self.on_push(push)
 
     def _welcome(self, welcome: Welcome) -> None:
+        role = welcome.you.get("role", self.role)
+        if role != self.role:
+            mend = "give another --token, or unset UNIDESK_TOKEN"
+            raise Problem(f"the token is of role {role}, not {self.role}; {mend}", USAGE)
         first = not self.node
         self.node = welcome.node
         self.say("connected" if first else "reconnected", node=welcome.node)

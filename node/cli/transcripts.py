@@ -1,5 +1,6 @@
 """Conversations as people read them in a terminal.  Prints."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -65,7 +66,7 @@ def _lines(whole: dict[str, Any]) -> Iterator[Any]:
     yield Text(conv["cv"], style="bold")
     for name in about:
         if conv.get(name):
-            yield Text(f"  {name:9}{plain(str(conv[name]))}")
+            yield Text(f"  {name:9}{plain(_fields(conv[name]))}")
     if conv["first"] > 1:
         yield Text(f"  events before {conv['first']} are no longer kept", style="yellow")
     for event in whole["events"]:
@@ -73,10 +74,17 @@ def _lines(whole: dict[str, Any]) -> Iterator[Any]:
         who = plain((by[2] if len(by) > 2 else "") or by[1] or by[0])
         data = event.get("data", {})
         said = data.get("body") if event["type"] in ("msg", "note", "whisper") else None
-        text = said if isinstance(said, str) else " ".join(f"{k}={v}" for k, v in data.items())
+        text = said if isinstance(said, str) else _fields(data)
         style = "dim" if said is None else "magenta" if event["type"] != "msg" else ""
         head = f"{_clock(event['ts'])}  {event['seq']:>4} {event['type']:12}"
         yield Text(f"{head}{who}: {plain(text)}", style=style)
+
+
+def _fields(value: Any) -> str:
+    """Return what is known, as people write tags; text as it is."""
+    if not isinstance(value, dict):
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return " ".join(f"{k}={_fields(v)}" for k, v in value.items() if v not in ("", {}, [], None))
 
 
 def _clock(ms: int) -> str:

@@ -10,6 +10,7 @@ import trio
 from node.cli import seat as seat_module
 from node.cli.agent_seat import AgentSeat
 from node.cli.messages import Words
+from node.cli.problem import USAGE, explain
 from node.cli.seat import Seat
 from node.cli.visitor_seat import VisitorSeat
 from node.client import open_client
@@ -418,7 +419,7 @@ async def test_an_agent_is_asked_in_and_to_take_over(capsys: pytest.CaptureFixtu
     asked: list[Any] = []
 
     async def serve(link: Link) -> None:
-        await link.welcome()
+        await link.welcome(you={"id": "ben", "role": "agent", "name": "Ben"})
         await link.ok(await link.next())
         for oid, asks in (("I", "join"), ("W", "take")):
             push = OfferPush(
@@ -610,3 +611,38 @@ async def test_a_visitor_who_asks_for_help_gets_it(capsys: pytest.CaptureFixture
     assert "/reopen lets it go on" in told
     assert "/help is not known" not in told
     assert "/nonsense is not known; /help lists what is" in told
+
+
+async def test_a_seat_is_not_taken_with_the_token_of_another_role(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[Any] = []
+
+    async def serve(link: Link) -> None:
+        await link.accept()
+        await link.say(
+            Welcome(
+                sid="S",
+                epoch="e",
+                node="n1",
+                you={"id": "robo", "role": "visitor", "name": "Robo"},
+                ping_ms=25_000,
+                now=0,
+                limits={},
+                state="ok",
+            )
+        )
+        asked.append(await link.next())
+
+    type_in(monkeypatch, "hello")
+    async with node(serve) as one:
+        with pytest.raises(BaseExceptionGroup) as failure:
+            await AgentSeat(Words("en")).run((one.url,), "t")
+    problem = explain(failure.value)
+    assert problem is not None
+    assert str(problem) == (
+        "the token is of role visitor, not agent; give another --token, or unset UNIDESK_TOKEN"
+    )
+    assert problem.code == USAGE
+    assert asked == []
+    assert "Connected" not in capsys.readouterr().out
