@@ -83,8 +83,13 @@ def _lines(whole: dict[str, Any]) -> Iterator[Any]:
 def _fields(value: Any) -> str:
     """Return what is known, as people write tags; text as it is."""
     if not isinstance(value, dict):
-        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return " ".join(f"{k}={_fields(v)}" for k, v in value.items() if v not in ("", {}, [], None))
+        return _value(value)
+    known = {name: one for name, one in value.items() if one not in ("", {}, [], None)}
+    return " ".join(f"{name}={_value(one)}" for name, one in known.items())
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _clock(ms: int) -> str:
