@@ -145,11 +145,12 @@ def export(
 
     Example:  unidesk rules export routing-3 --rev 3
     """
+    from node.cli.output import count
     from node.protocol.catalogue import RulesGet
 
     reply = ask(Where(url, token, config, data), RulesGet(rev=rev))
     write_files(folder, reply["files"], force=force)
-    print(f"revision {reply['rev']}: {len(reply['files'])} files in {folder}")
+    print(f"revision {reply['rev']}: {count(len(reply['files']), 'file')} in {folder}")
 
 
 def _passed(tests: int) -> Any:
