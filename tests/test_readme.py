@@ -9,7 +9,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -21,13 +23,13 @@ BIN = Path(sys.executable).parent
 pytestmark = pytest.mark.process
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-def commands() -> list[list[str]]:
-    """Every command line of the README, without its comment."""
-    lines = [line for block in blocks("console") for line in block.splitlines()]
+def commands(text: str = README) -> list[list[str]]:
+    """Every command line of the README, or of a part of it, without its comment."""
+    lines = [line for block in blocks("console", text) for line in block.splitlines()]
     return [shlex.split(line, comments=True) for line in lines if line.strip()]
 
 
@@ -68,13 +70,13 @@ def test_every_command_of_the_readme_exists(words: list[str]) -> None:
         assert option in said.stdout
 
 
-_GROUPS = ("cluster", "rules", "wal")
+_GROUPS = ("cluster", "conversations", "rules", "wal")
 
 
-@pytest.fixture
-def demo(tmp_path: Path) -> Iterator[Path]:
-    """What `make run` runs, on a folder of its own, until the test is over."""
-    data = tmp_path / "desk"
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What `make run` runs, on a folder of its own, until the tests are over."""
+    data = tmp_path_factory.mktemp("readme") / "desk"
     process = subprocess.Popen(
         [str(BIN / "unidesk"), "demo", "--data", str(data)],
         stdout=subprocess.DEVNULL,
@@ -101,19 +103,86 @@ def wait_until_serving(data: Path) -> None:
     raise AssertionError("the demo is not serving after a minute")
 
 
-def test_the_rule_of_the_readme_is_applied_to_a_running_cluster(demo: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "routing"
-    folder.mkdir()
-    rule = blocks("toml")[0]
-    (folder / "main.toml").write_text(rule)
-    said = run("rules", "apply", str(folder), data=demo)
-    assert said.returncode == 0, said.stderr + said.stdout
-    shown = run("rules", "show", data=demo)
-    assert "tags.arpu > 5000" in shown.stdout
-    (folder / "main.toml").write_text(rule.replace("tags.arpu > 5000", "tagz.arpu > 5000"))
-    refused = run("rules", "apply", str(folder), data=demo)
-    assert refused.returncode != 0
-    assert "main.toml:3" in refused.stderr + refused.stdout
+def section(title: str) -> str:
+    return README.split(f"## {title}")[1].split("\n## ")[0]
+
+
+@contextmanager
+def seat(words: list[str], data: Path, screen: Path) -> Iterator[IO[str]]:
+    """Somebody at a terminal of their own; yields what they type into."""
+    with screen.open("w") as shown:
+        process = subprocess.Popen(
+            [str(BIN / "unidesk"), *words],
+            env=dict(os.environ, UNIDESK_DATA=str(data), LANG="C.UTF-8"),
+            stdin=subprocess.PIPE,
+            stdout=shown,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    assert process.stdin is not None
+    try:
+        yield process.stdin
+        assert process.wait(20) == 0, screen.read_text()
+    finally:
+        process.stdin.close()
+        process.kill()
+        process.wait()
+
+
+def type_in(keyboard: IO[str], line: str) -> None:
+    keyboard.write(f"{line}\n")
+    keyboard.flush()
+
+
+def wait_for(line: str, screen: Path) -> None:
+    deadline = time.monotonic() + 30
+    while line not in screen.read_text():
+        assert time.monotonic() < deadline, f"{line!r} is not shown:\n{screen.read_text()}"
+        time.sleep(0.05)
+
+
+def test_the_walk_of_the_readme_brings_ada_to_the_screen_of_ann(demo: Path, tmp_path: Path) -> None:
+    walk = section("A routing rule")
+    typed = [words[1:] for words in commands(walk)]
+    plan, apply, agent, say, listed, explain, rollback = typed
+    ann_shows, explained = (block.splitlines() for block in blocks("text", walk))
+    (tmp_path / "routing").mkdir()
+    (tmp_path / "routing" / "main.toml").write_text(blocks("toml")[0])
+    for words in (plan, apply):
+        said = run(*words, data=demo, cwd=tmp_path)
+        assert said.returncode == 0, said.stderr + said.stdout
+    ann, ada = tmp_path / "ann", tmp_path / "ada"
+    with seat(agent, demo, ann) as anns_keys, seat(say, demo, ada) as adas_keys:
+        wait_for("You are online", ann)
+        type_in(adas_keys, "My contract ends soon")
+        for line in ann_shows:
+            if line.startswith("/"):
+                type_in(anns_keys, line)
+            else:
+                wait_for(line, ann)
+        wait_for("Ann is with you.", ada)
+        offers = [line for line in ann.read_text().splitlines() if line.startswith("Offer:")]
+        assert offers == [line for line in ann_shows if line.startswith("Offer:")]
+        for keyboard in (adas_keys, anns_keys):
+            type_in(keyboard, "/quit")
+    (found,) = json.loads(run(*listed, "--json", data=demo).stdout)["items"]
+    said = run(*(found["cv"] if word == "CV" else word for word in explain), data=demo)
+    lines = iter(said.stdout.splitlines())
+    for wanted in explained:
+        # Which of the three is named first depends on what they had before.
+        whoever = re.sub("over: [a-z]+,", "over: [a-z]+,", re.escape(wanted).replace("\\ ", " "))
+        assert any(re.match(whoever, line) for line in lines), f"{wanted!r}\n{said.stdout}"
+    assert run(*rollback, data=demo).returncode == 0
+    assert "tags.arpu > 3000" in run("rules", "show", data=demo).stdout
+
+
+def test_a_mistake_in_the_rule_of_the_readme_is_named(demo: Path, tmp_path: Path) -> None:
+    rule = blocks("toml")[0].replace('"general"', '"genral"')
+    (tmp_path / "main.toml").write_text(rule)
+    refused = run("rules", "apply", str(tmp_path), data=demo)
+    assert refused.returncode == 2
+    place = rule[: rule.index("genral")].count("\n") + 1
+    assert f"main.toml:{place}: no queue 'genral'; did you mean 'general'?" in refused.stderr
     assert "Traceback" not in refused.stderr + refused.stdout
 
 

@@ -260,8 +260,9 @@ class Chooser:
         if lacks:
             level = dict(bucket.kind.skills).get(lacks)
             least = dict(line.skills)[lacks]
-            held = "none" if level is None else str(level)
-            return _short(f"{lacks} is {held}, at least {least} is asked for")
+            if level is None:
+                return _short(f"lacks {lacks}")
+            return _short(f"{lacks} is {level}, at least {least} is asked for")
         return _short(self._judge.why_not(line.need, self.state.agents[name]))
 
 

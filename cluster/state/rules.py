@@ -22,6 +22,8 @@ from cluster.state.model import RuleSetRecord
 from cluster.state.outcome import Done, RulesApplied
 from cluster.state.route import Queue
 
+_AGAIN = "look at what changed, and say that you expect this one"
+
 
 def digest_of(files: dict[str, str]) -> str:
     """Return the content address of a rule set, whatever the order of its files."""
@@ -42,7 +44,7 @@ def apply_rules(change: Change, command: ApplyRules) -> dict[str, Any] | Done:
     digest = digest_of(command.files)
     same = current is not None and current.digest == digest
     if command.rev_expected not in (None, rev) and not (same and command.rev_expected == rev - 1):
-        no("conflict", f"the rules are at revision {rev}", rev=rev)
+        no("conflict", f"the rules are at revision {rev}; {_AGAIN}", rev=rev)
     if same:
         return Done({"rev": rev, "digest": digest, "unchanged": True}, dup=True)
     record = RuleSetRecord(
@@ -74,7 +76,7 @@ def rollback(change: Change, command: RollbackRules) -> dict[str, Any] | Done:
     if command.rev_expected not in (None, current.rev) and not (
         same and command.rev_expected == current.rev - 1
     ):
-        no("conflict", f"the rules are at revision {current.rev}", rev=current.rev)
+        no("conflict", f"the rules are at revision {current.rev}; {_AGAIN}", rev=current.rev)
     if same:
         return Done({"rev": current.rev, "digest": old.digest, "unchanged": True}, dup=True)
     record = replace(

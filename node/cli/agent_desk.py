@@ -16,6 +16,9 @@ TRANSCRIPTS_MAX = 200
 """Conversations of which it is known what was said, also once they went elsewhere: they may return,
 and a client hears nothing twice."""
 
+LET_GO_MAX = 100
+"""More are not wrapped up at once."""
+
 
 @dataclass(slots=True)
 class Offered:
@@ -47,6 +50,8 @@ class AgentDesk:
         self._said: dict[str, str] = {}
         """The agent's own newest message in each."""
         self._closed: set[str] = set()
+        self._let_go: list[str] = []
+        """Those that were the agent's own, the newest last: there may be something left to do."""
 
     # -- offers
 
@@ -106,13 +111,25 @@ class AgentDesk:
         self._closed.add(cv)
         self.drop(cv)
 
+    def done(self, number: int | None) -> str | None:
+        """Forget the conversation that was let go of last, or that of the number; return it."""
+        found = (cv for cv in reversed(self._let_go) if number in (None, self._numbers.get(cv)))
+        cv = next(found, None)
+        self._let_go = [one for one in self._let_go if one != cv]
+        return cv
+
+    def numbered(self, number: int) -> str | None:
+        """Return the conversation of that number, whosever it is."""
+        return next((cv for cv, its in self._numbers.items() if its == number), None)
+
     def closed(self, number: int) -> str | None:
         """Return the conversation of that number, if it has ended."""
         return next((cv for cv in self._closed if self._numbers.get(cv) == number), None)
 
     def drop(self, cv: str) -> None:
         """The conversation is the agent's no more."""
-        self._fences.pop(cv, None)
+        if self._fences.pop(cv, None) is not None and cv not in self._guest:
+            self._let_go = [*self._let_go, cv][-LET_GO_MAX:]
         self._guest.discard(cv)
         self._said.pop(cv, None)
         if self._current == cv:
@@ -128,7 +145,7 @@ class AgentDesk:
 
     def use(self, number: int) -> bool:
         """Make a conversation the current one; say whether there is such a one."""
-        cv = next((cv for cv, its in self._numbers.items() if its == number), None)
+        cv = self.numbered(number)
         if cv is None or cv not in self._fences:
             return False
         self._current = cv

@@ -5,7 +5,7 @@
     tags      topic=refund vip=true n=3 -old     set, with values of JSON or text; unset
     status    away lunch 30m                     why, and how long
 
-Each raises `ValueError` with what is wrong, in the words of the line.
+The three raise `ValueError` with what is wrong, in the words of the line.
 """
 
 from typing import Any
@@ -14,6 +14,8 @@ import msgspec
 import typer
 
 from node.cli import durations
+
+NUMBER_DIGITS_MAX = 6
 
 _WORDS = {"online", "away", "busy", "transfer_only"}
 
@@ -61,6 +63,11 @@ def parse_status(text: str) -> tuple[str, str, float]:
         except typer.BadParameter:
             raise ValueError(word) from None
     return words[0], " ".join(why), seconds
+
+
+def parse_number(text: str) -> int | None:
+    """Return the small number of a conversation, or None where `text` is none."""
+    return int(text) if text.isdecimal() and len(text) <= NUMBER_DIGITS_MAX else None
 
 
 def _value(text: str) -> Any:

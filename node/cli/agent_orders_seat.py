@@ -2,14 +2,14 @@
 
 said, noted, corrected     MsgSend, MsgEdit, MsgDel
 handed over, shared        CvTransfer cold or warm, CvInvite, CvLeave
-sorted, ended, taken up    CvTag, CvClose, CvReopen
+sorted, ended, taken up    CvTag, CvClose, WrapDone, CvReopen
 themselves                 StatusSet
 """
 
 import time
 
 from node.cli.agent_desk import AgentDesk
-from node.cli.agent_lines import parse_status, parse_tags, parse_target
+from node.cli.agent_lines import parse_number, parse_status, parse_tags, parse_target
 from node.cli.messages import Words
 from node.cli.seat import Seat
 from node.client import new_key
@@ -25,9 +25,8 @@ from node.protocol.catalogue import (
     MsgSend,
     PresencePush,
     StatusSet,
+    WrapDone,
 )
-
-NUMBER_DIGITS_MAX = 6
 
 
 class AgentOrders(Seat):
@@ -104,8 +103,8 @@ class AgentOrders(Seat):
             await self.request(MsgEdit(cv=cv, mid=mid, key=new_key(), body=text))
 
     async def _reopen(self, text: str) -> None:
-        is_number = text.isdecimal() and len(text) <= NUMBER_DIGITS_MAX
-        cv = self._desk.closed(int(text)) if is_number else None
+        number = parse_number(text)
+        cv = self._desk.closed(number) if number is not None else None
         if cv is None:
             self.say("agent.no_such", number=text)
         else:
@@ -116,13 +115,25 @@ class AgentOrders(Seat):
             self.say("agent.nobody")
         for push in sorted(self._presences.values(), key=lambda one: one.who):
             self.say(
-                "agent.presence", who=push.name or push.who, status=push.status, why=push.reason
+                "agent.presence",
+                who=push.name or push.who,
+                status=self.words.term(push.status),
+                why=push.reason,
             )
 
     async def _close(self, reason: str) -> None:
         current = self._current()
         if current is not None:
             await self.request(CvClose(cv=current[0], key=new_key(), reason=reason))
+
+    async def _done(self, text: str) -> None:
+        """End the wrap-up of the conversation let go of last, or of that of a number."""
+        number = parse_number(text)
+        cv = self._desk.done(number) if not text or number is not None else None
+        if cv is None:
+            self.say("agent.nothing_left" if not text else "agent.no_such", number=text)
+        elif await self.request(WrapDone(cv=cv)) is not None:
+            self.say("agent.done", number=self._desk.number(cv))
 
     async def _set_status(self, text: str) -> None:
         try:

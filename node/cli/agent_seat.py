@@ -1,9 +1,12 @@
 """An agent at a terminal: offers, conversations, answers.  Talks to nodes, the terminal."""
 
+from typing import Any
+
 import trio
 
 from node.cli.agent_desk import Offered
-from node.cli.agent_orders_seat import NUMBER_DIGITS_MAX, AgentOrders
+from node.cli.agent_lines import parse_number
+from node.cli.agent_lookups_seat import AgentLookups
 from node.cli.messages import Words
 from node.cli.seat import body_text
 from node.protocol.catalogue import (
@@ -26,7 +29,7 @@ COUNTDOWN_S = (10, 5)
 TICK_S = 0.25
 
 
-class AgentSeat(AgentOrders):
+class AgentSeat(AgentLookups):
     """One agent."""
 
     role = "agent"
@@ -54,7 +57,7 @@ class AgentSeat(AgentOrders):
             case OfferGonePush():
                 gone = self._desk.offer_gone(push.oid)
                 if gone is not None and push.why != "accepted":
-                    self.say("agent.gone", who=gone.who, why=push.why)
+                    self.say("agent.gone", who=gone.who, why=self.words.term(push.why))
             case Inbox():
                 self._show_inbox(push)
             case PresencePush():
@@ -156,6 +159,12 @@ class AgentSeat(AgentOrders):
                 self._who()
             case "/close":
                 await self._close(rest)
+            case "/done":
+                await self._done(rest)
+            case "/canned":
+                await self._canned(rest)
+            case "/take":
+                await self._take(rest)
             case "/status":
                 await self._set_status(rest)
             case _ if command.startswith("/"):
@@ -187,8 +196,9 @@ class AgentSeat(AgentOrders):
             self.say("agent.kept", number=self._desk.number(cv))
 
     def _use(self, text: str) -> None:
-        if text.isdecimal() and len(text) <= NUMBER_DIGITS_MAX and self._desk.use(int(text)):
-            self.say("agent.current", number=int(text))
+        number = parse_number(text)
+        if number is not None and self._desk.use(number):
+            self.say("agent.current", number=number)
         else:
             self.say("agent.no_such", number=text)
 
@@ -218,6 +228,7 @@ class AgentSeat(AgentOrders):
         told = {
             "who": offered.who,
             "queue": push.queue,
+            "reason": self._reason(push.why),
             "lang": push.cust.get("lang") or "?",
             "preview": push.preview or "…",
             "seconds": offered.left_s(trio.current_time()),
@@ -232,6 +243,15 @@ class AgentSeat(AgentOrders):
             case _:
                 self.say("agent.offer", **told)
 
+    def _reason(self, why: dict[str, Any]) -> str:
+        """Return why a conversation is where it is, to stand behind its queue."""
+        if why.get("by_hand"):
+            return self.words("agent.by_hand")
+        rule = self.words("agent.by_rule", rule=str(why["rule"])) if why.get("rule") else ""
+        if why.get("step", 1) == 1:
+            return rule
+        return rule + self.words("agent.at_step", step=why["step"], steps=why["steps"])
+
     def _show_change(self, event: Ev) -> None:
         """Show what became of a conversation that the agent is in."""
         number = self._desk.number(event.cv)
@@ -242,7 +262,8 @@ class AgentSeat(AgentOrders):
             case "left":
                 self.say("agent.parted", number=number, who=who)
             case "uninvited":
-                self.say("agent.uninvited", number=number, who=who, why=event.data.get("reason"))
+                why = self.words.term(str(event.data.get("reason", "")))
+                self.say("agent.uninvited", number=number, who=who, why=why)
             case "edit":
                 self.say("agent.edited", number=number, text=body_text(event))
             case "del":
@@ -259,7 +280,7 @@ class AgentSeat(AgentOrders):
             self._shown = shown
             self.say(
                 "agent.online",
-                status=inbox.status,
+                status=self.words.term(inbox.status),
                 load=inbox.load,
                 capacity=inbox.capacity,
             )

@@ -60,9 +60,10 @@ def _all(where: Where, queue: str, status: Any, *, here: bool) -> tuple[list[dic
 
 
 def _table(rows: list[dict[str, Any]], now_ms: int) -> Any:
-    from node.cli.output import table
+    from node.cli.output import fitting
 
-    return table(COLUMNS, [_cells(row, now_ms) for row in rows])
+    cells = [_cells(row, now_ms) for row in rows]
+    return fitting(COLUMNS, cells, ("devices at", "languages", "offers", "name"))
 
 
 def _cells(row: dict[str, Any], now_ms: int) -> "list[str | Text]":

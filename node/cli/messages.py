@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from node.cli.output import plain
+from node.cli.terms import REFUSALS_ZH, TERMS
 
 Lang = Literal["en", "zh"]
 
@@ -52,13 +53,26 @@ EN: Mapping[str, str] = {
         "/invite AGENT [note]      ask a colleague in; /leave: take part no more\n"
         "/tag NAME=VALUE -OLD      sort it\n"
         "/edit TEXT, /undo         correct, or take back, what you said last\n"
+        "/canned [WORD]            what fits; the one of that shortcut is sent\n"
         "/close [why], /reopen N   end it; let one that ended go on\n"
+        "/done [N]                 nothing is left to do for it: the next may come\n"
+        "/take [N]                 who waits; help yourself to one, out of turn\n"
         "/status online|away|busy|transfer_only [why] [30m]  what you are, and for how long\n"
         "/who                      what your colleagues are\n"
         "/quit                     log out"
     ),
     "agent.online": "You are {status}; {load} of {capacity} places taken.",
-    "agent.offer": "Offer: {who} in {queue} ({lang}): {preview} - {seconds} s to /accept",
+    "agent.offer": "Offer: {who} in {queue}{reason} ({lang}): {preview} - {seconds} s to /accept",
+    "agent.by_rule": " by {rule}",
+    "agent.at_step": ", step {step} of {steps}",
+    "agent.by_hand": ", handed over",
+    "agent.canned": "{shortcut}: {text}",
+    "agent.canned_none": "No canned response fits {word}.",
+    "agent.canned_missing": "Not sent, {missing} is not known: {text}",
+    "agent.waits": "[{number}] {who} waits in {queue} since {since}",
+    "agent.nobody_waits": "Nobody waits where you serve.",
+    "agent.done": "[{number}] is done.",
+    "agent.nothing_left": "Nothing is left to be done.",
     "agent.offer_join": "{by} asks you to join them and {who}: {note} - {seconds} s to /accept",
     "agent.offer_take": "{by} asks you to take {who} over: {note} - {seconds} s to /accept",
     "agent.asked": "[{number}] {who} is asked.",
@@ -142,13 +156,28 @@ ZH: Mapping[str, str] = {
         "/invite 客服 [备注]        邀请同事加入；/leave 退出参与\n"
         "/tag 名称=值 -旧标签       设置或删除标签\n"
         "/edit 文字，/undo          修改或撤回您最后一条消息\n"
+        "/canned [词]               查找快捷回复；输入完整的快捷词即发送\n"
         "/close [原因]，/reopen N   结束当前会话；继续已结束的会话 N\n"
+        "/done [N]                  收尾完毕，可以接待下一位\n"
+        "/take [N]                  查看等待的访客；直接接待其中一位\n"
         "/status online|away|busy|transfer_only [原因] [30m]  设置状态及时长\n"
         "/who                       同事的状态\n"
         "/quit                      退出登录"
     ),
-    "agent.online": "您的状态是 {status}，已占用 {load}/{capacity} 个名额。",
-    "agent.offer": "邀请：{who}，队列 {queue}（{lang}）：{preview}，请在 {seconds} 秒内 /accept",
+    "agent.online": "您的状态：{status}，已占用 {load}/{capacity} 个名额。",
+    "agent.offer": (
+        "邀请：{who}，队列 {queue}{reason}（{lang}）：{preview}，请在 {seconds} 秒内 /accept"
+    ),
+    "agent.by_rule": "，规则 {rule}",
+    "agent.at_step": "，第 {step} 步（共 {steps} 步）",
+    "agent.by_hand": "，由同事转来",
+    "agent.canned": "{shortcut}：{text}",
+    "agent.canned_none": "没有与 {word} 匹配的快捷回复。",
+    "agent.canned_missing": "未发送，{missing} 未知：{text}",
+    "agent.waits": "[{number}] {who} 在队列 {queue} 中等待，始于 {since}",
+    "agent.nobody_waits": "您负责的队列中没有人在等待。",
+    "agent.done": "[{number}] 已处理完毕。",
+    "agent.nothing_left": "没有需要收尾的会话。",
     "agent.offer_join": "{by} 邀请您加入与 {who} 的会话：{note}，请在 {seconds} 秒内 /accept",
     "agent.offer_take": "{by} 请您接手 {who}：{note}，请在 {seconds} 秒内 /accept",
     "agent.asked": "[{number}] 已向 {who} 发出邀请。",
@@ -211,6 +240,15 @@ class Words:
             for name, value in fields.items()
         }
         return self._texts[key].format(**told)
+
+    def term(self, word: str) -> str:
+        """Return a word of the protocol as people read it."""
+        return TERMS[self.lang].get(word, word)
+
+    def refusal(self, code: str, message: str) -> str:
+        """Return what a node refused, with its own words."""
+        known = REFUSALS_ZH.get(code) if self.lang == "zh" else None
+        return f"{known}（{message}）" if known else message
 
 
 def choose_lang(wanted: str, environment: Mapping[str, str]) -> Lang:

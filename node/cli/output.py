@@ -22,6 +22,9 @@ _HARMFUL = dict.fromkeys(
 )
 
 
+PIPE_COLUMNS = 160
+
+
 def console(*, stderr: bool = False) -> "Console":
     """Return a console: colours on a terminal, plain text elsewhere (and with NO_COLOR)."""
     from rich.console import Console
@@ -33,13 +36,13 @@ def console(*, stderr: bool = False) -> "Console":
 
     # A pipe has no width: a table cut at 80 columns would lose what a script looks for.
     stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() else 160
+    width = None if stream.isatty() else PIPE_COLUMNS
     # What is shown may hold brackets and colons of its own: they are no markup.
     return Plain(stderr=stderr, highlight=False, markup=False, emoji=False, width=width)
 
 
 def table(columns: Iterable[str], rows: "Iterable[Iterable[str | Text]]") -> "Table":
-    """Return a table without frames."""
+    """Return a table without frames; one without rows says that there is nothing."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -48,7 +51,46 @@ def table(columns: Iterable[str], rows: "Iterable[Iterable[str | Text]]") -> "Ta
         made.add_column(column, overflow="fold")
     for row in rows:
         made.add_row(*row)
+    if not made.rows:
+        made.add_row("(none)")
     return made
+
+
+FOLDED_MIN = 16
+"""A last column that is this narrow may still be read, folded."""
+
+
+def fitting(
+    columns: Iterable[str], rows: "Iterable[Iterable[str | Text]]", less: Iterable[str]
+) -> "Table":
+    """Return a table as wide as the terminal: without those of the columns `less`, the first ones
+    first, that have no room.  Only the last column is folded; ids stay whole.
+    """
+    names, cells = list(columns), [list(row) for row in rows]
+    width, shown = console().width, list(range(len(names)))
+    for name in less:
+        if _width(names, cells, shown) <= width:
+            break
+        shown.remove(names.index(name))
+    made = table([names[n] for n in shown], [[row[n] for n in shown] for row in cells])
+    for column in made.columns[:-1]:
+        column.no_wrap = _width(names, cells, shown) <= width  # else a fold is less than a cut
+    return made
+
+
+def _width(names: "list[str]", cells: "list[list[str | Text]]", shown: list[int]) -> int:
+    from rich.cells import cell_len
+
+    widths = [
+        max(cell_len(str(one)) for one in (names[n], *(row[n] for row in cells))) for n in shown
+    ]
+    widths[-1] = min(widths[-1], FOLDED_MIN)
+    return sum(widths) + 3 * len(widths)
+
+
+def count(number: int, noun: str) -> str:
+    """Return `1 rule`, `2 rules`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def plain(text: str) -> str:

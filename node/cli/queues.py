@@ -138,9 +138,10 @@ class _Board:
 
 
 def _table(rows: list[dict[str, Any]], now_ms: int) -> Any:
-    from node.cli.output import plain, table
+    from node.cli.output import fitting, plain
 
-    return table(COLUMNS, [[plain(row["queue"]), *_cells(row, now_ms)] for row in rows])
+    cells = [[plain(row["queue"]), *_cells(row, now_ms)] for row in rows]
+    return fitting(COLUMNS, cells, ("handling", "assigned", "offered", "full", "in 20 s"))
 
 
 def _cells(row: dict[str, Any], now_ms: int) -> "list[str | Text]":

@@ -37,7 +37,7 @@ def run_tests(folder: Folder, as_json: Json = False) -> None:
 
     Example:  unidesk rules test routing
     """
-    from node.cli.output import console, print_json, table
+    from node.cli.output import console, count, print_json, table
 
     rules = compile_files(read_files(folder))
     tests = sum(len(rule.tests) for rule in rules.rules)
@@ -53,7 +53,8 @@ def run_tests(folder: Folder, as_json: Json = False) -> None:
     console().print(table(("rule", "priority", "queue", "tests"), rows))
     for warning in warnings:
         print(f"warning: {warning}")
-    print(f"{len(rules.rules)} rules, {len(rules.queues)} queues, {tests} tests: all well")
+    counts = (len(rules.rules), "rule"), (len(rules.queues), "queue"), (tests, "test")
+    print(", ".join(count(*one) for one in counts) + ": all well")
 
 
 @app.command()
@@ -144,11 +145,12 @@ def export(
 
     Example:  unidesk rules export routing-3 --rev 3
     """
+    from node.cli.output import count
     from node.protocol.catalogue import RulesGet
 
     reply = ask(Where(url, token, config, data), RulesGet(rev=rev))
     write_files(folder, reply["files"], force=force)
-    print(f"revision {reply['rev']}: {len(reply['files'])} files in {folder}")
+    print(f"revision {reply['rev']}: {count(len(reply['files']), 'file')} in {folder}")
 
 
 def _passed(tests: int) -> Any:

@@ -78,7 +78,7 @@ def stats(
     """
     from rich.text import Text
 
-    from node.cli.output import console, print_json, table
+    from node.cli.output import console, count, print_json, table
     from node.protocol.catalogue import RulesStats
 
     reply = ask(Where(url, token, config, data), RulesStats())
@@ -86,7 +86,7 @@ def stats(
         print_json(reply)
         return
     since = f", since {_time(reply['since'])}" if reply["since"] else ""
-    print(f"revision {reply['rev']}: {reply['routings']} decisions{since}")
+    print(f"revision {reply['rev']}: {count(reply['routings'], 'decision')}{since}")
     rows = [
         (
             one["rule"],

@@ -71,7 +71,7 @@ class Seat(ABC):
         try:
             return await self.client.request(request, timeout_s=math.inf)
         except RequestFailed as error:
-            self.say("refused", message=error.message)
+            self.say("refused", message=self.words.refusal(error.code, error.message))
             return None
 
     async def run(self, urls: tuple[str, ...], token: str) -> int:
@@ -156,6 +156,10 @@ class Seat(ABC):
                     await self.on_push(push)
 
     def _welcome(self, welcome: Welcome) -> None:
+        role = welcome.you.get("role", self.role)
+        if role != self.role:
+            mend = "give another --token, or unset UNIDESK_TOKEN"
+            raise Problem(f"the token is of role {role}, not {self.role}; {mend}", USAGE)
         first = not self.node
         self.node = welcome.node
         self.say("connected" if first else "reconnected", node=welcome.node)

@@ -43,7 +43,7 @@ def missed(
 
     Example:  unidesk missed callback --queue refunds
     """
-    from node.cli.output import console, plain, print_json, table, tell
+    from node.cli.output import console, fitting, plain, print_json, tell
     from node.protocol.catalogue import CvMissed
 
     request = CvMissed(list=which.value, queue=queue, limit=limit)
@@ -64,7 +64,8 @@ def missed(
         for one in found["items"]
     ]
     columns = ("conversation", "opened (UTC)", "queue", "visitor", "why", "callback", "wrote")
-    console().print(table(columns, rows))
+    less = ("opened (UTC)", "visitor") if which.value != "callback" else ("opened (UTC)", "why")
+    console().print(fitting(columns, rows, less))
     if found["more"]:
         tell(f"there are more; {found['total']} are on the list of all queues")
 

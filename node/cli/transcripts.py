@@ -1,5 +1,6 @@
 """Conversations as people read them in a terminal.  Prints."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -9,9 +10,10 @@ COLUMNS = ("conversation", "opened (UTC)", "state", "queue", "agent", "visitor",
 
 def listing(items: list[dict[str, Any]]) -> Any:
     """Return a table of conversations in a list, with what was found in them."""
-    from node.cli.output import table
+    from node.cli.output import fitting
 
-    return table(COLUMNS, [_cells(item) for item in items])
+    cells = [_cells(item) for item in items]
+    return fitting(COLUMNS, cells, ("opened (UTC)", "agent", "visitor", "queue"))
 
 
 _COLOURS = {"new": "yellow", "waiting": "yellow", "offered": "cyan", "assigned": "green"}
@@ -64,7 +66,7 @@ def _lines(whole: dict[str, Any]) -> Iterator[Any]:
     yield Text(conv["cv"], style="bold")
     for name in about:
         if conv.get(name):
-            yield Text(f"  {name:9}{plain(str(conv[name]))}")
+            yield Text(f"  {name:9}{plain(_fields(conv[name]))}")
     if conv["first"] > 1:
         yield Text(f"  events before {conv['first']} are no longer kept", style="yellow")
     for event in whole["events"]:
@@ -72,10 +74,22 @@ def _lines(whole: dict[str, Any]) -> Iterator[Any]:
         who = plain((by[2] if len(by) > 2 else "") or by[1] or by[0])
         data = event.get("data", {})
         said = data.get("body") if event["type"] in ("msg", "note", "whisper") else None
-        text = said if isinstance(said, str) else " ".join(f"{k}={v}" for k, v in data.items())
+        text = said if isinstance(said, str) else _fields(data)
         style = "dim" if said is None else "magenta" if event["type"] != "msg" else ""
         head = f"{_clock(event['ts'])}  {event['seq']:>4} {event['type']:12}"
         yield Text(f"{head}{who}: {plain(text)}", style=style)
+
+
+def _fields(value: Any) -> str:
+    """Return what is known, as people write tags; text as it is."""
+    if not isinstance(value, dict):
+        return _value(value)
+    known = {name: one for name, one in value.items() if one not in ("", {}, [], None)}
+    return " ".join(f"{name}={_value(one)}" for name, one in known.items())
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _clock(ms: int) -> str:

@@ -48,6 +48,8 @@ class VisitorSeat(Seat):
             await self._close()
         elif command == "/reopen":
             await self._reopen()
+        elif command == "/help":
+            self.say("visitor.hint")
         elif command == "/undo":
             await self._correct(None)
         elif command == "/edit":

@@ -37,7 +37,7 @@ SCENES: tuple[Scene, ...] = (
     Scene(
         "小林",
         "zh",
-        (("arpu", 6200),),
+        (("arpu", 3200),),
         (
             ("visitor", "你好，我想把发票抬头改成公司名称。"),
             ("agent", "您好，请告诉我订单尾号和公司全称。"),
@@ -74,7 +74,7 @@ SCENES: tuple[Scene, ...] = (
     Scene(
         "Priya",
         "en",
-        (("arpu", 7400),),
+        (("arpu", 4400),),
         (
             ("visitor", "Can I add a second seat to my plan in the middle of the month?"),
             ("agent", "Yes. You pay only for the days that are left."),
@@ -122,7 +122,7 @@ RULES = {
 tags.arpu = "number"
 
 [rule.vip_user]
-when  = 'tags.arpu > 5000'
+when  = 'tags.arpu > 3000'
 route = "premium_support"
 
 [fallback]

@@ -189,9 +189,10 @@ def routing_of(conversation: Conversation, event: Event) -> Routing:
 
 def happened_view(event: Event) -> Happened:
     """Return an event of the way to an agent."""
-    said = " ".join(
-        f"{name} {value}" for name, value in event.data.items() if isinstance(value, str | int)
-    )
+    data = event.data
+    to = data.get("to")  # of a transfer: {"queue": ...}
+    facts = data if not isinstance(to, dict) else data | to
+    said = " ".join(f"{k} {v}" for k, v in facts.items() if isinstance(v, str | int) and v != "")
     return Happened(seq=event.seq, at=event.ts, type=event.type, says=said)
 
 

@@ -125,7 +125,7 @@ def offer_push(offer: Offer, conversation: Conversation, now_ms: int) -> OfferPu
         prio=conversation.priority,
         exp=offer.deadline_ms,
         ttl=max(0, offer.deadline_ms - now_ms),
-        why={"rule": conversation.rule, "rev": conversation.rev},
+        why=_why(conversation),
         cust={
             "name": conversation.visitor_name,
             "lang": conversation.lang,
@@ -133,6 +133,14 @@ def offer_push(offer: Offer, conversation: Conversation, now_ms: int) -> OfferPu
         },
         preview=_preview(conversation),
     )
+
+
+def _why(conversation: Conversation) -> dict[str, Any]:
+    """Return why the conversation is where it is: a rule and its step, or a person."""
+    why: dict[str, Any] = {"rule": conversation.rule, "rev": conversation.rev}
+    if len(conversation.route.steps) > 1:
+        why |= {"step": conversation.step + 1, "steps": len(conversation.route.steps)}
+    return why | ({"by_hand": True} if conversation.by_hand else {})
 
 
 def invitation_push(invitation: Invitation, conversation: Conversation, now_ms: int) -> OfferPush:

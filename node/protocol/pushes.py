@@ -115,7 +115,9 @@ class OfferPush(Push, tag="offer"):
     ttl: int
     mode: Literal["ask", "auto"] = "ask"
     why: dict[str, Any] = {}
-    """rule, rev"""
+    """`rule` (empty: a hint or the fallback) and `rev`; on a route of several steps `step`, from
+    1, and `steps`; `by_hand` when a person sent it where it is.  Of an invitation: `by`, who
+    asks."""
     cust: dict[str, Any] = {}
     preview: str = ""
     asks: Literal["own", "join", "take"] = "own"

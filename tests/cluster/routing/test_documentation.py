@@ -72,6 +72,21 @@ def test_a_block_of_the_pages_loads(block: str) -> None:
     assert compile_rules({"main.toml": block}).rules
 
 
+def test_the_how_to_followed_from_top_to_bottom_is_one_file_that_loads() -> None:
+    """A rule takes the place of the one before; other tables get the lines that are new."""
+    file: dict[str, list[str]] = {}
+    for block in blocks("toml", mistakes.PAGE):
+        for table in re.split(r"^(?=\[[a-z])", block, flags=re.MULTILINE)[1:]:
+            head, *lines = table.splitlines()
+            kept = [] if head.startswith("[rule.") else file.get(head, [])
+            file[head] = kept + [line for line in lines if line not in kept]
+    text = "\n".join(line for head, lines in file.items() for line in (head, *lines))
+    rules = compile_rules({"main.toml": text})
+    tried = [rule.name for rule in rules.rules]
+    assert tried == ["weekend_refunds", "new_model", "refund", "vip_user"]
+    assert rules.warnings == ()
+
+
 def test_the_conditions_in_the_table_of_the_reference_compile() -> None:
     table = PAGE.read_text(encoding="utf-8").split("| write | for |")[1].split("\n\n")[0]
     written = [row.split(" | ")[0] for row in table.splitlines()[2:]]

@@ -163,6 +163,8 @@ def test_rules_that_are_well_are_said_to_be(capfd: pytest.CaptureFixture[str]) -
         'test = [{ in = { tags = { arpu = 6000 } }, queue = "vip" }]\n',
     )
 
+    assert run_app(["rules", "test", "main.toml"]) == 0
+    assert capfd.readouterr().out.endswith("1 rule, 2 queues, 1 test: all well\n")
     assert run_app(["rules", "test", "main.toml", "--json"]) == 0
     assert json.loads(capfd.readouterr().out) == {
         "rules": 1,

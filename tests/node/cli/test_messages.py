@@ -3,12 +3,18 @@
 import ast
 import string
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from rich.cells import cell_len
 
 import node.cli
+from cluster.state.model import AgentStatus, OfferEnd
+from node.cli import output
 from node.cli.messages import CATALOGUES, EN, ZH, Words, choose_lang
-from node.cli.output import plain
+from node.cli.output import console, fitting, plain, table
+from node.cli.terms import REFUSALS_ZH, TERMS
+from node.protocol.codes import ERRORS
 
 
 def fields(text: str) -> set[str]:
@@ -35,6 +41,16 @@ def test_every_text_that_is_asked_for_exists_and_every_one_that_exists_is_asked_
     # The kind of a speaker is looked up by its name; constants of conditions are no texts.
     assert (asked & EN.keys()) | {"visitor", "agent"} == EN.keys()
     assert {one for one in asked if "." in one} <= EN.keys()
+
+
+def test_no_word_of_the_protocol_is_english_on_a_chinese_screen() -> None:
+    assert set(REFUSALS_ZH) == set(ERRORS)
+    assert set(TERMS["zh"]) == {*get_args(OfferEnd), *get_args(AgentStatus)}
+    assert set(TERMS["en"]) <= set(TERMS["zh"])
+    assert Words("zh").term("timeout") == "已超时"
+    assert Words("zh").term("of a later release") == "of a later release"
+    assert Words("zh").refusal("stale", "read first") == f"{REFUSALS_ZH['stale']}（read first）"
+    assert Words("en").refusal("stale", "read first") == "read first"
 
 
 def _asks(function: ast.expr) -> bool:
@@ -68,3 +84,22 @@ def test_what_others_wrote_cannot_look_like_a_line_of_ours() -> None:
     assert told.splitlines()[1].startswith("    [1] you")
     assert not set(told) & set("\x1b\x07\u202e\x9b")
     assert plain("好\tfine") == "好\tfine"
+
+
+def test_a_table_of_nothing_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    console().print(table(("queue", "waiting"), []))
+    assert "(none)" in capsys.readouterr().out
+
+
+def test_a_narrow_terminal_shows_fewer_columns_and_no_id_in_pieces(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = ("conversation", "opened", "queue", "about")
+    rows = [["01M8GAHT3SE32PCZ5V5NW6SWZG", "2026-11-28 05:37:50", "premium_support", "王五 " * 20]]
+    for width, gone in ((160, ""), (80, "opened"), (60, "queue")):
+        monkeypatch.setattr(output, "PIPE_COLUMNS", width)
+        console().print(fitting(columns, rows, ("opened", "queue")))
+        told = capsys.readouterr().out
+        assert rows[0][0] in told
+        assert max(map(cell_len, told.splitlines())) <= width
+        assert not gone or gone not in told

@@ -10,17 +10,21 @@ import trio
 from node.cli import seat as seat_module
 from node.cli.agent_seat import AgentSeat
 from node.cli.messages import Words
+from node.cli.problem import USAGE, explain
 from node.cli.seat import Seat
 from node.cli.visitor_seat import VisitorSeat
 from node.client import open_client
 from node.protocol.catalogue import (
+    CannedFind,
     CvClose,
     CvInvite,
     CvLeave,
+    CvList,
     CvOpen,
     CvRate,
     CvReopen,
     CvTag,
+    CvTake,
     CvTransfer,
     Ev,
     Inbox,
@@ -36,6 +40,7 @@ from node.protocol.catalogue import (
     Viewer,
     ViewersPush,
     Welcome,
+    WrapDone,
 )
 from tests.node.client.loopback import Link, node
 
@@ -414,7 +419,7 @@ async def test_an_agent_is_asked_in_and_to_take_over(capsys: pytest.CaptureFixtu
     asked: list[Any] = []
 
     async def serve(link: Link) -> None:
-        await link.welcome()
+        await link.welcome(you={"id": "ben", "role": "agent", "name": "Ben"})
         await link.ok(await link.next())
         for oid, asks in (("I", "join"), ("W", "take")):
             push = OfferPush(
@@ -493,3 +498,151 @@ async def test_a_visitor_corrects_what_they_said_and_reopens(
         "会话继续",
     ):
         assert words in told, words
+
+
+@pytest.mark.parametrize(
+    ("lang", "why", "told"),
+    [
+        ("en", {"rule": "vip_user", "rev": 1}, "Ada in q by vip_user (en): hi - 20 s to /accept"),
+        ("en", {"rule": "", "rev": 1}, "Ada in q (en): hi - 20 s to /accept"),
+        (
+            "en",
+            {"rule": "vip", "rev": 1, "step": 2, "steps": 4},
+            "Ada in q by vip, step 2 of 4 (en): hi",
+        ),
+        ("en", {"rule": "vip", "rev": 1, "by_hand": True}, "Ada in q, handed over (en): hi"),
+        (
+            "zh",
+            {"rule": "vip", "rev": 1, "step": 2, "steps": 4},
+            "邀请：Ada，队列 q，规则 vip，第 2 步（共 4 步）（en）：hi",
+        ),
+    ],
+)
+async def test_an_offer_says_why_it_came(
+    lang: Literal["en", "zh"], why: dict[str, Any], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cust = {"name": "Ada", "lang": "en"}
+    push = OfferPush(
+        oid="O", cv="C", queue="q", prio=0, exp=0, ttl=20_000, why=why, cust=cust, preview="hi"
+    )
+    await AgentSeat(Words(lang)).on_push(push)
+    assert told in capsys.readouterr().out
+
+
+async def test_an_agent_sends_what_is_canned_takes_what_waits_and_wraps_up(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked: list[Any] = []
+    hits = [
+        {"shortcut": "hello", "title": "", "lang": "en", "text": "Hello Ada", "rev": 1},
+        {"shortcut": "hello/back", "title": "", "lang": "en", "text": "Hi again", "rev": 1},
+    ]
+    unknown = {**hits[0], "text": "Dear {{tags.name}}", "missing": ["tags.name"]}
+    waiting = {"cv": "D", "opened": 0, "queue": "q", "visitor": {"kind": "visitor", "name": "Bo"}}
+
+    async def serve(link: Link) -> None:
+        await link.accept()
+        await link.say(
+            Welcome(
+                sid="S",
+                epoch="e",
+                node="n2",
+                you={"id": "ben", "role": "agent", "name": "Ben"},
+                ping_ms=25_000,
+                now=0,
+                limits={},
+                state="ok",
+                snap={"cvs": [{"cv": "C", "seq": 3, "fence": 7}], "helps": []},
+            )
+        )
+        while True:
+            request = await link.next()
+            asked.append(request)
+            match request:
+                case CannedFind(q="none"):
+                    await link.ok(request, items=[])
+                case CannedFind(q="hell" | ""):
+                    await link.ok(request, items=hits)
+                case CannedFind(q="hello"):
+                    await link.ok(request, items=hits)
+                case CannedFind():
+                    await link.ok(request, items=[{**unknown, "shortcut": request.q}])
+                case CvList():
+                    await link.ok(request, items=[waiting], cursor="", more=False, complete=True)
+                case CvClose():
+                    await link.ok(request)
+                    await link.say(event(4, "closed", BEN))
+                case WrapDone():
+                    await link.err(request, "not_found", retry=False)
+                case _:
+                    await link.ok(request)
+
+    lines = (
+        *("/canned none", "/canned hell", "/canned hello", "/canned dear"),
+        *("/take", "/take 2", "/take 9", "/done", "/close", "/canned hello", "/done 7"),
+        *("/done 1", "/done"),
+    )
+    async with node(serve) as one:
+        await play(AgentSeat(Words("zh")), one.url, *lines)
+
+    told = capsys.readouterr().out
+    kinds = [StatusSet, *[CannedFind] * 3, MsgSend, CannedFind, CvList, CvTake, CvClose, WrapDone]
+    assert [type(request) for request in asked] == kinds
+    assert (asked[1].cv, asked[4].body, asked[4].fence) == ("C", "Hello Ada", 7)
+    assert (asked[6].filter.state, asked[7].cv, asked[9].cv) == ("waiting", "D", "C")
+    for words in (
+        "没有与 none 匹配的快捷回复",
+        "hello/back：Hi again",
+        "未发送，tags.name 未知：Dear {{tags.name}}",
+        "[2] Bo 在队列 q 中等待",
+        "没有会话 9",
+        "没有会话 7",
+        "未完成：不存在，或已不再保留（it is not_found）",
+    ):
+        assert words in told, words
+    assert told.count("没有需要收尾的会话") == 2
+
+
+async def test_a_visitor_who_asks_for_help_gets_it(capsys: pytest.CaptureFixture[str]) -> None:
+    seat = VisitorSeat(Words("en"), "ada", {})
+    await seat.on_line("/help")
+    await seat.on_line("/nonsense")
+    told = capsys.readouterr().out
+    assert "/reopen lets it go on" in told
+    assert "/help is not known" not in told
+    assert "/nonsense is not known; /help lists what is" in told
+
+
+async def test_a_seat_is_not_taken_with_the_token_of_another_role(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[Any] = []
+
+    async def serve(link: Link) -> None:
+        await link.accept()
+        await link.say(
+            Welcome(
+                sid="S",
+                epoch="e",
+                node="n1",
+                you={"id": "robo", "role": "visitor", "name": "Robo"},
+                ping_ms=25_000,
+                now=0,
+                limits={},
+                state="ok",
+            )
+        )
+        asked.append(await link.next())
+
+    type_in(monkeypatch, "hello")
+    async with node(serve) as one:
+        with pytest.raises(BaseExceptionGroup) as failure:
+            await AgentSeat(Words("en")).run((one.url,), "t")
+    problem = explain(failure.value)
+    assert problem is not None
+    assert str(problem) == (
+        "the token is of role visitor, not agent; give another --token, or unset UNIDESK_TOKEN"
+    )
+    assert problem.code == USAGE
+    assert asked == []
+    assert "Connected" not in capsys.readouterr().out

@@ -16,6 +16,7 @@ import pytest
 import trio
 
 from node.cli.app import run_app
+from node.cli.transcripts import _fields
 from node.client import Client, new_key, open_client
 from node.local import LocalCluster
 from node.protocol.catalogue import (
@@ -249,3 +250,9 @@ def test_what_is_asked_wrongly_is_told_with_its_mend(
 
 def test_a_search_for_nothing_is_told(story: Story, capfd: pytest.CaptureFixture[str]) -> None:
     assert "no letter or number" in shell(story, capfd, "conversations search ?!", code=1)
+
+
+def test_what_happened_is_told_without_empty_fields() -> None:
+    told = _fields({"to": {"queue": "people"}, "reason": "", "fence": 0, "offline": True})
+    assert told == 'to={"queue": "people"} fence=0 offline=true'
+    assert _fields("王五") == "王五"

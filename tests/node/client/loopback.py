@@ -86,13 +86,12 @@ class Link:
                 sid="S1",
                 epoch="demo",
                 node=node,
-                you={"id": "ada", "role": "visitor", "name": ""},
                 ping_ms=25_000,
                 now=0,
                 limits={},
                 nodes=addresses,
                 state="ok",
-                **fields,
+                **{"you": {"id": "ada", "role": "visitor", "name": ""}, **fields},
             )
         )
         return hello

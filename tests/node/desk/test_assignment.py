@@ -63,3 +63,17 @@ async def test_the_visitor_reads_what_an_overflow_says_and_not_why_it_came() -> 
             "overflow",
             {"do": "message", "text": "Leave a message."},
         )
+
+
+async def test_an_offer_says_which_rule_and_step_or_person_brought_it() -> None:
+    async with office() as desk:
+        visitor, agent, other = await desk.visitor(), await desk.agent("a1"), await desk.agent("a2")
+        cv = await desk.opened(visitor)
+        route = Route((Step("vip", for_ms=1_000), Step("general")), rule="vip_user", rev=3)
+        desk.cluster.do(c.RouteConversation(cv, route))
+        await desk.assigned(cv, agent)
+        told = agent.heard(OfferPush)[-1].why
+        assert told == {"rule": "vip_user", "rev": 3, "step": 1, "steps": 2}
+        await agent.ok(ops.CvTransfer(cv=cv, key="t", to={"agent": "a2"}))
+        desk.offered(cv, "a2")
+        assert other.heard(OfferPush)[-1].why == {"rule": "vip_user", "rev": 3, "by_hand": True}

@@ -10,8 +10,10 @@ from msgspec.structs import replace
 from cluster.routing.decide import decide
 from cluster.routing.recorded import erred_in
 from cluster.routing.ruleset import compile_rules
-from cluster.state.commands import RouteConversation
+from cluster.state.commands import SYSTEM, RouteConversation
+from cluster.state.events import Event
 from cluster.state.routings import Routing
+from node.desk.rule_views import happened_view
 from node.protocol import catalogue as ops
 from node.protocol.catalogue import Err, Ok
 from tests.node.desk.office import Client, Office, office
@@ -288,3 +290,15 @@ async def test_what_each_rule_did_is_counted_and_an_error_is_seen() -> None:
         found = await asked(olga, ops.RulesStats())
         assert (found["routings"], found["undecided"]) == (4, 2)
         assert found["rules"] == [{"rule": "vip", "matched": 2, "erred": 1, "shadow": 0}]
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        ({"to": {"queue": "people"}}, "queue people"),
+        ({"queue": "bot", "priority": 0, "rule": "", "rev": 6}, "queue bot priority 0 rev 6"),
+        ({"reason": ""}, ""),
+    ],
+)
+def test_what_happened_says_where_to_and_nothing_empty(data: dict[str, Any], says: str) -> None:
+    assert happened_view(Event(1, "transferred", SYSTEM, 0, data=data)).says == says
