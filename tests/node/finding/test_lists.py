@@ -48,6 +48,8 @@ filters = st.builds(
     until=st.sampled_from([0, 5, 25]),
 )
 
+VIP = Route((Step("vip"),))
+
 
 def filled(several: list[dict[str, Any]]) -> tuple[State, Facets]:
     """A state of conversations, two of each millisecond, and the lines over it."""
@@ -137,7 +139,7 @@ def test_lines_that_followed_are_those_that_are_made_anew(
 
 
 def test_a_list_that_changes_between_pages_repeats_and_loses_nothing_that_stays() -> None:
-    state, facets = filled([{"state": "waiting", "queue": "vip"} for _ in range(10)])
+    state, facets = filled([{"state": "waiting", "route": VIP} for _ in range(10)])
     every = ConversationFilter(state="waiting")
     matches = Wanted(every, SUE, state, facets).matches
     first = walk(
