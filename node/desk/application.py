@@ -182,7 +182,7 @@ class Desk:
             on_viewing=self._viewers.on_whisper,
         )
         self._idleness = Idleness(context, self._hub, config.desk.away_after_s)
-        self._supervising = Supervising(context)
+        self.supervising = Supervising(context)
         looks, passwords = Looks(port, clock), Passwords()
         opening = Opening(context, self._hub, self.presence, on_live=self._on_live, looks=looks)
         operations = Operations(
@@ -376,7 +376,7 @@ class Desk:
         assert isinstance(session, Session)
         self._detach(session)
         self.presence.end(session, code)
-        self._supervising.end(session)
+        self.supervising.end(session)
 
     def _detach(self, session: Session) -> None:
         session.leave()
@@ -460,7 +460,7 @@ class Desk:
                 swept = now
                 self.presence.sweep()
                 self._idleness.sweep()
-                self._supervising.sweep()
+                self.supervising.sweep()
                 self._viewers.sweep()
                 self._context.rates.forget_idle()
                 self._browser_login.forget_idle()
