@@ -7,7 +7,7 @@
 
 Idle time lives where the socket is and nowhere else; the log hears of it when it changes something.
 Whether *all* devices are silent, at whatever nodes, is concluded from the log (`cluster.state.
-statuses`).  A client that comes from another node goes on as it was: nobody did anything.  A session
+statuses`).  A client that comes from another node goes on as it was: nobody did anything.  One
 that fell silent here and is not silent in the log any more was spoken for elsewhere, by HTTP: its
 time begins anew.
 

@@ -14,10 +14,10 @@ from cluster.state.model import Conversation
 from node.auth import Principal
 from node.desk.access import may_read
 from node.desk.context import Context
+from node.desk.fitting import fitting
 from node.desk.looks import Looks
 from node.desk.lookup import Answered, Effect, Later, Lookup
 from node.desk.operations.effects import Asker, Handlers
-from node.desk.operations.fitting import fitting
 from node.desk.overview import Overview
 from node.desk.plain import NotAllowed, check_fields, check_name
 from node.desk.views import conversation_view

@@ -24,7 +24,7 @@ from node.desk.context import Context
 from node.desk.looks import Looks
 from node.desk.lookup import Answered, Effect, Later, Lookup
 from node.desk.operations.effects import Asker, Handlers
-from node.desk.plain import NotAllowed, check_fields
+from node.desk.plain import INTEGER_MAX, NotAllowed, check_fields, check_name
 from node.desk.rule_sets import Breath, Cancelled, RuleSets, check_files, paced
 from node.desk.rule_views import Room, changes_view, decided, moves_view
 from node.protocol import catalogue as ops
@@ -105,6 +105,12 @@ class Planning:
     def _routing_of(self, contact: ops.Contact) -> Routing:
         check_fields(contact.tags, "contact.tags")
         check_fields(contact.attrs, "contact.attrs")
+        queue = contact.hint.get("queue", "")
+        names = {"channel": contact.channel, "lang": contact.lang, "subject": contact.subject}
+        for what, value in {**names, "hint.queue": queue}.items():
+            check_name(value, f"contact.{what}")
+        if not 0 <= contact.at <= INTEGER_MAX:
+            raise NotAllowed("bad_request", "contact.at: milliseconds UTC")
         return Routing(
             number=0,
             at_ms=contact.at or self._context.now_ms(),
@@ -117,7 +123,7 @@ class Planning:
             subject=contact.subject,
             tags=contact.tags,
             attrs=contact.attrs,
-            hint=contact.hint.get("queue", ""),
+            hint=queue,
         )
 
     async def _rules(self, request: ops.RulesSimulate) -> tuple[RuleSet, int]:
