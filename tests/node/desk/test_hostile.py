@@ -81,6 +81,63 @@ async def by_http(desk: Office, role: Role, op: str, fields: dict[str, Any]) -> 
     return found
 
 
+ABOUT_ONE = sorted(op for op, one in REQUESTS.items() if getattr(one, "cv", ""))
+"""Operations that name a conversation."""
+NOT_THERE = ("", "nope", "01ARZ3NDEKTSV4RRFFQ69G5FAV", LONG)
+SAYS_NO_MORE = {"cv.leave": "conflict", "cv.take": "conflict", "wrap.done": "not_found"}
+"""Of agents, where there is nothing of theirs that could be refused."""
+
+
+async def asked(client: Client, op: str, **fields: Any) -> Err | None:
+    own = {name: one for name, one in _fields(REQUESTS[op]).items() if name not in fields}
+    return await by_websocket(client, op, {**own, **fields})
+
+
+@pytest.mark.parametrize("role", ["visitor", "agent", "supervisor", "service", "operator"])
+async def test_what_is_not_there_is_not_found_whatever_is_asked_of_it(role: Role) -> None:
+    async with office("n1", limits=UNLIMITED) as desk:
+        client = desk.client()
+        await client.hello(role, "p1")
+        for op in ABOUT_ONE:
+            allowed = MATRIX[op].split()[ROLES.index(role)] == "yes"
+            for cv in NOT_THERE if allowed and op not in ("ack", "read", "typing") else ():
+                refused = await asked(client, op, cv=cv)
+                optional = not cv and op in ("canned.find", "rules.simulate")
+                unfollowed = op == "cv.unsub"  # harmless when it does not
+                assert (refused is None and (optional or unfollowed)) or (
+                    refused is not None and refused.code in ("not_found", "bad_request")
+                ), (op, cv, refused)
+
+
+@pytest.mark.parametrize("state", ["waiting", "assigned", "closed"])
+@pytest.mark.parametrize("role", ["visitor", "agent"])
+async def test_what_is_anothers_is_refused_by_a_rule_in_every_state(role: Role, state: str) -> None:
+    async with office("n1", limits=UNLIMITED) as desk:
+        visitor, owner = await desk.visitor("v1"), await desk.agent("a1")
+        cv = await desk.opened(visitor)
+        desk.routed(cv)
+        if state != "waiting":
+            await desk.assigned(cv, owner)
+        mid = (await visitor.ok(ops.MsgSend(cv=cv, key="m", body="x")))["mid"]
+        if state == "closed":
+            await owner.ok(ops.CvClose(cv=cv, key="c"))
+        other = desk.client()
+        await other.hello(role, "p1")
+        before = desk.port().state.conversations[cv]
+        for op in ABOUT_ONE:
+            allowed = MATRIX[op].split()[ROLES.index(role)] == "yes"
+            if not allowed or op in ("ack", "read", "typing", "cv.unsub"):
+                continue
+            fields = {"cv": cv, **({"mid": mid} if op in ("msg.edit", "msg.del") else {})}
+            refused = await asked(other, op, **fields)
+            assert refused is not None, op
+            if refused.code == "closed" or refused.code == SAYS_NO_MORE.get(op):
+                continue
+            assert refused.code in ("forbidden", "not_owner"), (op, refused)
+            assert refused.data["rule"], (op, refused)
+        assert desk.port().state.conversations[cv] == before
+
+
 @pytest.mark.parametrize("op", [op for op in REQUESTS if op not in ("auth", "cv.unsub")])
 async def test_fields_that_are_wrong_are_refused_in_words_and_nothing_ends(op: str) -> None:
     role, request = role_for(op), REQUESTS[op]
