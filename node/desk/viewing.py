@@ -10,7 +10,7 @@ told; a supervisor is shown once they whisper or barge in, and monitors unseen.
 Seconds are those of `clock`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -137,7 +137,7 @@ class Viewers:
                 one.role == "agent" or (one.role == "supervisor" and one.id in seen)
             ):
                 found.add((one.role, one.id, one.name))
-        return tuple(sorted(found)[:VIEWERS_MAX])
+        return _each_once(found)
 
     def _say(self, cv: str, *, ask: bool) -> None:
         self._tally.ephemeral += 1
@@ -147,7 +147,7 @@ class Viewers:
         everybody = set(self._told.get(cv, ()))
         for one in self._heard.get(cv, {}).values():
             everybody.update(one.who)
-        viewers = [Viewer(kind=k, id=i, name=n) for k, i, n in sorted(everybody)[:VIEWERS_MAX]]
+        viewers = [Viewer(kind=k, id=i, name=n) for k, i, n in _each_once(everybody)]
         shared = Shared(ViewersPush(cv=cv, list_=viewers), self._tally)
         for session in self._onlookers(cv):
             session.send_frame(shared.frame(session.encoding), ephemeral=True)
@@ -157,3 +157,9 @@ class Viewers:
         self._heard.pop(cv, None)
         if self._told.pop(cv, ()):
             self._say(cv, ask=False)
+
+
+def _each_once(who: Iterable[Who]) -> tuple[Who, ...]:
+    """Return who it is in order; who comes with several tokens by one of their names."""
+    named = {(kind, one): name for kind, one, name in sorted(who)}
+    return tuple((kind, one, name) for (kind, one), name in named.items())[:VIEWERS_MAX]
