@@ -104,7 +104,7 @@ async def test_names_and_units_are_in_order() -> None:
             assert not family.name.endswith(("_ms", "_s", "_kb", "_count"))
             for sample in family.samples:
                 assert len(sample.labels) <= 3
-        registry = desk.desks["n1"]._pages._metrics._registry
+        registry = desk.desks["n1"]._ways_in._pages._metrics._registry
         exposed: Any = openmetrics
         assert exposed(registry).endswith(b"# EOF\n")
 

@@ -206,6 +206,26 @@ async def test_a_visitor_who_comes_back_at_another_node_hears_their_place_again(
         assert places(again) == [(1, 1)]
 
 
+async def test_after_a_jump_to_a_snapshot_places_and_rows_are_told_as_ever(
+    autojump_clock: MockClock,
+) -> None:
+    async with office() as desk:
+        phone, tablet = await desk.visitor("v1", "n1"), await desk.visitor("v1", "n2")
+        sue = await desk.staff("supervisor", "n2")
+        await sue.ok(ops.QueueWatch(queues=["general"]))
+        desk.port("n2").held = True
+        cv = await queued(desk, phone)
+        await trio.sleep(1)
+        assert places(phone) == [(1, 1)]
+        assert not places(tablet)
+        desk.port("n2").held = False
+        desk.port("n2").install_snapshot_of(desk.port("n1"))
+        await trio.sleep(2)
+        assert tablet.seqs(cv) == phone.seqs(cv)
+        assert places(tablet) == [(1, 1)]
+        assert [row.waiting for row in sue.heard(QueueRowsPush)[-1].rows] == [1]
+
+
 async def test_a_wait_is_told_with_confidence_and_not_before_enough_was_seen(
     autojump_clock: MockClock,
 ) -> None:
