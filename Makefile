@@ -32,8 +32,8 @@ fmt: .venv/dev.stamp   ## mend format and simple faults
 clients: .venv/dev.stamp ## the clients of all languages, each against a live cluster
 	$(BIN)/pytest -q -n auto tests/clients
 
-slow: .venv/dev.stamp  ## what the default suite leaves out: minutes of kills and upgrades
-	$(BIN)/pytest -q -n auto -m "slow and not peers" --ignore=tests/clients
+slow: .venv/dev.stamp  ## what the default suite leaves out, but for what takes minutes
+	$(BIN)/pytest -q -n auto -m "slow and not soak and not peers" --ignore=tests/clients
 
 suite: .venv/dev.stamp ## everything, also what is slow
 	$(BIN)/pytest -q -n auto

@@ -122,7 +122,7 @@ def _from_files(where: Where) -> Cluster | None:
 def load_config(path: Path) -> Any:
     """Return the checked `node.toml`.  Raises `Problem` naming file, line and mend."""
     from cluster.toml_source import SourceErrors
-    from node.config import load
+    from node.config_file import load
 
     try:
         return load(path)

@@ -22,7 +22,8 @@ from cluster.toml_source import SourceErrors
 from node import __version__, logs
 from node.cli.problem import Problem
 from node.cli.running import run
-from node.config import Config, load
+from node.config import Config
+from node.config_file import load
 from node.desk.application import Desk
 from node.edge.server import Certificate, CertificateRefused, EdgeServer
 from node.front import Front, StartFailed

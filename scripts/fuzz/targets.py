@@ -44,7 +44,7 @@ from cluster.routing.ruleset import compile_rules
 from cluster.state import commands, entry, snapshot
 from cluster.state.state import State
 from cluster.toml_source import SourceErrors
-from node import config
+from node import config_file
 from node.auth import BadToken, Verifier, mint
 from node.desk import ephemeral
 from node.desk.event_stream import read_place
@@ -344,7 +344,7 @@ def rules(data: bytes) -> None:
 def node_toml(data: bytes) -> None:
     """A configuration, or every mistake has its place."""
     with suppress(SourceErrors):
-        config.parse(data.decode("utf-8", "replace"), Path("/nowhere/node.toml"))
+        config_file.parse(data.decode("utf-8", "replace"), Path("/nowhere/node.toml"))
 
 
 _GET = b"GET /a?b HTTP/1.1\r\nHost: desk\r\n\r\n"

@@ -73,6 +73,16 @@ class Person:
         token = floor.cluster.mint(role, self.id, name=who.title(), **claims)
         urls = floor.urls(at)[: 1 if pinned else None]
         self.client = Client(urls, token, pinned=pinned, on_push=self.take)
+        self._running = trio.CancelScope()
+
+    async def run(self) -> None:
+        """Be connected, until the test is over or the connection is broken."""
+        with self._running:
+            await self.client.run()
+
+    def leave_without_a_word(self) -> None:
+        """Break the connection as a telephone does that falls asleep: no goodbye."""
+        self._running.cancel()
 
     def take(self, push: Push) -> None:
         self.told.append(push)
@@ -211,7 +221,7 @@ class Floor:
         return person
 
     async def _come(self, person: Person) -> None:
-        self.nursery.start_soon(person.client.run)
+        self.nursery.start_soon(person.run)
         await person.client.wait_welcome()
 
     async def restart(self, name: str) -> None:

@@ -7,7 +7,7 @@ import trio
 
 from node.client.client import new_key
 from node.protocol import catalogue as ops
-from node.protocol.catalogue import Gap, OfferPush
+from node.protocol.catalogue import Bye, Gap, OfferPush
 from tests.complaints.desk import Caller, Floor, Seat, together, until
 
 pytestmark = pytest.mark.process
@@ -109,6 +109,23 @@ async def test_a_partial_recovery_is_never_called_whole_centrifugo_798(floor: Fl
     supervisor = await floor.supervisor("n2")
     await supervisor.ask(ops.CvSub(cv=cv, from_=10_000))
     await until(lambda: any(gap.cv == cv and gap.have == 9_999 for gap in supervisor.pushes(Gap)))
+
+
+async def test_all_are_disconnected_and_stay_away_centrifugo_56(floor: Floor) -> None:
+    """A node that is stopped says so, and where to go; its clients go there, and stay."""
+    ann = await floor.seat("ann", "n3")
+    callers = [await floor.caller(f"visitor{n}", "n3") for n in range(5)]
+    cvs = [await caller.open("hello") for caller in callers]
+    await until(lambda: len(ann.fences) == len(cvs))
+    before = {person: person.client.statistics().attempts for person in (ann, *callers)}
+    await floor.cluster.process("n3").stop(timeout_s=10)
+    for caller, cv in zip(callers, cvs, strict=True):
+        await ann.answer(cv, "we go on")
+        await caller.hears(cv, "we go on")
+    for person, attempts in before.items():
+        (bye,) = person.pushes(Bye)
+        assert (bye.resume, len(bye.nodes) >= 2) == (True, True)
+        assert person.client.statistics().attempts <= attempts + 2  # no loop
 
 
 # -- doubled

@@ -64,6 +64,23 @@ async def test_another_device_flips_the_status_rocketchat_23563(floor: Floor) ->
     assert desk.pushes(Inbox)[-1].status == "online"
 
 
+async def test_a_telephone_that_fell_asleep_chatwoot_5436(floor: Floor) -> None:
+    """The connection breaks without a word: the agent keeps everything, and is back at once."""
+    ann = await floor.seat("ann", "n1", capacity=1)
+    caller = await floor.caller("visitor", "n3")
+    cv = await caller.open("hello")
+    await until(partial(ann.fences.__contains__, cv))
+    ann.leave_without_a_word()
+    await caller.say(cv, "are you there?")
+    again = await floor.seat("ann", "n2", capacity=1, online=False)
+    await again.hears(cv, "are you there?")
+    welcome = again.client.welcome
+    assert welcome is not None
+    assert (welcome.snap or {})["status"] == "online"
+    await again.say(cv, "I am", fence=ann.fences[cv])
+    await caller.hears(cv, "I am")
+
+
 async def test_closing_the_telephone_sets_the_desk_offline_chatwoot_5160(floor: Floor) -> None:
     """One of two devices logs out: the agent is as online as before."""
     desk = await floor.seat("ann", "n1")

@@ -48,7 +48,7 @@ async def test_a_silent_view_is_seen_by_those_it_watches_chatwoot_20(floor: Floo
         assert "joined" not in person.types(cv)
     assert boss.id not in _viewers(ann, cv)
     operator = Person(floor, "operator", "op", "n1")
-    floor.nursery.start_soon(operator.client.run)
+    floor.nursery.start_soon(operator.run)
     lines = (await operator.ask(ops.AuditList(limit=500)))["lines"]
     assert any(line["by"][1] == boss.id and line["detail"].get("cv") == cv for line in lines)
 

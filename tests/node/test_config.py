@@ -16,8 +16,8 @@ from node.config import (
     LogConfig,
     TimingConfig,
     TokensConfig,
-    load,
 )
+from node.config_file import load
 
 GOOD = """\
 [cluster]

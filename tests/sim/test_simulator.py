@@ -56,6 +56,7 @@ def test_nodes_that_go_on_in_other_processes_keep_their_promises(seed: int, node
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("nodes", [2, 3, 4, 5])
 def test_many_seeds_keep_their_promises(nodes: int) -> None:

@@ -1,11 +1,13 @@
 """The library itself: that it is the pinned one, that its holes are there, that pickle is not."""
 
+import gc
 import importlib.metadata
 import inspect
 import logging
 import pickle
 import random
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,13 @@ from tests.sim.world import World
 pytestmark = pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
 )
+
+
+@pytest.fixture(autouse=True)
+def _left_open() -> Iterator[None]:
+    """Let go of those files here: found by a collection later, they would fail another test."""
+    yield
+    gc.collect()
 
 
 # -- pinned

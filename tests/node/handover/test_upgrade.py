@@ -19,7 +19,7 @@ from wsproto.events import TextMessage
 
 from node.auth import mint
 from node.client import Client, open_client
-from node.config import load
+from node.config_file import load
 from node.handover.control import NAME, connect
 from node.local import UNLIMITED, LocalCluster
 from node.local.adopted import Adopted, orphans_come_here
@@ -44,6 +44,7 @@ async def test_nodes_are_upgraded_in_turn_and_no_socket_is_closed(tmp_path: Path
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 async def test_upgrade_after_upgrade_for_minutes(tmp_path: Path) -> None:
     plan = Plan([DIALOGUE], 150, concurrency=6, upgrade_every_s=0.5, pace_s=0.5)
     await replay(plan, tmp_path, upgrades_min=3)  # the leader among them

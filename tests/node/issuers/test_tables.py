@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from cluster.toml_source import SourceErrors
-from node.config import Config, load
+from node.config import Config
+from node.config_file import load
 from node.issuers.config import GroupRule
 from tests.node.test_config import GOOD
 

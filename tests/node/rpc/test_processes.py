@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from node import server
-from node.config import load
+from node.config_file import load
 from node.front import StartFailed
 from node.local import LocalCluster
 from tests.node.rpc.caller import Caller, Refusal, channel_to

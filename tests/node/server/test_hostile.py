@@ -12,7 +12,7 @@ from cluster.peer.frames import LENGTH, FrameReader, encode
 from node.auth import mint
 from node.client import Address
 from node.client.http import get
-from node.config import load
+from node.config_file import load
 from node.local import LocalCluster
 from node.protocol.codes import Close
 from tests.node.server.raw import Raw

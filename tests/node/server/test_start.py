@@ -12,7 +12,7 @@ import trustme
 
 from cluster.replica import Replica
 from node import server
-from node.config import load
+from node.config_file import load
 from node.desk.application import Desk
 from node.edge.server import EdgeServer
 
