@@ -16,7 +16,6 @@ Base units: seconds, bytes.
 Source: Prometheus, "Metric and label naming"; the text format by prometheus_client.
 """
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import get_args
@@ -187,10 +186,7 @@ def _of_peers(status: ReplicaStatus, field: str) -> dict[str, float]:
 
 def _state(state: StateStatistics) -> Iterator[Metric]:
     yield _gauges("conversations", "Conversations by state", "state", _floats(state.conversations))
-    waiting = sorted(state.waiting.items(), key=lambda item: -item[1])
-    by_queue = _floats(dict(waiting[:QUEUES_MAX]))
-    if len(waiting) > QUEUES_MAX:
-        by_queue["other"] = float(sum(count for _, count in waiting[QUEUES_MAX:]))
+    by_queue = _most(state.waiting, QUEUES_MAX)
     yield _gauges("waiting", "Conversations that wait, by queue", "queue", by_queue)
     yield _gauge("waiting_oldest_seconds", "The longest wait of now", state.waiting_oldest_s)
     yield _gauges("agents", "Agents by status", "status", _floats(state.agents))
@@ -225,7 +221,7 @@ def _service(state: StateStatistics) -> Iterator[Metric]:
             ("rule_erred", "Of these, in how many it could not be told", state.rules.erred),
             ("rule_shadow", "Of these, how many a shadow would have decided", state.rules.shadow),
         ):
-            yield _gauges(name, f"{text}, by rule", "rule", _most(counts))
+            yield _gauges(name, f"{text}, by rule", "rule", _most(counts, RULES_MAX))
 
 
 def _desk(desk: DeskStatistics) -> Iterator[Metric]:
@@ -329,8 +325,11 @@ def _floats(values: Mapping[str, int]) -> dict[str, float]:
     return {key: float(value) for key, value in values.items()}
 
 
-def _most(counts: Counter[str]) -> dict[str, float]:
+def _most(counts: Mapping[str, int], most: int) -> dict[str, float]:
     """Return the largest of `counts`, and the rest as `other`."""
-    found = {name or "none": float(count) for name, count in counts.most_common(RULES_MAX)}
-    rest = sum(counts.values()) - sum(found.values())
-    return found | ({"other": rest} if rest else {})
+    found: dict[str, float] = {}
+    ranked = sorted(counts.items(), key=lambda item: -item[1])
+    for place, (name, count) in enumerate(ranked):
+        label = (name or "none") if place < most else "other"
+        found[label] = found.get(label, 0.0) + count  # somebody's own may be called so
+    return found

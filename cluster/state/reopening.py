@@ -28,10 +28,10 @@ _REOPENS = frozenset({"supervisor", "service", "system"})
 def reopen(change: Change, command: ReopenConversation) -> dict[str, Any]:
     """Let a closed conversation go on."""
     conversation, by = change.conversation(command.cv), command.by
-    if conversation.state != "closed":
-        no("conflict", f"the conversation is {conversation.state}")
     last = last_agent(conversation)
     _check_may_reopen(conversation, by, last)
+    if conversation.state != "closed":
+        no("conflict", f"the conversation is {conversation.state}")
     here = bool(conversation.queue) and _is_here(change, last)
     conversation = change.append(
         conversation,

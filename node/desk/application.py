@@ -1,11 +1,6 @@
 """The desk: the program behind a node's edge server.
 
-    HTTP       /livez /readyz /cluster /metrics
-               /v1/op/… ──▶ Calls ───────────────▶ Operations
-               /v1/events ──▶ Session             (it only listens)
-               /v1/login/… ─▶ BrowserLogin        at the company's own provider
-               /v1/token ──▶ TokenEndpoint        a secret for a token
-               /v1/visitor ─▶ Visitors            a token for anybody, from pages that may ask
+    HTTP       WaysIn ──▶ pages, logins, tokens; Operations; sessions that only listen
     WebSocket  /v1/ws ──▶ Session ──▶ Requests ──▶ Operations ──▶ Port
                              ▲──────────── Hub ◀── what was applied ──┘
 
@@ -16,11 +11,9 @@ where they come; a task exists only for what has to wait for the cluster, and on
     every second   agents' sessions against the log, their silence, who views what; supervisors
                    who are gone; the cluster's health
 
-When the node may no longer serve it says so and then says goodbye to everybody, spread over a
-second so that the other nodes are not met by all at once.
+When the node may no longer serve it says so and then says goodbye to everybody (`Goodbyes`).
 """
 
-import math
 import os
 import random
 import secrets
@@ -33,20 +26,13 @@ import structlog
 import trio
 
 from cluster.ids import Ulids
-from cluster.port import Port, ReplicaStatus
+from cluster.port import Port
 from cluster.state.machine import Applied
 from node.auth import Verifier
 from node.config import Config, LimitsConfig
-from node.desk.browser_login import PATH as LOGIN_PATH
-from node.desk.browser_login import BrowserLogin
-from node.desk.calls import PATH as CALLS_PATH
-from node.desk.calls import Calls
-from node.desk.context import Context, Health
+from node.desk.context import Context
 from node.desk.ephemeral import Ephemeral
-from node.desk.event_stream import PATH as EVENTS_PATH
-from node.desk.event_stream import Events
-from node.desk.frames import Shared
-from node.desk.gate import Gate
+from node.desk.goodbyes import Goodbyes
 from node.desk.hub import Hub
 from node.desk.idleness import Idleness
 from node.desk.looks import Looks
@@ -62,41 +48,23 @@ from node.desk.requests import Requests
 from node.desk.session import NEVER, Phase, Session, bye_push
 from node.desk.statistics import DeskStatistics
 from node.desk.supervising import Supervising
-from node.desk.token_endpoint import PATH as TOKEN_PATH
-from node.desk.token_endpoint import TokenEndpoint
 from node.desk.viewing import Viewers
-from node.desk.visitors import PATH as VISITOR_PATH
-from node.desk.visitors import Visitors
+from node.desk.ways_in import WaysIn, on_upgrade
 from node.edge.application import Answer, Held, ResponseFactory
 from node.edge.connection import Connection
 from node.edge.http import Request, Response
 from node.edge.pressure import Level
 from node.edge.timers import TICK_S, Timers
-from node.health import json_response, not_found
 from node.issuers import Issuer
 from node.protocol.catalogue import (
     HELLO_S,
     SUBPROTOCOL_JSON,
-    ClusterPush,
     Ping,
     Role,
     TokenExpiring,
 )
 from node.protocol.codec import BY_SUBPROTOCOL, BadFrame
 from node.protocol.codes import Close
-
-WS_PATH = "/v1/ws"
-SHARED_PATHS = (CALLS_PATH, EVENTS_PATH, VISITOR_PATH)
-"""What pages of other origins may use, if they are configured."""
-GOODBYE_S = (TICK_S, 1.0)
-"""Earliest and latest goodbye of a node that may not serve: errors of what is pending go first."""
-
-DRAIN_S_MIN = 1.5
-"""How long clients get to hear `bye` at least, and pending requests to be answered."""
-GOODBYES_PER_S = 1_000
-"""Of a node that is stopped: the others are to take them in without being met by all at once."""
-SHED_SHARE = 0.05
-"""Of the visitors, sent away each second while there is no memory left."""
 
 LAGGING_TICK_S = 0.02
 """How often is looked at who has much to read: what waits is soon written to a quick reader."""
@@ -140,8 +108,6 @@ class Desk:
         self._nursery: trio.Nursery | None = None
         self._sessions: dict[Session, None] = {}
         self._timers: Timers[Session] | None = None
-        self._health: Health = "minority"
-        self._leader = ""
         self._context = context = Context(
             port=port,
             cluster=config.cluster.id,
@@ -155,6 +121,7 @@ class Desk:
             schedule=self._schedule,
             rates=Rates(_per_s(config.limits), clock),
         )
+        self._goodbyes = Goodbyes(context, self._sessions, self._schedule)
         self.presence = Presence(context)
         self._hub = Hub(
             lambda: port.state,
@@ -182,28 +149,31 @@ class Desk:
             on_viewing=self._viewers.on_whisper,
         )
         self._idleness = Idleness(context, self._hub, config.desk.away_after_s)
-        self._supervising = Supervising(context)
+        self.supervising = Supervising(context)
         looks, passwords = Looks(port, clock), Passwords()
         opening = Opening(context, self._hub, self.presence, on_live=self._on_live, looks=looks)
         operations = Operations(
             context, self._hub, opening, self._ephemeral, passwords, looks, self.overview, config
         )
         self._requests = Requests(context, opening, operations, self._idleness)
-        gate = Gate(context)
-        self._calls = Calls(context, gate, operations, self._idleness)
-        self._tokens = TokenEndpoint(context, gate, passwords, config)
-        self._events = Events(context, gate, opening, self._requests, self._attach)
-        self._browser_login = BrowserLogin(
-            context, gate, config.cluster, self._issuers, config.limits.trusted_addresses
-        )
-        self._visitors = Visitors(context, gate, config)
-        self._origins = self._visitors.origins
         self.moving = Moving(
             context, self._hub, self.presence, attach=self._attach, detach=self._detach
         )
-        self._pages = Pages(context, config, self.statistics, pid or os.getpid())
-        self.sources = self._pages.sources
+        pages = Pages(context, config, self.statistics, pid or os.getpid())
+        self.sources = pages.sources
         """Where `/metrics` reads; whoever starts the edge and the log names theirs here."""
+        self._ways_in = WaysIn(
+            context,
+            config,
+            self._issuers,
+            passwords,
+            opening,
+            operations,
+            self._requests,
+            self._idleness,
+            pages,
+            self._attach,
+        )
         self.pressure: Callable[[], Level] = lambda: Level.CALM
         """How much the edge has to bear."""
 
@@ -214,14 +184,13 @@ class Desk:
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             self._timers = Timers(self._clock())
-            self._note_status(self._port.status())
+            self._goodbyes.note(self._port.status())
             self.overview.restart()
             unwatch = (
                 self._port.watch(self._on_applied),
                 self._port.watch(self.overview.on_applied),
-                self._port.watch_installs(self.overview.restart),
-                self._port.watch_installs(self._hub.catch_up),
-                self._port.watch_standing(self._on_standing),
+                self._port.watch_installs(self._on_install),
+                self._port.watch_standing(self._goodbyes.on_standing),
                 self._port.watch_whispers(self._ephemeral.on_whisper),
             )
             for issuer in self._issuers:
@@ -236,16 +205,8 @@ class Desk:
                     stop()
 
     async def drain(self, s_max: float) -> None:
-        """Let nobody in any more, say goodbye to all, one after the other, and wait for it.
-
-        Takes as long as there are many, but no longer than `s_max`.
-        """
-        over_s = min(s_max, max(DRAIN_S_MIN, len(self._sessions) / GOODBYES_PER_S))
-        self._context.draining = True
-        self._evacuate(Close.DRAIN, "this node is being stopped", (0.0, max(0.0, over_s - TICK_S)))
-        with trio.move_on_after(over_s):
-            while self._sessions:
-                await trio.sleep(TICK_S / 5)
+        """Say goodbye to all, and wait for it; see `Goodbyes.drain`."""
+        await self._goodbyes.drain(s_max)
 
     def admit_again(self) -> None:
         """Let people in again after a `drain` that led to nothing."""
@@ -298,41 +259,16 @@ class Desk:
 
     def on_request(self, request: Request) -> Answer | ResponseFactory:
         """Answer a probe, a scraper, a person, or a system that asks or listens."""
-        if not self._origins or not request.path.startswith(SHARED_PATHS):
-            return self._answer(request)
-        return self._origins.preflight(request) or self._origins.share(
-            request, self._answer(request)
-        )
-
-    def _answer(self, request: Request) -> Answer | ResponseFactory:
-        if request.path.startswith(CALLS_PATH):
-            return self._calls.answer(request)
-        if request.path == TOKEN_PATH:
-            return self._tokens.answer(request)
-        if request.path == EVENTS_PATH:
-            return self._events.answer(request)
-        if request.path.startswith(LOGIN_PATH):
-            return self._browser_login.answer(request)
-        if request.path == VISITOR_PATH:
-            return self._visitors.answer(request)
-        return self._pages.answer(request)
+        return self._ways_in.answer(request)
 
     def on_upgrade(self, request: Request) -> str | Response | None:
-        """Choose the encoding: the client's first that is spoken here."""
-        if request.path != WS_PATH:
-            return not_found(request.path)
-        if not request.subprotocols:
-            return None
-        for offered in request.subprotocols:
-            if offered in BY_SUBPROTOCOL:
-                return offered
-        spoken = ", ".join(BY_SUBPROTOCOL)
-        return json_response(400, {"code": "bad_request", "msg": f"subprotocols here: {spoken}"})
+        """Choose the encoding of a WebSocket."""
+        return on_upgrade(request)
 
     def on_open(self, connection: Connection, request: Request) -> None:
         """A client is there; it has `HELLO_S` to say who it is."""
         session = session_for(connection, self._context)
-        session.foreign_origin = self._origins.foreign(request)
+        session.foreign_origin = self._ways_in.origins.foreign(request)
         connection.data = session
         connection.defer(True)
         self._attach(session)
@@ -376,7 +312,7 @@ class Desk:
         assert isinstance(session, Session)
         self._detach(session)
         self.presence.end(session, code)
-        self._supervising.end(session)
+        self.supervising.end(session)
 
     def _detach(self, session: Session) -> None:
         session.leave()
@@ -393,40 +329,17 @@ class Desk:
             self._hub.on_applied(applied)
         except Exception:  # the sockets' fault must not stop the log
             log.exception("fan-out failed", index=applied.index)
-            self._evacuate(Close.INTERNAL, "internal error", GOODBYE_S)
+            self._goodbyes.evacuate(Close.INTERNAL, "internal error")
+
+    def _on_install(self) -> None:
+        """The state jumped to a snapshot."""
+        self.overview.restart()
+        self._hub.catch_up()
+        self.overview.catch_up(list(self._sessions))
 
     def on_session_taken(self, sid: str) -> None:
         """An agent's session goes on in another process of this node."""
         self.presence.taken(sid)
-
-    def _on_standing(self, status: ReplicaStatus) -> None:
-        self._note_status(status)
-        closed = self._context.closed()
-        if closed is not None:
-            self._evacuate(*closed, GOODBYE_S)
-
-    def _note_status(self, status: ReplicaStatus) -> None:
-        """Push what changed to those who work here, and to all whether there is a quorum."""
-        self._context.status = status
-        health, leader = self._context.health(), status.leader
-        if (health, leader) == (self._health, self._leader):
-            return
-        told_all = health != self._health and "minority" in (health, self._health)
-        self._health, self._leader = health, leader
-        push = ClusterPush(state=health, leader=leader, nodes=list(self._context.nodes))
-        shared = Shared(push, self._context.tally)
-        for session in self._sessions:
-            if session.live and (told_all or session.audience == "agent"):
-                session.send_frame(shared.frame(session.encoding))
-
-    def _evacuate(self, code: Close, reason: str, spread_s: tuple[float, float]) -> None:
-        """Have every connection closed, each at its own moment within `spread_s` from now."""
-        now = self._clock()
-        for session in self._sessions:
-            if session.close_at == NEVER:
-                session.goodbye = (code, reason)
-                session.close_at = now + self._context.rng.uniform(*spread_s)
-                self._schedule(session)
 
     # -- the clock
 
@@ -435,7 +348,7 @@ class Desk:
             session.outlet.defer(False)
         self._schedule(session)
         self.overview.on_live(session)
-        self._events.on_live(session)
+        self._ways_in.on_live(session)
         self._requests.unblock(session)
 
     def _schedule(self, session: Session) -> None:
@@ -460,23 +373,12 @@ class Desk:
                 swept = now
                 self.presence.sweep()
                 self._idleness.sweep()
-                self._supervising.sweep()
+                self.supervising.sweep()
                 self._viewers.sweep()
                 self._context.rates.forget_idle()
-                self._browser_login.forget_idle()
-                self._tokens.forget_idle()
-                self._visitors.forget_idle()
-                self._shed()
-                self._note_status(self._port.status())
-
-    def _shed(self) -> None:
-        """Send some visitors to other nodes while this one has no memory left: the newest."""
-        self._context.overloaded = self.pressure() is Level.CRITICAL
-        if not self._context.overloaded:
-            return
-        visitors = [one for one in self._sessions if one.live and one.audience == "visitor"]
-        for session in visitors[-math.ceil(SHED_SHARE * len(visitors)) :]:
-            session.bye(Close.OVERLOADED, "this node has no room left", self._context.others())
+                self._ways_in.forget_idle()
+                self._goodbyes.shed(overloaded=self.pressure() is Level.CRITICAL)
+                self._goodbyes.note(self._port.status())
 
     def _look_at(self, session: Session, now: float) -> None:
         """Do what is due for one session."""

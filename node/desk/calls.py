@@ -34,6 +34,7 @@ from node.edge.http import Request, Response
 from node.health import json_response
 from node.protocol.catalogue import FRAME_BYTES_MAX, AnyRequest
 from node.protocol.catalogue import Request as Operation
+from node.protocol.codec import words_of
 
 PATH = "/v1/op/"
 
@@ -137,7 +138,7 @@ def _operation(kind: type[Operation], request: Request) -> Operation:
     try:
         return msgspec.convert({**fields, "id": 0}, kind)
     except (msgspec.ValidationError, RecursionError) as error:
-        raise NotAllowed("bad_request", str(error)) from None  # as by WebSocket
+        raise NotAllowed("bad_request", words_of(error)) from None  # as by WebSocket
 
 
 def _take_key(fields: dict[str, Any], kind: type[Operation], request: Request) -> None:

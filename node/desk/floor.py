@@ -79,6 +79,11 @@ class Floor:
 
     # -- rows
 
+    @property
+    def complete(self) -> bool:
+        """Whether all conversations count; after a start, or a snapshot, they do bit by bit."""
+        return self._facets.complete
+
     def queues(self) -> list[str]:
         """Return the queues there are: of the rules, and where somebody is."""
         rules = self._state().rules
@@ -161,14 +166,16 @@ class Watched:
         """Named ones; all when empty."""
         self.told = {row.queue: row for row in told}
 
-    def news(self, rows: dict[str, QueueRow]) -> list[QueueRow]:
-        """Return what changed of `rows`, and take note that it was told."""
+    def news(self, rows: dict[str, QueueRow], most: int) -> list[QueueRow]:
+        """Return what changed of `rows`, as far as `most`, and take note that it was told."""
         found = []
         for queue in self.queues or sorted(rows.keys() | self.told.keys()):
             row = rows.get(queue) or empty_row(queue)
             if self.told.get(queue) != row:
                 self.told[queue] = row
                 found.append(row)
+                if len(found) == most:
+                    break
         return found
 
 

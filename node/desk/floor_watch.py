@@ -1,7 +1,7 @@
 """Supervisors who watch queues, told of what changed.  No I/O: sessions are told.
 
 A row that was told differs from the one of now, or is not told again; all are looked at once in
-`PAUSE_S` and only where somebody watches.
+`PAUSE_S`, only where somebody watches, and never while they are still being counted.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,6 +13,8 @@ from node.protocol.catalogue import QueueRowsPush
 from node.protocol.results import QueueRow
 
 PAUSE_S = 1.0
+ROWS_MAX = 200
+"""In one push: some 40 KiB."""
 
 
 class FloorWatch:
@@ -33,7 +35,8 @@ class FloorWatch:
     def rows(self, queues: Iterable[str]) -> dict[str, Any]:
         """Return some queues, or all, as they are now."""
         known = self.floor.queues()
-        rows = [self._row(queue, known) for queue in queues or known]
+        there = frozenset(known)
+        rows = [self._row(queue, there) for queue in dict.fromkeys(queues or known)]
         return {"rows": rows, "now": self._now_ms()}
 
     def begin(self, session: Session, queues: Iterable[str]) -> dict[str, Any]:
@@ -56,14 +59,13 @@ class FloorWatch:
     def sweep(self) -> None:
         """Tell everybody what changed, if it is time."""
         now = self._clock()
-        if not self._watching or now < self._looked_at + PAUSE_S:
+        if not self._watching or now < self._looked_at + PAUSE_S or not self.floor.complete:
             return
         self._looked_at = now
         rows = {queue: self.floor.row(queue) for queue in self.floor.queues()}
         for session, watched in list(self._watching.items()):
-            news = watched.news(rows) if session.has_room else []
-            if news:
+            while session.has_room and (news := watched.news(rows, ROWS_MAX)):
                 session.send(QueueRowsPush(rows=news, now=self._now_ms()))
 
-    def _row(self, queue: str, known: list[str]) -> QueueRow:
+    def _row(self, queue: str, known: frozenset[str]) -> QueueRow:
         return self.floor.row(queue) if queue in known else empty_row(queue)

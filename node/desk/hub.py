@@ -1,10 +1,10 @@
 """Who on this node follows what, and telling them.  No I/O: sessions are told by their outlets.
 
     Applied ──notices──▶ Appended        ──▶ every session that follows the conversation
-                         OfferMade/Gone  ──▶ the agent's sessions
-                         AgentChanged    ──▶ the agent's sessions
-                                             and, of their status, supervisors and colleagues
-                         Invitation...   ──▶ the agent's sessions, as offers are
+                         OfferMade/Gone  ──▶ the agent's sessions: `node.desk.inboxes`
+                         Invitation...   ──▶ the same
+                         AgentChanged    ──▶ the same; of their status, supervisors and colleagues:
+                                             `node.desk.colleagues`
                          Supervision...  ──▶ nothing more: the session that joined follows
                          RulesApplied    ──▶ supervisors and operators
                          QueueStaffing   ──▶ supervisors and operators
@@ -16,13 +16,13 @@ each session is told every event once.
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import chain
 
 from cluster.state.commands import SYSTEM
-from cluster.state.company import Invitation
 from cluster.state.events import Event
 from cluster.state.machine import Applied
-from cluster.state.model import Conversation, Offer
+from cluster.state.model import Conversation
 from cluster.state.outcome import (
     AccessRevoked,
     AgentChanged,
@@ -44,14 +44,11 @@ from node.desk.access import denial, has_opened, may_follow
 from node.desk.colleagues import Colleagues
 from node.desk.following import Following
 from node.desk.frames import Shared
+from node.desk.inboxes import Inboxes
 from node.desk.resume import nothing
 from node.desk.session import Session, without
 from node.desk.statistics import Tally
-from node.desk.views import inbox_push, invitation_push, offer_push
 from node.protocol.catalogue import (
-    Inbox,
-    OfferGonePush,
-    OfferPush,
     Push,
     QueueAlertPush,
     RulesPush,
@@ -81,12 +78,11 @@ class Hub:
     ) -> None:
         self._state = state
         self._tally = tally
-        self._now_ms = now_ms
         self._on_session_gone = on_session_gone
         self._by_principal: dict[tuple[str, str], tuple[Session, ...]] = {}  # mostly one each
         self._by_role: dict[str, Sessions] = {}
         self.following = Following(state, tally)
-        self._inboxes: dict[str, Inbox] = {}
+        self._inboxes = Inboxes(partial(self.sessions_of, "agent"), tally, now_ms)
         self._colleagues = Colleagues(self.sessions_in, tally)
 
     # -- who is there
@@ -117,7 +113,7 @@ class Hub:
         if not of_role:
             self._by_role.pop(principal.role, None)
         if principal.role == "agent" and not self._by_principal.get(("agent", principal.id)):
-            self._inboxes.pop(principal.id, None)
+            self._inboxes.forget(principal.id)
 
     def sessions_of(self, role: str, principal_id: str) -> list[Session]:
         """Return the sessions of one principal on this node."""
@@ -159,7 +155,7 @@ class Hub:
             if cv not in session.subscriptions:
                 session.send(nothing(cv, seq))
         if principal.role == "agent":
-            self._offer_pending(session, state, principal.id)
+            self._inboxes.welcome(state, session, principal.id)
         self._tell_alerts(session, principal, state)
 
     def _own(self, state: State, principal: Principal) -> Iterable[str]:
@@ -176,15 +172,6 @@ class Hub:
                 return (*agent.conversations, *agent.helps) if agent is not None else ()
             case _:
                 return ()
-
-    def _offer_pending(self, session: Session, state: State, agent_id: str) -> None:
-        agent = state.agents.get(agent_id)
-        for oid in agent.offers if agent is not None else ():
-            offer = state.offers.get(oid)
-            if offer is not None:
-                self._make_offer(state, offer, [session])
-        for iid in agent.invitations if agent is not None else ():
-            self._invite(state, state.invitations[iid], [session])
 
     # -- what happened
 
@@ -217,11 +204,7 @@ class Hub:
             else:
                 self.following.catch_up(session, conversation)
         if principal.role == "agent":
-            for oid in [oid for oid in session.offers if not _is_pending(state, oid)]:
-                session.offers = without(session.offers, oid)
-                session.send(OfferGonePush(oid=oid, why="lost"))
-            self._offer_pending(session, state, principal.id)
-            self._tell_inbox(principal.id)
+            self._inboxes.catch_up(state, session, principal.id)
         self._tell_alerts(session, principal, state)
 
     def _tell(self, notice: Notice) -> None:
@@ -232,19 +215,17 @@ class Hub:
                 if conversation is not None:
                     self._on_event(conversation, event)
             case OfferMade(offer):
-                if offer.oid in state.offers:
-                    self._make_offer(state, offer, self.sessions_of("agent", offer.agent))
+                self._inboxes.offer(state, offer)
             case OfferGone(offer, why):
-                self._end_offer(state, offer, why)
+                self._end_offer(state, offer.oid, offer.cv, offer.agent, why)
             case AgentChanged(agent):
-                self._tell_inbox(agent)
+                self._inboxes.tell(state, agent)
                 self._colleagues.tell(state, agent)
             case InvitationMade(invitation):
-                if invitation.iid in state.invitations:
-                    sessions = self.sessions_of("agent", invitation.agent)
-                    self._invite(state, invitation, sessions)
+                self._inboxes.invite(state, invitation)
             case InvitationGone(invitation, why):
-                self._end(state, invitation.iid, invitation.cv, invitation.agent, why)
+                asked = invitation
+                self._end_offer(state, asked.iid, asked.cv, asked.agent, why)
             case SupervisionChanged(cv, supervisor, sid, has_joined):
                 self._on_supervision(cv, supervisor, sid, has_joined)
             case RulesApplied(rev):
@@ -322,37 +303,13 @@ class Hub:
 
     # -- agents and overseers
 
-    def _make_offer(self, state: State, offer: Offer, sessions: list[Session]) -> None:
-        conversation = state.conversations.get(offer.cv)
-        if conversation is None:
-            return
-        self._push_offer(offer_push(offer, conversation, self._now_ms()), sessions)
-
-    def _invite(self, state: State, invitation: Invitation, sessions: list[Session]) -> None:
-        conversation = state.conversations[invitation.cv]
-        self._push_offer(invitation_push(invitation, conversation, self._now_ms()), sessions)
-
-    def _push_offer(self, push: OfferPush, sessions: list[Session]) -> None:
-        shared = Shared(push, self._tally)
-        for session in sessions:
-            if push.oid not in session.offers:
-                session.offers += (push.oid,)
-                session.send_frame(shared.frame(session.encoding))
-
-    def _end_offer(self, state: State, offer: Offer, why: str) -> None:
-        self._end(state, offer.oid, offer.cv, offer.agent, why)
-
-    def _end(self, state: State, oid: str, cv: str, agent: str, why: str) -> None:
-        """Tell an agent that an offer, or an invitation, is theirs to answer no more."""
-        shared = Shared(OfferGonePush(oid=oid, why=why), self._tally)
+    def _end_offer(self, state: State, oid: str, cv: str, agent: str, why: str) -> None:
+        """An offer, or an invitation, is the agent's no more, and with it the preview."""
+        self._inboxes.end(oid, agent, why)
         conversation = state.conversations.get(cv)
         for session in self.sessions_of("agent", agent):
-            if oid in session.offers:
-                session.offers = without(session.offers, oid)
-                session.send_frame(shared.frame(session.encoding))
-            principal = session.principal
-            assert principal is not None
-            if conversation is None or not may_follow(principal, conversation, state):
+            assert session.principal is not None
+            if conversation is None or not may_follow(session.principal, conversation, state):
                 self.following.unsubscribe(session, cv)
 
     def _on_supervision(self, cv: str, supervisor: str, sid: str, has_joined: bool) -> None:
@@ -366,16 +323,6 @@ class Hub:
                 self.following.subscribe(session, cv, 0)
             else:
                 self.following.on_change(session, cv)  # seen, or seen no more
-
-    def _tell_inbox(self, agent_id: str) -> None:
-        agent = self._state().agents.get(agent_id)
-        sessions = self.sessions_of("agent", agent_id)
-        if agent is None or not sessions:
-            return
-        inbox = inbox_push(agent)
-        if self._inboxes.get(agent_id) != inbox:
-            self._inboxes[agent_id] = inbox
-            self._broadcast(inbox, sessions)
 
     def _tell_rules(self, state: State, rev: int) -> None:
         by = next((record.by for record in state.rule_sets if record.rev == rev), SYSTEM)
@@ -398,7 +345,3 @@ class Hub:
         shared = Shared(push, self._tally)
         for session in list(sessions):
             session.send_frame(shared.frame(session.encoding))
-
-
-def _is_pending(state: State, oid: str) -> bool:
-    return oid in state.offers or oid in state.invitations

@@ -11,6 +11,7 @@ Nothing here is replicated or written down for good, and nothing here may stop t
 logged, and all is derived anew.
 """
 
+from collections.abc import Iterable
 from itertools import islice
 
 import structlog
@@ -99,6 +100,12 @@ class Overview:
         """A session was welcomed, or came from another process of this node."""
         self.positions.watch_own(session)
         self.watch.adopt(session)
+
+    def catch_up(self, sessions: Iterable[Session]) -> None:
+        """The state is another: no entry told which visitors wait now."""
+        for session in sessions:
+            if session.live:
+                self.positions.watch_own(session)
 
     def on_gone(self, session: Session) -> None:
         """A session is over, or goes on elsewhere."""

@@ -33,12 +33,18 @@ from node.protocol.catalogue import (
     AgentList,
     AnyRequest,
     AuditList,
+    Auth,
+    CannedFind,
+    CannedList,
     CvGet,
     CvHistory,
     CvList,
+    CvMissed,
+    CvRatings,
     Hello,
     Pong,
     QueueList,
+    QueueWatch,
     Request,
     RulesGet,
     RulesHistory,
@@ -55,10 +61,13 @@ REQUEST_ID_MAX = 2**32 - 1
 EXCESS_MAX = 1_000
 """Requests that may come too fast in a row; after one more the connection is closed."""
 _LARGE = (
-    *(CvGet, CvHistory, CvList, UserList, AuditList, QueueList, AgentList, Why),
+    *(CvGet, CvHistory, CvList, CvMissed, CvRatings, CannedFind, CannedList, Why),
+    *(UserList, AuditList, QueueList, QueueWatch, AgentList),
     *(RulesGet, RulesHistory, RulesPlan, RulesSimulate, RulesStats),
 )
 """What may have a long answer; a long resume pauses by itself."""
+_BY_ITSELF = (Pong, Ack, Auth)
+"""What a program sends while nobody sits there."""
 TOO_FAST = "too many requests; wait a little"
 RATE = {"rule": "rate.principal"}
 
@@ -82,7 +91,7 @@ class Requests:
             return
         if not self._is_in_time(session, request):
             return
-        if not isinstance(request, Pong | Ack):
+        if not isinstance(request, _BY_ITSELF):
             self._idleness.acted(session)
         if isinstance(request.id, bool) or not 0 <= request.id <= REQUEST_ID_MAX:
             session.bye(Close.BAD_FRAME, f"id: must be 0 to {REQUEST_ID_MAX}", [])

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from msgspec.structs import replace
+
 from cluster.routing.changes import Changes
 from cluster.routing.explain import Explained, explain
 from cluster.routing.recorded import tried
@@ -170,14 +172,20 @@ def values_view(routing: Routing) -> dict[str, Any]:
 
 def routing_of(conversation: Conversation, event: Event) -> Routing:
     """Return a decision that is not kept any more, as far as its event and today's values go."""
-    data = event.data
+    then = {"rev": 0, "rule": "", "queue": ""}
+    said = {name: event.data.get(name, nothing) for name, nothing in then.items()}
+    return replace(as_it_is(conversation, event.ts), **said)
+
+
+def as_it_is(conversation: Conversation, now_ms: int) -> Routing:
+    """Return a conversation as rules would see it now."""
     return Routing(
         number=0,
-        at_ms=event.ts,
+        at_ms=now_ms,
         cv=conversation.cv,
-        rev=data.get("rev", 0),
-        rule=data.get("rule", ""),
-        queue=data.get("queue", ""),
+        rev=0,
+        rule="",
+        queue="",
         channel=conversation.channel,
         lang=conversation.lang,
         subject=conversation.subject,

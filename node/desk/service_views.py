@@ -9,11 +9,16 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
+import msgspec
+
 from cluster.state.clocks import Service
 from cluster.state.missed import CALLBACK
 from cluster.state.model import Conversation
 from cluster.state.satisfaction import DAY_MS, DayRatings, Rating
 from cluster.state.state import State
+from node.desk.fitting import BYTES_MAX
+from node.finding.texts import preview
+from node.finding.walk import cursor_of, read_cursor
 from node.protocol import catalogue as ops
 from node.protocol.results import Visitor
 from node.protocol.service_results import CallbackWish, MissedRow, RatingRow
@@ -23,11 +28,6 @@ ROWS_MAX = 200
 """Queues, agents or days of a summary."""
 LOOKS_MAX = 20_000
 """Conversations of a list that one page looks at: some ten milliseconds."""
-PREVIEW_CHARACTERS_MAX = 200
-
-
-class BadCursor(Exception):
-    """It is no cursor of this list."""
 
 
 def sla_view(service: Service) -> SlaView:
@@ -81,22 +81,23 @@ def missed_page(state: State, now_ms: int, request: ops.CvMissed, limit: int) ->
     newest_first = request.list == "missed"
     if newest_first:
         places.reverse()
-    if request.after:
-        place = _place(request.after)
+    place = read_cursor(request.after)
+    if place is not None:
         places = [one for one in places if (one < place if newest_first else one > place)]
     items: list[MissedRow] = []
-    looked = (0, "")
-    seen = 0
+    looked, seen, size = place, 0, 0
     for looked in islice(places, LOOKS_MAX):
         seen += 1
         conversation = state.conversations[looked[1]]
         if _is_asked_for(conversation, request):
-            items.append(_missed_row(conversation))
-            if len(items) == limit:
+            row = _missed_row(conversation)
+            items.append(row)
+            size += len(msgspec.json.encode(row))
+            if len(items) == limit or size > BYTES_MAX:
                 break
     return {
         "items": items,
-        "next": f"{looked[0]}.{looked[1]}" if seen else request.after,
+        "next": cursor_of(looked) if looked is not None else "",
         "more": seen < len(places),
         "total": total,
         "now": now_ms,
@@ -124,7 +125,7 @@ def _missed_row(conversation: Conversation) -> MissedRow:
         ),
         opened=conversation.opened_ms,
         closed=conversation.closed_ms,
-        preview=_preview(conversation),
+        preview=preview(conversation),
         why=conversation.missed,
         callback=_callback(conversation),
     )
@@ -133,22 +134,6 @@ def _missed_row(conversation: Conversation) -> MissedRow:
 def _callback(conversation: Conversation) -> CallbackWish | None:
     contact, earliest, latest = (str(conversation.attrs.get(name) or "") for name in CALLBACK)
     return CallbackWish(contact=contact, earliest=earliest, latest=latest) if contact else None
-
-
-def _preview(conversation: Conversation) -> str:
-    """Return the beginning of the first message that is kept, as text."""
-    for event in conversation.tail:
-        if event.type == "msg":
-            body = event.data.get("body")
-            return body[:PREVIEW_CHARACTERS_MAX] if isinstance(body, str) else ""
-    return ""
-
-
-def _place(cursor: str) -> tuple[int, str]:
-    opened, _, cv = cursor.partition(".")
-    if not (opened.isascii() and opened.isdigit() and len(opened) <= 16 and cv):
-        raise BadCursor(f"{cursor[:32]!r} is no `next` of an earlier answer")
-    return int(opened), cv
 
 
 def _of(row: DayRatings, rows: str) -> str:

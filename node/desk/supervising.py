@@ -3,11 +3,13 @@
     the connection ends, however ──▶ EndSupervision for all that was joined from it
 
 It is proposed until there is nothing left of it, and looked for a while longer: a join may have
-been on its way.  What a node leaves behind that dies ends in the log, with the node.
+been on its way.  So does the node's next process, for those of whom this one looked still.  What a
+node leaves behind that dies ends in the log, with the node.
 
 Seconds are those of `clock`.
 """
 
+from collections.abc import Iterable
 from functools import partial
 
 from cluster.port import Answer
@@ -34,10 +36,19 @@ class Supervising:
         principal = session.principal
         if principal is None or principal.role != "supervisor" or not session.sid:
             return
-        self._ended[session.sid] = self._context.clock()
-        if len(self._ended) > ENDED_MAX:
-            del self._ended[next(iter(self._ended))]
+        self.give_up([session.sid])
+
+    def give_up(self, sids: Iterable[str]) -> None:
+        """These sessions are over: of this process, or of one that has ended."""
+        for sid in sids:
+            self._ended[sid] = self._context.clock()
+            if len(self._ended) > ENDED_MAX:
+                del self._ended[next(iter(self._ended))]
         self.sweep()
+
+    def ended(self) -> list[str]:
+        """Return the sessions of which something may be left."""
+        return list(self._ended)
 
     def sweep(self) -> None:
         """Let those who are gone leave; called every second."""

@@ -10,7 +10,9 @@ told; a supervisor is shown once they whisper or barge in, and monitors unseen.
 Seconds are those of `clock`.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import NamedTuple
 
 import msgspec
@@ -26,6 +28,8 @@ REFRESH_S = 20.0
 TTL_S = 60.0
 VIEWERS_MAX = 50
 """Told of one conversation."""
+WHO_BYTES_MAX = 12 * 1024
+"""Ids and names of them: they travel in one whisper."""
 
 Who = tuple[str, str, str]
 """Kind, id, name."""
@@ -67,10 +71,11 @@ class Viewers:
         self._clock = clock
         self._dirty: dict[str, None] = {}
         self._told: dict[str, tuple[Who, ...]] = {}
-        """What was last said of those here, to other processes."""
+        """What was last said of those here, to other processes: longest ago first."""
         self._heard: dict[str, dict[str, _Heard]] = {}
         """By conversation that is viewed here, and process."""
-        self._refresh_at = 0.0
+        self._refreshed_at = clock()
+        self._forget_at = 0.0
 
     def changed(self, session: Session, cv: str) -> None:
         """Somebody began to follow `cv`, or follows it no more."""
@@ -107,14 +112,22 @@ class Viewers:
                 self._say(cv, ask=is_new)
             self._tell(cv)
         now = self._clock()
-        if now >= self._refresh_at:
-            self._refresh_at = now + REFRESH_S
-            self._refresh(now)
+        self._refresh(now)
+        if now >= self._forget_at:
+            self._forget_at = now + REFRESH_S
+            self._forget_late(now)
 
     def _refresh(self, now: float) -> None:
-        for cv, who in self._told.items():
+        """Say again what was said longest ago, each once in `REFRESH_S`: a few every second."""
+        due = math.ceil(len(self._told) * min(1.0, (now - self._refreshed_at) / REFRESH_S))
+        self._refreshed_at = now
+        for cv in list(islice(self._told, due)):
+            who = self._told[cv] = self._told.pop(cv)  # the last now
             if who:
                 self._say(cv, ask=False)
+
+    def _forget_late(self, now: float) -> None:
+        """Forget what other processes do not say any more."""
         for cv, heard in list(self._heard.items()):
             late = [at for at, one in heard.items() if one.until <= now]
             for at in late:
@@ -137,7 +150,7 @@ class Viewers:
                 one.role == "agent" or (one.role == "supervisor" and one.id in seen)
             ):
                 found.add((one.role, one.id, one.name))
-        return tuple(sorted(found)[:VIEWERS_MAX])
+        return each_once(found)
 
     def _say(self, cv: str, *, ask: bool) -> None:
         self._tally.ephemeral += 1
@@ -147,7 +160,7 @@ class Viewers:
         everybody = set(self._told.get(cv, ()))
         for one in self._heard.get(cv, {}).values():
             everybody.update(one.who)
-        viewers = [Viewer(kind=k, id=i, name=n) for k, i, n in sorted(everybody)[:VIEWERS_MAX]]
+        viewers = [Viewer(kind=k, id=i, name=n) for k, i, n in each_once(everybody)]
         shared = Shared(ViewersPush(cv=cv, list_=viewers), self._tally)
         for session in self._onlookers(cv):
             session.send_frame(shared.frame(session.encoding), ephemeral=True)
@@ -157,3 +170,16 @@ class Viewers:
         self._heard.pop(cv, None)
         if self._told.pop(cv, ()):
             self._say(cv, ask=False)
+
+
+def each_once(who: Iterable[Who]) -> tuple[Who, ...]:
+    """Return who it is in order, as many as a whisper holds; of several names of one, the last."""
+    named = {(kind, one): name for kind, one, name in sorted(who)}
+    found: list[Who] = []
+    size = 0
+    for (kind, one), name in named.items():
+        size += len(one.encode()) + len(name.encode())
+        if size > WHO_BYTES_MAX or len(found) == VIEWERS_MAX:
+            break
+        found.append((kind, one, name))
+    return tuple(found)

@@ -17,10 +17,10 @@ from cluster.state.model import Agent, Conversation, Offer
 from cluster.state.state import State
 from node.auth import Principal
 from node.desk.service_views import rating_view, sla_view
+from node.finding.texts import preview
 from node.protocol.catalogue import Ev, Inbox, OfferPush, PresencePush
 
 Audience = Literal["visitor", "agent"]
-PREVIEW_CHARACTERS_MAX = 200
 _VISITOR_DATA: dict[str, frozenset[str]] = {
     "queued": frozenset({"queue", "offline"}),
     "offered": frozenset(),
@@ -131,7 +131,7 @@ def offer_push(offer: Offer, conversation: Conversation, now_ms: int) -> OfferPu
             "lang": conversation.lang,
             "tags": conversation.tags,
         },
-        preview=_preview(conversation),
+        preview=preview(conversation),
     )
 
 
@@ -158,7 +158,7 @@ def invitation_push(invitation: Invitation, conversation: Conversation, now_ms: 
             "lang": conversation.lang,
             "tags": conversation.tags,
         },
-        preview=_preview(conversation),
+        preview=preview(conversation),
         asks="take" if invitation.takes else "join",
         note=invitation.note,
     )
@@ -198,12 +198,3 @@ def _held(state: State, agent: str) -> Iterator[Conversation]:
         conversation = state.conversations.get(cv)
         if conversation is not None:
             yield conversation
-
-
-def _preview(conversation: Conversation) -> str:
-    """Return the beginning of the first message that is kept, as text."""
-    for event in conversation.tail:
-        if event.type == "msg":
-            body = event.data.get("body")
-            return body[:PREVIEW_CHARACTERS_MAX] if isinstance(body, str) else ""
-    return ""

@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 from cluster.state.events import Event
 from cluster.state.model import Conversation
 from node.finding.facets import tag_text
-from node.finding.words import Part, fold
+from node.finding.words import Part, fold, terms_of
 
 CHARACTERS_MAX = 4_000
 """Of one text; the rest of a long e-mail is not found."""
+PREVIEW_CHARACTERS_MAX = 200
 SPAN_CHARACTERS = 60
 """Shown of a text on either side of what was found."""
 SAYS = frozenset({"msg", "note", "whisper"})
@@ -73,6 +74,21 @@ def texts_of(conversation: Conversation) -> Iterator[Text]:
         text = text_of(event, rewritten)
         if text is not None:
             yield text
+
+
+def says_all(text: Text, parts: Iterable[Part]) -> bool:
+    """Say whether the whole of one text, hidden or not, has all `parts`."""
+    lines = [terms_of(text.shown), terms_of(text.hidden)]
+    return all(any(part.is_in(terms) for terms in lines) for part in parts)
+
+
+def preview(conversation: Conversation) -> str:
+    """Return the beginning of the first message that is kept, as text."""
+    for event in conversation.tail:
+        if event.type == "msg":
+            body = event.data.get("body")
+            return body[:PREVIEW_CHARACTERS_MAX] if isinstance(body, str) else ""
+    return ""
 
 
 def snippet(conversation: Conversation, seq: int, parts: Iterable[Part], *, all_of_it: bool) -> Any:

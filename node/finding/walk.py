@@ -48,7 +48,7 @@ def read_cursor(cursor: str) -> Key | None:
         return None
     match = _CURSOR.fullmatch(cursor)
     if match is None or not is_ulid(match[2]):
-        raise BadCursor(f"{cursor[:48]!r} is no `cursor` of an earlier answer")
+        raise BadCursor(f"{cursor[:48]!r} is none of an earlier answer")
     return int(match[1]), match[2]
 
 

@@ -20,6 +20,7 @@ Source: overlapping bigrams as Lucene's CJKAnalyzer makes them; Unicode UAX #15 
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -47,6 +48,20 @@ class Part(NamedTuple):
     """Whether the last may go on."""
     said: str
     """As it was written."""
+
+    def is_in(self, terms: Sequence[str]) -> bool:
+        """Say whether a text of these `terms` has the part, as the index would."""
+        *exact, last = self.terms
+        width = len(self.terms)
+        return any(
+            list(terms[place : place + width - 1]) == exact
+            and (
+                terms[place + width - 1].startswith(last)
+                if self.open_ended
+                else terms[place + width - 1] == last
+            )
+            for place in range(len(terms) - width + 1)
+        )
 
 
 def fold(text: str) -> str:

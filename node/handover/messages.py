@@ -61,6 +61,8 @@ class Yours(Message, tag="yours"):
     applied_index: int
     ends: list[LoseSession | CloseSession]
     """Of agents' sessions, that have no outcome yet."""
+    supervisors: tuple[str, ...] = ()
+    """Their sessions that ended lately."""
 
 
 class Objects(Message, tag="objects"):

@@ -31,6 +31,7 @@ from node.edge.stream import Stream
 from node.front import Front
 from node.handover import descriptors, messages
 from node.handover.asking import Asked
+from node.protocol.catalogue import Role
 from node.workers.feed import Feed
 from node.workers.holders import Holders
 from node.workers.messages import Message, encode
@@ -85,8 +86,8 @@ class Predecessor:
         self._took = trio.Event()
         self._moved = 0
         self._held_s = 0.0
-        self._agents: list[str] = []
-        """Agents' sessions that have left."""
+        self._gone: dict[Role, list[str]] = {"agent": [], "supervisor": []}
+        """Sessions that have left, of those whose end the log is told."""
         self._life = trio.CancelScope()
         self._left = False
         """Whether this process is no node any more."""
@@ -221,7 +222,8 @@ class Predecessor:
         self._replica.stop()
         next_number, applied_index = await self._replica.wait_stopped()
         self._replica.close()
-        feed.send(messages.Yours(next_number, applied_index, self._desk.presence.ends()))
+        ends, supervisors = self._desk.presence.ends(), tuple(self._desk.supervising.ended())
+        feed.send(messages.Yours(next_number, applied_index, ends, supervisors))
 
     def _send_listeners(self, feed: Feed) -> None:
         assert self._channel is not None
@@ -233,7 +235,8 @@ class Predecessor:
         """Do what was done before; who went along with the successor has lost the connection."""
         self._edge.hear()
         self._desk.admit_again()
-        self._desk.presence.give_up(self._agents)
+        self._desk.presence.give_up(self._gone["agent"])
+        self._desk.supervising.give_up(self._gone["supervisor"])
         log.warning("upgrade failed", connections_lost=self._moved)
 
     # -- connections
@@ -287,8 +290,9 @@ class Predecessor:
         session = None
         if isinstance(stream, Channel):
             session = self._desk.moving.give(stream)
-            if session.live and session.principal is not None and session.principal.role == "agent":
-                self._agents.append(session.sid)
+            role = session.principal.role if session.live and session.principal else None
+            if role in self._gone:
+                self._gone[role].append(session.sid)
         return self._edge.give(stream), session
 
     async def _wait_taken(self, number: int) -> None:

@@ -147,6 +147,7 @@ class Successor:
             port.go_on(replica)
             desk.sources.wal = replica.wal_statistics
             desk.presence.go_on_with(left.ends)
+            desk.supervising.give_up(left.supervisors)
             self._runs.set()
             await join_peers(replica, config)
         finally:

@@ -42,11 +42,22 @@ class BadRequest:
 NO_ID = -1
 """Of a request whose `id` is something else than an integer: nothing could be answered to it."""
 
+WORDS_MAX = 300
+"""Characters of what is said about a request that does not fit its type."""
+
 _MSGPACK_ARRAYS = frozenset(bytes([first]) for first in (*range(0x90, 0xA0), 0xDC, 0xDD))
 
 
 class _Decoder(Protocol):
     def decode(self, data: bytes, /) -> Any: ...
+
+
+def words_of(error: Exception) -> str:
+    """Return what is wrong with a request, and where; of a long value its beginning."""
+    words = str(error)
+    if len(words) <= WORDS_MAX:
+        return words
+    return f"{words[: WORDS_MAX // 2]}… …{words[-WORDS_MAX // 2 :]}"
 
 
 class Codec:
@@ -116,7 +127,7 @@ class Codec:
             return BadRequest(
                 id=number if isinstance(number, int) else missing,
                 code="bad_request" if known else "unknown_op",
-                message=str(error) if known else f"unknown op {str(op)[:64]!r}",
+                message=words_of(error) if known else f"unknown op {str(op)[:64]!r}",
                 op=str(op) if known else "",
             )
         except (msgspec.DecodeError, UnicodeDecodeError) as error:

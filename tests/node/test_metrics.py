@@ -6,6 +6,10 @@ from typing import Any
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as families
 
+from cluster.state.commands import SYSTEM, ApplyRules, RouteConversation
+from cluster.state.missed import REASONS
+from cluster.state.route import Queue, Route, Step
+from node.config import LimitsConfig
 from node.edge.http import Request, Response
 from node.edge.pressure import Level
 from node.edge.statistics import EdgeStatistics
@@ -104,7 +108,7 @@ async def test_names_and_units_are_in_order() -> None:
             assert not family.name.endswith(("_ms", "_s", "_kb", "_count"))
             for sample in family.samples:
                 assert len(sample.labels) <= 3
-        registry = desk.desks["n1"]._pages._metrics._registry
+        registry = desk.desks["n1"]._ways_in._pages._metrics._registry
         exposed: Any = openmetrics
         assert exposed(registry).endswith(b"# EOF\n")
 
@@ -116,3 +120,53 @@ async def test_no_label_names_a_person_or_a_conversation() -> None:
         text = str(scrape(desk).keys())
         assert cv not in text
         assert "somebody" not in text
+
+
+OF_THE_DAY = {
+    "unidesk_sla_warnings_total": {"clock": {"first_response", "next_response", "resolution"}},
+    "unidesk_sla_breaches_total": {"clock": {"first_response", "next_response", "resolution"}},
+    "unidesk_missed_total": {"why": set(REASONS)},
+    "unidesk_ratings_total": {"score": {"1", "2", "3", "4", "5"}},
+    "unidesk_unserved": {"list": {"missed", "offline", "callback"}},
+    "unidesk_queue_alerts_total": {},
+    "unidesk_lists_conversations": {},
+    "unidesk_lists_missing": {},
+    "unidesk_queue_watchers": {},
+    "unidesk_queue_places": {},
+    "unidesk_search_texts": {},
+    "unidesk_search_to_read": {},
+    "unidesk_search_told": {},
+    "unidesk_search_failures_total": {},
+    "unidesk_search_questions_total": {},
+    "unidesk_search_seconds_total": {},
+}
+"""Name, and the values that each label has from the first scrape on."""
+
+
+async def test_what_a_day_brings_has_its_figures_from_the_beginning() -> None:
+    async with office("n1") as desk:
+        found = scrape(desk)
+        for name, labels in OF_THE_DAY.items():
+            (told,) = [{label for label, _ in pairs} for one, pairs in found if one == name][:1]
+            assert told == set(labels), name
+            for label, values in labels.items():
+                assert {dict(pairs)[label] for one, pairs in found if one == name} == values
+        assert all(found[name, ()] == 0 for name, labels in OF_THE_DAY.items() if not labels)
+
+
+async def test_however_many_queues_and_rules_there_are_the_labels_are_bounded() -> None:
+    async with office("n1", limits=LimitsConfig(visitor_requests_per_s=0)) as desk:
+        names = ["other", "none", *(f"q{number}" for number in range(148))]
+        visitor, queues = await desk.visitor(), dict.fromkeys(names, Queue())
+        desk.cluster.do(ApplyRules(SYSTEM, {"main.toml": ""}, queues))
+        for queue in queues:
+            cv = (await visitor.ok(ops.CvOpen(key=queue, text="?")))["cv"]
+            route = Route((Step(queue),), queue, 1)
+            desk.cluster.do(RouteConversation(cv, route))
+        found = scrape(desk)
+        for name, label in (("unidesk_waiting", "queue"), ("unidesk_rule_matched", "rule")):
+            told = {
+                dict(pairs)[label]: value for (one, pairs), value in found.items() if one == name
+            }
+            assert len(told) == 100, name
+            assert (told["other"], sum(told.values())) == (51, 150), name

@@ -137,6 +137,8 @@ class Accounts:
     ) -> commands.Command:
         """Return the command."""
         check_key(request.key)
+        check_name(request.user, "user")
+        check_name(request.jti, "jti")
         jti, exp_s = request.jti, request.exp // 1000
         if sum(map(bool, (request.token, jti, request.kind))) != 1:
             raise NotAllowed("bad_request", "name a token, or jti and exp, or kind and user")

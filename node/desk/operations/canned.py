@@ -4,9 +4,6 @@ import re
 from collections.abc import Mapping
 from functools import partial
 from itertools import islice
-from typing import TypeVar
-
-import msgspec
 
 from cluster.state import commands, limits
 from cluster.state.model import Conversation
@@ -14,6 +11,7 @@ from cluster.state.replies import Canned
 from node.auth import Principal
 from node.desk.canned_index import QUERY_CHARACTERS_MAX, CannedIndex, text_in
 from node.desk.context import Context
+from node.desk.fitting import fitting
 from node.desk.lookup import Answered, Effect, Later, Lookup
 from node.desk.operations.effects import Asker, Handlers
 from node.desk.placeholders import NAMES, fill, unknown_in, values_of
@@ -23,11 +21,6 @@ from node.protocol.service_results import CannedHit, CannedView
 
 FOUND_MAX = 100
 LIST_MAX = 500
-PAGE_BYTES_MAX = 48 * 1024
-"""Of what one reply lists or finds, so that it stays about as large as a client's frame."""
-
-Item = TypeVar("Item", bound=msgspec.Struct)
-
 _SHORTCUT = re.compile(r"[\w][\w./-]{0,63}")
 _LANG = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,3}", re.ASCII)
 
@@ -64,6 +57,7 @@ class CannedResponses:
 
     def _remove(self, asker: Asker, principal: Principal, request: ops.CannedRemove) -> Effect:
         check_key(request.key)
+        check_name(request.shortcut, "shortcut")
         return commands.RemoveCanned(
             by=principal.by,
             key=request.key,
@@ -88,7 +82,7 @@ class CannedResponses:
             await self._lookup.barrier()
             canned = self._context.state.canned
             behind = [one for one in sorted(canned) if one > request.after]
-            views = _fitting([_view(canned[one]) for one in islice(behind, limit)])
+            views = fitting([_view(canned[one]) for one in islice(behind, limit)])
             return Answered({"items": views, "more": len(behind) > len(views)})
 
         return Later(read)
@@ -119,7 +113,7 @@ class CannedResponses:
         self._index.sync(self._context.state.canned)
         limit = min(request.limit, FOUND_MAX) or FOUND_MAX
         found = self._index.find(request.q, langs[0], queue, limit)
-        return _fitting([_hit(one, langs, values) for one in found])
+        return fitting([_hit(one, langs, values) for one in found])
 
 
 def check_written(shortcut: str, title: str, texts: Mapping[str, str], queues: list[str]) -> None:
@@ -153,16 +147,6 @@ def _check_text(lang: str, text: str) -> None:
         known = ", ".join((*NAMES, "tags.NAME", "attrs.NAME"))
         problem = f"texts.{lang}: {{{{{unknown[0]}}}}} is no placeholder; there are {known}"
         raise NotAllowed("bad_request", problem)
-
-
-def _fitting(items: list[Item]) -> list[Item]:
-    """Return the first of `items`, at least one, as many as one frame should hold."""
-    size = 0
-    for count, item in enumerate(items):
-        size += len(msgspec.json.encode(item))
-        if count and size > PAGE_BYTES_MAX:
-            return items[:count]
-    return items
 
 
 def _hit(canned: Canned, langs: tuple[str, ...], values: Mapping[str, str] | None) -> CannedHit:

@@ -2,7 +2,8 @@
 
 first page of a list   behind a barrier: it holds what was acknowledged anywhere before
 the next ones          at once
-with `q`               the index is asked, then each that it found is held against the state
+with `q`               the index is asked, then each that it found is held against the state;
+                       who may not read a conversation finds it by its head alone
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,18 +12,19 @@ from typing import Any
 
 from cluster.state.model import Conversation
 from node.auth import Principal
+from node.desk.access import may_read
 from node.desk.context import Context
+from node.desk.fitting import fitting
 from node.desk.looks import Looks
 from node.desk.lookup import Answered, Effect, Later, Lookup
 from node.desk.operations.effects import Asker, Handlers
-from node.desk.operations.fitting import fitting
 from node.desk.overview import Overview
 from node.desk.plain import NotAllowed, check_fields, check_name
 from node.desk.views import conversation_view
 from node.finding.facets import Key
 from node.finding.filters import Proposal, Wanted, proposals
 from node.finding.fulltext import Hit, Sought
-from node.finding.texts import snippet
+from node.finding.texts import head_of, says_all, snippet
 from node.finding.walk import BadCursor, cursor_of, read_cursor, walk
 from node.finding.words import PARTS_MAX, QUERY_CHARACTERS_MAX, Part, parts_of
 from node.protocol import catalogue as ops
@@ -53,6 +55,7 @@ class Lists:
 
     def _cv_list(self, asker: Asker, principal: Principal, request: ops.CvList) -> Effect:
         _check(request)
+        _check_may_filter(principal, request)
         try:
             beyond = read_cursor(request.cursor)
         except BadCursor as error:
@@ -152,6 +155,10 @@ class Lists:
             conversation = state.conversations.get(hit.cv)
             if conversation is None or not wanted.matches(conversation):
                 continue
+            if not may_read(principal, conversation, state):
+                if not says_all(head_of(conversation), parts):
+                    continue  # what was said there is not theirs to know
+                hit = hit._replace(seq=0)
             view = self._view(asker, conversation)
             cut = snippet(conversation, hit.seq, parts, all_of_it=everything)
             if cut is not None:
@@ -193,6 +200,14 @@ def _check(request: ops.CvList) -> None:
     if len(wanted.q) > QUERY_CHARACTERS_MAX:
         message = f"filter.q: over {QUERY_CHARACTERS_MAX} characters"
         raise NotAllowed("too_large", message)
+
+
+def _check_may_filter(principal: Principal, request: ops.CvList) -> None:
+    """Refuse filters by what is not shown: their answers would say it."""
+    wanted = request.filter
+    if principal.role == "visitor" and (wanted.tags or wanted.missed):
+        message = "filter: visitors see neither `tags` nor `missed`, and list by neither"
+        raise NotAllowed("forbidden", message, "role")
 
 
 def _parts(query: str) -> list[Part]:

@@ -16,7 +16,6 @@ from cluster.routing.checks import unserved
 from cluster.routing.needs import KnownAgent, Profile
 from cluster.routing.replay import Replay
 from cluster.routing.rules import RuleSet
-from cluster.state.model import Conversation
 from cluster.state.routings import Routing
 from cluster.state.state import State
 from node.auth import Principal
@@ -24,9 +23,9 @@ from node.desk.context import Context
 from node.desk.looks import Looks
 from node.desk.lookup import Answered, Effect, Later, Lookup
 from node.desk.operations.effects import Asker, Handlers
-from node.desk.plain import NotAllowed, check_fields
+from node.desk.plain import INTEGER_MAX, NotAllowed, check_fields, check_name
 from node.desk.rule_sets import Breath, Cancelled, RuleSets, check_files, paced
-from node.desk.rule_views import Room, changes_view, decided, moves_view
+from node.desk.rule_views import Room, as_it_is, changes_view, decided, moves_view
 from node.protocol import catalogue as ops
 from node.protocol.rule_results import Decided
 
@@ -105,6 +104,12 @@ class Planning:
     def _routing_of(self, contact: ops.Contact) -> Routing:
         check_fields(contact.tags, "contact.tags")
         check_fields(contact.attrs, "contact.attrs")
+        queue = contact.hint.get("queue", "")
+        names = {"channel": contact.channel, "lang": contact.lang, "subject": contact.subject}
+        for what, value in {**names, "hint.queue": queue}.items():
+            check_name(value, f"contact.{what}")
+        if not 0 <= contact.at <= INTEGER_MAX:
+            raise NotAllowed("bad_request", "contact.at: milliseconds UTC")
         return Routing(
             number=0,
             at_ms=contact.at or self._context.now_ms(),
@@ -117,7 +122,7 @@ class Planning:
             subject=contact.subject,
             tags=contact.tags,
             attrs=contact.attrs,
-            hint=contact.hint.get("queue", ""),
+            hint=queue,
         )
 
     async def _rules(self, request: ops.RulesSimulate) -> tuple[RuleSet, int]:
@@ -131,7 +136,7 @@ class Planning:
     async def _try_conversation(self, principal: Principal, request: ops.RulesSimulate) -> Answered:
         conversation = await self._lookup.find(principal, request.cv)
         self._looks.note(principal, request.cv)
-        return await self._try_one(request, _as_it_is(conversation, self._context.now_ms()))
+        return await self._try_one(request, as_it_is(conversation, self._context.now_ms()))
 
     async def _try_one(self, request: ops.RulesSimulate, routing: Routing) -> Answered:
         rules, rev = await self._rules(request)
@@ -204,22 +209,4 @@ def _simulated(
             "next": number,
             "more": more,
         }
-    )
-
-
-def _as_it_is(conversation: Conversation, now_ms: int) -> Routing:
-    """Return a conversation as rules would see it now."""
-    return Routing(
-        number=0,
-        at_ms=now_ms,
-        cv=conversation.cv,
-        rev=0,
-        rule="",
-        queue="",
-        channel=conversation.channel,
-        lang=conversation.lang,
-        subject=conversation.subject,
-        tags=conversation.tags,
-        attrs=conversation.attrs,
-        hint=conversation.queue_hint,
     )

@@ -1,11 +1,11 @@
 """Conversations as they are, were, and will go on: read, and followed.  No I/O."""
 
-from collections.abc import Iterable
 from functools import partial
 
 from cluster.state.model import Conversation
 from node.auth import Principal
 from node.desk.access import may_read
+from node.desk.fitting import fitting
 from node.desk.following import Following
 from node.desk.looks import Looks
 from node.desk.lookup import Answered, Effect, Lookup
@@ -14,11 +14,8 @@ from node.desk.resume import events_after
 from node.desk.session import Session
 from node.desk.views import conversation_view, event_push, first_kept
 from node.protocol import catalogue as ops
-from node.protocol.catalogue import Ev
 
 HISTORY_MAX = 200
-HISTORY_BYTES_MAX = 60 * 1024
-"""What the events of one reply may take, so that it stays about as large as a client's frame."""
 
 
 class Reading:
@@ -51,7 +48,7 @@ class Reading:
             self._looks.note(principal, request.cv)
             kept = events_after(conversation, request.after)
             pushes = (event_push(request.cv, event, asker.audience) for event in kept[:limit])
-            events = _fitting(pushes, asker)
+            events = fitting(pushes, lambda push: len(asker.encoding.frame(push)))
             return Answered(
                 {
                     "events": events,
@@ -80,15 +77,3 @@ class Reading:
     def _cv_unsub(self, session: Session, principal: Principal, request: ops.CvUnsub) -> Effect:
         self._following.unsubscribe(session, request.cv)
         return Answered({})
-
-
-def _fitting(pushes: Iterable[Ev], asker: Asker) -> list[Ev]:
-    """Return the first of `pushes`, at least one, as many as one frame should hold."""
-    events: list[Ev] = []
-    size = 0
-    for push in pushes:
-        size += len(asker.encoding.frame(push))
-        if events and size > HISTORY_BYTES_MAX:
-            break
-        events.append(push)
-    return events

@@ -10,7 +10,8 @@ from node.desk.context import Context
 from node.desk.lookup import Answered, Effect, Later, Lookup, check_cv
 from node.desk.operations.effects import Asker, Handlers
 from node.desk.plain import NotAllowed, check_key
-from node.desk.service_views import BadCursor, missed_page, ratings_summary
+from node.desk.service_views import missed_page, ratings_summary
+from node.finding.walk import BadCursor
 from node.protocol import catalogue as ops
 
 MISSED_MAX = 200

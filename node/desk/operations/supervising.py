@@ -1,13 +1,19 @@
-"""Queues and agents, as those see them who see to it that everybody is answered.  No I/O."""
+"""Queues and agents, as those see them who see to it that everybody is answered.
+
+Waits for what is counted after a start, or a snapshot.
+"""
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import trio
 
 from node.auth import Principal
 from node.desk.context import Context
-from node.desk.lookup import Answered, Effect
+from node.desk.fitting import fitting
+from node.desk.lookup import Answered, Effect, Later
 from node.desk.operations.effects import Asker, Handlers
-from node.desk.operations.fitting import fitting
 from node.desk.overview import Overview
 from node.desk.plain import NotAllowed, check_name
 from node.desk.session import Session
@@ -17,6 +23,8 @@ from node.protocol import catalogue as ops
 LIMIT_MAX = 100
 QUEUES_MAX = 1_000
 """That may be named."""
+COUNTED_S = 5.0
+LOOK_S = 0.02
 
 
 class Supervising:
@@ -36,7 +44,7 @@ class Supervising:
 
     def _queue_list(self, asker: Asker, principal: Principal, request: ops.QueueList) -> Effect:
         _check_queues(request.queues)
-        return Answered(self._watch.rows(request.queues))
+        return self._once_counted(lambda: self._watch.rows(request.queues))
 
     def _queue_watch(
         self, session: Session, principal: Principal, request: ops.QueueWatch
@@ -45,7 +53,21 @@ class Supervising:
         if request.off:
             self._watch.forget(session)
             return Answered({"rows": [], "now": self._context.now_ms()})
-        return Answered(self._watch.begin(session, request.queues))
+        return self._once_counted(lambda: self._watch.begin(session, request.queues))
+
+    def _once_counted(self, answer: Callable[[], dict[str, Any]]) -> Effect:
+        """Return the answer, once the figures in it are true."""
+        if self._floor.complete:
+            return Answered(answer())
+
+        async def wait() -> Answered:
+            with trio.move_on_after(COUNTED_S):
+                while not self._floor.complete:
+                    await trio.sleep(LOOK_S)
+                return Answered(answer())
+            raise NotAllowed("overloaded", "this node has begun just now, and counts still")
+
+        return Later(wait)
 
     def _agent_list(self, asker: Asker, principal: Principal, request: ops.AgentList) -> Effect:
         state = self._context.state

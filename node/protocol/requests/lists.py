@@ -37,7 +37,9 @@ class CvList(Request, tag="cv.list"):
     """Conversations in the order in which they were opened, a page at a time.
 
     Visitors list what they opened; agents what they have or had, are offered, and what waits in
-    the queues they serve; the others all.  The first page holds all that was acknowledged
+    the queues they serve; the others all.  By what was said, `q`, agents find those that they may
+    read; others by visitor, subject and tags.  Visitors, who are not shown `tags` and `missed`,
+    cannot filter by them.  The first page holds all that was acknowledged
     anywhere before it was asked for.  A page may be short, or empty, and have `more`: a node looks
     at so many conversations for one request, and no further.
     """

@@ -209,7 +209,6 @@ async def test_whatever_a_request_claims_the_log_is_told_the_principal_of_the_to
                 by = getattr(command, "by", None)
                 assert by in (None, By(role, me, "Me")), (op, command)
                 seen += by is not None
-            client.leave(1000)  # logged out: an agent has only so many sessions
             client.leave(1000)  # an agent has 32 sessions, those in their grace included
         assert seen
 

@@ -10,9 +10,9 @@ import jsonschema
 import pytest
 import yaml
 
-from node.desk.application import WS_PATH
 from node.desk.asyncapi import WS_PATH as DESCRIBED_PATH
 from node.desk.asyncapi import as_yaml, asyncapi
+from node.desk.ways_in import WS_PATH
 from node.edge.http import Request, Response
 from node.protocol.catalogue import RESULTS, AnyPush, AnyRequest
 from node.protocol.codes import ERRORS, Close

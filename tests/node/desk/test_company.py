@@ -1,11 +1,16 @@
 """Colleagues in a conversation, and supervisors: as each of those concerned hears it."""
 
+from collections import Counter
+
+import msgspec
 import pytest
 import trio
 from trio.testing import MockClock
 
+from cluster.participant import WHISPER_BYTES_MAX
 from cluster.state import commands as c
 from cluster.state.route import Queue
+from node.desk import viewing
 from node.protocol import catalogue as ops
 from node.protocol.catalogue import OfferGonePush, OfferPush, TypingPush, ViewersPush
 from tests.node.desk.office import Client, Office, office, settle
@@ -303,3 +308,33 @@ async def test_viewers_of_a_process_that_is_silent_are_forgotten(
         await trio.sleep(90)
         assert [one.id for one in agent.heard(ViewersPush)[-1].list_] == ["a1"]
         await settle()
+
+
+async def test_what_is_said_again_of_viewers_is_spread_over_time(
+    autojump_clock: MockClock,
+) -> None:
+    async with office() as desk:
+        visitor = await desk.visitor()
+        boss, other = await desk.staff("service", "n1"), await desk.agent("a1", node="n1")
+        said: list[float] = []
+        desk.port("n2").watch_whispers(lambda _, __: said.append(trio.current_time()))
+        for number in range(40):
+            cv = await desk.opened(visitor)
+            await boss.ok(ops.CvSub(cv=cv))
+            if number < 5:
+                await desk.assigned(cv, other)
+        await trio.sleep(2)
+        said.clear()
+        await trio.sleep(40)
+        assert 8 <= len(said) <= 12, "each of those that an agent views, twice"
+        assert max(Counter(map(int, said)).values()) <= 3
+
+
+def test_of_many_with_long_names_as_many_are_told_as_fit() -> None:
+    who = [("agent", f"{number:03}" + "x" * 250, "名" * 80) for number in range(60)]
+    told = viewing.each_once([*who, *[(kind, one, "") for kind, one, _ in who]])
+    assert [one for _, one, _ in told] == [one for _, one, _ in who][: len(told)]
+    assert all(name for _, _, name in told)
+    payload = msgspec.msgpack.encode(viewing.Viewing("x" * 26, "y" * 300, told))
+    assert 8_000 < len(payload) <= WHISPER_BYTES_MAX
+    assert len(viewing.each_once([("agent", str(number), "") for number in range(60)])) == 50

@@ -17,6 +17,7 @@ from node.protocol.catalogue import OfferPush, Role
 from tests.node.desk.office import office, token
 from tests.node.desk.test_calls import Caller
 from tests.node.desk.test_over_sockets import listening
+from tests.node.rpc.caller import callers, speaking
 
 
 @dataclass
@@ -301,3 +302,31 @@ def test_a_place_is_read_as_it_is_written() -> None:
     assert found == ops.Resume(sid="01J0SID", cvs=[("01J0CV", 7), ("01J0CW", 0)])
     with pytest.raises(NotAllowed):
         read_place(b"s.\xb2:1")
+
+
+async def test_who_listens_hears_places_viewers_statuses_and_alerts_too() -> None:
+    """By events of HTTP and by gRPC, as by a WebSocket."""
+    async with (
+        office("n1") as desk,
+        listening(desk.desks["n1"]) as port,
+        speaking(desk.desks["n1"]) as rpc,
+        listener(port, "visitor", "v1") as visitor_ear,
+        listener(port, "supervisor", "sue") as boss_ear,
+    ):
+        of_visitor, of_boss = callers(rpc, token("visitor", "v1"), token("supervisor", "bo"))
+        visitor_rpc, boss_rpc = of_visitor.listen(), of_boss.listen()
+        for ear in (visitor_rpc, boss_rpc):
+            await ear.until("welcome")
+        cv = await desk.opened(await desk.visitor("v1"))
+        desk.routed(cv)
+        agent = await desk.agent("a1")
+        told = await visitor_ear.until("queue")
+        assert (told[-1].data["cv"], told[-1].data["pos"], told[-1].data["of"]) == (cv, 1, 1)
+        name, said = (await visitor_rpc.until("queue"))[-1]
+        assert (name, said["cv"], said["pos"]) == ("queue", cv, 1)
+        assert (await boss_ear.until("presence"))[-1].data["who"] == "a1"
+        assert (await boss_rpc.until("presence"))[-1][1]["who"] == "a1"
+        await desk.assigned(cv, agent)
+        async with listener(port, "agent", "a1") as agent_ear:
+            viewers = (await agent_ear.until("viewers"))[-1].data
+            assert [one["id"] for one in viewers["list"]] == ["a1"]

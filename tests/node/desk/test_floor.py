@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import pytest
 import trio
 from trio.testing import MockClock
 
 from cluster.state.commands import SYSTEM, ApplyRules
 from cluster.state.route import Queue, Route, Step
-from node.desk import positions
+from node.desk import overview, positions
 from node.desk.estimate import SAMPLES_MIN
 from node.protocol import catalogue as ops
 from node.protocol.catalogue import QueuePush, QueueRowsPush
@@ -98,6 +99,48 @@ async def test_who_watches_hears_what_changed_once_a_second_and_nothing_else(
         assert sue.heard(QueueRowsPush) == []
 
 
+async def test_figures_are_true_also_while_a_node_that_jumped_counts_anew(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overview, "TAKE_IN_AT_ONCE", 1)
+    monkeypatch.setattr(overview, "TAKE_IN", 1)
+    monkeypatch.setattr(overview, "REST_S", 0.5)
+    async with office("n1") as desk:
+        vera, sue = await desk.visitor(), await desk.staff("supervisor")
+        for _ in range(8):
+            await queued(desk, vera)
+        await sue.ok(ops.QueueWatch(queues=["general"]))
+        desk.desks["n1"].overview.restart()
+        number = sue.ask(ops.QueueList(queues=["general"]))
+        await trio.sleep(10)
+        assert sue.heard(QueueRowsPush) == []
+        reply = sue.answer(number)
+        assert isinstance(reply, ops.Ok)
+        assert reply.r["rows"][0]["waiting"] == 8
+
+
+async def test_many_rows_come_in_several_pushes_and_a_slow_reader_is_not_drowned(
+    autojump_clock: MockClock,
+) -> None:
+    async with office("n1") as desk:
+        queues = {f"q{number:03}": Queue() for number in range(450)}
+        desk.cluster.do(ApplyRules(SYSTEM, {"main.toml": ""}, queues))
+        sue = await desk.staff("supervisor")
+        rows = (await sue.ok(ops.QueueWatch(queues=["q001", *queues])))["rows"]
+        assert [row["queue"] for row in rows] == [
+            "q001",
+            *(name for name in queues if name != "q001"),
+        ]
+        await sue.ok(ops.QueueWatch())
+        sue.wire.outbox_bytes = 10**6
+        await desk.agent("a1")
+        await trio.sleep(3)
+        assert sue.heard(QueueRowsPush) == []
+        sue.wire.outbox_bytes = 0
+        await trio.sleep(2)
+        assert [len(push.rows) for push in sue.heard(QueueRowsPush)] == [200, 200, 51]
+
+
 async def test_a_visitor_hears_their_place_by_the_true_order_and_only_news(
     autojump_clock: MockClock,
 ) -> None:
@@ -161,6 +204,26 @@ async def test_a_visitor_who_comes_back_at_another_node_hears_their_place_again(
         again = await desk.visitor("v1", "n2")
         await trio.sleep(1)
         assert places(again) == [(1, 1)]
+
+
+async def test_after_a_jump_to_a_snapshot_places_and_rows_are_told_as_ever(
+    autojump_clock: MockClock,
+) -> None:
+    async with office() as desk:
+        phone, tablet = await desk.visitor("v1", "n1"), await desk.visitor("v1", "n2")
+        sue = await desk.staff("supervisor", "n2")
+        await sue.ok(ops.QueueWatch(queues=["general"]))
+        desk.port("n2").held = True
+        cv = await queued(desk, phone)
+        await trio.sleep(1)
+        assert places(phone) == [(1, 1)]
+        assert not places(tablet)
+        desk.port("n2").held = False
+        desk.port("n2").install_snapshot_of(desk.port("n1"))
+        await trio.sleep(2)
+        assert tablet.seqs(cv) == phone.seqs(cv)
+        assert places(tablet) == [(1, 1)]
+        assert [row.waiting for row in sue.heard(QueueRowsPush)[-1].rows] == [1]
 
 
 async def test_a_wait_is_told_with_confidence_and_not_before_enough_was_seen(

@@ -240,6 +240,9 @@ async def test_a_fault_in_what_is_derived_is_mended_and_stops_nobody(
         assert [event.type for event in vera.events(cv)] == ["opened", "msg"]
         await desk.opened(vera, "another")
         assert cv in await listed(sue)
+        with trio.fail_after(10):  # it is read anew in the background
+            while not overview.search.complete:
+                await trio.sleep(0.01)
         assert await listed(sue, q="parcel") == [cv]
 
 

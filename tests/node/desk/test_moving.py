@@ -84,6 +84,44 @@ async def test_a_successor_that_died_has_its_agents_sessions_ended() -> None:
         assert at.port().state.sessions[sid].lost_ms
 
 
+async def joined_from_the_next_process(at: Office, desk: Desk) -> tuple[Client, str]:
+    """A supervisor who joined a conversation, and whose session then moved."""
+    visitor, boss = await at.visitor(), await at.staff("supervisor")
+    cv = await at.opened(visitor)
+    await boss.ok(ops.SupJoin(cv=cv, mode="monitor"))
+    move(boss, desk)
+    return boss, cv
+
+
+async def test_what_a_supervisor_joined_goes_on_there_and_ends_there() -> None:
+    async with office("n1") as at, next_desk(at) as desk:
+        boss, cv = await joined_from_the_next_process(at, desk)
+        await trio.sleep(2)  # sweeps of both desks
+        assert at.port().state.conversations[cv].overseers
+        boss.leave()
+        assert not at.port().state.conversations[cv].overseers
+
+
+async def test_a_successor_that_died_has_ended_what_its_supervisors_joined() -> None:
+    async with office("n1") as at, next_desk(at) as desk:
+        boss, cv = await joined_from_the_next_process(at, desk)
+        at.desks["n1"].supervising.give_up([boss.session.sid])
+        assert not at.port().state.conversations[cv].overseers
+
+
+async def test_the_successor_ends_what_supervisors_joined_who_left_before_it_came() -> None:
+    async with office("n1") as at, next_desk(at) as desk:
+        boss, cv = await at.staff("supervisor"), await at.opened(await at.visitor())
+        await boss.ok(ops.SupJoin(cv=cv, mode="monitor"))
+        at.port().unavailable = Unavailable("timeout", "no outcome in time")
+        boss.leave()
+        ended = at.desks["n1"].supervising.ended()
+        assert ended == [boss.session.sid]
+        at.port().unavailable = None
+        desk.supervising.give_up(ended)
+        assert not at.port().state.conversations[cv].overseers
+
+
 async def test_ends_without_an_outcome_are_proposed_by_the_successor() -> None:
     async with office("n1") as at, next_desk(at) as desk:
         agent = await at.agent()

@@ -14,7 +14,8 @@ from wsproto.events import (
     TextMessage,
 )
 
-from node.desk.application import WS_PATH, Desk
+from node.desk.application import Desk
+from node.desk.ways_in import WS_PATH
 from node.edge.server import EdgeServer, open_listener
 from node.protocol import catalogue as ops
 from node.protocol.catalogue import Bye, Caught, Ev, Ok, Push, Reply, Welcome

@@ -125,6 +125,31 @@ async def test_missed_conversations_are_listed_in_pages_the_newest_first() -> No
         assert conv["missed"] == "abandoned"
 
 
+async def test_a_page_of_missed_conversations_fits_into_a_frame() -> None:
+    async with office() as desk:
+        boss = await desk.staff("supervisor")
+        robot = await desk.staff("service")
+        opened = [
+            str(
+                (await robot.ok(ops.CvOpen(key=f"o{n}", attrs={"callback_contact": "x" * 4_000})))[
+                    "cv"
+                ]
+            )
+            for n in range(40)
+        ]
+        found, after, more = [], "", True
+        while more:
+            boss.forget()
+            page = await boss.ok(ops.CvMissed(list="callback", after=after))
+            assert len(boss.wire.frames[-1]) < 80_000
+            found += [row["cv"] for row in page["items"]]
+            after, more = page["next"], page["more"]
+        assert found == opened
+        for forged in ("1.x", "9" * 17 + "." + opened[0], "x" * 5_000, f"1.{opened[0]} "):
+            refused = await boss.err(ops.CvMissed(after=forged))
+            assert (refused.code, len(refused.msg) < 200) == ("bad_request", True)
+
+
 async def test_who_writes_while_nobody_is_there_is_told_listed_and_answered_later() -> None:
     async with office() as desk:
         visitor, supervisor = await desk.visitor(), await desk.staff("supervisor")

@@ -7,9 +7,10 @@ import trio
 from trio.testing import MockClock
 
 from node.config import DeskConfig
+from node.edge.http import Request, Response
 from node.protocol import catalogue as ops
 from node.protocol.catalogue import Inbox, OfferPush, PresencePush
-from tests.node.desk.office import Client, Office, office
+from tests.node.desk.office import Client, Office, office, token
 from tests.node.desk.port import START_MS
 
 AWAY = DeskConfig(away_after_s=60)
@@ -212,3 +213,69 @@ async def test_nobody_is_set_away_where_it_is_not_asked_for(autojump_clock: Mock
         entries = len(desk.cluster.entries)
         await trio.sleep(3 * 3600 / 60)
         assert len(desk.cluster.entries) == entries
+
+
+async def by_http(desk: Office, node: str, agent: str) -> None:
+    """Let an agent ask something without a session."""
+    bearer = (b"authorization", f"Bearer {token('agent', agent)}".encode())
+    asked = desk.desks[node].on_request(
+        Request("POST", "/v1/op/cv.list", "", (bearer,), b"{}", "x:1")
+    )
+    assert callable(asked)
+    answer = await asked()
+    assert isinstance(answer, Response)
+    assert answer.status == 200
+
+
+def status(desk: Office, agent: str = "a1") -> tuple[str, str]:
+    known = desk.port().state.agents[agent]
+    return known.status, known.status_src
+
+
+async def test_who_asks_by_http_is_back_and_away_again_when_silent_again(
+    autojump_clock: MockClock,
+) -> None:
+    """At another node, or another process, than the one that has the silent socket."""
+    async with office(desk=AWAY) as desk:
+        await desk.agent("a1", node="n1")
+        await trio.sleep(62)
+        assert status(desk) == ("away", "idle")
+        await by_http(desk, "n2", "a1")
+        assert status(desk) == ("online", "user")
+        await trio.sleep(50)
+        assert status(desk) == ("online", "user")
+        await trio.sleep(12)
+        assert status(desk) == ("away", "idle")
+
+
+async def test_a_program_that_renews_its_token_is_nobody_who_does_something(
+    autojump_clock: MockClock,
+) -> None:
+    async with office(desk=AWAY) as desk:
+        agent = await desk.agent("a1")
+        await trio.sleep(40)
+        await agent.ok(ops.Auth(token=token("agent", "a1")))
+        await trio.sleep(22)
+        assert status(desk) == ("away", "idle")
+        await agent.ok(ops.Auth(token=token("agent", "a1")))
+        assert status(desk) == ("away", "idle")
+
+
+async def test_who_chose_to_be_away_stays_away_whatever_they_do(
+    autojump_clock: MockClock,
+) -> None:
+    async with office(desk=AWAY) as desk:
+        phone, laptop = await desk.agent("a1", node="n1"), await desk.agent("a1", node="n2")
+        await trio.sleep(62)
+        assert status(desk) == ("away", "idle")
+        await phone.ok(ops.StatusSet(status="away", reason="lunch"))
+        for _ in range(2):
+            await laptop.ok(ops.CvUnsub(cv="x"))
+            await by_http(desk, "n1", "a1")
+            await trio.sleep(62)
+            assert status(desk) == ("away", "user")
+        await laptop.ok(ops.StatusSet(status="online"))
+        await trio.sleep(62)
+        assert status(desk) == ("away", "idle")
+        await phone.ok(ops.CvUnsub(cv="x"))
+        assert status(desk) == ("online", "user")

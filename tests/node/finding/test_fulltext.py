@@ -4,11 +4,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cluster.state.model import Conversation
 from node.finding.facets import Key
 from node.finding.fulltext import FullText
-from node.finding.texts import text_of
+from node.finding.texts import head_of, says_all, text_of
 from node.finding.words import parts_of
 from tests.node.finding.made import conversation, said, with_event
 
@@ -160,3 +162,20 @@ def test_a_full_index_forgets_the_oldest() -> None:
         index.add([(said(conversation(number), "parcel"), None) for number in range(1, 21)])
         assert index.texts <= 10
         assert found(index, "parcel") == [20, 19, 18, 17, 16]
+
+
+WORDS = st.lists(
+    st.sampled_from(["re", "refund", "refunds", "my", "退款", "机壳", "退"]), max_size=5
+)
+
+
+@given(text=WORDS, query=WORDS.filter(bool), exact=st.booleans())
+def test_a_single_text_has_what_the_index_finds_in_it(
+    text: list[str], query: list[str], exact: bool
+) -> None:
+    one, asked = conversation(1, subject=" ".join(text)), " ".join(query)
+    parts = parts_of(f'"{asked}"' if exact else asked)
+    with closing(FullText()) as index:
+        index.add([(one, None)])
+        sought = index.seek(parts, beyond=None, newest=True, limit=1, everything=True)
+    assert says_all(head_of(one), parts) == bool(sought.hits)

@@ -82,8 +82,8 @@ def test_the_core_arrives_as_it_left() -> None:
         LoseSession("s1", "n1", "b"),
         CloseSession("s2", "n1", "b"),
     ]
-    (frame,) = Frames().feed(encode(messages.Yours(17, 1_000, ends)))
-    assert messages.to_successor(frame) == messages.Yours(17, 1_000, ends)
+    (frame,) = Frames().feed(encode(messages.Yours(17, 1_000, ends, ("s1",))))
+    assert messages.to_successor(frame) == messages.Yours(17, 1_000, ends, ("s1",))
 
 
 def test_the_fullest_batch_fits_into_a_frame() -> None:
