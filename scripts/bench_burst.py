@@ -166,7 +166,7 @@ async def _agent(
         try:
             await clients[0].request(ops.OfferAccept(oid=offer.oid, key=offer.oid))
             if closes:
-                await clients[0].request(ops.CvClose(cv=offer.cv, key=offer.oid))
+                await clients[0].request(ops.CvClose(cv=offer.cv, key=f"close-{offer.oid}"))
         except RequestFailed as failed:  # such as an offer that lapsed
             if failed.code not in ("offer_gone", "not_owner"):
                 raise

@@ -19,6 +19,8 @@ held against whoever is free (I5), and no event costs more than the lines there 
     named    a line for one agent: who was named in a transfer, or is preferred by the step
     passed   agents who passed on it: the first in order who rested `PASSED_PAUSE_MS`, and only
              when nobody else fits
+    busy     something is proposed about it: if it keeps its place meanwhile, as one that is being
+             routed anew, its line waits for the answer; else the next behind it is the head
 """
 
 import heapq
@@ -51,10 +53,14 @@ _Head = tuple[float, int, str, Line, Place]
 class Matching:
     """One leadership's view of who waits and who is free."""
 
-    def __init__(self, judge: Judge, is_busy: Callable[[str], bool]) -> None:
+    def __init__(
+        self, judge: Judge, is_busy: Callable[[str], bool], is_held: Callable[[str], bool]
+    ) -> None:
+        """`is_held`: whether a conversation that is busy keeps its place in the line."""
         self.pool = Pool()
         self._chooser = Chooser(self.pool, judge)
         self._is_busy = is_busy
+        self._is_held = is_held
         self._state: State | None = None
         self._marks = (0, 0)
         self._dirty: dict[Line, None] = {}
@@ -155,8 +161,13 @@ class Matching:
         return tried
 
     def _head(self, state: State, line: Line, after: Place | None) -> _Head | None:
-        """Return the first of `line`, or behind `after`, about whom nothing is proposed."""
+        """Return the first of `line`, or behind `after`, about whom nothing is proposed.
+
+        Nobody, where one of whom that may soon be said comes first.
+        """
         for place in state.lines.lines[line].after(after):
+            if self._is_held(place[2]):
+                return None
             if not self._is_busy(place[2]):
                 queue = line.queue
                 if queue not in self._settings:
