@@ -1,8 +1,8 @@
 """Order while the log is slow: plans go on, and what was proposed is applied later or not at all.
 
-    plan ──▶ on its way, in order ──▶ applied ──▶ outcome
-                    ▲
-                    └── what people do, and what an earlier leader sent
+plan ──▶ on its way, in order ──▶ applied ──▶ outcome
+                ▲
+                └── what people do, and what an earlier leader sent
 """
 
 import itertools
