@@ -104,6 +104,8 @@ class Dispatcher:
         self._forget_at_ms = -1
         self._targets_at_ms = -1
         self._now_ms = 0
+        self.has_more = False
+        """Whether the last plan ended before all was looked at."""
 
     @property
     def rules_problem(self) -> str:
@@ -128,6 +130,7 @@ class Dispatcher:
         if now_ms < self._now_ms - CLOCK_BACK_MS:
             self.reset()  # the clock was set back: no time remembered means anything
         self._now_ms = now_ms
+        self.has_more = False
         if self._seen[0] == state.applied_index and now_ms < self._seen[1]:
             return []
         self._seen = (state.applied_index, now_ms + RECHECK_MS)
@@ -145,7 +148,8 @@ class Dispatcher:
                 return plan
         for match in self._matching.matches(most - len(plan)):
             self._propose(self._offer(match), plan)
-        if not (self._matching.is_done and self.router.is_done):
+        self.has_more = not (self._matching.is_done and self.router.is_done)
+        if self.has_more:
             self._seen = (-1, -1)
         return plan
 
@@ -169,18 +173,19 @@ class Dispatcher:
 
     def _due(self, state: State, now_ms: int) -> Iterator[Command]:
         changed = self._matching.changed
+        self.router.follow(state)
         yield from timers.expiries(state, now_ms)
         yield from inviting.due(state, now_ms, self._accept_ms)
-        yield from due_service(state, now_ms, partial(self._is_open, state, now_ms))
+        yield from due_service(state, now_ms, partial(self._is_open, now_ms))
         yield from self.router.routes(state, now_ms, self._is_busy)
         yield from timers.steps(state, now_ms, changed, self._skipping, self._is_busy)
         yield from timers.overflows(state, now_ms, self._is_busy)
         yield from self._releases(state, now_ms)
 
-    def _is_open(self, state: State, now_ms: int, queue: str) -> bool:
+    def _is_open(self, now_ms: int, queue: str) -> bool:
         """Whether it is within the hours of a queue."""
-        found = self.router.rules(state).queues.get(queue)
-        return found is None or found.is_open(now_ms)
+        found = self.router.ruleset.queues.get(queue)
+        return self.router.is_current and (found is None or found.is_open(now_ms))
 
     def _releases(self, state: State, now_ms: int) -> Iterator[Command]:
         """Let go of those who waited for one agent too long."""

@@ -1,4 +1,4 @@
-"""Plans of a leader at worst: everybody with a need of their own, agents who are freed all the time.
+"""Plans of a leader at worst: everybody with a need of their own, agents freed all the time.
 
 What a plan looks at is counted, not timed; a look takes about a microsecond.
 """
