@@ -23,11 +23,13 @@ from cluster.state.model import Conversation
 from cluster.state.state import State
 from cluster.toml_source import SourceErrors
 
-TRIED_MAX = 250_000
-"""Characters of conditions evaluated in one plan, some 20 ms of the leader's loop where they are
+TRIED_MAX = 1_000_000
+"""Characters of conditions evaluated in one plan, some 40 ms of the leader's loop where they are
 such as people write; at least one decision."""
 RULE_TRIED, DECISION_TRIED = 20, 200
 """What a rule and a decision count beside the conditions."""
+CONTACT_CHARACTERS = 16_384
+"""Of tags and attributes: of each more, all conditions count once more."""
 COMPILED_MAX = 8_000
 """Characters of rules compiled in one plan, some 10 ms."""
 
@@ -48,7 +50,7 @@ class Router:
         """Revision of the state that was compiled last, or could not be."""
         self._compiling: tuple[int, Iterator[int]] = (-1, iter(()))
         self._cost = DECISION_TRIED
-        """What a decision counts towards `TRIED_MAX`."""
+        """What a decision about a small contact counts towards `TRIED_MAX`."""
         self._anew: deque[str] = deque()
         """Who waits by older rules than those that said to route anew."""
         self._anew_rev = -1
@@ -109,7 +111,7 @@ class Router:
             if tried >= TRIED_MAX:
                 self.is_done = False
                 return
-            tried += self._cost
+            tried += self._cost_of(state.conversations[cv])
             yield self._route(state, state.conversations[cv], now_ms)
         while self._anew:
             if tried >= TRIED_MAX:
@@ -122,7 +124,7 @@ class Router:
             if is_busy(cv):
                 self._anew.append(cv)
                 return
-            tried += self._cost
+            tried += self._cost_of(conversation)
             yield self._route(state, conversation, now_ms)
 
     def _route(self, state: State, conversation: Conversation, now_ms: int) -> RouteConversation:
@@ -131,6 +133,12 @@ class Router:
         route = replace(decision.route, rev=self._rev)
         step, skipped = self._skipping.first(state, conversation, route, 0)
         return RouteConversation(conversation.cv, route, step, skipped, *notes_of(decision))
+
+    def _cost_of(self, conversation: Conversation) -> int:
+        """Return what deciding about it counts towards `TRIED_MAX`."""
+        values = (*conversation.tags.values(), *conversation.attrs.values())
+        size = sum(len(value) for value in values if isinstance(value, str | list))
+        return self._cost * (1 + size // CONTACT_CHARACTERS)
 
     def _find_anew(self, state: State) -> None:
         """Note who waits by older rules, once for each rule set that says so."""
