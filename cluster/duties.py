@@ -49,6 +49,11 @@ class LeaderDuties:
         """Node to when its loss was proposed, in milliseconds of cluster time."""
         self._rules_problem = ""
 
+    @property
+    def has_more(self) -> bool:
+        """Whether the next turn has something to do at once, though nothing happens."""
+        return self._leading and self._dispatcher.has_more
+
     def turn(self, *, leading: bool, now_ms: int, silent_s: Mapping[str, float]) -> None:
         """Propose what is due at `now_ms`; `silent_s` is how long each peer said nothing."""
         if leading != self._leading:

@@ -156,7 +156,8 @@ class Participant:
     def has_work(self) -> bool:
         """Whether the next turn has something to do at once."""
         can_propose = self._proposals.queued and self.reaches_leader
-        return bool(self._inbox or self._forwarded or can_propose or self._barriers.waiting)
+        waits = self._inbox or self._forwarded or can_propose or self._barriers.waiting
+        return bool(waits) or self._duties.has_more
 
     def submit(self, command: Command, on_answer: Callable[[Answer], None]) -> None:
         """See `Port.submit`."""

@@ -9,7 +9,8 @@ Agents accept whatever they are offered.  With `--short` there is less room than
 every agent closes what it was given at once: a line forms, and its order is checked.
 
 The order holds where, of two conversations of a queue and a priority, the one that was opened
-first was never offered after the other.  Opener, agents and nodes share the machine's processors.
+first was not offered after the other, nor never.  Opener, agents and nodes share the machine's
+processors.
 """
 
 import argparse
@@ -34,6 +35,7 @@ AGENTS = 25
 LINE_S_MAX = 300.0
 """How long all may take to be served."""
 POLL_S = 0.05
+NEVER = 2**53
 
 
 def rule_files() -> dict[str, str]:
@@ -93,14 +95,13 @@ class Burst:
         """Return how many were first offered after one that was opened later."""
         lines: dict[tuple[str, int], list[tuple[int, str]]] = defaultdict(list)
         for cv, (queue, priority, opened) in self.ages.items():
-            if cv in self.offered:
-                lines[queue, priority].append((opened, cv))
+            lines[queue, priority].append((opened, cv))
         count = 0
         for line in lines.values():
             latest = 0
-            for opened_offered in sorted((opened, self.offered[cv]) for opened, cv in line):
-                count += opened_offered[1] < latest
-                latest = max(latest, opened_offered[1])
+            for _, offered in sorted((at, self.offered.get(cv, NEVER)) for at, cv in line):
+                count += offered < latest  # opened in the same millisecond: in either order
+                latest = max(latest, offered)
         return count
 
 
@@ -166,7 +167,7 @@ async def _agent(
         try:
             await clients[0].request(ops.OfferAccept(oid=offer.oid, key=offer.oid))
             if closes:
-                await clients[0].request(ops.CvClose(cv=offer.cv, key=offer.oid))
+                await clients[0].request(ops.CvClose(cv=offer.cv, key=f"close-{offer.oid}"))
         except RequestFailed as failed:  # such as an offer that lapsed
             if failed.code not in ("offer_gone", "not_owner"):
                 raise

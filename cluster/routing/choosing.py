@@ -10,7 +10,7 @@ cost: no agent is looked at for its sake.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 from cluster.routing.pool import Bucket, Kind, Pool, Rank
@@ -22,12 +22,18 @@ from cluster.state.state import State
 
 PASSED_PAUSE_MS = 3_000
 """Before an agent who passed on a conversation is asked for it again."""
-KINDS_MAX = 2_000
-REQUIREMENTS_MAX = 1_000
-"""Kinds of agents of whom it is remembered what they fit, and how much of each; of more all are
-forgotten."""
+LOOKS_MAX = 10_000
+"""Buckets, agents and lines looked at in one plan, some milliseconds; the next plan goes on from
+there."""
+JUDGE_LOOKS = 10
+"""What the judgement of a need counts."""
+JUDGED_BYTES_MAX = 32 << 20
+"""What is remembered of which kinds of agents fit what, about; of more all is forgotten."""
+JUDGED_BYTES = 200
+"""Of one judgement, but for the need's text."""
 
 _Requirement = tuple[str, tuple[tuple[str, int], ...]]
+_NOTHING: dict[_Requirement, bool] = {}
 
 _BY_PERSON = re.compile(r"\b(id|name)\b")
 """In a need: it may tell agents of one kind apart."""
@@ -59,8 +65,9 @@ class Chooser:
         self.state = State()
         self.now_ms = 0
         self.looks = 0
-        """Buckets and agents looked at."""
+        """What was looked at, as `LOOKS_MAX` counts."""
         self._fits: dict[Kind, dict[_Requirement, bool]] = {}
+        self._fits_bytes = 0
 
     def choose(
         self, conversation: Conversation, line: Line, settings: Queue | None
@@ -86,36 +93,34 @@ class Chooser:
         """Whether agents of a bucket may be offered `line`, as far as their kind tells."""
         if bucket.room < line.weight:
             return False
-        judged = self._judged(bucket.kind)
-        found = judged.get((line.need, line.skills))
-        return found if found is not None else self._judge_kind(line, bucket, judged)
+        found = self._fits.get(bucket.kind, _NOTHING).get((line.need, line.skills))
+        return found if found is not None else self._judge_kind(line, bucket)
 
-    def fitting(self, lines: Iterable[Line], bucket: Bucket) -> Iterator[Line]:
-        """Yield those lines, but for the named ones, of which a bucket may be offered something."""
-        judged, room = self._judged(bucket.kind), bucket.room
-        for line in lines:
-            if line.weight > room or line.named:
-                continue
-            found = judged.get((line.need, line.skills))
-            if found or (found is None and self._judge_kind(line, bucket, judged)):
-                yield line
+    def fitting(self, lines: list[Line], buckets: list[Bucket]) -> Iterator[Line | None]:
+        """Yield those lines, but for the named ones, of which a bucket may be offered something.
 
-    def _judged(self, kind: Kind) -> dict[_Requirement, bool]:
-        """Return what is known of which requirements a kind of agent fits."""
-        found = self._fits.get(kind)
-        if found is None:
-            if len(self._fits) >= KINDS_MAX:
-                self._fits.clear()
-            found = self._fits[kind] = {}
-        return found
+        None where `LOOKS_MAX` is reached: goes on when `looks` begins anew.
+        """
+        for bucket in buckets:
+            for line in lines:
+                while self.looks >= LOOKS_MAX:
+                    yield None
+                if not bucket.names:  # all of them changed meanwhile, and were told of again
+                    break
+                self.looks += 1
+                if not line.named and self.fits(line, bucket):
+                    yield line
 
-    def _judge_kind(self, line: Line, bucket: Bucket, judged: dict[_Requirement, bool]) -> bool:
+    def _judge_kind(self, line: Line, bucket: Bucket) -> bool:
         fits = not bucket.kind.lacks(line.skills)
         if fits and line.need and not _BY_PERSON.search(line.need):
+            self.looks += JUDGE_LOOKS
             fits = self._judge.fits(line.need, self.state.agents[next(iter(bucket.names))])
-        if len(judged) >= REQUIREMENTS_MAX:
-            judged.clear()
-        judged[line.need, line.skills] = fits
+        self._fits_bytes += JUDGED_BYTES + len(line.need)
+        if self._fits_bytes > JUDGED_BYTES_MAX:
+            self._fits.clear()
+            self._fits_bytes = 0
+        self._fits.setdefault(bucket.kind, {})[line.need, line.skills] = fits
         return fits
 
     def _first_two(self, line: Line, order: str) -> tuple[_Candidate | None, _Candidate | None]:

@@ -9,13 +9,21 @@
 
 Decisions are only proposed; `apply` checks each again.  Between the two, the dispatcher
 remembers what it proposed and counts it against capacity, so that one moment's plan never
-offers more than the next.  What was refused is not proposed again at once.
+offers more than the next.
+
+    in the line     meanwhile
+    -----------     ---------
+    offered         who is behind comes next
+    routed, moved   who is behind waits for the answer: a place in the line is kept
+    refused         tried again at once, as the state is now: somebody was quicker
+    refused twice   rests, and who is behind comes next: this leader does not see why
 
 Of what a plan may be about, only what changed since the last one is looked at, and what is due.
 """
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import NamedTuple
 
 from cluster.routing import inviting, timers
 from cluster.routing.matching import Match, Matching
@@ -51,7 +59,7 @@ PENDING_MAX = 5_000
 PROPOSAL_WAIT_MS = 6_000
 """Above the deadline of a proposal: what is unanswered by then may be proposed again."""
 REFUSED_PAUSE_MS = 1_000
-"""Before what `apply` refused is proposed again."""
+"""How long rests what `apply` refused twice within this time."""
 RECHECK_MS = 250
 """A state that did not change is looked at again after this, for what only time frees."""
 TARGET_WAIT_MS = 120_000
@@ -62,6 +70,15 @@ CLOCK_BACK_MS = 1_000
 """A clock set back by more voids every time that is remembered."""
 
 _Key = tuple[str, str]
+
+
+class _Pending(NamedTuple):
+    """Why nothing is proposed about something."""
+
+    until_ms: int
+    """Of cluster time."""
+    command: Command | None = None
+    """What is on its way; None while it rests."""
 
 
 class Dispatcher:
@@ -76,17 +93,19 @@ class Dispatcher:
 
     def reset(self) -> None:
         """Forget what was proposed: another leadership begins."""
-        self._pending: dict[_Key, int] = {}
-        """What is not proposed now, and until when, in milliseconds of cluster time."""
-        self._offered: dict[str, str] = {}
-        """Conversation to agent, of offers proposed and not answered."""
-        self._matching = Matching(self._needs, self._is_busy)
+        self._pending: dict[_Key, _Pending] = {}
+        """What is not proposed now."""
+        self._refused: dict[_Key, int] = {}
+        """What was refused once, until when that counts."""
+        self._matching = Matching(self._needs, self._is_busy, self._is_held)
         self._skipping = Skipping(self._matching.pool, self._skips)
         self.router.begin(self._skipping)
         self._seen = (-1, -1)
         self._forget_at_ms = -1
         self._targets_at_ms = -1
         self._now_ms = 0
+        self.has_more = False
+        """Whether the last plan ended before all was looked at."""
 
     @property
     def rules_problem(self) -> str:
@@ -96,13 +115,14 @@ class Dispatcher:
     def settled(self, command: Command, *, refused: bool = False) -> None:
         """The outcome of `command` is known; what was refused rests before it is tried again."""
         for key in _keys(command):
-            if refused:
-                self._pending[key] = self._now_ms + REFUSED_PAUSE_MS
-            else:
-                self._pending.pop(key, None)
-                self._matching.try_again(key[1])
-        if isinstance(command, MakeOffer) and self._offered.pop(command.cv, None) is not None:
-            self._matching.settle(command.cv, command.agent)
+            pending = self._pending.get(key)
+            if pending is None or pending.command is not command:
+                continue  # of an earlier leadership, or given up: something else may be on its way
+            self._give_up(key)
+            if refused and key in self._refused:
+                self._pending[key] = _Pending(self._now_ms + REFUSED_PAUSE_MS)
+            elif refused:
+                self._refused[key] = self._now_ms + REFUSED_PAUSE_MS
         self._seen = (-1, -1)
 
     def plan(self, state: State, now_ms: int) -> list[Command]:
@@ -110,6 +130,7 @@ class Dispatcher:
         if now_ms < self._now_ms - CLOCK_BACK_MS:
             self.reset()  # the clock was set back: no time remembered means anything
         self._now_ms = now_ms
+        self.has_more = False
         if self._seen[0] == state.applied_index and now_ms < self._seen[1]:
             return []
         self._seen = (state.applied_index, now_ms + RECHECK_MS)
@@ -127,8 +148,8 @@ class Dispatcher:
                 return plan
         for match in self._matching.matches(most - len(plan)):
             self._propose(self._offer(match), plan)
-            self._offered[match.conversation.cv] = match.agent
-        if not (self._matching.is_done and self.router.is_done):
+        self.has_more = not (self._matching.is_done and self.router.is_done)
+        if self.has_more:
             self._seen = (-1, -1)
         return plan
 
@@ -137,27 +158,34 @@ class Dispatcher:
         keys = _keys(command)
         if any(key in self._pending for key in keys):
             return
-        self._pending.update(dict.fromkeys(keys, self._now_ms + PROPOSAL_WAIT_MS))
+        pending = _Pending(self._now_ms + PROPOSAL_WAIT_MS, command)
+        self._pending.update(dict.fromkeys(keys, pending))
         plan.append(command)
 
     def _is_busy(self, cv: str) -> bool:
-        """Whether something is proposed about a conversation already."""
+        """Whether something is proposed about a conversation already, or it rests."""
         return ("cv", cv) in self._pending
+
+    def _is_held(self, cv: str) -> bool:
+        """Whether who is busy keeps their place in the line: they may be offered in a moment."""
+        pending = self._pending.get(("cv", cv))
+        return pending is not None and not isinstance(pending.command, MakeOffer | None)
 
     def _due(self, state: State, now_ms: int) -> Iterator[Command]:
         changed = self._matching.changed
+        self.router.follow(state)
         yield from timers.expiries(state, now_ms)
         yield from inviting.due(state, now_ms, self._accept_ms)
-        yield from due_service(state, now_ms, partial(self._is_open, state, now_ms))
+        yield from due_service(state, now_ms, partial(self._is_open, now_ms))
         yield from self.router.routes(state, now_ms, self._is_busy)
         yield from timers.steps(state, now_ms, changed, self._skipping, self._is_busy)
         yield from timers.overflows(state, now_ms, self._is_busy)
         yield from self._releases(state, now_ms)
 
-    def _is_open(self, state: State, now_ms: int, queue: str) -> bool:
+    def _is_open(self, now_ms: int, queue: str) -> bool:
         """Whether it is within the hours of a queue."""
-        found = self.router.rules(state).queues.get(queue)
-        return found is None or found.is_open(now_ms)
+        found = self.router.ruleset.queues.get(queue)
+        return self.router.is_current and (found is None or found.is_open(now_ms))
 
     def _releases(self, state: State, now_ms: int) -> Iterator[Command]:
         """Let go of those who waited for one agent too long."""
@@ -183,13 +211,18 @@ class Dispatcher:
         if now_ms < self._forget_at_ms:
             return
         self._forget_at_ms = now_ms + RECHECK_MS
-        for key in [key for key, until_ms in self._pending.items() if until_ms <= now_ms]:
-            del self._pending[key]
-            if key[0] == "cv":
-                agent = self._offered.pop(key[1], None)
-                if agent is not None:
-                    self._matching.settle(key[1], agent)
-                self._matching.try_again(key[1])
+        for key in [key for key, one in self._pending.items() if one.until_ms <= now_ms]:
+            self._give_up(key)
+        for key in [key for key, until_ms in self._refused.items() if until_ms <= now_ms]:
+            del self._refused[key]
+
+    def _give_up(self, key: _Key) -> None:
+        """Nothing is proposed about something any more."""
+        command = self._pending.pop(key).command
+        if isinstance(command, MakeOffer):
+            self._matching.settle(command.cv, command.agent)
+        if key[0] == "cv":
+            self._matching.try_again(key[1])
 
 
 def _passed_on_ms(conversation: Conversation) -> int:

@@ -21,6 +21,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Protocol
 
 from cluster.routing.expression import AGENT, MAPS, PLAIN, Condition, Contact, Scope, Verdict
@@ -32,9 +33,11 @@ from cluster.toml_source import shown
 NEED_BYTES_MAX = 2_048
 """Of one need: some lines, and the values that they name."""
 NEEDS_MAX = 4_096
-"""Compiled at once; the least recently asked for is forgotten."""
-PROFILES_MAX = 2_048
-"""Judgements kept of each: kinds of agents, as far as a need tells them apart."""
+"""Read at once; the least recently asked for is forgotten."""
+SOURCES_MAX = 512
+"""Compiled at once: needs that differ in their values alone share one."""
+PROFILES_MAX = 100_000
+"""Judgements kept of all: of a need and a kind of agent, as far as the need tells them apart."""
 
 Plain = dict[str, str]
 Maps = dict[str, dict[str, Any]]
@@ -120,31 +123,51 @@ class Needs:
 
     def __init__(self) -> None:
         self._judges: OrderedDict[str, _Judge] = OrderedDict()
+        self._compile = compiler(_SCOPE)
+        self._kept = 0
 
     def fits(self, need: str, agent: Profile) -> bool:
         """Say whether `agent` is what `need` asks for; never raises.  Everyone fits no need."""
-        return not need or self._judge(need).verdict(agent).matched
+        return not need or self._verdict(self._judge(need), agent).matched
 
     def why_not(self, need: str, agent: Profile) -> str:
         """Return why `agent` does not fit; empty where the agent does."""
         if not need:
             return ""
         judge = self._judge(need)
-        verdict = judge.verdict(agent)
+        verdict = self._verdict(judge, agent)
         return "" if verdict.matched else verdict.why or f"not so: {shown(judge.source)}"
+
+    def _verdict(self, judge: "_Judge", agent: Profile) -> Verdict:
+        before = len(judge.verdicts)
+        verdict = judge.verdict(agent)
+        self._kept += len(judge.verdicts) - before
+        if self._kept > PROFILES_MAX:
+            self._judges.clear()
+            self._kept = 0
+        return verdict
 
     def _judge(self, need: str) -> "_Judge":
         judge = self._judges.get(need)
         if judge is None:
-            judge = self._judges[need] = _Judge(need)
+            judge = self._judges[need] = _Judge(need, self._compile)
             if len(self._judges) > NEEDS_MAX:
-                self._judges.popitem(last=False)
+                _, forgotten = self._judges.popitem(last=False)
+                self._kept -= len(forgotten.verdicts)
         else:
             self._judges.move_to_end(need)
         return judge
 
 
-def read_need(need: str, scope: Scope) -> tuple[Condition, Plain, Maps]:
+Compile = Callable[[str], Condition]
+
+
+def compiler(scope: Scope) -> Compile:
+    """Return what compiles within `scope`, and remembers some."""
+    return lru_cache(SOURCES_MAX)(scope.compile)
+
+
+def read_need(need: str, compile_source: Compile) -> tuple[Condition, Plain, Maps]:
     """Return what a need asks, and the contact's values in it.  Raises `NoNeed` with the reason."""
     if need.startswith(_NEVER):
         raise NoNeed(need.removeprefix(_NEVER))
@@ -152,7 +175,7 @@ def read_need(need: str, scope: Scope) -> tuple[Condition, Plain, Maps]:
     maps: Maps = {name: {} for name in MAPS}
     try:
         source, values = json.loads(need)
-        condition = scope.compile(source)
+        condition = compile_source(source)
         for name, value in values.items():
             head, _, key = name.partition(".")
             if key:
@@ -171,14 +194,14 @@ def read_need(need: str, scope: Scope) -> tuple[Condition, Plain, Maps]:
 class _Judge:
     """One need, and what it said of each kind of agent."""
 
-    def __init__(self, need: str) -> None:
+    def __init__(self, need: str, compile_source: Compile) -> None:
         self.source = ""
-        self._verdicts: dict[tuple[Any, ...], Verdict] = {}
+        self.verdicts: dict[tuple[Any, ...], Verdict] = {}
         self._condition: Condition | None = None
         self._never = Verdict(False)
         self._traits: tuple[Callable[[Profile], Any], ...] = ()
         try:
-            self._condition, self._plain, self._maps = read_need(need, _SCOPE)
+            self._condition, self._plain, self._maps = read_need(need, compile_source)
         except NoNeed as no:
             self._never = Verdict(False, str(no))
         else:
@@ -190,12 +213,10 @@ class _Judge:
         if condition is None:
             return self._never
         kind = tuple(trait(agent) for trait in self._traits)
-        verdict = self._verdicts.get(kind)
+        verdict = self.verdicts.get(kind)
         if verdict is None:
-            if len(self._verdicts) >= PROFILES_MAX:
-                self._verdicts.clear()
             contact = _SCOPE.contact(self._plain, self._maps, beside=_beside(agent))
-            verdict = self._verdicts[kind] = condition.holds(contact)
+            verdict = self.verdicts[kind] = condition.holds(contact)
         return verdict
 
 

@@ -16,25 +16,41 @@ from msgspec.structs import replace
 from cluster.routing.decide import decide
 from cluster.routing.recorded import notes_of
 from cluster.routing.rules import RuleSet, default_rules
-from cluster.routing.ruleset import compile_rules
+from cluster.routing.ruleset import compile_in_steps
 from cluster.routing.skipping import Skipping
 from cluster.state.commands import RouteConversation
 from cluster.state.model import Conversation
 from cluster.state.state import State
 from cluster.toml_source import SourceErrors
 
-RULES_TRIED_MAX = 20_000
-"""Rules evaluated in one plan, some 50 ms of the leader's loop; at least one decision."""
+TRIED_MAX = 1_000_000
+"""Characters of conditions evaluated in one plan, some 40 ms of the leader's loop where they are
+such as people write; at least one decision."""
+RULE_TRIED, DECISION_TRIED = 20, 200
+"""What a rule and a decision count beside the conditions."""
+CONTACT_CHARACTERS = 16_384
+"""Of tags and attributes: of each more, all conditions count once more."""
+COMPILED_MAX = 8_000
+"""Characters of rules compiled in one plan, some 10 ms."""
 
 
 class Router:
     """Compiles the rules that the log brings, and decides by them."""
 
     def __init__(self) -> None:
-        self._rules: tuple[int, RuleSet] = (0, default_rules())
+        self.ruleset = default_rules()
+        """What decides."""
         self._rev = 0
-        """Revision that decides; behind that of the state while `problem` says why."""
+        """Its revision; behind that of the state while `problem` says why, or until it is compiled:
+        then nobody is routed."""
         self.problem = ""
+        self.is_current = True
+        """Whether the rules of the state are those that decide here, as far as they can be read."""
+        self._followed = 0
+        """Revision of the state that was compiled last, or could not be."""
+        self._compiling: tuple[int, Iterator[int]] = (-1, iter(()))
+        self._cost = DECISION_TRIED
+        """What a decision about a small contact counts towards `TRIED_MAX`."""
         self._anew: deque[str] = deque()
         """Who waits by older rules than those that said to route anew."""
         self._anew_rev = -1
@@ -48,44 +64,57 @@ class Router:
         self._anew.clear()
         self._anew_rev = -1
 
-    def rules(self, state: State) -> RuleSet:
-        """Return the compiled rules in force.
+    def follow(self, state: State) -> None:
+        """Compile the rules in force, as far as one plan goes; then `is_current`.
 
         Rules that this version cannot read leave the last ones that it could in force here, and
         `problem` says why: a leader that is behind serves on.
         """
         record = state.rules
         rev = record.rev if record else 0
-        if rev == self._rules[0]:
-            return self._rules[1]
-        ruleset, decides, problem = default_rules(), 0, ""
-        if record is not None:
-            try:
-                ruleset, decides = compile_rules(record.files), rev
-            except SourceErrors as errors:
-                ruleset, decides = self._rules[1], self._rev
-                problem = f"revision {rev} cannot be read here: {errors.errors[0]}"
-        self._rules, self._rev, self.problem = (rev, ruleset), decides, problem
-        return ruleset
+        self.is_current = rev == self._followed
+        if self.is_current:
+            return
+        if rev != self._compiling[0]:
+            files = {} if record is None else record.files
+            self._compiling = rev, compile_in_steps(files, tested=False)
+        characters = 0
+        try:
+            while characters < COMPILED_MAX:
+                characters += next(self._compiling[1])
+        except StopIteration as done:
+            self._decide_by(default_rules() if record is None else done.value, rev)
+        except SourceErrors as errors:
+            self.problem = f"revision {rev} cannot be read here: {errors.errors[0]}"
+        else:
+            return
+        self._followed = rev
+        self.is_current = True
+
+    def _decide_by(self, ruleset: RuleSet, rev: int) -> None:
+        self.ruleset, self._rev, self.problem = ruleset, rev, ""
+        sources = [rule.condition.source for rule in ruleset.rules if rule.condition is not None]
+        self._cost = DECISION_TRIED + RULE_TRIED * len(ruleset.rules) + sum(map(len, sources))
 
     def routes(
         self, state: State, now_ms: int, is_busy: Callable[[str], bool]
     ) -> Iterator[RouteConversation]:
         """Yield what routes whoever is not, as far as one plan goes."""
-        self.is_done = True
+        self.is_done = self.is_current
+        if not self.is_current:
+            return
         self._find_anew(state)
         tried = 0
         for cv in state.unrouted:
             if is_busy(cv):
                 continue
-            if tried >= RULES_TRIED_MAX:
+            if tried >= TRIED_MAX:
                 self.is_done = False
                 return
-            ruleset = self.rules(state)
-            tried += len(ruleset.rules) + 1
-            yield self._route(state, ruleset, state.conversations[cv], now_ms)
+            tried += self._cost_of(state.conversations[cv])
+            yield self._route(state, state.conversations[cv], now_ms)
         while self._anew:
-            if tried >= RULES_TRIED_MAX:
+            if tried >= TRIED_MAX:
                 self.is_done = False
                 return
             cv = self._anew.popleft()
@@ -95,25 +124,27 @@ class Router:
             if is_busy(cv):
                 self._anew.append(cv)
                 return
-            ruleset = self.rules(state)
-            tried += len(ruleset.rules) + 1
-            yield self._route(state, ruleset, conversation, now_ms)
+            tried += self._cost_of(conversation)
+            yield self._route(state, conversation, now_ms)
 
-    def _route(
-        self, state: State, ruleset: RuleSet, conversation: Conversation, now_ms: int
-    ) -> RouteConversation:
+    def _route(self, state: State, conversation: Conversation, now_ms: int) -> RouteConversation:
         assert self._skipping is not None, "begin comes first"
-        decision = decide(ruleset, conversation, now_ms)
+        decision = decide(self.ruleset, conversation, now_ms)
         route = replace(decision.route, rev=self._rev)
         step, skipped = self._skipping.first(state, conversation, route, 0)
         return RouteConversation(conversation.cv, route, step, skipped, *notes_of(decision))
+
+    def _cost_of(self, conversation: Conversation) -> int:
+        """Return what deciding about it counts towards `TRIED_MAX`."""
+        values = (*conversation.tags.values(), *conversation.attrs.values())
+        size = sum(len(value) for value in values if isinstance(value, str | list))
+        return self._cost * (1 + size // CONTACT_CHARACTERS)
 
     def _find_anew(self, state: State) -> None:
         """Note who waits by older rules, once for each rule set that says so."""
         rev = next((one.rev for one in reversed(state.rule_sets) if one.reroute), 0)
         if rev == self._anew_rev or not rev:
             return
-        self.rules(state)
         if self._rev < rev:
             return  # those rules cannot be read here
         self._anew_rev = rev

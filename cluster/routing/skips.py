@@ -12,7 +12,7 @@ from collections import OrderedDict
 from typing import Any, NamedTuple
 
 from cluster.routing.expression import QUEUE, Condition, Scope, Verdict
-from cluster.routing.needs import NEEDS_MAX, Maps, NoNeed, Plain, read_need
+from cluster.routing.needs import NEEDS_MAX, Compile, Maps, NoNeed, Plain, compiler, read_need
 
 
 class QueueFigures(NamedTuple):
@@ -29,6 +29,7 @@ class Skips:
 
     def __init__(self) -> None:
         self._read: OrderedDict[str, tuple[Condition, Plain, Maps] | NoNeed] = OrderedDict()
+        self._compile = compiler(_SCOPE)
 
     def verdict(self, skip_if: str, figures: QueueFigures) -> Verdict:
         """Say whether the step is skipped; never raises.  Without a `skip_if` it is not."""
@@ -36,7 +37,7 @@ class Skips:
             return Verdict(False)
         found = self._read.get(skip_if)
         if found is None:
-            found = self._read[skip_if] = _read(skip_if)
+            found = self._read[skip_if] = _read(skip_if, self._compile)
             if len(self._read) > NEEDS_MAX:
                 self._read.popitem(last=False)
         if isinstance(found, NoNeed):
@@ -45,9 +46,9 @@ class Skips:
         return condition.holds(_SCOPE.contact(plain, maps, beside=_beside(figures)))
 
 
-def _read(skip_if: str) -> tuple[Condition, Plain, Maps] | NoNeed:
+def _read(skip_if: str, compile_source: Compile) -> tuple[Condition, Plain, Maps] | NoNeed:
     try:
-        return read_need(skip_if, _SCOPE)
+        return read_need(skip_if, compile_source)
     except NoNeed as no:
         return no
 

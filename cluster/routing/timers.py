@@ -62,7 +62,8 @@ def steps(
 ) -> Iterator[Command]:
     """Yield what takes those to a later step whose step is over.
 
-    `changed` are the agents who may have gone since the last time; those looked at are taken out.
+    `changed` are the agents who may have gone since the last time; those looked at are taken out,
+    unless something is proposed about whom they leave behind.
     """
     for end_ms, cv in state.step_ends:
         if end_ms > now_ms:
@@ -71,12 +72,13 @@ def steps(
             yield _advance(state, cv, skipping)
     by_name = state.lines.by_name
     for agent in list(changed):
-        if agent in by_name and not is_here(state, agent):
-            lines = [line for line in by_name[agent] if not line.by_name]
-            for cv in [cv for line in lines for _, _, cv in state.lines.lines[line]]:
-                if not is_busy(cv):
-                    yield _advance(state, cv, skipping)
-        del changed[agent]
+        leaves = [] if is_here(state, agent) else list(by_name.get(agent, ()))
+        cvs = [cv for line in leaves if not line.by_name for *_, cv in state.lines.lines[line]]
+        busy = [cv for cv in cvs if is_busy(cv)]  # what is proposed may come to nothing
+        for cv in [cv for cv in cvs if not is_busy(cv)]:
+            yield _advance(state, cv, skipping)
+        if not busy:
+            del changed[agent]
 
 
 def overflows(state: State, now_ms: int, is_busy: Busy) -> Iterator[Command]:

@@ -69,10 +69,11 @@ def test_the_leader_routes_and_offers_until_nothing_is_due(proposer: Proposer) -
     assert proposer.turn() == []
 
 
-def test_what_was_refused_is_not_proposed_in_the_next_turn(proposer: Proposer) -> None:
+def test_what_was_refused_twice_is_not_proposed_in_the_next_turn(proposer: Proposer) -> None:
     proposer.desk.open()
-    assert len(proposer.turn()) == 1
-    proposer.answer(Refused("conflict", "no"))
+    for _ in range(2):
+        assert len(proposer.turn()) == 1
+        proposer.answer(Refused("conflict", "no"))
     assert proposer.turn() == []
     assert len(proposer.turn(later_ms=REFUSED_PAUSE_MS + RECHECK_MS)) == 1
 

@@ -47,7 +47,7 @@ class Office:
         self.now_ms = NOW_MS
         self.busy: set[str] = set()
         self.proposed: list[Match] = []
-        self.matching = Matching(Judge(), self.busy.__contains__)
+        self.matching = Matching(Judge(), self.busy.__contains__, lambda _: False)
 
     def agent(self, name: str, idle_ms: int = 0, **fields: Any) -> None:
         if f"s-{name}" not in self.state.sessions:

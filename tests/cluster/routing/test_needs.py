@@ -9,7 +9,6 @@ from cluster.routing.expression import AGENT, Contact, ExpressionError, Scope
 from cluster.routing.needs import (
     NEED_BYTES_MAX,
     NEEDS_MAX,
-    PROFILES_MAX,
     KnownAgent,
     Needs,
     compile_requirement,
@@ -118,14 +117,22 @@ def test_what_is_no_need_fits_nobody(text: str) -> None:
     assert Needs().why_not(text, ANN)
 
 
-def test_what_is_remembered_is_bounded() -> None:
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cluster.routing.needs.PROFILES_MAX", 100)
     needs = Needs()
-    for number in range(PROFILES_MAX + 10):
+    for number in range(1_000):
         needs.fits(need(REFUND), KnownAgent("x", skills={"refund": number}, langs=("zh",)))
+        assert sum(len(judge.verdicts) for judge in needs._judges.values()) <= 100
     for number in range(NEEDS_MAX + 10):
         needs.fits(f"{number}", ANN)
     assert len(needs._judges) == NEEDS_MAX
-    assert all(len(judge._verdicts) <= PROFILES_MAX for judge in needs._judges.values())
+
+
+def test_needs_that_differ_in_their_values_alone_are_compiled_once() -> None:
+    needs = Needs()
+    for lang in ("zh", "en", "ja"):
+        needs.fits(json.dumps(["lang in agent.langs", {"lang": lang}]), ANN)
+    assert needs._compile.cache_info().misses == 1  # type: ignore[attr-defined]
 
 
 names = st.sampled_from(["refund", "sales"])
