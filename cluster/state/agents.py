@@ -40,7 +40,7 @@ def set_status(change: Change, command: SetStatus) -> dict[str, Any]:
     agent = change.agent(command.agent)
     check_by(by)
     check_names(command.reason)
-    if command.status != "offline" and not agent.sessions:
+    if not agent.sessions and (command.status != "offline" or command.until_ms):
         no("conflict", f"{agent.agent} is not here")
     agent = become(
         change,

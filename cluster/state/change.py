@@ -5,6 +5,7 @@ The lifecycle modules share this: `no` refuses, `append` adds an event with the 
 refusal leaves the state as it was.
 """
 
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from msgspec.structs import replace
@@ -86,7 +87,8 @@ class Change:
         event = Event(conversation.seq + 1, kind, by, self.now_ms, mid, data or {}, hidden)
         by_bot = kind == "msg" and by.kind == "agent" and staffing.is_bot(self.state, by.id)
         service = clocks.follow(conversation, event, by_bot=by_bot)
-        if clocks.is_overtaken(conversation.service, service, self.now_ms):
+        before = conversation.service
+        if service is not before and clocks.is_overtaken(before, service, self.now_ms):
             conversation = self.tell_clocks(conversation)
             event = replace(event, seq=conversation.seq + 1)
             service = clocks.follow(conversation, event, by_bot=by_bot)
@@ -164,16 +166,22 @@ class Change:
     def change_agent(self, agent: Agent, **changes: Any) -> Agent:
         """Apply `changes` to the agent, tell, and return it as it is now."""
         new = replace(agent, **changes)
-        was_here = agent.agent in self.state.here
+        old = self.state.agents.get(agent.agent)
         self.state.put_agent(new)
         self.notices.append(AgentChanged(new.agent))
-        if staffing.is_here(new) and not was_here:
-            for one in staffing.came(self.state, new):
-                if one.alerted_ms:
-                    self.notices.append(QueueStaffing(one.queue, one.since_ms, staffed=True))
-        elif was_here and not staffing.is_here(new):
-            staffing.went(self.state, new)
+        was_here, is_here = old is not None and staffing.is_here(old), staffing.is_here(new)
+        if old is None or was_here != is_here or old.skills is not new.skills:
+            if old is not None and was_here:
+                staffing.went(self.state, old)
+            if is_here:
+                self.tell_staffed(staffing.came(self.state, new))
         return new
+
+    def tell_staffed(self, queues: Iterable[staffing.Unstaffed]) -> None:
+        """Say that somebody is there again, to whom it was said that nobody is."""
+        for one in queues:
+            if one.alerted_ms:
+                self.notices.append(QueueStaffing(one.queue, one.since_ms, staffed=True))
 
     def note(self, by: By, what: str, **detail: Any) -> None:
         """Put a line into the audit log."""

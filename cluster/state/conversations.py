@@ -278,14 +278,14 @@ def _destination(
 def _step(change: Change, conversation: Conversation, command: TransferConversation) -> Step:
     """Return the one step of the route from here on.
 
-    People know better than rules: who is named need not hold what a rule asked for.  What one
-    queue asked for is not what another asks for; nobody there might hold it.
+    People know better than rules: who is named need not hold what a rule asked for, though whoever
+    comes after them must.  What one queue asked for is not what another asks for; nobody there
+    might hold it.
     """
     at = conversation.at
     if command.to_agent:
         queue = conversation.queue or conversation.queue_hint or limits.FALLBACK_QUEUE
-        fits = not change.agent(command.to_agent).lacks(at.skills)
-        return Step(queue, at.priority, at.skills if fits else {})
+        return Step(queue, at.priority, at.skills, at.need)
     if command.to_queue == conversation.queue:
         return Step(at.queue, at.priority, at.skills, at.need)
     settings = change.state.queue(command.to_queue)

@@ -200,9 +200,10 @@ def _check_place(state: State, conversation: Conversation) -> None:
         _broken("bounds", f"{cv}: {len(conversation.choices)} choices")
     if conversation.closed_ms and at != "closed":
         _broken("state", f"{cv}: closed, and {at}")
-    running = [clock.name for clock in conversation.service.clocks]
-    if len(set(running)) != len(running) or (running and at == "closed"):
-        _broken("clocks", f"{cv}: {at}, and {running} run")
+    if conversation.service.clocks:
+        running = [clock.name for clock in conversation.service.clocks]
+        if len(set(running)) != len(running) or at == "closed":
+            _broken("clocks", f"{cv}: {at}, and {running} run")
 
 
 def _check_company(state: State, conversation: Conversation) -> None:
@@ -217,11 +218,15 @@ def _check_company(state: State, conversation: Conversation) -> None:
     for name in members:
         if name not in state.agents or cv not in state.agents[name].helps:
             _broken("company", f"{cv}: {name} does not take part")
+    if conversation.owner in members:
+        _broken("company", f"{cv}: its owner takes part beside themselves")
     takers = 0
     for iid in conversation.invitations:
         invitation = state.invitations.get(iid)
         if invitation is None or invitation.cv != cv:
             _broken("company", f"{cv}: invitation {iid}")
+        if invitation.agent and invitation.agent == conversation.owner:
+            _broken("company", f"{cv}: its owner is asked in")
         takers += invitation.takes
     if takers > 1 or (takers and not conversation.owner):
         _broken("company", f"{cv}: {takers} are to take it from {conversation.owner!r}")

@@ -18,7 +18,8 @@ PURGE_MAX = 500
 TARGETED_MAX = 500
 """Conversations that wait for one agent by name: all are put back when that agent leaves."""
 PASSED_MAX = 100
-"""Agents remembered as having passed on a conversation; more than a shift that is asked."""
+"""Agents remembered as having passed on a conversation, or on an invitation; more than a shift that
+is asked."""
 STALE_EVENTS_MAX = 10
 STALE_BYTES_MAX = 32 * 1024
 """What a refused answer is told it missed: half of a client's frame."""

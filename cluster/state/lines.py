@@ -44,21 +44,22 @@ class Line(NamedTuple):
     named: str
     """The agent who alone may be: the target of a transfer, or the one its step prefers."""
     by_name: bool
-    """Whether it was transferred to them: then they may be offered it who take nothing else."""
+    """Whether it was transferred to them: then they may be offered it who take nothing else, and
+    whatever its step asks for."""
     passed: tuple[str, ...]
     """Who passed on it, by name: they are asked last."""
 
 
 def line_of(conversation: Conversation) -> Line:
     """Return the line in which `conversation` waits."""
-    at = conversation.at
+    at, by_name = conversation.at, bool(conversation.target)
     return Line(
         at.queue,
-        at.need,
-        tuple(sorted(at.skills.items())),
+        "" if by_name else at.need,
+        () if by_name else tuple(sorted(at.skills.items())),
         conversation.weight,
         conversation.target or conversation.preferred,
-        bool(conversation.target),
+        by_name,
         tuple(sorted(conversation.passed)),
     )
 

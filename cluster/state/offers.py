@@ -17,6 +17,8 @@ An offer that ended is forgotten; its end is told by a notice and by the event. 
 expiry are ordered by the log: whichever comes first in it holds, on every node.  An offer past
 its deadline that nobody expired yet can still be accepted.
 
+Who is named - in a transfer, as the bot of an overflow, as the last agent of what is opened again -
+need not hold what its step asks for; whoever comes after them must.
 No offer is made, and nothing is taken, beyond an agent's capacity, by weight.  Where a queue says
 so (`mode`) an offer is accepted by being made, and (`on_timeout`) who lets one lapse is away.
 
@@ -41,7 +43,7 @@ from cluster.state.commands import (
 from cluster.state.limits import CHOICE_PASSED_MAX, CHOICES_KEPT, OFFER_TTL_MS, PASSED_MAX
 from cluster.state.model import Agent, Conversation, Offer, OfferEnd
 from cluster.state.outcome import OfferGone, OfferMade
-from cluster.state.parting import drop_member
+from cluster.state.parting import ask_in_no_more, drop_member
 from cluster.state.route import Choice
 from cluster.state.statuses import become
 from cluster.state.wrap_up import hold
@@ -53,7 +55,7 @@ def make(change: Change, command: MakeOffer) -> dict[str, Any]:
     conversation = change.open_conversation(command.cv)
     agent = change.agent(command.agent)
     check_ids(command.oid)
-    if command.oid in state.offers:
+    if command.oid in state.offers or command.oid in state.invitations:
         no("conflict", "an offer of this id is pending")
     if not OFFER_TTL_MS[0] <= command.ttl_ms <= OFFER_TTL_MS[1]:
         no("bad_request", f"a time to accept of {command.ttl_ms} ms")
@@ -127,6 +129,7 @@ def assign(
     """
     agent = hold(change, agent, conversation)
     conversation = drop_member(change, conversation, agent.agent)
+    conversation = ask_in_no_more(change, conversation, agent.agent)
     if told is not None:
         change.notices.append(OfferGone(told, "accepted"))
     change.state.put_served(conversation.visitor_kind, conversation.visitor, agent.agent)
@@ -215,7 +218,7 @@ def _check_place(conversation: Conversation, agent: Agent) -> None:
     if conversation.target not in ("", agent.agent):
         no("conflict", f"the conversation waits for {conversation.target}")
     lacking = agent.lacks(conversation.skills)
-    if lacking:
+    if lacking and not conversation.target:
         no("conflict", f"{agent.agent} lacks {lacking}")
     if agent.load + conversation.weight > agent.capacity:
         no("at_capacity", f"{agent.agent} is at capacity", load=agent.load)

@@ -4,6 +4,7 @@
     ----                                    ----------     ----------     -----------
     cv.close                                closed         silently       silently
     the owner lets go                       withdrawn, if it takes
+    they come to own it                     withdrawn      silently
     they say so                             declined       left           left, unless unseen
     their last session is gone              lost           left
     status offline                          withdrawn
@@ -18,6 +19,7 @@ from msgspec.structs import replace
 from cluster.state.change import Change
 from cluster.state.commands import SYSTEM, By
 from cluster.state.company import Invitation, Overseer
+from cluster.state.limits import PASSED_MAX
 from cluster.state.model import Agent, Conversation, OfferEnd
 from cluster.state.outcome import InvitationGone, SupervisionChanged
 
@@ -75,6 +77,15 @@ def ask_no_more(change: Change, invitation: Invitation, why: OfferEnd) -> None:
     change.notices.append(InvitationGone(invitation, why))
 
 
+def ask_in_no_more(change: Change, conversation: Conversation, agent_id: str) -> Conversation:
+    """The agent owns it now: who asked them to take part has what they wanted."""
+    for iid in conversation.invitations:
+        invitation = change.state.invitations[iid]
+        if invitation.agent == agent_id:
+            conversation = end_invitation(change, invitation, "withdrawn")
+    return conversation
+
+
 def withdraw_takeover(change: Change, conversation: Conversation) -> Conversation:
     """End the warm transfer that is pending, if one is: its owner lets go."""
     for iid in conversation.invitations:
@@ -107,7 +118,7 @@ def pass_on(change: Change, invitation: Invitation, why: OfferEnd, *, by: By = S
         end_invitation(change, invitation, why, by=by)
         return
     ask_no_more(change, invitation, why)
-    passed = (*invitation.passed, invitation.agent)
+    passed = (*invitation.passed, invitation.agent)[-PASSED_MAX:]
     change.state.put_invitation(
         replace(invitation, agent="", passed=passed, deadline_ms=invitation.until_ms)
     )

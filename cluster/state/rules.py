@@ -101,7 +101,7 @@ def rollback(change: Change, command: RollbackRules) -> dict[str, Any] | Done:
 
 def _enforce(change: Change, record: RuleSetRecord) -> None:
     change.state.put_rules(record)
-    staffing.forget_unknown(change.state)
+    change.tell_staffed(staffing.refit(change.state))
     change.notices.append(RulesApplied(record.rev))
 
 

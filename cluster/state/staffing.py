@@ -9,8 +9,10 @@
                                                 │  queue.alert, in its hours
                                                 └──────▶ alerted ───────────▶ staffed, and told so
 
-A queue for which nobody was ever there is not noticed: it has lost nobody, and `rules plan` says
-that nobody can serve it.  Hours are judged by the leader, which proposes the alert.
+Another skill of somebody who is here lets them come, or go, for a queue; rules that ask for less
+let somebody come.  A queue for which nobody was ever there is not noticed: it has lost nobody, and
+`rules plan` says that nobody can serve it.  Hours are judged by the leader, which proposes the
+alert.
 """
 
 from typing import TYPE_CHECKING
@@ -54,7 +56,7 @@ def is_staffed(state: "State", queue: str) -> bool:
 
 
 def came(state: "State", agent: "Agent") -> list[Unstaffed]:
-    """Note that `agent` is here now; return the queues that are staffed by that."""
+    """Note that `agent` is here now, as they are; return the queues that are staffed by that."""
     found = [one for one in state.unstaffed.values() if _serves(agent, state.skills_of(one.queue))]
     for one in found:
         del state.unstaffed[one.queue]
@@ -62,7 +64,7 @@ def came(state: "State", agent: "Agent") -> list[Unstaffed]:
 
 
 def went(state: "State", agent: "Agent") -> None:
-    """Note that `agent`, who was here, is not any more."""
+    """Note that `agent`, who was here, is not any more, or not as who they were."""
     for queue in sorted(state.queues):  # a restored node has them in another order
         if queue in state.unstaffed or not _serves(agent, state.skills_of(queue)):
             continue
@@ -70,11 +72,15 @@ def went(state: "State", agent: "Agent") -> None:
             state.unstaffed[queue] = Unstaffed(queue, state.now_ms)
 
 
-def forget_unknown(state: "State") -> None:
-    """Forget queues that the rules in force do not name."""
+def refit(state: "State") -> list[Unstaffed]:
+    """Forget queues that new rules do not name; return those that are staffed by what they ask."""
     known = set(state.queues)
     for queue in [one for one in state.unstaffed if one not in known]:
         del state.unstaffed[queue]
+    found = [one for one in state.unstaffed.values() if is_staffed(state, one.queue)]
+    for one in found:
+        del state.unstaffed[one.queue]
+    return found
 
 
 def _serves(agent: "Agent", needs: dict[str, int]) -> bool:

@@ -19,7 +19,8 @@ snapshot keeps it.
 from collections import deque
 from collections.abc import Collection, Iterator
 from itertools import islice
-from typing import Any, TypeVar
+from operator import attrgetter
+from typing import TypeVar
 
 from cluster.state import missed
 from cluster.state.company import Invitation
@@ -497,20 +498,19 @@ def _is_served_otherwise(old: Conversation, new: Conversation) -> bool:
     )
 
 
-def _place(one: Conversation) -> tuple[Any, ...]:
-    """What decides where the indexes have a conversation."""
-    return (
-        one.state,
-        one.route,
-        one.step,
-        one.step_ms,
-        one.waiting_since_ms,
-        one.target,
-        one.preferred,
-        one.passed,
-        one.overflowed,
-        one.overseers,
-    )
+_place = attrgetter(
+    "state",
+    "route",
+    "step",
+    "step_ms",
+    "waiting_since_ms",
+    "target",
+    "preferred",
+    "passed",
+    "overflowed",
+    "overseers",
+)
+"""What decides where the indexes have a conversation; every message asks."""
 
 
 def _discard(index: dict[str, dict[Item, None]], key: str, item: Item) -> None:

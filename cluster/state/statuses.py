@@ -7,7 +7,7 @@
     idle     silence on all of their devices          with whatever they do next
     lost     the loss of their last session           when they come again
 
-    status.end      `until` has come: they are what they were
+    status.end      `until` has come: they are what they were; away, if silent on all devices
     session.idle    one device is silent for long, or not any more.  Online and all that are live
                     are silent: away.  Away by silence and one is not: what they were.
 
@@ -60,8 +60,8 @@ def end(change: Change, command: EndStatus) -> dict[str, Any]:
         no("conflict", "the status does not end now")
     if not agent.sessions:
         no("conflict", f"{agent.agent} is not here")
-    become(change, agent, agent.then, agent.status_src)
-    return {"status": agent.then}
+    settle(change, become(change, agent, agent.then, agent.status_src))
+    return {"status": change.agent(agent.agent).status}
 
 
 def set_idle(change: Change, command: IdleSession) -> dict[str, Any]:

@@ -67,7 +67,8 @@ def begin(
 ) -> int:
     """Let the conversation wait at `step` of `route`; return the `seq` of the event.
 
-    A visitor is told of another queue, and not of every step in it.
+    A visitor is told of another queue, and not of every step in it.  Whoever it waited for by name,
+    a step is for all whom it asks for.
     """
     at = route.steps[step]
     data = {"queue": at.queue, "priority": at.priority, **data}
@@ -91,6 +92,7 @@ def begin(
         wanted_rule="",
         waiting_since_ms=conversation.waiting_since_ms or change.now_ms,
         preferred=_preferred(change.state, conversation, at),
+        target="",
     )
     return conversation.seq
 

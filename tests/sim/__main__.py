@@ -29,6 +29,7 @@ class Case:
     off: frozenset[str] = frozenset()
     without: frozenset[str] = frozenset()
     upgrades: bool = False
+    everybody: int = 0
 
     @property
     def command(self) -> str:
@@ -39,6 +40,8 @@ class Case:
                 words.append(f"--{name} {','.join(sorted(values))}")
         if self.upgrades:
             words.append("--upgrades")
+        if self.everybody:
+            words.append(f"--everybody {self.everybody}")
         return " ".join(words)
 
 
@@ -66,6 +69,7 @@ def run(case: Case, *, tell: bool = False) -> Ran:
             without=case.without,
             trace=trace,
             upgrades=case.upgrades,
+            everybody=case.everybody,
         )
         ran.outcome = world.run(case.steps)
     except (AssertionError, PeerError) as error:
@@ -112,6 +116,7 @@ def main() -> int:
     parser.add_argument("--trace", action="store_true", help="print every event")
     parser.add_argument("--shrink", action="store_true", help="make a failing seed smaller")
     parser.add_argument("--off", default="", help="rules of the guard to leave out: a,b,c")
+    parser.add_argument("--everybody", type=int, default=0, help="clients that do all there is")
     parser.add_argument("--upgrades", action="store_true", help="let other processes go on, too")
     parser.add_argument("--without", default="", help="kinds of faults to leave out: a,b,c")
     options = parser.parse_args()
@@ -119,7 +124,15 @@ def main() -> int:
     off = frozenset(filter(None, options.off.split(",")))
     without = frozenset(filter(None, options.without.split(",")))
     for seed in range(options.seed, options.seed + options.seeds):
-        case = Case(seed, options.nodes, options.steps, off, without, options.upgrades)
+        case = Case(
+            seed,
+            options.nodes,
+            options.steps,
+            off,
+            without,
+            options.upgrades,
+            options.everybody,
+        )
         begun_s = time.perf_counter()
         ran = run(case, tell=options.trace)
         if ran.outcome is None:

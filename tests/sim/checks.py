@@ -164,7 +164,7 @@ def _final_read(state: State, cv: str, operations: Iterable[Operation]) -> Opera
 
 def _fits(agent: Agent, conversation: Conversation) -> bool:
     """Whether an agent is to be asked now; who passed on it has a pause first."""
-    able = not agent.lacks(conversation.skills)
+    able = bool(conversation.target) or not agent.lacks(conversation.skills)
     able &= agent.load + conversation.weight <= agent.capacity
     able &= conversation.target in ("", agent.agent) and conversation.preferred in ("", agent.agent)
     return able and agent.agent not in conversation.passed

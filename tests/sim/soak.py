@@ -42,10 +42,10 @@ Result = tuple[int, int, Counter[str], float, str]
 """Seed, nodes, counts, simulated seconds, and what broke."""
 
 
-def run(seed: int, steps: int, *, upgrades: bool = False) -> Result:
+def run(seed: int, steps: int, *, upgrades: bool = False, everybody: int = 0) -> Result:
     """Run one cluster."""
     nodes = SIZES[seed % len(SIZES)]
-    world = World(seed, nodes=nodes, upgrades=upgrades)
+    world = World(seed, nodes=nodes, upgrades=upgrades, everybody=everybody)
     broken = ""
     simulated_s = 0.0
     try:
@@ -64,6 +64,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None, help="the first seed")
     parser.add_argument("--seeds", type=int, default=2_000)
     parser.add_argument("--upgrades", action="store_true", help="let other processes go on, too")
+    parser.add_argument("--everybody", type=int, default=0, help="clients that do all there is")
     parser.add_argument("--steps", type=int, default=20_000, help="events before each heals")
     options = parser.parse_args()
     first = options.seed if options.seed is not None else int(time.time()) * 1_000
@@ -73,13 +74,16 @@ def main() -> int:
     simulated_s = 0.0
     broken: list[str] = []
     with ProcessPoolExecutor(os.cpu_count(), initializer=_quiet) as pool:
-        one = partial(run, steps=options.steps, upgrades=options.upgrades)
+        one = partial(
+            run, steps=options.steps, upgrades=options.upgrades, everybody=options.everybody
+        )
         results = pool.map(one, seeds, chunksize=4)
         for done, (seed, nodes, counts, took_s, why) in enumerate(results, start=1):
             totals += counts
             simulated_s += took_s
             if why:
                 replay = f"python -m tests.sim --nodes {nodes} --seed {seed}"
+                replay += f" --everybody {options.everybody}" if options.everybody else ""
                 replay += " --upgrades" if options.upgrades else ""
                 broken.append(f"{replay} --steps {options.steps}: {why}")
                 print(broken[-1], file=sys.stderr, flush=True)

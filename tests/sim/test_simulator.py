@@ -13,6 +13,7 @@ import pytest
 
 from cluster.raft.engine import PeerError
 from cluster.raft.guard import RULES
+from cluster.state import commands as c
 from cluster.state.state import State
 from tests.sim.__main__ import Case, run, shrink, tell_broken
 from tests.sim.checks import Checks, Violation
@@ -22,6 +23,31 @@ from tests.sim.node import TIMING
 from tests.sim.world import World
 
 STEPS = 8_000
+OF_CLIENTS = (
+    c.AcceptOffer,
+    c.AddAudit,
+    c.CloseConversation,
+    c.CloseSession,
+    c.DeclineOffer,
+    c.DeleteMessage,
+    c.EditMessage,
+    c.EndSupervision,
+    c.FinishWrapUp,
+    c.IdleSession,
+    c.InviteAgent,
+    c.JoinConversation,
+    c.LeaveConversation,
+    c.LoseSession,
+    c.OpenSession,
+    c.PutCanned,
+    c.RateConversation,
+    c.RemoveCanned,
+    c.ReopenConversation,
+    c.SendMessage,
+    c.SetFields,
+    c.SetStatus,
+    c.TransferConversation,
+)
 
 
 @pytest.mark.parametrize("seed", range(24))
@@ -43,6 +69,14 @@ def test_tokens_are_revoked_once_and_for_all_whatever_breaks() -> None:
         counts += World(2_000 + seed, registrars=3).run(STEPS).counts
     assert counts["tokens revoked"] > 20
     assert counts["tokens issued"] > counts["tokens revoked"]
+
+
+def test_every_command_of_clients_is_done_whatever_breaks() -> None:
+    counts: Counter[str] = Counter()
+    for seed in range(3_000, 3_004):
+        counts += World(seed, everybody=3).run(STEPS).counts
+    never = [kind.__name__ for kind in OF_CLIENTS if not counts[f"{kind.__name__} done"]]
+    assert not never
 
 
 @pytest.mark.parametrize(("seed", "nodes"), list(enumerate([1, 2, 3, 3, 3, 4, 5], start=2_000)))

@@ -24,6 +24,7 @@ from cluster.state.commands import ApplyRules, By
 from tests.sim.checks import Checks, check, given_out
 from tests.sim.clients import RULES, Agent, Client, Speaker, Visitor
 from tests.sim.disk import SimCrash, SimDisk
+from tests.sim.everybody import Everybody
 from tests.sim.faults import Faults
 from tests.sim.linearizability import Operation
 from tests.sim.network import Network
@@ -58,6 +59,7 @@ class World:
         *,
         nodes: int = 3,
         registrars: int = 0,
+        everybody: int = 0,
         off: frozenset[str] = frozenset(),
         without: frozenset[str] = frozenset(),
         trace: Callable[[str], None] | None = None,
@@ -112,6 +114,7 @@ class World:
         # None by default: one more client makes another run of every seed.
         self.registrars = [Registrar(self, f"r{number}") for number in range(registrars)]
         self.clients += self.registrars
+        self.clients += [Everybody(self, f"e{number}") for number in range(everybody)]
         for name in self.names:
             self.start(name)
         rules = ApplyRules(

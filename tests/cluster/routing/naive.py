@@ -62,13 +62,13 @@ class Naive:
         named = one.target or one.preferred
         here = any(not self.state.sessions[sid].lost_ms for sid in agent.sessions)
         status = ("online", "transfer_only") if one.target else ("online",)
+        skilled = all(agent.skills.get(name, -1) >= least for name, least in one.skills.items())
         return (
             named in ("", agent.agent)
             and here
             and agent.status in status
             and self._load(agent) + one.weight <= agent.capacity
-            and all(agent.skills.get(name, -1) >= least for name, least in one.skills.items())
-            and self.fits(one.at.need, agent)
+            and (bool(one.target) or (skilled and self.fits(one.at.need, agent)))
         )
 
     def _load(self, agent: Agent) -> int:
