@@ -15,6 +15,7 @@ proposes late; `apply` holds each against the deadline, and lets it happen once.
 """
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 from cluster.routing.skipping import Skipping
 from cluster.state.commands import (
@@ -89,8 +90,11 @@ def overflows(state: State, now_ms: int, is_busy: Busy) -> Iterator[Command]:
         if not is_busy(cv):
             yield OverflowConversation(cv)
     for queue, most in state.capped.items():
-        if state.lines.waiting_for_people(queue) > most:
-            yield OverflowConversation(state.lines.newest(queue))
+        too_many = max(0, state.lines.waiting_for_people(queue) - most)
+        for cv in islice(state.lines.newest_first(queue), too_many):
+            if is_busy(cv):
+                break  # `apply` takes the newest alone: whatever comes of it, then the next
+            yield OverflowConversation(cv)
 
 
 def _advance(state: State, cv: str, skipping: Skipping) -> AdvanceStep:

@@ -17,6 +17,7 @@ A key never changes while its conversation waits, so no time that passes sorts a
 go by age, then by id.  Rules that give a queue another order sort that queue anew.
 """
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeVar
 
 from cluster.state.journal import Journal
@@ -29,6 +30,8 @@ Place = tuple[int, int, str]
 
 Key = TypeVar("Key")
 Item = TypeVar("Item", bound=tuple[Any, ...])
+
+_NOBODY: SortedSet[tuple[int, str]] = SortedSet()
 
 CHANGES_KEPT = 4_096
 """Changes that a dispatcher may be behind before it looks at all lines."""
@@ -150,11 +153,13 @@ class Lines:
         stands = self._stands.get(cv)
         return stands[0] if stands is not None else None
 
+    def newest_first(self, queue: str) -> Iterator[str]:
+        """Yield those in `queue` who have not overflowed, who came last first."""
+        return (cv for _, cv in reversed(self.arrivals.get(queue, _NOBODY)))
+
     def newest(self, queue: str) -> str:
         """Return who came last of those in `queue` who have not overflowed; empty for none."""
-        arrivals = self.arrivals.get(queue)
-        last = arrivals.last if arrivals is not None else None
-        return last[1] if last is not None else ""
+        return next(self.newest_first(queue), "")
 
     def waiting_for_people(self, queue: str) -> int:
         """How many wait in `queue` and have not overflowed."""

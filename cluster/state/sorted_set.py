@@ -57,6 +57,10 @@ class SortedSet(Generic[Item]):
     def __iter__(self) -> Iterator[Item]:
         return islice(self._items, self._start, None)
 
+    def __reversed__(self) -> Iterator[Item]:
+        items = self._items
+        return (items[at] for at in range(len(items) - 1, self._start - 1, -1))
+
     def __len__(self) -> int:
         return len(self._items) - self._start
 
@@ -71,11 +75,6 @@ class SortedSet(Generic[Item]):
     def rank(self, item: Item) -> int:
         """Return how many items are before `item`."""
         return self._place(item) - self._start
-
-    @property
-    def last(self) -> Item | None:
-        """The largest, None when there is none."""
-        return self._items[-1] if len(self) else None
 
     @property
     def first(self) -> Item | None:

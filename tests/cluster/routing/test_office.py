@@ -224,6 +224,8 @@ class Office(RuleBasedStateMachine):
         resting = True
         for _ in range(PLANS_MAX):
             plan = self.dispatcher.plan(self.state, self.now_ms)
+            if not plan and self.dispatcher.has_more:
+                continue
             if not plan and not resting:
                 break
             if not plan:

@@ -106,6 +106,17 @@ def test_who_was_not_to_overflow_after_all_keeps_their_place() -> None:
     assert slow.offers() == [("cv1", "bob")]
 
 
+def test_all_who_are_too_many_overflow_at_once_the_newest_first() -> None:
+    slow = Slow()
+    desk = slow.desk
+    for number in range(6):
+        desk.waiting(f"cv{number}")
+    desk.done(c.ApplyRules(OPS, {"main.toml": ""}, {"general": Queue(max_waiting=2)}))
+    assert slow.plan() == [c.OverflowConversation(f"cv{number}") for number in (5, 4, 3, 2)]
+    assert slow.arrive() == [False] * 4
+    assert slow.plan() == []
+
+
 def test_who_preferred_an_agent_that_left_while_an_offer_was_on_its_way_goes_on() -> None:
     slow = Slow()
     desk = slow.desk
