@@ -15,7 +15,7 @@ snapshot keeps it.
 
 from collections import deque
 from collections.abc import Collection
-from typing import Self, TypeVar
+from typing import Self
 
 from cluster.state.company import Invitation
 from cluster.state.limits import (
@@ -40,8 +40,6 @@ from cluster.state.route import Queue
 from cluster.state.routings import Routing
 from cluster.state.satisfaction import DayRatings, Row
 from cluster.state.staffing import Unstaffed
-
-Item = TypeVar("Item")
 
 
 class Values:
