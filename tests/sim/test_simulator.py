@@ -187,12 +187,12 @@ def test_the_same_seed_gives_the_same_run_in_any_process(nodes: str) -> None:
 
 FOUND_SOON = {
     "abstain": 4,
-    "align": 0,
-    "cut_before_saved": 1,
+    "align": 1,
+    "cut_before_saved": 0,
     "keys_lost": 0,
     "matching_prefix": 0,
     "read_at_once": 0,
-    "skips_one": 1,
+    "skips_one": 0,
     "sync_lies": 0,
     "vote_forgotten": 0,
 }
@@ -226,8 +226,9 @@ def test_new_seeds_keep_their_promises() -> None:
             break
 
 
+@pytest.mark.slow
 def test_a_failing_seed_is_shrunk_and_told(capsys: pytest.CaptureFixture[str]) -> None:
-    case = Case(0, nodes=3, steps=4_000, off=frozenset({"abstain"}))
+    case = Case(4, nodes=3, steps=4_000, off=frozenset({"abstain"}))
     while not run(case).broken:
         case = replace(case, seed=case.seed + 1)
     less = shrink(case)

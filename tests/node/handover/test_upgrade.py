@@ -207,6 +207,7 @@ async def test_whoever_dies_meanwhile_nothing_acknowledged_is_lost(
             await cluster.wait_ready()
 
 
+@pytest.mark.slow
 async def test_what_cannot_change_in_an_upgrade_is_refused_by_name(tmp_path: Path) -> None:
     async with LocalCluster(tmp_path, nodes=1) as cluster, talking(cluster, "n1"):
         pid, config = cluster.pid("n1"), cluster.folder.config("n1")

@@ -69,6 +69,7 @@ async def test_a_grpc_port_that_is_taken_is_told_before_a_log_is_opened(tmp_path
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.slow
 async def test_in_an_upgrade_streams_are_told_to_come_back_and_do(tmp_path: Path) -> None:
     async with LocalCluster(tmp_path, nodes=1, grpc=True) as cluster:
         target = cluster.grpc_target("n1")
