@@ -263,6 +263,20 @@ RULE = "[rule.a]\nroute = 'q'\n"
         (RULE + "test = [{ in = {}, at = 'noon', queue = 'q' }]", "3: 'noon' is no time", "10:00"),
         (RULE + "test = [{ in = {}, priority = 5 }]", "3: test 1 of rule 'a' expects prio", "mend"),
         ("[fallback]\nroute = 'q'\nsteps = []", "1: [fallback] has route and steps", "keep one"),
+        (
+            RULE + "overflow = { after = '5m', do = 'message', text = 5 }",
+            "3: a text is in quotes",
+            "shorten it",
+        ),
+        (RULE + "overflow = { after = '5m', do = 'bot', to = 5 }", "3: 5 is no bot", "its account"),
+        ("[sla.gold]\nwarn = '80%'", "1: [sla.gold] promises nothing", "first_response"),
+        (HOURS + "extra = ['2026-10-10']", "4: extra days are a table", "09:00-18:00"),
+        (HOURS + "extra = { '2026-13-10' = '09:00-18:00' }", "4: '2026-13-10'", "2026-10-01"),
+        (
+            RULE + "test = [{ in = {}, at = '1969-01-01 10:00', queue = 'q' }]",
+            "3: '1969-01-01 10:00' is out of the calendar",
+            "2026-10-01",
+        ),
     ],
 )
 def test_a_mistake_in_the_full_form_is_named_by_line_and_mend(
@@ -281,3 +295,17 @@ def test_the_zone_of_a_test_is_to_be_said_where_there_are_two() -> None:
         compile_rules({"main.toml": text + RULE + row})
     said = row.replace("10:00", "10:00+09:00")
     assert compile_rules({"main.toml": text + RULE + said}).rules
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ("[sla.gold]\nresolution = '1h'", "a second [sla.gold]"),
+        ("[channel.email]\nweight = 2", "a second [channel.email]"),
+        ("[hours.cn]\ntz = 'Asia/Shanghai'\nweek = { mon = '09:00-18:00' }", "a second [hours.cn]"),
+    ],
+)
+def test_what_two_files_say_is_named_in_the_second(table: str, told: str) -> None:
+    with pytest.raises(SourceErrors) as refused:
+        compile_rules({"a.toml": table, "b.toml": table})
+    assert [(one.place.file, one.problem) for one in refused.value.errors] == [("b.toml", told)]
