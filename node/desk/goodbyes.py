@@ -23,6 +23,8 @@ from node.protocol.codes import Close
 
 GOODBYE_S = (TICK_S, 1.0)
 """Earliest and latest goodbye of a node that may not serve: errors of what is pending go first."""
+LAST_GOODBYE_S = 3 * TICK_S
+"""Before the end of a drain nobody is left whose goodbye is still to be said, or written."""
 DRAIN_S_MIN = 1.5
 """How long clients get to hear `bye` at least, and pending requests to be answered."""
 GOODBYES_PER_S = 1_000
@@ -82,9 +84,10 @@ class Goodbyes:
 
         Takes as long as there are many, but no longer than `s_max`.
         """
-        over_s = min(s_max, max(DRAIN_S_MIN, len(self._sessions) / GOODBYES_PER_S))
+        over_s = max(DRAIN_S_MIN, len(self._sessions) / GOODBYES_PER_S) + LAST_GOODBYE_S
+        over_s = min(s_max, over_s)
         self._context.draining = True
-        spread_s = (0.0, max(0.0, over_s - TICK_S))
+        spread_s = (0.0, max(0.0, over_s - LAST_GOODBYE_S))
         self.evacuate(Close.DRAIN, "this node is being stopped", spread_s)
         with trio.move_on_after(over_s):
             while self._sessions:

@@ -72,6 +72,7 @@ async def test_messages_come_minutes_late_chatwoot_15204(floor: Floor) -> None:
     for caller, busy in zip(callers, cvs, strict=True):
         await caller.hears(busy, "message 24")
         assert len(caller.said(busy)) == 26
+        await ann.hears(busy, "message 24")
         assert ann.said(busy) == ["hello", *(f"message {number}" for number in range(25))]
 
 
