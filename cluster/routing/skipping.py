@@ -14,7 +14,6 @@ from cluster.routing.skips import QueueFigures, Skips
 from cluster.state.model import Conversation
 from cluster.state.route import Route, Step
 from cluster.state.state import State
-from cluster.state.steps import is_here
 
 
 class Skipping:
@@ -40,7 +39,7 @@ class Skipping:
     def _why_skipped(self, state: State, conversation: Conversation, step: Step) -> str:
         if step.prefer == "last_agent":
             visitor = (conversation.visitor_kind, conversation.visitor)
-            if not is_here(state, state.served.get(visitor, "")):
+            if state.served.get(visitor, "") not in state.here:
                 return "last agent not here"
         if step.skip_if and self._holds(state, step):
             return "skip_if"

@@ -29,7 +29,6 @@ from cluster.state.commands import (
 )
 from cluster.state.limits import CONVERSATION_RETENTION_MS, PURGE_MAX, SESSION_GRACE_MS
 from cluster.state.state import State
-from cluster.state.steps import is_here
 
 Busy = Callable[[str], bool]
 """Whether something is proposed about a conversation already."""
@@ -73,7 +72,7 @@ def steps(
             yield _advance(state, cv, skipping)
     by_name = state.lines.by_name
     for agent in list(changed):
-        leaves = [] if is_here(state, agent) else list(by_name.get(agent, ()))
+        leaves = [] if agent in state.here else list(by_name.get(agent, ()))
         cvs = [cv for line in leaves if not line.by_name for *_, cv in state.lines.lines[line]]
         busy = [cv for cv in cvs if is_busy(cv)]  # what is proposed may come to nothing
         for cv in [cv for cv in cvs if not is_busy(cv)]:

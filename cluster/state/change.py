@@ -72,6 +72,13 @@ class Change:
             no("not_found", f"no agent {agent[:64]!r}")
         return found
 
+    def agent_here(self, agent: str) -> Agent:
+        """Return the agent; refuse when there is none, or they are not here."""
+        found = self.agent(agent)
+        if not found.is_here:
+            no("conflict", f"{found.agent} is not here; name another agent, or a queue")
+        return found
+
     def append(
         self,
         conversation: Conversation,
@@ -98,6 +105,13 @@ class Change:
         if kind in ("closed", "reopened"):
             changes["missed"] = self._missed(conversation, event)
         return self._append(conversation, event, service=service, **changes)
+
+    def add_note(self, conversation: Conversation, by: By, text: str) -> Conversation:
+        """Append what goes with a transfer for colleagues, if anything; return the conversation."""
+        if not text:
+            return conversation
+        data = {"type": "text", "body": text}
+        return self.append(conversation, "note", by, data=data, hidden=True)
 
     def tell_clocks(self, conversation: Conversation) -> Conversation:
         """Tell what the conversation's clocks have to tell by now; return it as it is then."""
@@ -169,7 +183,7 @@ class Change:
         old = self.state.agents.get(agent.agent)
         self.state.put_agent(new)
         self.notices.append(AgentChanged(new.agent))
-        was_here, is_here = old is not None and staffing.is_here(old), staffing.is_here(new)
+        was_here, is_here = old is not None and old.is_here, new.is_here
         if old is None or was_here != is_here or old.skills is not new.skills:
             if old is not None and was_here:
                 staffing.went(self.state, old)

@@ -124,9 +124,7 @@ def transfer(change: Change, command: TransferConversation) -> dict[str, Any]:
         target=command.to_agent,
         passed=(),
     )
-    if command.note:
-        data = {"type": "text", "body": command.note}
-        conversation = change.append(conversation, "note", by, data=data, hidden=True)
+    conversation = change.add_note(conversation, by, command.note)
     conversation = change.requeue(conversation, "transfer")
     if by.kind != "agent":
         change.note(by, "transfer", cv=conversation.cv, to=to)
@@ -164,9 +162,7 @@ def _route_anew(
         wanted_rule=command.to_rule or "",
         **again,
     )
-    if command.note:
-        data = {"type": "text", "body": command.note}
-        conversation = change.append(conversation, "note", by, data=data, hidden=True)
+    conversation = change.add_note(conversation, by, command.note)
     if by.kind != "agent":
         change.note(by, "transfer", cv=conversation.cv, to=to)
     return {"seq": conversation.seq}
@@ -260,19 +256,22 @@ def _destination(
     if bool(command.to_agent) == bool(command.to_queue):
         no("bad_request", "name one of to.agent and to.queue")
     if command.to_agent:
-        agent = change.agent(command.to_agent)
-        if not agent.sessions or agent.status == "offline":
-            no("conflict", f"{agent.agent} is not here; name another agent, or a queue")
+        agent = change.agent_here(command.to_agent)
         if len(change.state.by_target.get(agent.agent, ())) >= limits.TARGETED_MAX:
             no("at_capacity", f"{limits.TARGETED_MAX} conversations wait for {agent.agent} already")
         return {"agent": agent.agent}
-    check_ids(command.to_queue)
+    check_queue(change, conversation, command.to_queue)
+    return {"queue": command.to_queue}
+
+
+def check_queue(change: Change, conversation: Conversation, queue: str) -> None:
+    """Refuse a queue that there is not, for `conversation` to go to."""
+    check_ids(queue)
     rules = change.state.rules
     known = {limits.FALLBACK_QUEUE, conversation.queue}
-    if rules is not None and command.to_queue not in known | rules.queues.keys():
+    if rules is not None and queue not in known | rules.queues.keys():
         some = ", ".join(sorted(rules.queues)[:10])
-        no("not_found", f"no queue {command.to_queue[:64]!r}; there are: {some}")
-    return {"queue": command.to_queue}
+        no("not_found", f"no queue {queue[:64]!r}; there are: {some}")
 
 
 def _step(change: Change, conversation: Conversation, command: TransferConversation) -> Step:

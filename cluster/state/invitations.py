@@ -42,7 +42,7 @@ from cluster.state.commands import (
     TransferConversation,
 )
 from cluster.state.company import Invitation, Member
-from cluster.state.conversations import check_owner
+from cluster.state.conversations import check_owner, check_queue
 from cluster.state.model import Agent, Conversation
 from cluster.state.outcome import InvitationMade
 from cluster.state.parting import drop_member, end_invitation, is_member, pass_on, without
@@ -126,9 +126,7 @@ def _transfer_warm(change: Change, command: TransferConversation) -> dict[str, A
             until_ms=until_ms,
             deadline_ms=until_ms,
         )
-    if command.note:
-        data = {"type": "text", "body": command.note}
-        conversation = change.append(conversation, "note", by, data=data, hidden=True)
+    conversation = change.add_note(conversation, by, command.note)
     conversation = _make(change, conversation, invitation)
     _note(change, by, "transfer", cv=conversation.cv, to=to, warm=True)
     return {"seq": conversation.seq, "oid": command.iid}
@@ -299,9 +297,7 @@ def _check_new(change: Change, conversation: Conversation, iid: str, ttl_ms: int
 
 def _check_may_be_asked(change: Change, conversation: Conversation, agent_id: str) -> Agent:
     """Return the agent; refuse one who is not here, owns it, or is asked already."""
-    agent = change.agent(agent_id)
-    if not agent.sessions or agent.status == "offline":
-        no("conflict", f"{agent.agent} is not here; name another agent, or a queue")
+    agent = change.agent_here(agent_id)
     if conversation.owner == agent.agent:
         no("conflict", f"the conversation is {agent.agent}'s already")
     if any(change.state.invitations[iid].agent == agent_id for iid in conversation.invitations):
@@ -324,11 +320,7 @@ def _check_asked(invitation: Invitation, by: By) -> None:
 
 def _skills_of(change: Change, conversation: Conversation, queue: str) -> dict[str, int]:
     """Return what `queue` asks of agents; refuse one that there is not."""
-    rules = change.state.rules
-    known = {limits.FALLBACK_QUEUE, conversation.queue}
-    if rules is not None and queue not in known | rules.queues.keys():
-        some = ", ".join(sorted(rules.queues)[:10])
-        no("not_found", f"no queue {queue[:64]!r}; there are: {some}")
+    check_queue(change, conversation, queue)
     if queue == conversation.queue:
         return conversation.skills
     return change.state.skills_of(queue)

@@ -20,7 +20,6 @@ from cluster.state.commands import By, SetFields
 from cluster.state.limits import TAG_KEY_BYTES_MAX, TAGS_MAX
 from cluster.state.model import Conversation
 from cluster.state.parting import is_member
-from cluster.state.reopening import last_agent
 
 _LABELS = frozenset({"supervisor", "service", "system"})
 
@@ -52,7 +51,7 @@ def set_fields(change: Change, command: SetFields) -> dict[str, Any]:
 def _check_may_label(conversation: Conversation, by: By) -> None:
     if by.kind == "agent":
         closed = conversation.state == "closed"
-        owner = last_agent(conversation) if closed else conversation.owner
+        owner = conversation.service.agent if closed else conversation.owner
         if owner != by.id and not is_member(conversation, by.id):
             no("forbidden", "you take no part in it", rule="conversation.no_part")
     elif by.kind not in _LABELS:

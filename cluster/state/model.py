@@ -183,6 +183,11 @@ class Agent(msgspec.Struct, frozen=True, omit_defaults=True):
     then: AgentStatus = "online"
     """What they are after `until_ms`, or when they are idle no more."""
 
+    @property
+    def is_here(self) -> bool:
+        """Whether they have a session, and are not offline: who is away is coming back."""
+        return bool(self.sessions) and self.status != "offline"
+
     def lacks(self, skills: dict[str, int]) -> str:
         """Return the first of `skills` that the agent holds not at all or too little of, or ""."""
         held = self.skills

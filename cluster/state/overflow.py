@@ -23,11 +23,10 @@ from msgspec.structs import replace
 from cluster.state.change import Change, no
 from cluster.state.commands import SYSTEM, OverflowConversation
 from cluster.state.conversations import end
-from cluster.state.limits import TARGETED_MAX
 from cluster.state.model import Conversation
 from cluster.state.route import Overflow, Step
 from cluster.state.state import State
-from cluster.state.steps import begin, is_here
+from cluster.state.steps import begin
 
 TOO_MANY = Overflow(0, "message")
 """What happens where too many wait, and no rule says what."""
@@ -45,7 +44,7 @@ def overflow(change: Change, command: OverflowConversation) -> dict[str, Any]:
     if not why:
         no("conflict", "the conversation need not overflow yet")
     what = conversation.route.overflow or TOO_MANY
-    if what.do == "bot" and not _takes(state, what.to):
+    if what.do == "bot" and not state.may_wait_for(what.to):
         what = TOO_MANY
     data = {"do": what.do, "why": why}
     data |= {"text" if what.do not in ("queue", "bot") else "to": what.to} if what.to else {}
@@ -69,10 +68,6 @@ def why_due(state: State, conversation: Conversation) -> str:
     if most and state.lines.waiting_for_people(conversation.queue) > most:
         return "too_many" if state.lines.newest(conversation.queue) == conversation.cv else ""
     return ""
-
-
-def _takes(state: State, agent: str) -> bool:
-    return is_here(state, agent) and len(state.by_target.get(agent, ())) < TARGETED_MAX
 
 
 def _to_queue(change: Change, conversation: Conversation, queue: str) -> None:

@@ -19,7 +19,6 @@ from typing import Any
 from cluster.state.change import Change, no
 from cluster.state.commands import By, ReopenConversation
 from cluster.state.conversations import is_visitor
-from cluster.state.limits import TARGETED_MAX
 from cluster.state.model import NO_ROUTE, Conversation
 
 _REOPENS = frozenset({"supervisor", "service", "system"})
@@ -28,11 +27,11 @@ _REOPENS = frozenset({"supervisor", "service", "system"})
 def reopen(change: Change, command: ReopenConversation) -> dict[str, Any]:
     """Let a closed conversation go on."""
     conversation, by = change.conversation(command.cv), command.by
-    last = last_agent(conversation)
+    last = conversation.service.agent
     _check_may_reopen(conversation, by, last)
     if conversation.state != "closed":
         no("conflict", f"the conversation is {conversation.state}")
-    here = bool(conversation.queue) and _is_here(change, last)
+    here = bool(conversation.queue) and change.state.may_wait_for(last)
     conversation = change.append(
         conversation,
         "reopened",
@@ -60,14 +59,6 @@ def _way(change: Change, conversation: Conversation, *, here: bool) -> dict[str,
     return {"step_ms": change.now_ms, "waiting_since_ms": change.now_ms}
 
 
-def last_agent(conversation: Conversation) -> str:
-    """Return who owned it last, as far as events are kept; empty when nobody did."""
-    for event in reversed(conversation.tail):
-        if event.type == "assigned":
-            return str(event.data.get("agent", ""))
-    return ""
-
-
 def _check_may_reopen(conversation: Conversation, by: By, last: str) -> None:
     if by.kind == "visitor" and not is_visitor(conversation, by):
         no("forbidden", "this is another visitor's conversation", rule="conversation.not_yours")
@@ -75,11 +66,3 @@ def _check_may_reopen(conversation: Conversation, by: By, last: str) -> None:
         no("forbidden", "you were not its last agent", rule="conversation.no_part")
     if by.kind not in {"visitor", "agent"} | _REOPENS:
         no("forbidden", f"a {by.kind} may not reopen it", rule="role")
-
-
-def _is_here(change: Change, agent_id: str) -> bool:
-    """Whether the agent could be waited for."""
-    agent = change.state.agents.get(agent_id)
-    if agent is None or not agent.sessions or agent.status == "offline":
-        return False
-    return len(change.state.by_target.get(agent_id, ())) < TARGETED_MAX

@@ -1,6 +1,6 @@
 """Queues that nobody is there for.  No I/O.
 
-    an agent is here    has a session, and is not offline: away is coming back
+    an agent is here    see `Agent.is_here`
     a queue is staffed  somebody is here who has all skills it asks for; a bot staffs the queues
                         for bots alone.  Bots are agents with the skill `bot`
 
@@ -35,11 +35,6 @@ class Unstaffed(msgspec.Struct, frozen=True, array_like=True):
     since_ms: int
     alerted_ms: int = 0
     """When supervisors were told; 0 while they were not."""
-
-
-def is_here(agent: "Agent") -> bool:
-    """Say whether `agent` is here."""
-    return bool(agent.sessions) and agent.status != "offline"
 
 
 def is_bot(state: "State", agent: str) -> bool:

@@ -23,6 +23,7 @@ from cluster.state.limits import (
     RULE_SETS_KEPT,
     SERVED_FORGET,
     SERVED_MAX,
+    TARGETED_MAX,
 )
 from cluster.state.lines import CHANGES_KEPT, Lines, Place, same_order
 from cluster.state.model import (
@@ -36,7 +37,6 @@ from cluster.state.model import (
 )
 from cluster.state.routings import ROUTINGS_BYTES_MAX, ROUTINGS_MAX, Routing
 from cluster.state.sorted_set import SortedSet
-from cluster.state.staffing import is_here
 from cluster.state.values import Values
 
 Item = TypeVar("Item")
@@ -114,6 +114,10 @@ class State(Values):
         It takes the logarithm of what waits, whatever the queue's order.
         """
         return self.lines.position(cv)
+
+    def may_wait_for(self, agent: str) -> bool:
+        """Whether one conversation more may wait for the agent of this name alone."""
+        return agent in self.here and len(self.by_target.get(agent, ())) < TARGETED_MAX
 
     # -- writing, for the lifecycle modules only
 
@@ -330,7 +334,7 @@ class State(Values):
                 self.unserved[one].add((new.opened_ms, new.cv))
 
     def _index_here(self, agent: Agent) -> None:
-        if is_here(agent):
+        if agent.is_here:
             self.here[agent.agent] = None
         else:
             self.here.pop(agent.agent, None)

@@ -104,13 +104,7 @@ def is_over(state: State, conversation: Conversation) -> bool:
     at = conversation.at
     if at.for_ms and state.now_ms >= conversation.step_ms + at.for_ms:
         return True
-    return at.prefer == "last_agent" and not is_here(state, conversation.preferred)
-
-
-def is_here(state: State, agent: str) -> bool:
-    """Whether it makes sense to wait for the agent of this name, who may be busy."""
-    found = state.agents.get(agent)
-    return found is not None and found.status != "offline" and bool(found.sessions)
+    return at.prefer == "last_agent" and conversation.preferred not in state.here
 
 
 def _preferred(state: State, conversation: Conversation, at: Step) -> str:

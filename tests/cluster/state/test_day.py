@@ -7,6 +7,8 @@ import pytest
 from cluster.state import commands as c
 from cluster.state import limits
 from cluster.state.commands import By
+from cluster.state.events import CHUNK
+from cluster.state.limits import EVENTS_KEPT
 from cluster.state.route import Route, Step
 from tests.cluster.state.desk import ANN, BOB, EVE, LI, OPS, SUE, Desk
 
@@ -362,6 +364,16 @@ def test_so_many_supervisors_join_and_no_more() -> None:
 
 
 # -- reopening
+
+
+def test_its_last_agent_is_known_however_much_was_said_since() -> None:
+    desk = talking()
+    for number in range(EVENTS_KEPT + CHUNK):
+        desk.done(c.SendMessage("cv1", f"m{number}", BOB, f"k{number}", "text", "well"))
+    assert "assigned" not in [event.type for event in desk.conversation().tail]
+    desk.done(c.CloseConversation("cv1", BOB, "c"))
+    desk.done(c.ReopenConversation("cv1", ANN, "r"))
+    assert desk.conversation().target == "bob"
 
 
 def test_it_goes_back_to_its_last_agent_if_they_are_here() -> None:
