@@ -31,9 +31,16 @@ def ask(where: Where, *requests: "Request", subject: str = "operator") -> dict[s
 
 
 def ask_on(
-    where: Where, body: "Callable[[Client], Awaitable[None]]", *, subject: str = "operator"
+    where: Where,
+    body: "Callable[[Client], Awaitable[None]]",
+    *,
+    subject: str = "operator",
+    stays: bool = False,
 ) -> None:
-    """Run `body` with a client of an operator's.  Raises `Problem`."""
+    """Run `body` with a client of an operator's; one that `stays` ends when it is interrupted.
+
+    Raises `Problem`.
+    """
     from node.cli.connecting import connect_as
     from node.cli.running import run
     from node.client import open_client
@@ -44,4 +51,4 @@ def ask_on(
         async with open_client(cluster.urls, proof, name="unidesk-operator") as client:
             await body(client)
 
-    run(connected)
+    run(connected, stays=stays)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from node.cli.asking import REQUEST_S, Json, ask
+from node.cli.asking import REQUEST_S, Json, ask, ask_on
 from node.cli.connecting import ConfigFile, Data, Token, Urls, Where
 from node.cli.problem import USAGE, Problem
 from node.cli.transcripts import listing, print_whole
@@ -105,19 +105,14 @@ def show(
 
     Example:  unidesk conversations show 01JD3Q4V1ZJ6Y3N3W2B8K5T7QX
     """
-    from node.cli.connecting import connect_as
     from node.cli.output import print_json
-    from node.cli.running import run
-    from node.client import open_client
 
-    cluster, proof = connect_as(Where(url, token, config, data), "operator", "operator")
     whole: dict[str, Any] = {}
 
-    async def body() -> None:
-        async with open_client(cluster.urls, proof, name="unidesk-conversations") as client:
-            whole.update(await _whole(client, cv))
+    async def body(client: "Client") -> None:
+        whole.update(await _whole(client, cv))
 
-    run(body)
+    ask_on(Where(url, token, config, data), body)
     if as_json:
         print_json(whole)
     else:
@@ -149,31 +144,27 @@ def export(
     """
     import json
 
-    from node.cli.connecting import connect_as
     from node.cli.output import tell
-    from node.cli.running import run
-    from node.client import RequestFailed, open_client
+    from node.client import RequestFailed
 
     wanted = _filter(state, queue, agent, visitor, channel, tag, missed, since, until)
     wanted.q = q
-    cluster, proof = connect_as(Where(url, token, config, data), "operator", "operator")
 
-    async def body() -> None:
+    async def body(client: "Client") -> None:
         gone = 0
-        async with open_client(cluster.urls, proof, name="unidesk-export") as client:
-            async for item in _pages(client, wanted):
-                try:
-                    whole = await _whole(client, item["cv"])
-                except RequestFailed as failure:
-                    if failure.code != "not_found":
-                        raise
-                    gone += 1  # past its retention since the page was read
-                    continue
-                print(json.dumps(whole, ensure_ascii=False), flush=True)
+        async for item in _pages(client, wanted):
+            try:
+                whole = await _whole(client, item["cv"])
+            except RequestFailed as failure:
+                if failure.code != "not_found":
+                    raise
+                gone += 1  # past its retention since the page was read
+                continue
+            print(json.dumps(whole, ensure_ascii=False), flush=True)
         if gone:
             tell(f"{gone} were past their retention before they could be read")
 
-    run(body)
+    ask_on(Where(url, token, config, data), body)
 
 
 # -- inside

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from node.cli.asking import Json
 from node.cli.connecting import ConfigFile, Data, Token, Urls, Where
 from node.cli.problem import Problem
 
@@ -33,7 +34,6 @@ At = Annotated[
 Wait = Annotated[
     float, typer.Option("--wait", metavar="SECONDS", help="Follow the change for so long.", min=0)
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.callback()

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from node.cli.asking import Json, ask
+from node.cli.asking import Json, ask, ask_on
 from node.cli.connecting import ConfigFile, Data, Token, Urls, Where
 
 if TYPE_CHECKING:
@@ -51,19 +51,9 @@ def queues(
 
 def _watch(where: Where, names: list[str], *, as_json: bool) -> None:
     """Follow the rows: a live table on a terminal, a line of JSON or a table for each news."""
-    from node.cli.connecting import connect_as
-    from node.cli.running import run
-    from node.client import open_client
-
-    cluster, proof = connect_as(where, "operator", "operator")
     board = _Board(as_json=as_json)
-
-    async def body() -> None:
-        async with open_client(cluster.urls, proof, name="unidesk-queues") as client:
-            await board.follow(client, names)
-
     with board:
-        run(body, stays=True)
+        ask_on(where, lambda client: board.follow(client, names), stays=True)
 
 
 class _Board:
