@@ -102,8 +102,7 @@ def run_app(arguments: list[str]) -> int:
             raise  # a fault of ours: whoever mends it needs to see where
         if str(problem):
             print(f"unidesk: {problem}", file=sys.stderr)
-        if isinstance(error.__cause__ or error, OSError) or not str(problem):
-            _leave_output()
+        _leave_output()
         return problem.code
     return code
 
@@ -117,5 +116,8 @@ def _run(arguments: list[str]) -> int:
 
 
 def _leave_output() -> None:
-    """Let what could not be written not be tried again when the process ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    """Let what cannot be written not be tried again when the process ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -28,19 +28,28 @@ def finished(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     return process.returncode, out or "", err
 
 
-def test_whoever_reads_may_go_away() -> None:
+BUFFERED = pytest.mark.parametrize("unbuffered", ["", "1"])
+"""Whether what is printed is tried at once, or when much has come together, or at the end."""
+
+
+@BUFFERED
+def test_whoever_reads_may_go_away(unbuffered: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)
+    environment = {"PYTHONUNBUFFERED": unbuffered}
     with os.fdopen(writing) as pipe:
-        code, _, err = finished(start(*STATUS, stdout=pipe))
+        code, _, err = finished(start(*STATUS, stdout=pipe, environment=environment))
     assert (code, err) == (128 + signal.SIGPIPE, "")
 
 
-def test_an_output_that_is_full_is_told() -> None:
+@BUFFERED
+def test_an_output_that_is_full_is_told(unbuffered: str) -> None:
+    environment = {"PYTHONUNBUFFERED": unbuffered}
     with Path("/dev/full").open("w") as full:
-        code, _, err = finished(start(*STATUS, stdout=full))
+        code, _, err = finished(start(*STATUS, stdout=full, environment=environment))
     assert code == 1
     assert "the output cannot be written: No space left on device" in err
+    assert "Exception ignored" not in err
 
 
 @pytest.mark.parametrize("closed", [0, 1, 2])
