@@ -38,20 +38,14 @@ _WEEK_MEND = 'write week = { mon-fri = "09:00-18:00", sat = "10:00-16:00" }'
 def read_hours(read: Reader, documents: list[Document]) -> dict[str, Hours]:
     """Return the business hours of all files."""
     hours: dict[str, Hours] = {}
-    for document in documents:
-        for name, path, table in read.tables(document, "hours"):
-            if name in hours:
-                read.mistake(document, path, f"a second [hours.{name}]", "rename one")
-            elif len(hours) >= HOURS_MAX:
-                read.mistake(document, path, f"more than {HOURS_MAX} hours", "merge some")
-                return hours
-            hours[name] = Hours(
-                name,
-                _zone(read, document, path, table.get("tz")),
-                _week(read, document, path, table.get("week")),
-                _holidays(read, document, (*path, "holidays"), table.get("holidays", [])),
-                _extra(read, document, (*path, "extra"), table.get("extra", {})),
-            )
+    for document, name, path, table in read.every(documents, "hours", most=HOURS_MAX):
+        hours[name] = Hours(
+            name,
+            _zone(read, document, path, table.get("tz")),
+            _week(read, document, path, table.get("week")),
+            _holidays(read, document, (*path, "holidays"), table.get("holidays", [])),
+            _extra(read, document, (*path, "extra"), table.get("extra", {})),
+        )
     return hours
 
 

@@ -28,34 +28,24 @@ _PERCENT = re.compile(r"([0-9]{1,2})\s*%", re.ASCII)
 def read_levels(read: Reader, documents: list[Document]) -> dict[str, ServiceLevel]:
     """Return the service levels of all files."""
     levels: dict[str, ServiceLevel] = {}
-    for document in documents:
-        for name, path, table in read.tables(document, "sla"):
-            if name in levels:
-                read.mistake(document, path, f"a second [sla.{name}]", "rename one")
-            elif len(levels) >= SLAS_MAX:
-                read.mistake(document, path, f"more than {SLAS_MAX} slas", "merge some")
-                return levels
-            if not any(key in table for key in _TIMES):
-                mend = 'add first_response = "1m", next_response or resolution'
-                read.mistake(document, path, f"[sla.{name}] promises nothing", mend)
-            first, following, resolution = (
-                read.duration_ms(document, (*path, key), table.get(key), _BOUNDS_MS)
-                for key in _TIMES
-            )
-            warn = _percent(read, document, (*path, "warn"), table.get("warn", "80%"))
-            levels[name] = ServiceLevel(first, following, resolution, warn)
+    for document, name, path, table in read.every(documents, "sla", most=SLAS_MAX):
+        if not any(key in table for key in _TIMES):
+            mend = 'add first_response = "1m", next_response or resolution'
+            read.mistake(document, path, f"[sla.{name}] promises nothing", mend)
+        first, following, resolution = (
+            read.duration_ms(document, (*path, key), table.get(key), _BOUNDS_MS) for key in _TIMES
+        )
+        warn = _percent(read, document, (*path, "warn"), table.get("warn", "80%"))
+        levels[name] = ServiceLevel(first, following, resolution, warn)
     return levels
 
 
 def read_weights(read: Reader, documents: list[Document]) -> dict[str, int]:
     """Return the weights of channels of all files."""
     weights: dict[str, int] = {}
-    for document in documents:
-        for name, path, table in read.tables(document, "channel"):
-            if name in weights:
-                read.mistake(document, path, f"a second [channel.{name}]", "keep one")
-            at = (*path, "weight")
-            weights[name] = read.whole(document, at, table.get("weight", 1), "a weight", WEIGHT)
+    for document, name, path, table in read.every(documents, "channel", mend="keep one"):
+        at = (*path, "weight")
+        weights[name] = read.whole(document, at, table.get("weight", 1), "a weight", WEIGHT)
     return weights
 
 

@@ -34,14 +34,9 @@ def read_queues(
     read: Reader, queues: Queues, documents: list[Document], hours: Mapping[str, Hours]
 ) -> None:
     """Read the tables of all files into `queues`."""
-    for document in documents:
-        for name, path, table in read.tables(document, "queue"):
-            if name in queues.rules:
-                read.mistake(document, path, f"a second [queue.{name}]", "join the two")
-            elif len(queues.rules) >= QUEUES_MAX:
-                read.mistake(document, path, f"more than {QUEUES_MAX} queues", "merge some")
-                return
-            queues.rules[name] = _queue_rules(read, queues, document, path, table, hours)
+    every = read.every(documents, "queue", most=QUEUES_MAX, mend="join the two")
+    for document, name, path, table in every:
+        queues.rules[name] = _queue_rules(read, queues, document, path, table, hours)
 
 
 def _queue_rules(

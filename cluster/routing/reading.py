@@ -11,7 +11,7 @@ that one reading finds all of them.  Nothing of it may be used where a mistake w
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from cluster.routing.expression import Condition, Scope
@@ -109,6 +109,30 @@ class Reader:
                 self.check_keys(document, path, table)
                 found.append((name, path, table))
         return found
+
+    def every(
+        self,
+        documents: Iterable[Document],
+        kind: str,
+        *,
+        most: int | None = None,
+        mend: str = "rename one",
+    ) -> Iterator[tuple[Document, str, Path, dict[str, Any]]]:
+        """Yield the well-named [kind.NAME] tables of all files, `most` names at most.
+
+        A second one of a name is noted with its `mend`, and read as well.
+        """
+        seen: set[str] = set()
+        for document in documents:
+            for name, path, table in self.tables(document, kind):
+                if name in seen:
+                    self.mistake(document, path, f"a second [{kind}.{name}]", mend)
+                elif most is not None and len(seen) >= most:
+                    several = kind if kind.endswith("s") else f"{kind}s"
+                    self.mistake(document, path, f"more than {most} {several}", "merge some")
+                    return
+                seen.add(name)
+                yield document, name, path, table
 
     def condition(
         self, document: Document, path: Path, source: Any, scope: Scope

@@ -182,16 +182,11 @@ class _Compiler:
 
     def _rules(self) -> Generator[int, None, list[Rule]]:
         rules: dict[str, Rule] = {}
-        for document in self._documents:
-            for name, path, table in self._read.tables(document, "rule"):
-                if name in rules:
-                    self._read.mistake(document, path, f"a second [rule.{name}]", "rename one")
-                elif len(rules) >= RULES_MAX:
-                    problem = f"more than {RULES_MAX} rules"
-                    self._read.mistake(document, path, problem, "merge some")
-                    return list(rules.values())
-                rules[name] = self._rule(document, path, table)
-                yield RULE_CHARACTERS + len(str(table))
+        for document, name, path, table in self._read.every(
+            self._documents, "rule", most=RULES_MAX
+        ):
+            rules[name] = self._rule(document, path, table)
+            yield RULE_CHARACTERS + len(str(table))
         return list(rules.values())
 
     def _rule(self, document: Document, path: Path, table: Mapping[str, Any]) -> Rule:
