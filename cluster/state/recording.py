@@ -8,7 +8,7 @@ from cluster.state.change import Change
 from cluster.state.checks import check_names
 from cluster.state.commands import RouteConversation
 from cluster.state.model import Conversation
-from cluster.state.routings import NOTED_MAX, Routing, size_of
+from cluster.state.routings import NOTED_MAX, seen, size_of
 
 
 def check_notes(command: RouteConversation) -> None:
@@ -21,19 +21,13 @@ def record(change: Change, conversation: Conversation, command: RouteConversatio
     """Remember what was decided, about which values."""
     kept = change.state.routings
     change.state.put_routing(
-        Routing(
+        seen(
+            conversation,
+            change.now_ms,
             number=kept[-1].number + 1 if kept else 1,
-            at_ms=change.now_ms,
-            cv=conversation.cv,
             rev=command.route.rev,
             rule=command.route.rule,
             queue=command.route.steps[0].queue,
-            channel=conversation.channel,
-            lang=conversation.lang,
-            subject=conversation.subject,
-            tags=conversation.tags,
-            attrs=conversation.attrs,
-            hint=conversation.queue_hint,
             erred=command.erred[:NOTED_MAX],
             shadows=command.shadows[:NOTED_MAX],
             size=size_of(conversation.subject, conversation.tags, conversation.attrs),

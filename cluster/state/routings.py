@@ -11,9 +11,12 @@ after the conversation's tags have changed (`why`).
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
+
+if TYPE_CHECKING:
+    from cluster.state.model import Conversation
 
 ROUTINGS_MAX = 10_000
 """Decisions kept: a day of a desk with seven an hour and agent for sixty agents; what a plan
@@ -51,6 +54,22 @@ class Routing(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """(rule, queue) of shadow rules that would have matched, `NOTED_MAX` at most."""
     size: int = 0
     """Bytes of its values, as counted against `ROUTINGS_BYTES_MAX`."""
+
+
+def seen(conversation: "Conversation", at_ms: int, **decided: Any) -> Routing:
+    """Return what rules see of a conversation at a time, with what they decided, if they did."""
+    fields: dict[str, Any] = {"number": 0, "rev": 0, "rule": "", "queue": "", **decided}
+    return Routing(
+        at_ms=at_ms,
+        cv=conversation.cv,
+        channel=conversation.channel,
+        lang=conversation.lang,
+        subject=conversation.subject,
+        tags=conversation.tags,
+        attrs=conversation.attrs,
+        hint=conversation.queue_hint,
+        **fields,
+    )
 
 
 def size_of(*values: Any) -> int:

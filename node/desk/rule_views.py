@@ -3,8 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from msgspec.structs import replace
-
 from cluster.routing.changes import Changes
 from cluster.routing.explain import Explained, explain
 from cluster.routing.recorded import tried
@@ -13,7 +11,7 @@ from cluster.routing.rules import RuleSet
 from cluster.state.events import Event
 from cluster.state.model import Conversation
 from cluster.state.route import Choice, Overflow, Step
-from cluster.state.routings import Routing
+from cluster.state.routings import Routing, seen
 from node.protocol.rule_results import (
     Candidate,
     Chosen,
@@ -172,27 +170,8 @@ def values_view(routing: Routing) -> dict[str, Any]:
 
 def routing_of(conversation: Conversation, event: Event) -> Routing:
     """Return a decision that is not kept any more, as far as its event and today's values go."""
-    then = {"rev": 0, "rule": "", "queue": ""}
-    said = {name: event.data.get(name, nothing) for name, nothing in then.items()}
-    return replace(as_it_is(conversation, event.ts), **said)
-
-
-def as_it_is(conversation: Conversation, now_ms: int) -> Routing:
-    """Return a conversation as rules would see it now."""
-    return Routing(
-        number=0,
-        at_ms=now_ms,
-        cv=conversation.cv,
-        rev=0,
-        rule="",
-        queue="",
-        channel=conversation.channel,
-        lang=conversation.lang,
-        subject=conversation.subject,
-        tags=conversation.tags,
-        attrs=conversation.attrs,
-        hint=conversation.queue_hint,
-    )
+    told = {name: event.data[name] for name in ("rev", "rule", "queue") if name in event.data}
+    return seen(conversation, event.ts, **told)
 
 
 def happened_view(event: Event) -> Happened:

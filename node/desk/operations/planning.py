@@ -16,7 +16,7 @@ from cluster.routing.checks import unserved
 from cluster.routing.needs import KnownAgent, Profile
 from cluster.routing.replay import Replay
 from cluster.routing.rules import RuleSet
-from cluster.state.routings import Routing
+from cluster.state.routings import Routing, seen
 from cluster.state.state import State
 from node.auth import Principal
 from node.desk.context import Context
@@ -25,7 +25,7 @@ from node.desk.lookup import Answered, Effect, Later, Lookup
 from node.desk.operations.effects import Asker, Handlers
 from node.desk.plain import INTEGER_MAX, NotAllowed, check_fields, check_name
 from node.desk.rule_sets import Breath, Cancelled, RuleSets, check_files, paced
-from node.desk.rule_views import Room, as_it_is, changes_view, decided, moves_view
+from node.desk.rule_views import Room, changes_view, decided, moves_view
 from node.protocol import catalogue as ops
 from node.protocol.rule_results import Decided
 
@@ -136,7 +136,7 @@ class Planning:
     async def _try_conversation(self, principal: Principal, request: ops.RulesSimulate) -> Answered:
         conversation = await self._lookup.find(principal, request.cv)
         self._looks.note(principal, request.cv)
-        return await self._try_one(request, as_it_is(conversation, self._context.now_ms()))
+        return await self._try_one(request, seen(conversation, self._context.now_ms()))
 
     async def _try_one(self, request: ops.RulesSimulate, routing: Routing) -> Answered:
         rules, rev = await self._rules(request)
