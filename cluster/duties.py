@@ -2,6 +2,7 @@
 
     every turn, at the leader only
       state ──Dispatcher.plan──▶ commands ──submit──▶ the log ──apply re-checks──▶ outcome
+      all members know more commands than the cluster uses ──▶ RaiseLevel
       a peer silent for NODE_LOST_S ──▶ LoseNode: its sessions' grace begins
 
 Everything is a proposal: a leader that was deposed a moment ago can propose what no longer
@@ -16,7 +17,7 @@ import structlog
 
 from cluster.port import Answer
 from cluster.routing.dispatch import Dispatcher
-from cluster.state.commands import Command, LoseNode
+from cluster.state.commands import Command, LoseNode, RaiseLevel
 from cluster.state.outcome import Refused
 from cluster.state.state import State
 
@@ -48,26 +49,40 @@ class LeaderDuties:
         self._losing: dict[str, int] = {}
         """Node to when its loss was proposed, in milliseconds of cluster time."""
         self._rules_problem = ""
+        self._raising = False
 
     @property
     def has_more(self) -> bool:
         """Whether the next turn has something to do at once, though nothing happens."""
         return self._leading and self._dispatcher.has_more
 
-    def turn(self, *, leading: bool, now_ms: int, silent_s: Mapping[str, float]) -> None:
-        """Propose what is due at `now_ms`; `silent_s` is how long each peer said nothing."""
+    def turn(
+        self, *, leading: bool, now_ms: int, silent_s: Mapping[str, float], level: int
+    ) -> None:
+        """Propose what is due at `now_ms`.
+
+        `silent_s` is how long each peer said nothing; `level` what all members understand.
+        """
         if leading != self._leading:
             self._leading = leading
             self._dispatcher.reset()
             self._losing.clear()
+            self._raising = False
         if not leading:
             return
         for command in self._dispatcher.plan(self._proposer.state, now_ms):
             self._proposer.submit(command, partial(self._on_dispatched, command))
         self._tell_rules_problem()
+        if level > self._proposer.state.level and not self._raising:
+            self._raising = True
+            self._proposer.submit(RaiseLevel(level), self._on_raised)
         for node, silence_s in silent_s.items():
             if silence_s > NODE_LOST_S:
                 self._lose(node, silence_s, now_ms)
+
+    def _on_raised(self, answer: Answer) -> None:
+        log.info("commands of all members", level=self._proposer.state.level)
+        self._raising = False
 
     def _on_dispatched(self, command: Command, answer: Answer) -> None:
         if self._leading:

@@ -26,10 +26,12 @@ from typing import Any, Protocol
 
 import structlog
 
+from cluster import vitals
 from cluster.applying import Applying
 from cluster.barriers import Barriers
 from cluster.clock import ClusterClock
 from cluster.duties import LeaderDuties
+from cluster.heal.journal import Journal
 from cluster.opening import Opened
 from cluster.packing import pack
 from cluster.peer.frames import PeerRefused, encode
@@ -43,12 +45,13 @@ from cluster.raft.results import RaftStatus
 from cluster.routing.dispatch import Dispatcher
 from cluster.settings import ReplicaSettings
 from cluster.standing import Judge
-from cluster.state import commands, entry
+from cluster.state import commands, entry, levels
 from cluster.state.commands import Command
 from cluster.state.invariants import InvariantViolated
 from cluster.state.machine import Machine, Skipped
 from cluster.state.outcome import Outcome, Refused
 from cluster.state.state import State
+from cluster.vitals import VITALS_EVERY_S, Circle, Storage, Vitals
 from cluster.watchers import Watchers
 from wal.snapshot import SnapshotMeta
 
@@ -77,6 +80,10 @@ class Peers(Protocol):
 
     def connected(self, peer: str) -> bool: ...
 
+    def level(self, peer: str) -> int:
+        """Return which commands the release of `peer` understands, 0 while that is unknown."""
+        ...
+
     def set_peers(self, peers: dict[str, Address]) -> None: ...
 
     def figures(self) -> dict[str, Figures]:
@@ -93,6 +100,8 @@ class World:
     wall_ms: Callable[[], int]
     """Milliseconds UTC; may jump."""
     new_id: Callable[[], str]
+    storage: Callable[[], Storage] = Storage
+    """How this node's disk does."""
 
 
 class Participant:
@@ -115,6 +124,7 @@ class Participant:
         self.engine = engine
         self._settings = settings
         self._now_s = world.clock
+        self._world = world
         self._peers = peers
         self._clock = ClusterClock(world.wall_ms, world.clock)
         self._proposals = Proposals(settings.node, boot, next_number)
@@ -132,6 +142,9 @@ class Participant:
         self.on_whisper: Watchers[str, bytes] = Watchers()
         machine = Machine(opened.state, on_violation=self._on_violation)
         self.applying = Applying(machine, opened.applied_index, self._on_outcome)
+        self.circle = Circle(world.clock, world.wall_ms)
+        self.heal = Journal(world.wall_ms)
+        self._vitals_due_s = 0.0
         self._duties = LeaderDuties(self, Dispatcher(world.new_id, settings.offer_ttl_ms))
 
     # -- what is asked of it
@@ -166,6 +179,8 @@ class Participant:
             on_answer(Refused("too_large", f"{len(data)} bytes; at most {COMMAND_BYTES_MAX}"))
         elif self.cut_off is not None:
             on_answer(self.cut_off)
+        elif (refused := levels.refusal(command, self.state.level)) is not None:
+            on_answer(refused)
         elif not self._proposals.submit(data, on_answer, self._now_s()):
             on_answer(Unavailable("overloaded", "too many proposals wait at this node"))
 
@@ -212,6 +227,8 @@ class Participant:
             case "batch" if isinstance(body, bytes):
                 if len(self._forwarded) < FORWARDED_MAX:
                     self._forwarded.append(_parse_batch(peer, body))
+            case "vitals" if isinstance(body, bytes):
+                self.circle.take(peer, _parse_vitals(peer, body))
             case "whisper" if isinstance(body, bytes) and len(body) <= WHISPER_BYTES_MAX:
                 self.on_whisper.tell(peer, body)
             case _:
@@ -253,7 +270,11 @@ class Participant:
             leading=self.engine.is_leader and self._judge.caught_up,
             now_ms=self._clock.now_ms(),
             silent_s=self._silent_s(),
+            level=self._common_level(),
         )
+        self._tell_vitals()
+        if self._judge.standing == "serving" and self.state.level > levels.FIRST:
+            self.heal.tell(self.submit)
         self._proposals.expire(self._now_s())
 
     @property
@@ -384,6 +405,42 @@ class Participant:
         with self._telling_standing():
             self._judge.fail(why)
 
+    def vitals(self) -> Vitals:
+        """Return what this node tells the others of itself."""
+        return Vitals(
+            boot=self.boot,
+            level=levels.LEVEL,
+            version=self._settings.version,
+            zone=self._settings.zone,
+            standing=self._judge.standing,
+            wall_ms=self._world.wall_ms(),
+            applied_index=self.applying.applied_index,
+            hears=self._hears(),
+            storage=self._world.storage(),
+        )
+
+    def _hears(self) -> tuple[str, ...]:
+        """Return whom this node heard lately, by Raft or by their vitals."""
+        within_s = self._settings.timing.election_max_s
+        by_raft = {peer for peer, s in self.engine.contact_age_s().items() if s <= within_s}
+        return tuple(sorted(by_raft | self.circle.fresh().keys()))
+
+    def _tell_vitals(self) -> None:
+        now_s = self._now_s()
+        if now_s < self._vitals_due_s:
+            return
+        self._vitals_due_s = now_s + VITALS_EVERY_S
+        self.circle.keep(self._members.by_id)
+        frame = encode("vitals", vitals.encode(self.vitals()))
+        for peer in self._members.by_id:
+            if peer != self.node and self._peers.level(peer) > levels.FIRST:
+                self._peers.send(peer, frame)
+
+    def _common_level(self) -> int:
+        """Return the level that every member's release has; 0 while one is unknown."""
+        others = (self._peers.level(peer) for peer in self._members.by_id if peer != self.node)
+        return min([levels.LEVEL, *others])
+
     def status(self) -> ReplicaStatus:
         """Return this node's standing in figures."""
         raft = self.engine.status()
@@ -452,6 +509,13 @@ def _why(judged: str, raft: RaftStatus) -> str:
         missing = f"; missing: {', '.join(silent)}" if silent else ""
         return f"a new cluster begins when all its nodes have met{missing}"
     return judged or (_ABSTAINS if raft.abstains else "")
+
+
+def _parse_vitals(peer: str, body: bytes) -> Vitals:
+    try:
+        return vitals.decode(body)
+    except (ValueError, RecursionError) as error:
+        raise PeerRefused(f"{peer}: vitals that are none: {error}") from None
 
 
 def _parse_batch(peer: str, body: bytes) -> entry.Batch:

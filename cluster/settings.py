@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cluster.heal.settings import HealSettings
 from cluster.peer.links import Address, PeerTls
 from cluster.raft.compaction import SNAPSHOT_EVERY_ENTRIES
 from cluster.raft.engine import Timing
@@ -22,6 +23,11 @@ class ReplicaSettings:
     """Every other voter of a cluster that begins; once the log names the members, they count."""
     address: Address | None = None
     """Where the other nodes reach this one; None when that is `listen`."""
+    zone: str = ""
+    """Where this node is: what fails together has one zone."""
+    heal: HealSettings = field(default_factory=HealSettings)
+    version: str = ""
+    """Of the program, for people."""
     url: str = ""
     """Where clients reach this node; told to the others."""
     tls: PeerTls | None = None

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cluster.heal.settings import HealSettings
 from node.issuers.config import IssuerConfig
 from node.logs import Format, Level
 from node.tables import Address, Network
@@ -32,6 +33,8 @@ class NodeConfig:
     data: Path
     workers: int = 0
     """Processes that serve the clients; 0: the node's own does."""
+    zone: str = ""
+    """Data centre, or whatever fails together; empty: none is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +159,13 @@ class DeskConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ChaosConfig:
+    """Whether operators may break this node on purpose."""
+
+    enabled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """How the process logs."""
 
@@ -180,6 +190,8 @@ class Config:
     log: LogConfig = LogConfig()
     visitors: VisitorsConfig = VisitorsConfig()
     desk: DeskConfig = DeskConfig()
+    heal: HealSettings = field(default_factory=HealSettings)
+    chaos: ChaosConfig = ChaosConfig()
 
     @property
     def peers(self) -> dict[str, Address]:

@@ -3,6 +3,7 @@
     [cluster]   id, key | key_file           the same in every node of the cluster
     [node]      id, data                     which node this is, and where its disk is
                 workers                      processes that serve clients; 0: this one does
+                zone                         what fails together, such as a data centre
     [client]    listen, url                  HTTP and WebSocket
     [client.tls] cert, key                   within TLS; renewed files are found by themselves
     [grpc]      listen                       operations and events by gRPC; TLS as [client.tls]
@@ -13,6 +14,9 @@
     [auth.X]    issuer, audience, keys, roles, role | role_claim    see `node.issuers`
     [visitors]  origins, ttl, per_minute     pages that may ask for anonymous visitors' tokens
     [desk]      away_after, invite, stale_guard    silent agents, invitations, crossing answers
+    [heal]      mode                         act | observe | off; see `cluster.heal`
+                replace_after                a voter dead for so long gives way to a standby
+    [chaos]     enabled                      operators may break this node on purpose
     [tokens]    people, services             how long tokens live that are issued for a secret
     [timing]    heartbeat, election, offer, drain
     [limits]    connections_max; memory_max, of all processes; 0 is any number in all others:
@@ -29,6 +33,7 @@ the file are relative to the file.
 from pathlib import Path
 from typing import cast, get_args
 
+from cluster.heal.settings import HealMode, HealSettings
 from cluster.state.limits import TOKEN_TTL_S
 from cluster.toml_source import Document, Place, SourceError, SourceErrors, did_you_mean
 from node.auth import KEY_BYTES_MIN
@@ -36,6 +41,7 @@ from node.client.address import is_loopback
 from node.config import (
     ELECTION,
     HEARTBEAT,
+    ChaosConfig,
     ClientConfig,
     ClientTlsConfig,
     ClusterConfig,
@@ -113,6 +119,8 @@ def _config(root: Table, folder: Path) -> Config:
         log=_log(root.table("log")),
         visitors=_visitors(root.table("visitors")),
         desk=_desk(root.table("desk")),
+        heal=_heal(root.table("heal")),
+        chaos=_chaos(root.table("chaos")),
     )
     for table in (cluster, node, client, peer, root):
         table.finish()
@@ -127,6 +135,7 @@ def _node(table: Table, folder: Path) -> NodeConfig:
         table.named("id", "n1"),
         table.folder("data", folder, "data/n1"),
         table.integer("workers", 0, 0, WORKERS_MAX) if "workers" in table else 0,
+        table.named("zone", "dc1") if "zone" in table else "",
     )
 
 
@@ -287,6 +296,24 @@ def _desk(table: Table | None) -> DeskConfig:
     )
     table.finish()
     return desk
+
+
+def _heal(table: Table | None) -> HealSettings:
+    if table is None:
+        return HealSettings()
+    default = HealSettings()
+    mode = cast("HealMode", table.choice("mode", default.mode, get_args(HealMode)))
+    replace_s = table.seconds("replace_after", "10m", 10, 7 * 24 * 3600)
+    table.finish()
+    return HealSettings(mode, replace_s)
+
+
+def _chaos(table: Table | None) -> ChaosConfig:
+    if table is None:
+        return ChaosConfig()
+    config = ChaosConfig(table.flag("enabled", False))
+    table.finish()
+    return config
 
 
 def _log(table: Table | None) -> LogConfig:

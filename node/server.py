@@ -192,6 +192,9 @@ async def open_replica(
         peers=config.peers,
         address=config.nodes[config.node.id].peer,
         url=config.client.url,
+        zone=config.node.zone,
+        version=__version__,
+        heal=config.heal,
         tls=PeerTls(str(tls.cert), str(tls.key), str(tls.ca)) if tls else None,
         timing=Timing(
             config.timing.heartbeat_s, config.timing.election_min_s, config.timing.election_max_s

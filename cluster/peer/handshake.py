@@ -20,12 +20,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from cluster.peer.frames import PeerRefused
+from cluster.state.levels import FIRST, LEVEL
 
 MAGIC = "unidesk-peer"
 VERSION = 1
 NONCE_BYTES = 16
 HELLO_BYTES_MAX = 4096
 TEXT_CHARS_MAX = 300
+LEVEL_MAX = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class Peer:
     boot: str
     address: str = ""
     """Where it says that it is reached; the dialer knows already."""
+    level: int = FIRST
+    """Which commands its release understands; see `cluster.state.levels`."""
 
 
 def hello(me: Self, to: str, nonce: bytes) -> dict[str, Any]:
@@ -60,6 +64,7 @@ def hello(me: Self, to: str, nonce: bytes) -> dict[str, Any]:
         "to": to,
         "boot": me.boot,
         "address": me.address,
+        "level": LEVEL,
         "nonce": nonce,
     }
 
@@ -92,7 +97,9 @@ class Acceptor:
                 f"looking for node {str(body.get('to'))[:64]!r}; this is {self._me.node!r}:"
                 " check the addresses in [nodes]"
             )
-        self._peer = Peer(_text(body, "node"), _text(body, "boot"), _text(body, "address"))
+        self._peer = Peer(
+            _text(body, "node"), _text(body, "boot"), _text(body, "address"), _level(body)
+        )
         if self._peer.node == self._me.node:
             raise PeerRefused(f"a second node {self._me.node!r}: is the data folder a copy?")
         self._their_nonce = _nonce(body)
@@ -100,6 +107,7 @@ class Acceptor:
             "cluster": self._me.cluster,
             "node": self._me.node,
             "boot": self._me.boot,
+            "level": LEVEL,
             "nonce": self._nonce,
             "proof": _proof(self._me, "accept", self._their_nonce, self._nonce, self._peer.node),
         }
@@ -128,7 +136,7 @@ def answer(me: Self, to: str, nonce: bytes, kind: str, body: Any) -> tuple[Peer,
     if not _same(body, _proof(me, "accept", nonce, theirs, me.node, acceptor=to)):
         raise PeerRefused(f"{to}: wrong proof: the cluster keys differ")
     proof = _proof(me, "dial", theirs, nonce, me.node, acceptor=to)
-    return Peer(to, _text(body, "boot")), {"proof": proof}
+    return Peer(to, _text(body, "boot"), level=_level(body)), {"proof": proof}
 
 
 def _proof(
@@ -147,6 +155,13 @@ def _text(body: dict[Any, Any], field: str) -> str:
     value = body.get(field)
     if not isinstance(value, str) or not 0 < len(value) <= TEXT_CHARS_MAX:
         raise PeerRefused(f"hello without: {field}")
+    return value
+
+
+def _level(body: dict[Any, Any]) -> int:
+    value = body.get("level", FIRST)  # earlier releases say none
+    if not isinstance(value, int) or not FIRST <= value <= LEVEL_MAX:
+        raise PeerRefused("hello without: level")
     return value
 
 

@@ -68,6 +68,8 @@ class _Link:
         self.connects = 0
         self.connected = False
         self.refused = "not tried yet"
+        self.level = 0
+        """Of the peer's release; 0 before the first handshake."""
         self.wake = trio.Event()
         self.life = trio.CancelScope()
         """Of its dialling; cancelled when the peer is no member any more."""
@@ -155,6 +157,11 @@ class Links:
     def connected(self, peer: str) -> bool:
         link = self._links.get(peer)
         return link is not None and link.connected
+
+    def level(self, peer: str) -> int:
+        """Return which commands the release of `peer` understands, 0 while that is unknown."""
+        link = self._links.get(peer)
+        return link.level if link is not None and link.connected else 0
 
     @property
     def guests(self) -> dict[str, str]:
@@ -274,7 +281,7 @@ class Links:
             stream: trio.abc.Stream = tcp if self._tls is None else self._tls.client(tcp)
             reader = FrameReader(frame_bytes_max=handshake.HELLO_BYTES_MAX)
             with trio.fail_after(HANDSHAKE_S):
-                await self._introduce(stream, reader, link.peer)
+                link.level = await self._introduce(stream, reader, link.peer)
             link.clear()
             link.pumping = False
             link.connected = True
@@ -290,15 +297,17 @@ class Links:
                 link.fd = -1
                 link.clear()
 
-    async def _introduce(self, stream: trio.abc.Stream, reader: FrameReader, peer: str) -> None:
+    async def _introduce(self, stream: trio.abc.Stream, reader: FrameReader, peer: str) -> int:
+        """Return the level of the peer's release."""
         nonce = os.urandom(handshake.NONCE_BYTES)
         await stream.send_all(encode("hello", handshake.hello(self._me, peer, nonce)))
         kind, body = await _receive_one(stream, reader)
-        _, proof = handshake.answer(self._me, peer, nonce, kind, body)
+        found, proof = handshake.answer(self._me, peer, nonce, kind, body)
         await stream.send_all(encode("proof", proof))
         kind, body = await _receive_one(stream, reader)
         if kind != "accepted":
             raise PeerRefused(f"{peer} refused: {str(body)[:500]}")
+        return found.level
 
     async def _pump(self, link: _Link, stream: trio.abc.Stream, scope: trio.CancelScope) -> None:
         """Send what is queued, as it comes; end the link when it takes no more."""

@@ -22,7 +22,8 @@ added at the end, with a default.
                         EndSupervision
     the leader          RouteConversation, MakeOffer, ExpireOffer, ExpireSession, LoseNode,
                         PurgeConversations, AdvanceStep, EndWrapUp, OverflowConversation,
-                        SlaDue, QueueAlert, EndStatus, AskColleague
+                        SlaDue, QueueAlert, EndStatus, AskColleague, RaiseLevel
+    whoever heals       NoteHeal
 
 Times are integer milliseconds of cluster time; ids are ULIDs as text.
 """
@@ -508,6 +509,29 @@ class SlaDue(_Command, frozen=True, tag="sla.due"):
     cv: str
 
 
+class RaiseLevel(_Command, frozen=True, tag="level.raise"):
+    """All members understand the commands of `level`; see `cluster.state.levels`."""
+
+    level: int
+
+
+HealOutcome = Literal["done", "began", "failed", "held_back", "observed"]
+"""`held_back`: a limit of the rate forbade it; `observed`: healing is off, and only watches."""
+
+
+class NoteHeal(_Command, frozen=True, tag="heal.note"):
+    """What a node did by itself, by which rule of `cluster.heal.rules`, and why."""
+
+    rule: int
+    seen: str
+    """What was wrong, in words with figures."""
+    done: str
+    outcome: HealOutcome
+    at_ms: int
+    """When, by the clock of the node that tells."""
+    figures: dict[str, Any] = {}
+
+
 Command = (
     OpenConversation
     | RouteConversation
@@ -555,6 +579,8 @@ Command = (
     | EditMessage
     | DeleteMessage
     | ReopenConversation
+    | RaiseLevel
+    | NoteHeal
 )
 
 _encoder = msgspec.msgpack.Encoder()

@@ -148,6 +148,11 @@ FORGET_MAX = 20_000
 """Keys one entry may forget, more than one can bring: some ten milliseconds of work."""
 KEYS_MAX = 1_000_000
 """The oldest keys go first when more than this many are younger: about 300 MB."""
+HEAL_LOG_MAX = 2_000
+"""Lines of `unidesk heal log`: months of a cluster that is well, a day of one that is not."""
+HEAL_TEXT_BYTES_MAX = 1024
+HEAL_FIGURES_MAX = 16
+"""What one line may say."""
 AUDIT_MAX = 10_000
 """Lines of the audit log; who needs more exports it."""
 RULE_SETS_KEPT = 20

@@ -9,6 +9,7 @@ entries give the same state and the same outcomes on every node.
       │                       │ applied before, or given up            Skipped late
       │                       │ one before it has not come             Skipped early
       │                       ├ no command of this release             Refused bad_request
+      │                       ├ of a level the cluster has not yet       Refused conflict
       │                       ├ its principal's account is disabled    Refused forbidden
       │                       ├ a key that was used before             Done dup | key_reused
       │                       └ the lifecycle's function               Done | Refused
@@ -35,10 +36,12 @@ from cluster.state import (
     commands,
     conversations,
     corrections,
+    heal_log,
     idempotency,
     invariants,
     invitations,
     labels,
+    levels,
     messages,
     nesting,
     offers,
@@ -167,6 +170,7 @@ class Machine:
         """Apply one command that was not applied before; `node` proposed it."""
         change = Change(self.state, node)
         try:
+            levels.check(command, self.state.level)
             accounts.check_enabled(self.state, command)
             if isinstance(command, idempotency.Keyed):
                 outcome = _run_keyed(change, command)
@@ -280,4 +284,6 @@ _HANDLERS: dict[type[Any], Callable[[Change, Any], dict[str, Any] | Done]] = {
     commands.EditMessage: corrections.edit,
     commands.DeleteMessage: corrections.delete,
     commands.ReopenConversation: reopening.reopen,
+    commands.RaiseLevel: levels.raise_level,
+    commands.NoteHeal: heal_log.note,
 }

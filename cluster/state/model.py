@@ -24,7 +24,7 @@ from typing import Any, Literal
 import msgspec
 
 from cluster.state.clocks import UNSERVED, Service
-from cluster.state.commands import AccountKind, By, PrincipalKind
+from cluster.state.commands import AccountKind, By, HealOutcome, PrincipalKind
 from cluster.state.company import Member, Overseer
 from cluster.state.events import Tail
 from cluster.state.route import Choice, Queue, Route, ServiceLevel, Step
@@ -249,6 +249,23 @@ class AuditRecord(msgspec.Struct, frozen=True, array_like=True):
     by: By
     what: str
     detail: dict[str, Any] = {}
+
+
+class HealNote(msgspec.Struct, frozen=True, array_like=True):
+    """A line of `unidesk heal log`."""
+
+    noted_ms: int
+    """Cluster time."""
+    node: str
+    """Who did it."""
+    rule: int
+    """Number of the rule; see `cluster.heal.rules`."""
+    seen: str
+    done: str
+    outcome: HealOutcome
+    figures: dict[str, Any] = {}
+    at_ms: int = 0
+    """When it was done, by that node's clock."""
 
 
 class Account(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -32,6 +32,7 @@ from cluster.state.model import (
     AuditRecord,
     Conversation,
     Cutoff,
+    HealNote,
     NodeInfo,
     Offer,
     Remembered,
@@ -61,6 +62,7 @@ class _Header(msgspec.Struct, frozen=True, omit_defaults=True):
     now_ms: int
     applied_index: int
     cutoff_floor_s: int = 0
+    level: int = 1
 
 
 class _Chunk(msgspec.Struct, frozen=True, array_like=True):
@@ -88,6 +90,7 @@ _SECTIONS: dict[str, tuple[Any, Callable[[State], Iterable[Any]]]] = {
     "canned": (Canned, lambda s: s.canned.values()),
     "unstaffed": (Unstaffed, lambda s: s.unstaffed.values()),
     "invitations": (Invitation, lambda s: s.invitations.values()),
+    "heal_log": (HealNote, lambda s: s.heal_log),
 }
 """Section to the type of its items, and where they are."""
 _LATER = frozenset(
@@ -102,6 +105,7 @@ _LATER = frozenset(
         "canned",
         "unstaffed",
         "invitations",
+        "heal_log",
     }
 )
 """Sections that the first releases do not know."""
@@ -111,7 +115,7 @@ _COUNTS = msgspec.msgpack.Decoder(tuple[str, int])
 
 def dump(state: State) -> Iterator[bytes]:
     """Yield the frames of `state`, which must not change meanwhile (see `frozen_copy`)."""
-    header = _Header(FORMAT, state.now_ms, state.applied_index, state.cutoff_floor_s)
+    header = _Header(FORMAT, state.now_ms, state.applied_index, state.cutoff_floor_s, state.level)
     yield _frame(_encode(header))
     counts: list[tuple[str, int]] = []
     for section, (_, items_of) in _SECTIONS.items():
@@ -161,7 +165,7 @@ def _load(frames: Iterator[bytes]) -> State:
     if not (0 <= header.now_ms <= NOW_MS_MAX and 0 <= header.applied_index <= INTEGER_MAX):
         raise SnapshotRefused(f"a header from nowhere: {header}")
     state.now_ms, state.applied_index = header.now_ms, header.applied_index
-    state.cutoff_floor_s = header.cutoff_floor_s
+    state.cutoff_floor_s, state.level = header.cutoff_floor_s, header.level
     decoders = {name: msgspec.msgpack.Decoder(kind) for name, (kind, _) in _SECTIONS.items()}
     whole = False
     for frame in frames:
@@ -214,7 +218,7 @@ def _take(state: State, section: str, items: list[Any]) -> None:
             state.unstaffed.update((item.queue, item) for item in items)
         case "invitations":
             state.invitations.update((item.iid, item) for item in items)
-        case _:  # lists: rule sets, audit, routings
+        case _:  # lists: rule sets, audit, routings, heal log
             getattr(state, section).extend(items)
 
 

@@ -5,7 +5,7 @@
     rule_sets, routings, canned             rules, what they decided; what is said often
     accounts, revoked, cutoffs              who may come in
     served, tallies, ratings, unstaffed     what is remembered of how visitors were served
-    audit
+    audit, heal_log, level                  who did what; what healed; which commands may be used
 
 `cluster.state.state` changes them, and keeps indexes over them.
 
@@ -21,6 +21,7 @@ from cluster.state.company import Invitation
 from cluster.state.limits import (
     AUDIT_MAX,
     FALLBACK_QUEUE,
+    HEAL_LOG_MAX,
 )
 from cluster.state.model import (
     Account,
@@ -28,6 +29,7 @@ from cluster.state.model import (
     AuditRecord,
     Conversation,
     Cutoff,
+    HealNote,
     NodeInfo,
     Offer,
     Remembered,
@@ -81,6 +83,9 @@ class Values:
         self.unstaffed: dict[str, Unstaffed] = {}
         """Queues whose last agent has gone."""
         self.invitations: dict[str, Invitation] = {}
+        self.level = 1
+        """Commands of this level may be used; see `cluster.state.levels`."""
+        self.heal_log: deque[HealNote] = deque(maxlen=HEAL_LOG_MAX)
 
     @property
     def rules(self) -> RuleSetRecord | None:
@@ -154,4 +159,6 @@ class Values:
         copy.canned = self.canned
         copy.unstaffed = dict(self.unstaffed)
         copy.invitations = dict(self.invitations)
+        copy.level = self.level
+        copy.heal_log = deque(self.heal_log, maxlen=HEAL_LOG_MAX)
         return copy

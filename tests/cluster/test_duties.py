@@ -31,12 +31,17 @@ class Proposer:
         self.submitted.append((command, on_answer))
 
     def turn(
-        self, later_ms: int = 0, *, leading: bool = True, silent_s: dict[str, float] | None = None
+        self,
+        later_ms: int = 0,
+        *,
+        leading: bool = True,
+        silent_s: dict[str, float] | None = None,
+        level: int = 1,
     ) -> list[Command]:
         """Take a turn and return what was proposed in it."""
         before = len(self.submitted)
         now_ms = self.desk.now_ms + later_ms
-        self.duties.turn(leading=leading, now_ms=now_ms, silent_s=silent_s or {})
+        self.duties.turn(leading=leading, now_ms=now_ms, silent_s=silent_s or {}, level=level)
         return [command for command, _ in self.submitted[before:]]
 
     def answer(self, answer: Answer | None = None) -> None:
@@ -134,3 +139,14 @@ def test_rules_that_cannot_be_read_are_told_once(proposer: Proposer) -> None:
         proposer.turn()
     assert [one["log_level"] for one in logs] == ["error"]
     assert "revision 1 cannot be read here: main.toml:1" in logs[0]["problem"]
+
+
+def test_the_level_is_raised_once_all_members_understand_more(proposer: Proposer) -> None:
+    assert c.RaiseLevel(2) not in proposer.turn(level=1)
+    assert c.RaiseLevel(2) in proposer.turn(level=2)
+    assert c.RaiseLevel(2) not in proposer.turn(level=2), "it is under way"
+    proposer.answer(Unavailable("timeout", ""))
+    assert c.RaiseLevel(2) in proposer.turn(level=2), "once more, as its outcome is unknown"
+    proposer.answer()
+    assert proposer.state.level == 2
+    assert c.RaiseLevel(2) not in proposer.turn(level=2)

@@ -20,6 +20,7 @@ from cluster.raft.members import Members
 from cluster.settings import ReplicaSettings
 from cluster.state import snapshot
 from cluster.state.commands import BootNode
+from cluster.state.levels import LEVEL
 from cluster.state.state import State
 from tests.sim.checks import Checks
 from tests.sim.disk import SimDisk
@@ -61,6 +62,9 @@ class SimPeers:
 
     def connected(self, peer: str) -> bool:
         return self.setup.reaches(self.name, peer)
+
+    def level(self, peer: str) -> int:
+        return LEVEL if self.connected(peer) else 0
 
     def set_peers(self, peers: dict[str, Address]) -> None:
         """Everybody can be reached by name."""

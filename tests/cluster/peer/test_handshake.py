@@ -7,6 +7,7 @@ import pytest
 
 from cluster.peer.frames import PeerRefused
 from cluster.peer.handshake import Acceptor, Peer, Self, answer, hello
+from cluster.state.levels import FIRST, LEVEL
 
 KEY = b"k" * 32
 N1 = Self("acme", "n1", "boot1", KEY, "one:7201")
@@ -22,8 +23,17 @@ def test_both_sides_learn_who_the_other_is() -> None:
     accepting = acceptor()
     challenge = accepting.on_hello("hello", hello(N1, "n2", NONCE))
     peer, proof = answer(N1, "n2", NONCE, "challenge", challenge)
-    assert peer == Peer("n2", "boot2")
-    assert accepting.on_proof("proof", proof) == Peer("n1", "boot1", "one:7201")
+    assert peer == Peer("n2", "boot2", level=LEVEL)
+    assert accepting.on_proof("proof", proof) == Peer("n1", "boot1", "one:7201", LEVEL)
+
+
+def test_a_release_that_says_no_level_has_the_first() -> None:
+    accepting = acceptor()
+    said = hello(N1, "n2", NONCE)
+    del said["level"]
+    challenge = accepting.on_hello("hello", said)
+    _, proof = answer(N1, "n2", NONCE, "challenge", challenge)
+    assert accepting.on_proof("proof", proof).level == FIRST
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from cluster.state import commands as c
 from cluster.state.commands import By, Command
 from cluster.state.model import Agent, Conversation
+from cluster.state.levels import LEVEL
 from cluster.state.route import Overflow, Route, Step
 from cluster.state.state import State
 
@@ -45,6 +46,8 @@ def sensible(state: State, now_ms: int, new: str) -> Iterator[Command]:
     yield c.AddAudit(SUE, "conversation.read", {"cv": new})
     yield from (c.LoseNode(node.node, node.boot) for node in list(state.nodes.values())[1:])
     yield c.RevokeTokens(OPS, new, "agent", "bob")
+    yield c.RaiseLevel(LEVEL)
+    yield c.NoteHeal(9, "slow syncs", "hand over", "done", now_ms)
     for account in state.accounts.values():
         if account.kind == "service":
             yield c.SetSecret(OPS, new, account.id, HASH)

@@ -1,0 +1,40 @@
+"""What the nodes healed by themselves, or would have: `unidesk heal log`.  No I/O.
+
+Each line is one action of `cluster.heal`, told by the node that took it, with what it saw.  A node
+that was cut off tells when it is back, so lines are in the order in which the log took them, and
+`at_ms` is the clock of who tells.
+"""
+
+from typing import Any
+
+from cluster.state import limits
+from cluster.state.change import Change, no
+from cluster.state.checks import check_flat
+from cluster.state.commands import NoteHeal
+from cluster.state.model import HealNote
+
+
+def note(change: Change, command: NoteHeal) -> dict[str, Any]:
+    """Put a line into the log; the oldest falls out where there are too many."""
+    texts = {"seen": command.seen, "done": command.done, "outcome": command.outcome}
+    for field, text in texts.items():
+        if len(text.encode()) > limits.HEAL_TEXT_BYTES_MAX:
+            no("too_large", f"{field}: more than {limits.HEAL_TEXT_BYTES_MAX} bytes")
+    if len(command.figures) > limits.HEAL_FIGURES_MAX:
+        no("too_large", f"figures: more than {limits.HEAL_FIGURES_MAX}")
+    check_flat("figures", command.figures)
+    if not 0 <= command.at_ms <= limits.NOW_MS_MAX:
+        no("bad_request", "at_ms: no time")
+    state = change.state
+    line = HealNote(
+        state.now_ms,
+        change.node,
+        command.rule,
+        command.seen,
+        command.done,
+        command.outcome,
+        command.figures,
+        command.at_ms,
+    )
+    state.heal_log.append(line)
+    return {}

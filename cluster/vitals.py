@@ -1,0 +1,99 @@
+"""What nodes tell each other of themselves, twice a second.  No I/O.
+
+    Vitals   ── frame "vitals" ──▶   every node of this release, or of a later one
+    Circle   what is known of the others, and since when nothing new was
+
+They may be lost, and nothing that must be true everywhere follows from them: they are evidence for
+`cluster.heal`, for leaders and for people.  Fields are only ever added, with a default.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+VITALS_EVERY_S = 0.5
+STALE_S = 2.0
+"""Vitals older than this say nothing about now."""
+
+
+class Storage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One node's disk; -1 is unknown."""
+
+    free_bytes: int = -1
+    total_bytes: int = -1
+    sync_p99_ms: float = -1.0
+    """Of the syncs of the last seconds."""
+    sync_running_ms: float = 0.0
+    """How long the sync under way takes already."""
+
+
+class Vitals(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one node says of itself."""
+
+    boot: str
+    level: int
+    version: str = ""
+    zone: str = ""
+    standing: str = ""
+    wall_ms: int = 0
+    """Its clock when this was sent."""
+    applied_index: int = 0
+    hears: tuple[str, ...] = ()
+    """Other nodes that it heard within an election timeout."""
+    storage: Storage = Storage()
+    digest: tuple[int, str] = (0, "")
+    """Checksum of its state at an index that all nodes take one at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a node said last."""
+
+    vitals: Vitals
+    at_s: float
+    """Monotonic, here."""
+    wall_ms: int
+    """This node's own clock at that moment."""
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decoder = msgspec.msgpack.Decoder(Vitals)
+
+
+def encode(vitals: Vitals) -> bytes:
+    """Return the body of a frame."""
+    return _encode(vitals)
+
+
+def decode(data: bytes) -> Vitals:
+    """Return what `encode` made.  Raises `ValueError` for anything else."""
+    return _decoder.decode(data)
+
+
+class Circle:
+    """The last vitals of each other node."""
+
+    def __init__(self, clock: Callable[[], float], wall_ms: Callable[[], int]) -> None:
+        self._clock = clock
+        self._wall_ms = wall_ms
+        self._heard: dict[str, Heard] = {}
+
+    def take(self, peer: str, vitals: Vitals) -> None:
+        """Note what `peer` said just now."""
+        self._heard[peer] = Heard(vitals, self._clock(), self._wall_ms())
+
+    def keep(self, members: Iterable[str]) -> None:
+        """Forget who is no member any more."""
+        members = set(members)
+        for peer in self._heard.keys() - members:
+            del self._heard[peer]
+
+    def last(self, peer: str) -> Heard | None:
+        """Return what `peer` said last, however long ago."""
+        return self._heard.get(peer)
+
+    def fresh(self) -> Mapping[str, Heard]:
+        """Return who spoke within STALE_S."""
+        now_s = self._clock()
+        return {peer: one for peer, one in self._heard.items() if now_s - one.at_s <= STALE_S}
