@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from cluster.state import commands as c
 from cluster.state.commands import By, Command
-from cluster.state.model import Agent, Conversation
 from cluster.state.levels import LEVEL
+from cluster.state.model import Agent, Conversation
 from cluster.state.route import Overflow, Route, Step
 from cluster.state.state import State
 
