@@ -46,7 +46,8 @@ def sensible(state: State, now_ms: int, new: str) -> Iterator[Command]:
     yield c.AddAudit(SUE, "conversation.read", {"cv": new})
     yield from (c.LoseNode(node.node, node.boot) for node in list(state.nodes.values())[1:])
     yield c.RevokeTokens(OPS, new, "agent", "bob")
-    yield c.RaiseLevel(LEVEL)
+    if state.level < LEVEL:
+        yield c.RaiseLevel(LEVEL)
     yield c.NoteHeal(9, "slow syncs", "hand over", "done", now_ms)
     for account in state.accounts.values():
         if account.kind == "service":

@@ -366,13 +366,16 @@ TestDesks = Desks.TestCase
 TestDesks.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
 
 
-def test_in_a_few_days_every_command_there_is_is_done() -> None:
+def test_in_a_month_every_command_there_is_is_done() -> None:
     """Random ones reach as far as this shows: nothing is refused whenever it is proposed."""
     DONE.clear()
-    for seed, rules in enumerate("abcabc"):
+    for day, rules in enumerate("abca" * 7):
         desks = Desks()
         desks.begin_a_day(rules, Route((Step("general"),), "r", 1, sla="g"), 3)
         for number in range(40):
-            desks.work(1_000 * seed + number, 8)
+            desks.work(1_000 * day + number, 8)
         desks.all_are_the_same()
-    assert not [one.__name__ for one in get_args(Command) if not DONE[one]]
+        missing = [one.__name__ for one in get_args(Command) if not DONE[one]]
+        if not missing:
+            return
+    assert not missing
