@@ -31,7 +31,9 @@ from cluster.applying import Applying
 from cluster.barriers import Barriers
 from cluster.clock import ClusterClock
 from cluster.duties import LeaderDuties
+from cluster.heal import rules
 from cluster.heal.journal import Journal
+from cluster.heal.starting import Filling
 from cluster.opening import Opened
 from cluster.packing import pack
 from cluster.peer.frames import PeerRefused, encode
@@ -116,6 +118,7 @@ class Participant:
         world: World,
         peers: Peers,
         next_number: int = 1,
+        heal: Journal | None = None,
     ) -> None:
         """`next_number`: of the first proposal, for a boot that goes on."""
         engine = opened.engine
@@ -143,9 +146,14 @@ class Participant:
         machine = Machine(opened.state, on_violation=self._on_violation)
         self.applying = Applying(machine, opened.applied_index, self._on_outcome)
         self.circle = Circle(world.clock, world.wall_ms)
-        self.heal = Journal(world.wall_ms)
+        self.heal = heal or Journal(world.wall_ms)
+        self._filling = Filling(self.heal, world.clock, abstains=engine.journal.abstains)
+        self._announced = False
+        self.replaced_by = ""
+        """Boot of another process that took this one's place in the log; this one must end."""
         self._vitals_due_s = 0.0
-        self._duties = LeaderDuties(self, Dispatcher(world.new_id, settings.offer_ttl_ms))
+        dispatcher = Dispatcher(world.new_id, settings.offer_ttl_ms)
+        self._duties = LeaderDuties(self, dispatcher, on_lost=self._note_lost)
 
     # -- what is asked of it
 
@@ -391,6 +399,16 @@ class Participant:
         gone = self.state.nodes.keys() - self._members.by_id.keys()
         return self.engine.contact_age_s() | dict.fromkeys(sorted(gone), float("inf"))
 
+    def _note_lost(self, node: str, silent_s: float, sessions: int) -> None:
+        self.heal.note(
+            rules.SILENT_NODE,
+            f"{node} said nothing for {silent_s:.1f} s",
+            "lost: the grace of its sessions begins, and offers to them go back with their age",
+            node=node,
+            silent_ms=int(silent_s * 1000) if silent_s < float("inf") else -1,
+            sessions=sessions,
+        )
+
     # -- standing
 
     @property
@@ -404,6 +422,8 @@ class Participant:
         """The disk failed: nothing is promised any more."""
         with self._telling_standing():
             self._judge.fail(why)
+        self._vitals_due_s = 0.0
+        self._tell_vitals()
 
     def vitals(self) -> Vitals:
         """Return what this node tells the others of itself."""
@@ -471,11 +491,21 @@ class Participant:
     def _look_at_standing(self) -> None:
         with self._telling_standing():
             known = self.state.nodes.get(self.node)
+            announced = known is not None and known.boot == self.boot
             self._judge.look(
                 led=self.leader is not None,
                 silent_s=self.engine.quorum_age_s(),
-                announced=known is not None and known.boot == self.boot,
+                announced=announced,
             )
+        if known is not None and self._announced and not announced:
+            self.replaced_by = known.boot
+        self._announced = self._announced or announced
+        before = self.state.proposers.get(self.node)
+        self._filling.look(
+            abstains=self.engine.journal.abstains,
+            was_known=before is not None and bool(before.retired),
+            index=self.applying.applied_index,
+        )
         waits = self._judge.standing == "catching_up" and not self._judge.caught_up
         if waits and self.leader and not self._catching_up:
             self._catching_up = self._barriers.add(self._on_caught_up)
