@@ -31,8 +31,11 @@ from cluster.applying import Applying
 from cluster.barriers import Barriers
 from cluster.clock import ClusterClock
 from cluster.duties import LeaderDuties
-from cluster.heal import rules
+from cluster.heal import rules, table
+from cluster.heal.hands import OwnHands
+from cluster.heal.healing import LOOK_EVERY_S, Healing
 from cluster.heal.journal import Journal
+from cluster.heal.picture import Seen, others_in
 from cluster.heal.starting import Filling
 from cluster.opening import Opened
 from cluster.packing import pack
@@ -151,6 +154,8 @@ class Participant:
         self._announced = False
         self.replaced_by = ""
         """Boot of another process that took this one's place in the log; this one must end."""
+        self._healing = Healing(table.watchers(), OwnHands(engine, self._judge), self.heal)
+        self._look_due_s = 0.0
         self._vitals_due_s = 0.0
         dispatcher = Dispatcher(world.new_id, settings.offer_ttl_ms)
         self._duties = LeaderDuties(self, dispatcher, on_lost=self._note_lost)
@@ -230,10 +235,10 @@ class Participant:
         """Take one frame of a peer for the next turn.  Raises `PeerRefused`."""
         match kind:
             case "raft" if isinstance(body, dict):
-                if len(self._inbox) < INBOX_MAX:
+                if len(self._inbox) < INBOX_MAX and not self._judge.held:
                     self._inbox.append((peer, body))
             case "batch" if isinstance(body, bytes):
-                if len(self._forwarded) < FORWARDED_MAX:
+                if len(self._forwarded) < FORWARDED_MAX and not self._judge.held:
                     self._forwarded.append(_parse_batch(peer, body))
             case "vitals" if isinstance(body, bytes):
                 self.circle.take(peer, _parse_vitals(peer, body))
@@ -281,6 +286,7 @@ class Participant:
             level=self._common_level(),
         )
         self._tell_vitals()
+        self._look_around()
         if self._judge.standing == "serving" and self.state.level > levels.FIRST:
             self.heal.tell(self.submit)
         self._proposals.expire(self._now_s())
@@ -437,6 +443,25 @@ class Participant:
             applied_index=self.applying.applied_index,
             hears=self._hears(),
             storage=self._world.storage(),
+            leader=self.leader or "",
+        )
+
+    def _look_around(self) -> None:
+        """Let the rules of AutoHeal see what there is to see."""
+        now_s = self._now_s()
+        if now_s < self._look_due_s:
+            return
+        self._look_due_s = now_s + LOOK_EVERY_S
+        self._healing.look(
+            Seen(
+                now_s=now_s,
+                node=self.node,
+                mine=self.vitals(),
+                others=others_in(self.circle, now_s),
+                raft=self.engine.status(),
+                members=self.engine.members,
+                settings=self._settings.heal,
+            )
         )
 
     def _hears(self) -> tuple[str, ...]:
