@@ -85,11 +85,12 @@ def open_data(
     `LogRefused` when there are too few voters to heal from, and always with a `succession`: a node
     without memory is no successor of one that had it.
     """
-    aside.finish(disk)
     begun.check(disk)
+    history = _history(disk) or cluster_id
+    aside.finish(disk)
 
-    def opened(damage: str, history: str) -> Opened:
-        identity = claim(disk, history, node_id, now_ms=now_ms)
+    def opened(damage: str) -> Opened:
+        identity = claim(disk, cluster_id, node_id, now_ms=now_ms, history=history)
         if open_log is not None:
             wal, recovered = open_log(disk, identity)
         else:
@@ -107,14 +108,13 @@ def open_data(
         )
 
     try:
-        return opened("", cluster_id)
+        return opened("")
     except (CorruptLog, CorruptSnapshot, HistoryBroken) as error:
         if succession is not None or len(tuple(voters)) < VOTERS_MIN:
             raise
         damage = str(error)
-    history = _history(disk) or cluster_id
     aside.set_aside(disk, damage, now_ms=now_ms)
-    return opened(damage, history)
+    return opened(damage)
 
 
 def _history(disk: Disk) -> str:

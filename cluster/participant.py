@@ -32,6 +32,7 @@ from cluster.barriers import Barriers
 from cluster.clock import ClusterClock
 from cluster.duties import LeaderDuties
 from cluster.heal import rules, table
+from cluster.heal.digests import Digests
 from cluster.heal.hands import OwnHands
 from cluster.heal.healing import LOOK_EVERY_S, Healing
 from cluster.heal.journal import Journal
@@ -44,13 +45,13 @@ from cluster.peer.links import Address, parse_address
 from cluster.port import Answer, NotLeading, ReplicaStatus, Unavailable
 from cluster.proposals import COMMAND_BYTES_MAX, Proposals
 from cluster.raft.engine import Committed, Install
-from cluster.raft.members import Members
+from cluster.raft.members import Members, MembersRefused
 from cluster.raft.messages import PeerError
 from cluster.raft.results import RaftStatus
 from cluster.routing.dispatch import Dispatcher
 from cluster.settings import ReplicaSettings
 from cluster.standing import Judge
-from cluster.state import commands, entry, levels
+from cluster.state import commands, entry, heal_log, levels
 from cluster.state.commands import Command
 from cluster.state.invariants import InvariantViolated
 from cluster.state.machine import Machine, Skipped
@@ -122,8 +123,12 @@ class Participant:
         peers: Peers,
         next_number: int = 1,
         heal: Journal | None = None,
+        rebuilt: bool = False,
     ) -> None:
-        """`next_number`: of the first proposal, for a boot that goes on."""
+        """`next_number`: of the first proposal, for a boot that goes on.
+
+        `rebuilt`: the process before set the data aside because the state differed.
+        """
         engine = opened.engine
         self.node = settings.node
         self.boot = boot
@@ -147,14 +152,17 @@ class Participant:
         self.on_standing: Watchers[ReplicaStatus] = Watchers()
         self.on_whisper: Watchers[str, bytes] = Watchers()
         machine = Machine(opened.state, on_violation=self._on_violation)
-        self.applying = Applying(machine, opened.applied_index, self._on_outcome)
+        digests = Digests(settings.digest_every_entries)
+        self.applying = Applying(machine, opened.applied_index, self._on_outcome, digests)
         self.circle = Circle(world.clock, world.wall_ms)
         self.heal = heal or Journal(world.wall_ms)
         self._filling = Filling(self.heal, world.clock, abstains=engine.journal.abstains)
         self._announced = False
         self.replaced_by = ""
         """Boot of another process that took this one's place in the log; this one must end."""
-        self._healing = Healing(table.watchers(), OwnHands(engine, self._judge), self.heal)
+        self.hands = OwnHands(engine, self._judge)
+        self._healing = Healing(table.watchers(), self.hands, self.heal)
+        self._rebuilt_s = world.clock() if rebuilt else float("-inf")
         self._look_due_s = 0.0
         self._vitals_due_s = 0.0
         dispatcher = Dispatcher(world.new_id, settings.offer_ttl_ms)
@@ -218,7 +226,12 @@ class Participant:
         """Return (term, index) of the change; see `Port.change_members` for what is raised."""
         if not self.engine.is_leader:
             raise NotLeading(self.leader or "")
-        index = self.engine.propose_members(change(self.engine.members))
+        members = change(self.engine.members)
+        if members.in_role("standby") and self.state.level < levels.STANDBY:
+            raise MembersRefused(
+                "a standby needs all nodes of this release; see `unidesk upgrade check`"
+            )
+        index = self.engine.propose_members(members)
         return self.engine.term, index
 
     def whisper(self, payload: bytes) -> None:
@@ -444,6 +457,7 @@ class Participant:
             hears=self._hears(),
             storage=self._world.storage(),
             leader=self.leader or "",
+            digest=self.applying.digests.latest,
         )
 
     def _look_around(self) -> None:
@@ -461,6 +475,8 @@ class Participant:
                 raft=self.engine.status(),
                 members=self.engine.members,
                 settings=self._settings.heal,
+                replaced_s=heal_log.age_s(self.state, rules.DEAD_VOTER),
+                rebuilt_s=now_s - self._rebuilt_s,
             )
         )
 

@@ -24,11 +24,12 @@ import trio
 
 from cluster.answering import answer_to
 from cluster.heal import left
-from cluster.heal.ending import MustEnd, twin
+from cluster.heal.digests import Due, digest_of
+from cluster.heal.ending import MustEnd, StartAgain, twin
 from cluster.heal.journal import Journal
 from cluster.heal.left import Left
 from cluster.heal.neighbours import Neighbours
-from cluster.heal.rules import SYNC_FAILED
+from cluster.heal.rules import DIVERGENCE, SYNC_FAILED
 from cluster.heal.starting import tell_start
 from cluster.ids import Ulids
 from cluster.opening import Opened, Succession, open_data
@@ -43,6 +44,7 @@ from cluster.state import snapshot
 from cluster.state.commands import BootNode, Command
 from cluster.state.machine import Applied
 from cluster.state.state import State
+from wal import aside
 from wal.disk import Disk, FileDisk
 from wal.errors import SnapshotRefused, StorageError
 from wal.identity import move_on
@@ -126,6 +128,7 @@ class Replica:
             peers=self._links,
             next_number=next_number,
             heal=heal,
+            rebuilt=any(note.rule == DIVERGENCE for note in left_notes),
         )
         self._links.set_peers(self._part.addresses())
 
@@ -435,6 +438,9 @@ class Replica:
         part.advance()
         await self._apply()
         part.settle()
+        if part.hands.rebuilding:
+            await trio.to_thread.run_sync(self._begin_rebuilding, part.hands.rebuilding)
+            raise StartAgain(part.hands.rebuilding)
         if part.replaced_by:
             why = f"boot {part.replaced_by} took its place, while this one (boot {self.boot}) was"
             raise twin(self.node_id, f"{why} silent; is one of the data folders a copy?")
@@ -444,6 +450,8 @@ class Replica:
         if not self._saving and (due := part.snapshot_due()) is not None:
             self._saving = True
             nursery.start_soon(self._save_snapshot, *due)
+        if (digest_due := part.applying.digests.take()) is not None:
+            nursery.start_soon(self._take_digest, digest_due)
         await trio.lowlevel.checkpoint()
 
     async def _sync(self) -> None:
@@ -476,6 +484,17 @@ class Replica:
             engine.snapshot_saved(saved)
         self._saving = False
         self._wake.set()
+
+    async def _take_digest(self, due: Due) -> None:
+        """Read a copy of the state in a thread while the loop goes on."""
+        index, copy = due
+        self._part.applying.digests.done(index, await trio.to_thread.run_sync(digest_of, copy))
+
+    def _begin_rebuilding(self, why: str) -> None:
+        """Let the next start set all data aside, and tell."""
+        done = "its data was set aside; it abstains until the others have filled it"
+        left.leave(self._disk, Left(DIVERGENCE, why[:500], done, _wall_ms()))
+        aside.begin(self._disk, why)
 
     async def _announce(self) -> None:
         """Tell the cluster that this boot lives, until it has heard."""

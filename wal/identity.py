@@ -50,10 +50,13 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     created: str
 
 
-def claim(disk: Disk, cluster_id: str, node_id: str, *, now_ms: int | None = None) -> Identity:
+def claim(
+    disk: Disk, cluster_id: str, node_id: str, *, now_ms: int | None = None, history: str = ""
+) -> Identity:
     """Return the identity of this folder, made now when the folder is new.
 
-    `cluster_id` is the cluster's name; the identity of a folder may have an epoch more.
+    `cluster_id` is the cluster's name; the identity of a folder may have an epoch more, and a new
+    one has that of `history`.
     `now_ms` is ms since 1970, the system's clock by default.  Raises `ForeignLog` when the
     folder is another node's, or holds data but no identity; `CorruptLog` when the file is
     damaged.
@@ -64,7 +67,7 @@ def claim(disk: Disk, cluster_id: str, node_id: str, *, now_ms: int | None = Non
             raise ForeignLog(disk.path_of(FILE), f"{word} id {value!r} cannot be used", mend)
     found = read_identity(disk)
     if found is None:
-        return _create(disk, cluster_id, node_id, now_ms)
+        return _create(disk, history or cluster_id, node_id, now_ms)
     names = found.cluster_id, name_of(found.cluster_id)
     if cluster_id not in names or found.node_id != node_id:
         raise ForeignLog(

@@ -42,7 +42,22 @@ class Reopen:
     """Take entries again."""
 
 
-Action = Transfer | Compact | Shut | Reopen
+@dataclass(frozen=True, slots=True)
+class StandIn:
+    """Let `standby` take the place of the voter `old`."""
+
+    old: str
+    standby: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuild:
+    """Set this node's data aside, and be filled by the others."""
+
+    why: str
+
+
+Action = Transfer | Compact | Shut | Reopen | StandIn | Rebuild
 
 
 @dataclass(frozen=True, slots=True)

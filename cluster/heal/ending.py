@@ -5,6 +5,10 @@
 
 Both end the process with `EXIT_CODE`: whoever supervises it (`RestartPreventExitStatus=` of
 systemd) leaves it to a person.
+
+    rebuild      its state differs from what the others agree on (rule 15)
+
+This one starts anew by itself (`StartAgain`), and the start sets the data aside.
 """
 
 EXIT_CODE = 78
@@ -15,6 +19,10 @@ class MustEnd(Exception):
     """This process may not take part; says why, and what a person can do."""
 
     exit_code = EXIT_CODE
+
+
+class StartAgain(Exception):
+    """This process must begin anew on its folder; says why."""
 
 
 def superseded(node: str, peer: str, ours: str, theirs: str) -> MustEnd:

@@ -1,6 +1,7 @@
 """What healing can have done at its own node: leadership, log, taking part.  No I/O."""
 
 from cluster.raft.engine import Engine
+from cluster.raft.members import MembersRefused
 from cluster.standing import Judge
 
 
@@ -10,6 +11,8 @@ class OwnHands:
     def __init__(self, engine: Engine, judge: Judge) -> None:
         self._engine = engine
         self._judge = judge
+        self.rebuilding = ""
+        """Why this process must end and begin anew with nothing; empty: it need not."""
 
     def transfer_leadership(self, target: str) -> bool:
         return self._engine.transfer_leadership(target)
@@ -24,4 +27,16 @@ class OwnHands:
 
     def reopen(self) -> bool:
         self._judge.held = ""
+        return True
+
+    def stand_in(self, old: str, standby: str) -> bool:
+        try:
+            self._engine.propose_members(self._engine.members.stand_in(old, standby))
+        except MembersRefused:
+            return False
+        return True
+
+    def rebuild(self, why: str) -> bool:
+        """Whoever drives the node sees it, and lets it begin anew."""
+        self.rebuilding = why
         return True

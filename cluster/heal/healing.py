@@ -10,7 +10,17 @@ What cannot be begun is written down as `failed`; the rule decides when to try a
 from collections.abc import Sequence
 from typing import Protocol
 
-from cluster.heal.decision import Action, Compact, Decision, Reopen, Shut, Transfer, Watcher
+from cluster.heal.decision import (
+    Action,
+    Compact,
+    Decision,
+    Rebuild,
+    Reopen,
+    Shut,
+    StandIn,
+    Transfer,
+    Watcher,
+)
 from cluster.heal.journal import Journal
 from cluster.heal.picture import Seen
 from cluster.state.commands import HealOutcome
@@ -28,6 +38,10 @@ class Hands(Protocol):
     def shut(self, why: str) -> bool: ...
 
     def reopen(self) -> bool: ...
+
+    def stand_in(self, old: str, standby: str) -> bool: ...
+
+    def rebuild(self, why: str) -> bool: ...
 
 
 class Healing:
@@ -62,4 +76,8 @@ class Healing:
                 began = self._hands.shut(why)
             case Reopen():
                 began = self._hands.reopen()
+            case StandIn(old, standby):
+                began = self._hands.stand_in(old, standby)
+            case Rebuild(why):
+                began = self._hands.rebuild(why)
         return outcome if began else "failed"

@@ -50,6 +50,10 @@ class Seen:
     raft: RaftStatus
     members: Members
     settings: HealSettings
+    replaced_s: float = float("inf")
+    """Since a voter was replaced, by the heal log."""
+    rebuilt_s: float = float("inf")
+    """Since this node's data was set aside because its state differed."""
     troubles: Mapping[str, Troubles] = field(default_factory=dict)
     """By peer's name, or by address of who calls and proves nothing."""
 

@@ -1,5 +1,7 @@
 """`unidesk serve`: one node, until it is told to stop.  Talks to the whole world."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +24,7 @@ def serve(
     from node.cli.running import run
 
     loaded = load_config(config)
-    from cluster.heal.ending import MustEnd
+    from cluster.heal.ending import MustEnd, StartAgain
     from node import server
     from wal.errors import StorageError
 
@@ -30,4 +32,15 @@ def serve(
         await server.serve(loaded)
 
     expected = (server.StartFailed, server.NodeLost, MustEnd, StorageError, OSError)
-    run(body, expected=expected, stays=True)
+    try:
+        run(body, expected=expected, stays=True)
+    except* StartAgain:
+        _start_again(config)
+
+
+def _start_again(config: Path) -> None:
+    """Go on as a new program in this very process: whoever supervises it sees no end."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    command = [sys.executable, "-m", "node", "serve", "--config", str(config)]
+    os.execv(sys.executable, command)  # noqa: S606 - our own command
