@@ -31,6 +31,7 @@ from cluster.applying import Applying
 from cluster.barriers import Barriers
 from cluster.clock import ClusterClock
 from cluster.duties import LeaderDuties
+from cluster.handing_over import HandingOver
 from cluster.heal.journal import Journal
 from cluster.opening import Opened
 from cluster.packing import pack
@@ -47,6 +48,7 @@ from cluster.settings import ReplicaSettings
 from cluster.standing import Judge
 from cluster.state import commands, entry, levels
 from cluster.state.commands import Command
+from cluster.state.drains import drained
 from cluster.state.invariants import InvariantViolated
 from cluster.state.machine import Machine, Skipped
 from cluster.state.outcome import Outcome, Refused
@@ -145,6 +147,7 @@ class Participant:
         self.circle = Circle(world.clock, world.wall_ms)
         self.heal = Journal(world.wall_ms)
         self._vitals_due_s = 0.0
+        self._handing_over = HandingOver(engine, world.clock, settings.timing.election_min_s)
         self._duties = LeaderDuties(self, Dispatcher(world.new_id, settings.offer_ttl_ms))
 
     # -- what is asked of it
@@ -272,8 +275,9 @@ class Participant:
             silent_s=self._silent_s(),
             level=self._common_level(),
         )
+        self._handing_over.turn(drained(self.state))
         self._tell_vitals()
-        if self._judge.standing == "serving" and self.state.level > levels.FIRST:
+        if self._judge.standing in ("serving", "draining") and self.state.level > levels.FIRST:
             self.heal.tell(self.submit)
         self._proposals.expire(self._now_s())
 
@@ -475,6 +479,7 @@ class Participant:
                 led=self.leader is not None,
                 silent_s=self.engine.quorum_age_s(),
                 announced=known is not None and known.boot == self.boot,
+                drained=known is not None and known.drained_ms > 0,
             )
         waits = self._judge.standing == "catching_up" and not self._judge.caught_up
         if waits and self.leader and not self._catching_up:

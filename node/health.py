@@ -48,7 +48,11 @@ def readiness(status: ReplicaStatus, *, draining: bool) -> tuple[Check, ...]:
         Check("disk", standing != "failed", status.why),
         Check("quorum", standing not in ("fenced", "starting"), status.why or standing),
         Check("caught-up", standing != "catching_up", status.why or "still reading what it missed"),
-        Check("accepting", not draining and standing != "draining", "this node is being stopped"),
+        Check(
+            "accepting",
+            not draining and standing != "draining",
+            status.why if standing == "draining" else "this node is being stopped",
+        ),
         Check("leader", bool(status.leader), "no leader is known"),
     )
 
