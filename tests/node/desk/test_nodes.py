@@ -5,16 +5,9 @@ import trio
 from cluster.state.commands import DrainNode, RaiseLevel
 from cluster.state.levels import LEVEL
 from node.protocol import catalogue as ops
-from node.protocol.catalogue import Bye, ClusterPush, Err, Ok
+from node.protocol.catalogue import Bye, ClusterPush
 from node.protocol.codes import Close
-from tests.node.desk.office import Client, office, settle
-
-
-async def answer(client: Client, request: ops.Request) -> Ok | Err:
-    number = client.ask(request)
-    await settle()
-    (reply,) = [one for one in (*client.heard(Ok), *client.heard(Err)) if one.id == number]
-    return reply
+from tests.node.desk.office import office
 
 
 async def test_a_client_is_moved_and_another_is_sent_away_for_good() -> None:
@@ -24,18 +17,15 @@ async def test_a_client_is_moved_and_another_is_sent_away_for_good() -> None:
         await operator.hello("operator", "ops")
         await ann.hello("visitor", "ann")
         await ada.hello("agent", "ada")
-        listed = await answer(operator, ops.SessionList())
-        assert isinstance(listed, Ok)
-        assert [row["agent"] for row in listed.r["sessions"]] == ["ada"]
-        assert {row["id"] for row in listed.r["here"]} == {"ops", "ann", "ada"}
-        moved = await answer(operator, ops.SessionDismiss(do="move", kind="visitor", who="ann"))
-        assert isinstance(moved, Ok)
+        listed = await operator.ok(ops.SessionList())
+        assert [row["agent"] for row in listed["sessions"]] == ["ada"]
+        assert {row["id"] for row in listed["here"]} == {"ops", "ann", "ada"}
+        await operator.ok(ops.SessionDismiss(do="move", kind="visitor", who="ann"))
         (bye,) = ann.heard(Bye)
         assert (bye.code, bye.resume) == (Close.MOVED, True)
-        sid = listed.r["sessions"][0]["sid"]
-        closed = await answer(operator, ops.SessionDismiss(do="close", sid=sid))
-        assert isinstance(closed, Ok)
-        assert closed.r["sids"] == [sid]
+        sid = listed["sessions"][0]["sid"]
+        closed = await operator.ok(ops.SessionDismiss(do="close", sid=sid))
+        assert closed["sids"] == [sid]
         (bye,) = ada.heard(Bye)
         assert (bye.code, bye.resume, bye.rule) == (Close.LOGGED_OUT, False, "session.ended")
         assert not desk.port().state.sessions
@@ -49,8 +39,7 @@ async def test_everybody_hears_which_nodes_are_drained_and_is_not_sent_there() -
         operator, ann = desk.client(), desk.client()
         await operator.hello("operator", "ops")
         await ann.hello("visitor", "ann")
-        drained = await answer(operator, ops.NodeDrain(node="n2"))
-        assert isinstance(drained, Ok), drained
+        await operator.ok(ops.NodeDrain(node="n2"))
         assert isinstance(port.submitted[-1], DrainNode)
         await trio.sleep(1.2)
         push = ann.heard(ClusterPush)[-1]
@@ -62,9 +51,7 @@ async def test_leadership_goes_where_it_is_asked_to_and_the_answer_says_so() -> 
     async with office() as desk:
         operator = desk.client()
         await operator.hello("operator", "ops")
-        moved = await answer(operator, ops.LeaderTransfer(node="n2"))
-        assert isinstance(moved, Ok)
-        assert (moved.r["before"], moved.r["leader"]) == ("n1", "n2")
-        again = await answer(operator, ops.LeaderTransfer(node="n3"))
-        assert isinstance(again, Err)
+        moved = await operator.ok(ops.LeaderTransfer(node="n2"))
+        assert (moved["before"], moved["leader"]) == ("n1", "n2")
+        again = await operator.err(ops.LeaderTransfer(node="n3"))
         assert again.code == "not_leader"
