@@ -391,9 +391,17 @@ class Participant:
         self._peers.set_peers(self.addresses())
 
     def _silent_s(self) -> dict[str, float]:
-        """Return for how long other nodes said nothing; who is no member is silent for ever."""
+        """Return for how long other nodes said nothing; who is no member is silent for ever.
+
+        Followers say nothing to each other by Raft, so that a new leader knows of them by their
+        vitals alone: without those, whoever did not elect it would seem dead.
+        """
         gone = self.state.nodes.keys() - self._members.by_id.keys()
-        return self.engine.contact_age_s() | dict.fromkeys(sorted(gone), float("inf"))
+        silent_s = self.engine.contact_age_s()
+        for peer, heard in self.circle.fresh().items():
+            if peer in silent_s:
+                silent_s[peer] = min(silent_s[peer], self._now_s() - heard.at_s)
+        return silent_s | dict.fromkeys(sorted(gone), float("inf"))
 
     # -- standing
 
