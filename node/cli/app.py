@@ -40,7 +40,8 @@ _HELP = """One customer-service desk, run as a cluster of identical nodes.
 Try it:  unidesk demo, then in other terminals  unidesk say  and  unidesk agent."""
 
 
-def _make() -> typer.Typer:
+def make_app() -> typer.Typer:
+    """Return all commands."""
     app = typer.Typer(
         help=_HELP,
         no_args_is_help=True,
@@ -112,7 +113,7 @@ def run_app(arguments: list[str]) -> int:
 
 def _run(arguments: list[str]) -> int:
     try:
-        _make()(args=arguments, prog_name="unidesk")
+        make_app()(args=arguments, prog_name="unidesk")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0

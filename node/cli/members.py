@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from node.client import Client
     from node.protocol.catalogue import MembersChange
 
-app = typer.Typer(
-    help="Who takes part, and changing that.", no_args_is_help=False, invoke_without_command=True
-)
+app = typer.Typer(no_args_is_help=False, invoke_without_command=True)
 
 
 Node = Annotated[str, typer.Argument(metavar="NODE", help="A node's id.")]
