@@ -31,6 +31,7 @@ from cluster.applying import Applying
 from cluster.barriers import Barriers
 from cluster.clock import ClusterClock
 from cluster.duties import LeaderDuties
+from cluster.handing_over import HandingOver
 from cluster.heal import rules, table
 from cluster.heal.digests import Digests
 from cluster.heal.hands import OwnHands
@@ -53,6 +54,7 @@ from cluster.settings import ReplicaSettings
 from cluster.standing import Judge
 from cluster.state import commands, entry, heal_log, levels
 from cluster.state.commands import Command
+from cluster.state.drains import drained
 from cluster.state.invariants import InvariantViolated
 from cluster.state.machine import Machine, Skipped
 from cluster.state.outcome import Outcome, Refused
@@ -167,6 +169,7 @@ class Participant:
         self._vitals_due_s = 0.0
         dispatcher = Dispatcher(world.new_id, settings.offer_ttl_ms)
         self._duties = LeaderDuties(self, dispatcher, on_lost=self._note_lost)
+        self._handing_over = HandingOver(engine, world.clock, settings.timing.election_min_s)
 
     # -- what is asked of it
 
@@ -298,9 +301,10 @@ class Participant:
             silent_s=self._silent_s(),
             level=self._common_level(),
         )
+        self._handing_over.turn(drained(self.state))
         self._tell_vitals()
         self._look_around()
-        if self._judge.standing == "serving" and self.state.level > levels.FIRST:
+        if self._judge.standing in ("serving", "draining") and self.state.level > levels.FIRST:
             self.heal.tell(self.submit)
         self._proposals.expire(self._now_s())
 
@@ -414,9 +418,17 @@ class Participant:
         self._peers.set_peers(self.addresses())
 
     def _silent_s(self) -> dict[str, float]:
-        """Return for how long other nodes said nothing; who is no member is silent for ever."""
+        """Return for how long other nodes said nothing; who is no member is silent for ever.
+
+        Followers say nothing to each other by Raft, so that a new leader knows of them by their
+        vitals alone: without those, whoever did not elect it would seem dead.
+        """
         gone = self.state.nodes.keys() - self._members.by_id.keys()
-        return self.engine.contact_age_s() | dict.fromkeys(sorted(gone), float("inf"))
+        silent_s = self.engine.contact_age_s()
+        for peer, heard in self.circle.fresh().items():
+            if peer in silent_s:
+                silent_s[peer] = min(silent_s[peer], self._now_s() - heard.at_s)
+        return silent_s | dict.fromkeys(sorted(gone), float("inf"))
 
     def _note_lost(self, node: str, silent_s: float, sessions: int) -> None:
         self.heal.note(
@@ -537,6 +549,7 @@ class Participant:
                 led=self.leader is not None,
                 silent_s=self.engine.quorum_age_s(),
                 announced=announced,
+                drained=known is not None and known.drained_ms > 0,
             )
         if known is not None and self._announced and not announced:
             self.replaced_by = known.boot

@@ -70,6 +70,10 @@ class NotLeading(Exception):
         self.leader = leader
 
 
+class HandOverRefused(Exception):
+    """Nobody else leads now; says why, and what would help."""
+
+
 class Port(Protocol):
     """What sessions, health pages and the dispatcher may ask of the cluster."""
 
@@ -132,6 +136,14 @@ class Port(Protocol):
 
         `change` is called at once.  Raises what it raises; `NotLeading` at a node that does not
         lead, `MembersRefused` when this is not the time.  `Unavailable`: the outcome is unknown.
+        """
+        ...
+
+    async def hand_over(self, to: str = "") -> str | Unavailable:
+        """Let node `to` lead, or whoever is best; return who leads, as soon as this node hears it.
+
+        Raises `NotLeading` at a node that does not lead, `HandOverRefused` when `to` cannot, or
+        did not come to it; this node leads on then.
         """
         ...
 

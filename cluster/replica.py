@@ -23,6 +23,7 @@ import structlog
 import trio
 
 from cluster.answering import answer_to
+from cluster.handing_over import begin, reason_against
 from cluster.heal import left
 from cluster.heal.digests import Due, digest_of
 from cluster.heal.ending import MustEnd, StartAgain, twin
@@ -36,12 +37,13 @@ from cluster.opening import Opened, Succession, open_data
 from cluster.participant import Figures, Participant, World
 from cluster.peer.handshake import Self
 from cluster.peer.links import Links
-from cluster.port import Answer, ReplicaStatus, Unavailable
+from cluster.port import Answer, HandOverRefused, NotLeading, ReplicaStatus, Unavailable
 from cluster.raft.engine import Committed, Engine
 from cluster.raft.members import Members
 from cluster.settings import ReplicaSettings
 from cluster.state import snapshot
 from cluster.state.commands import BootNode, Command
+from cluster.state.drains import drained
 from cluster.state.machine import Applied
 from cluster.state.state import State
 from wal import aside
@@ -56,9 +58,11 @@ APPLY_AT_ONCE = 64
 """Entries applied between two chances for other tasks."""
 BARRIER_S = 3.0
 MEMBERS_POLL_S = 0.02
-LEADERSHIP_POLL_S = 0.01
 LEAVE_S = 1.0
 """For a note to the next process, where the disk failed."""
+LEADERSHIP_POLL_S = 0.005
+LEVEL_S = 1.0
+"""How long a hand-over waits for somebody to be level; under load that is a matter of moments."""
 
 log = structlog.get_logger()
 
@@ -335,6 +339,36 @@ class Replica:
                     return None
                 await trio.sleep(MEMBERS_POLL_S)
         return Unavailable("timeout", "it may still happen; look at the members again")
+
+    async def hand_over(self, to: str = "") -> str | Unavailable:
+        """See `Port.hand_over`."""
+        part, engine = self._part, self._part.engine
+        if not self.is_leader:
+            raise NotLeading(part.leader or "")
+        self._check_hand_over(to)
+        term, begun, ends_s = engine.term, "", trio.current_time() + BARRIER_S
+        level_by_s, again_s = trio.current_time() + LEVEL_S, 0.0
+        while (now_s := trio.current_time()) < ends_s:
+            if not engine.is_leader and part.leader is not None and engine.term > term:
+                return part.leader
+            if engine.is_leader and now_s >= again_s:
+                begun = begin(engine, to, drained(self.state)) or begun
+                again_s = now_s + (self._settings.timing.election_min_s if begun else 0.0)
+                self._wake.set()
+            if not begun and now_s >= level_by_s:
+                self._check_hand_over(to)
+                raise HandOverRefused("no other voter holds all that is committed: wait a moment")
+            await trio.sleep(LEADERSHIP_POLL_S)
+        if engine.is_leader:
+            raise HandOverRefused(
+                f"{to or begun} did not take over in time; {self.node_id} leads on"
+            )
+        return Unavailable("no_leader", "this node leads no more, and hears of nobody who does")
+
+    def _check_hand_over(self, to: str) -> None:
+        why = reason_against(self._part.engine, to, drained(self.state))
+        if why:
+            raise HandOverRefused(why)
 
     def whisper(self, payload: bytes) -> None:
         """See `Port.whisper`."""

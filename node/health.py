@@ -39,6 +39,8 @@ class NodeRow:
     id: str
     url: str
     peer: str
+    role: str = ""
+    """In the cluster: voter, learner, joining, leaving."""
 
 
 def readiness(status: ReplicaStatus, *, draining: bool) -> tuple[Check, ...]:
@@ -48,7 +50,11 @@ def readiness(status: ReplicaStatus, *, draining: bool) -> tuple[Check, ...]:
         Check("disk", standing != "failed", status.why),
         Check("quorum", standing not in ("fenced", "starting"), status.why or standing),
         Check("caught-up", standing != "catching_up", status.why or "still reading what it missed"),
-        Check("accepting", not draining and standing != "draining", "this node is being stopped"),
+        Check(
+            "accepting",
+            not draining and standing != "draining",
+            status.why if standing == "draining" else "this node is being stopped",
+        ),
         Check("leader", bool(status.leader), "no leader is known"),
     )
 
@@ -78,9 +84,10 @@ def cluster_page(
     nodes: Iterable[NodeRow],
     rules_rev: int,
     counts: Mapping[str, int],
+    more: Mapping[str, Any] | None = None,
     digest: Mapping[str, Any] | None = None,
 ) -> Response:
-    """Return the cluster as this node sees it."""
+    """Return the cluster as this node sees it; `more` are further fields."""
     page: dict[str, Any] = {
         "cluster": cluster,
         "node": status.node,
@@ -104,6 +111,7 @@ def cluster_page(
         "nodes": [_node(row, status) for row in nodes],
         "rules_rev": rules_rev,
         "counts": dict(counts),
+        **(more or {}),
     }
     if digest is not None:
         page["state_digest"] = digest
@@ -122,7 +130,7 @@ def not_found(path: str) -> Response:
 
 
 def _node(row: NodeRow, status: ReplicaStatus) -> dict[str, Any]:
-    known: dict[str, Any] = {"id": row.id, "url": row.url, "peer": row.peer}
+    known: dict[str, Any] = {"id": row.id, "url": row.url, "peer": row.peer, "member": row.role}
     if row.id == status.node:
         return known | {"self": True, "connected": True, "last_heard_s": 0.0}
     return known | dict(status.peers.get(row.id, {"connected": False}))

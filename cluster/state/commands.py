@@ -14,7 +14,7 @@ added at the end, with a default.
                         LeaveConversation, EditMessage, DeleteMessage, ReopenConversation
     a supervisor        JoinConversation, EndSupervision, and what agents do with any conversation
     an operator         ApplyRules, RollbackRules, PutAccount, SetSecret, RemoveAccount,
-                        RevokeTokens
+                        RevokeTokens, DrainNode, DismissSession
     supervisors too     PutCanned, RemoveCanned
     whoever logs in     IssueToken
     the node, for one   AddAudit
@@ -532,6 +532,29 @@ class NoteHeal(_Command, frozen=True, tag="heal.note"):
     figures: dict[str, Any] = {}
 
 
+class DrainNode(_Command, frozen=True, tag="node.drain"):
+    """Let a node take no clients and lead nothing, or take them again; it votes as before."""
+
+    node: str
+    by: By
+    drained: bool = True
+
+
+class DismissSession(_Command, frozen=True, tag="session.dismiss"):
+    """Send a client away: to another node, or, with `stop`, for good.
+
+    `sid` names a session of an agent; without it all connections of principal `kind`, `id`.
+    """
+
+    by: By
+    sid: str = ""
+    kind: PrincipalKind | None = None
+    id: str = ""
+    stop: bool = False
+    to: str = ""
+    """The node where it should go; empty for any."""
+
+
 Command = (
     OpenConversation
     | RouteConversation
@@ -581,6 +604,8 @@ Command = (
     | ReopenConversation
     | RaiseLevel
     | NoteHeal
+    | DrainNode
+    | DismissSession
 )
 
 _encoder = msgspec.msgpack.Encoder()

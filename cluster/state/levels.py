@@ -2,7 +2,7 @@
 
     level   commands
     1       all but those of higher levels
-    2       RaiseLevel, NoteHeal
+    2       RaiseLevel, NoteHeal, DrainNode, DismissSession
 
 A release understands the commands up to its `LEVEL`.  Nodes tell each other theirs when they meet,
 and the leader raises the cluster's to what all members understand; it never falls.  Until then a
@@ -15,7 +15,7 @@ Source: the same is called cluster version in etcd and in CockroachDB.
 from typing import Any
 
 from cluster.state.change import Change, No, no
-from cluster.state.commands import Command, NoteHeal, RaiseLevel
+from cluster.state.commands import Command, DismissSession, DrainNode, NoteHeal, RaiseLevel
 from cluster.state.outcome import Refused
 
 LEVEL = 2
@@ -26,7 +26,7 @@ FIRST = 1
 STANDBY = 2
 """Members may have this role: a value that earlier releases cannot read."""
 
-_SINCE: dict[type[Any], int] = {NoteHeal: 2}
+_SINCE: dict[type[Any], int] = {NoteHeal: 2, DrainNode: 2, DismissSession: 2}
 
 
 def since(command: Command) -> int:

@@ -36,6 +36,8 @@ from cluster.state import (
     commands,
     conversations,
     corrections,
+    dismissals,
+    drains,
     heal_log,
     idempotency,
     invariants,
@@ -286,4 +288,6 @@ _HANDLERS: dict[type[Any], Callable[[Change, Any], dict[str, Any] | Done]] = {
     commands.ReopenConversation: reopening.reopen,
     commands.RaiseLevel: levels.raise_level,
     commands.NoteHeal: heal_log.note,
+    commands.DrainNode: drains.drain,
+    commands.DismissSession: dismissals.dismiss,
 }

@@ -221,6 +221,8 @@ class NodeInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     boot: str
     url: str
     lost_ms: int = 0
+    drained_ms: int = 0
+    """Since when operators let it take no clients; 0 for a node that does."""
 
 
 class Remembered(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -19,6 +19,7 @@ from node.cli import (
     cluster,
     conversations,
     demo,
+    doctor,
     login,
     queues,
     replay,
@@ -26,6 +27,7 @@ from node.cli import (
     say,
     serve,
     service,
+    sessions,
     token,
     upgrade,
     users,
@@ -38,11 +40,11 @@ _HELP = """One customer-service desk, run as a cluster of identical nodes.
 Try it:  unidesk demo, then in other terminals  unidesk say  and  unidesk agent."""
 
 
-def _make() -> typer.Typer:
+def make_app() -> typer.Typer:
+    """Return all commands."""
     app = typer.Typer(
         help=_HELP,
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -52,6 +54,7 @@ def _make() -> typer.Typer:
         ("serve", serve.serve),
         ("upgrade", upgrade.upgrade),
         ("demo", demo.demo),
+        ("doctor", doctor.doctor),
         ("say", say.say),
         ("agent", agent.agent),
         ("login", login.login),
@@ -65,6 +68,7 @@ def _make() -> typer.Typer:
         app.command(name)(command)
     app.add_typer(cluster.app, name="cluster")
     app.add_typer(conversations.app, name="conversations")
+    app.add_typer(sessions.app, name="sessions")
     app.add_typer(rules.app, name="rules")
     app.add_typer(users.app, name="users")
     app.add_typer(canned.app, name="canned")
@@ -109,7 +113,7 @@ def run_app(arguments: list[str]) -> int:
 
 def _run(arguments: list[str]) -> int:
     try:
-        _make()(args=arguments, prog_name="unidesk")
+        make_app()(args=arguments, prog_name="unidesk")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0

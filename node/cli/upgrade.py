@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.codes import LOST
+
 if TYPE_CHECKING:
     from node.config import Config
     from node.handover.asking import Asked, Told
 
 TELL_S = 90.0
 """Longer than any step of a node."""
-LOST = 3
 
 
 def upgrade(

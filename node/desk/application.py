@@ -128,6 +128,7 @@ class Desk:
             context.tally,
             now_ms=context.now_ms,
             on_session_gone=self.presence.on_session_gone,
+            on_dismissed=self._goodbyes.dismiss,
         )
         self.overview = Overview(context, self._hub.following)
         """Lists, search, queues and places, derived from what is applied here."""

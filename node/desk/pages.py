@@ -23,6 +23,7 @@ from node.config import Config
 from node.desk import asyncapi
 from node.desk.context import Context
 from node.desk.openapi import openapi
+from node.desk.outlook import outlook
 from node.desk.statistics import DeskStatistics
 from node.edge.http import Request, Response
 from node.health import (
@@ -55,6 +56,7 @@ class Pages:
         self._context = context
         self._cluster = config.cluster.id
         self._pid = pid
+        self._node = config.node
         self.sources = Sources(replica=context.port.status, state=self.state_statistics, desk=desk)
         self._metrics = Metrics(self.sources)
 
@@ -121,7 +123,10 @@ class Pages:
             context.port.status(),
             cluster=self._cluster,
             pid=self._pid,
-            nodes=[NodeRow(node.id, node.url, members[node.id].address) for node in context.nodes],
+            nodes=[
+                NodeRow(node.id, node.url, members[node.id].address, members[node.id].role)
+                for node in context.nodes
+            ],
             rules_rev=state.rules.rev if state.rules is not None else 0,
             counts={
                 "conversations": len(state.conversations),
@@ -130,6 +135,7 @@ class Pages:
                 "sessions": len(state.sessions),
                 "connections": desk.connections,
             },
+            more=outlook(self._node, state, desk, self.sources.wal, context.clock_ms()),
             digest=digest,
         )
 

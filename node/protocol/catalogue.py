@@ -15,7 +15,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from node.protocol import results, rule_results, service_results
+from node.protocol import node_results, results, rule_results, service_results
 from node.protocol.pushes import (
     Bye,
     Caught,
@@ -88,6 +88,7 @@ from node.protocol.requests.lists import (
     QueueWatch,
 )
 from node.protocol.requests.members import MembersChange, MembersGet
+from node.protocol.requests.nodes import LeaderTransfer, NodeDrain, SessionDismiss, SessionList
 from node.protocol.requests.rules import (
     Contact,
     RulesApply,
@@ -167,6 +168,10 @@ AnyRequest = (
     | Pong
     | CvTake
     | WrapDone
+    | LeaderTransfer
+    | NodeDrain
+    | SessionList
+    | SessionDismiss
 )
 
 BY_NAME: dict[str, type[Request]] = {
@@ -227,6 +232,10 @@ RESULTS: dict[type[Request], type[results.Result]] = {
     Why: rule_results.Reasons,
     CvTake: results.Accepted,
     WrapDone: results.Nothing,
+    LeaderTransfer: node_results.Transferred,
+    NodeDrain: node_results.Drained,
+    SessionList: node_results.Sessions,
+    SessionDismiss: node_results.SessionsDismissed,
 }
 """What the reply's `r` holds; operations that are not here have no reply."""
 

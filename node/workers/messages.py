@@ -5,7 +5,8 @@
     EntryApplied: applied by the core           -
     Standing: when it changes, and often        -
     Answered: one for each Submit               Submit: numbers rise
-    Passed: one for each Await                  Await: a barrier, or a change of members
+    Passed: one for each Await                  Await: a barrier, a change of members
+    Passed: one for each HandOver               HandOver: of the leadership
     Heard: from other nodes and workers         Tell: whispers
     Taken: a session, by another worker         -
     Figures: of all workers                     Measured: its own
@@ -81,7 +82,7 @@ class Passed(Message, tag="passed"):
     code: str = ""
     text: str = ""
     kind: str = ""
-    """`unavailable`, `refused` or `not_leading`; of the last, `text` is the leader."""
+    """`unavailable`, `refused`, `not_leading` or `leads`; of these two, `text` is the leader."""
 
 
 class Heard(Message, tag="heard"):
@@ -121,6 +122,13 @@ class Await(Message, tag="await"):
     wanted: bytes = b""
 
 
+class HandOver(Message, tag="hand_over"):
+    """Let node `to` lead, or whoever is best."""
+
+    number: int
+    to: str = ""
+
+
 class Tell(Message, tag="tell"):
     """A whisper to the other nodes and to this node's other workers."""
 
@@ -147,7 +155,7 @@ FromCore = (
     | Taken
     | Figures
 )
-FromWorker = Submit | Await | Tell | Measured
+FromWorker = Submit | Await | HandOver | Tell | Measured
 
 _encoder = msgspec.msgpack.Encoder()
 

@@ -23,7 +23,7 @@ import trio
 from msgspec.structs import replace
 
 from cluster.answering import answer_to
-from cluster.port import Answer, NotLeading, ReplicaStatus, Unavailable
+from cluster.port import Answer, HandOverRefused, NotLeading, ReplicaStatus, Unavailable
 from cluster.raft.members import Members, MembersRefused
 from cluster.state import commands, snapshot
 from cluster.state.commands import Command
@@ -142,18 +142,33 @@ class RemotePort:
 
     async def barrier(self) -> Unavailable | None:
         """See `Port.barrier`."""
-        return _unavailable(await self._await(b"", b""))
+        return _unavailable(await self._await(lambda number: messages.Await(number)))
 
     async def change_members(self, change: Callable[[Members], Members]) -> Unavailable | None:
         """See `Port.change_members`."""
         before = self.members()
-        passed = await self._await(before.encode(), change(before).encode())
+        expected, wanted = before.encode(), change(before).encode()
+        passed = await self._await(lambda number: messages.Await(number, expected, wanted))
         match passed.kind:
             case "not_leading":
                 raise NotLeading(passed.text)
             case "refused":
                 raise MembersRefused(passed.text)
         return _unavailable(passed)
+
+    async def hand_over(self, to: str = "") -> str | Unavailable:
+        """See `Port.hand_over`."""
+        passed = await self._await(lambda number: messages.HandOver(number, to))
+        match passed.kind:
+            case "not_leading":
+                raise NotLeading(passed.text)
+            case "refused":
+                raise HandOverRefused(passed.text)
+            case "leads":
+                return passed.text
+        unavailable = _unavailable(passed)
+        assert unavailable is not None
+        return unavailable
 
     def whisper(self, payload: bytes) -> None:
         """See `Port.whisper`."""
@@ -286,7 +301,7 @@ class RemotePort:
         if old is not None and (old.standing, old.leader) != (new.standing, new.leader):
             self._on_standing.tell(new)
 
-    async def _await(self, expected: bytes, wanted: bytes) -> messages.Passed:
+    async def _await(self, ask: Callable[[int], messages.Message]) -> messages.Passed:
         if self._is_silent:
             return messages.Passed(0, "minority", _SILENT, "unavailable")
         self._number += 1
@@ -299,8 +314,7 @@ class RemotePort:
             done.set()
 
         self._passed[number] = on_passed
-        asked = messages.Await(number, expected, wanted)
-        self._outlet.send(messages.encode(asked))
+        self._outlet.send(messages.encode(ask(number)))
         with trio.move_on_after(ANSWER_S):
             await done.wait()
             return results[0]

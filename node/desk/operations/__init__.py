@@ -26,6 +26,7 @@ from node.desk.operations.company import Company
 from node.desk.operations.effects import Asker, Handler
 from node.desk.operations.lists import Lists
 from node.desk.operations.members import Membership
+from node.desk.operations.nodes import Nodes
 from node.desk.operations.own import Own
 from node.desk.operations.planning import Planning
 from node.desk.operations.reading import Reading
@@ -78,6 +79,7 @@ class Operations:
             **Accounts(context, passwords, lookup.barrier).handlers(),
             **Lists(context, lookup, looks, overview).handlers(),
             **Supervising(context, overview).handlers(),
+            **Nodes(context, hub, workers=config.node.workers).handlers(),
         }
 
     def perform(self, asker: Asker, principal: Principal, request: Request) -> Effect:

@@ -49,6 +49,11 @@ def sensible(state: State, now_ms: int, new: str) -> Iterator[Command]:
     if state.level < LEVEL:
         yield c.RaiseLevel(LEVEL)
     yield c.NoteHeal(9, "slow syncs", "hand over", "done", now_ms)
+    yield from (
+        c.DrainNode(node, OPS, drained=not one.drained_ms) for node, one in state.nodes.items()
+    )
+    yield from (c.DismissSession(OPS, sid, stop=True) for sid in state.sessions)
+    yield c.DismissSession(OPS, kind="visitor", id="ann")
     for account in state.accounts.values():
         if account.kind == "service":
             yield c.SetSecret(OPS, new, account.id, HASH)

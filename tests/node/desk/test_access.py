@@ -70,6 +70,10 @@ REQUESTS: dict[str, ops.Request] = {
     "rules.simulate": ops.RulesSimulate(contact=ops.Contact()),
     "rules.stats": ops.RulesStats(),
     "why": ops.Why(cv=ULID),
+    "leader.transfer": ops.LeaderTransfer(node="n2"),
+    "node.drain": ops.NodeDrain(node="n2"),
+    "session.list": ops.SessionList(),
+    "session.dismiss": ops.SessionDismiss(do="move", kind="visitor", who="ann"),
 }
 #                  visitor agent supervisor operator service
 MATRIX = {
@@ -129,6 +133,10 @@ MATRIX = {
     "rules.simulate": "no   no    yes   yes   no",
     "rules.stats":    "no   no    yes   yes   no",
     "why":            "no   yes   yes   yes   no",
+    "leader.transfer": "no  no    no    yes   no",
+    "node.drain":      "no  no    no    yes   no",
+    "session.list":    "no  no    no    yes   no",
+    "session.dismiss": "no  no    no    yes   no",
 }  # fmt: skip
 
 
