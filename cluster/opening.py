@@ -6,6 +6,7 @@
     damage, three voters or more         set aside, kept with `.damaged` names; then as with nothing
     damage, one or two voters            refused: nobody else could tell what is missing
     another node's data, a newer format  refused, nothing is touched
+    a restore that was interrupted       refused, until it is done again
 
 A process that takes a running node over (`Succession`) brings the state along, and reads the log
 only: what that holds up to the state's place was applied already.
@@ -17,6 +18,7 @@ safe is in `cluster.raft.abstaining`.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from cluster.backup.restore import refuse_unfinished
 from cluster.raft.boot import HistoryBroken
 from cluster.raft.engine import Engine
 from cluster.state import snapshot
@@ -80,6 +82,7 @@ def open_data(
     there are too few voters to heal from, and always with a `succession`: a node without memory
     is no successor of one that had it.
     """
+    refuse_unfinished(disk)
     aside.finish(disk)
 
     def opened(damage: str) -> Opened:

@@ -22,6 +22,7 @@ import structlog
 import trio
 
 from cluster.answering import answer_to
+from cluster.backup.origin import origin_of
 from cluster.ids import Ulids
 from cluster.opening import Opened, Succession, open_data
 from cluster.participant import Figures, Participant, World
@@ -88,7 +89,14 @@ class Replica:
         self._saving = False
         self._sync_limiter = trio.CapacityLimiter(1)
         self._links = _LinkedPeers(
-            Self(settings.cluster, settings.node, boot, settings.key, settings.reached_at),
+            Self(
+                settings.cluster,
+                settings.node,
+                boot,
+                settings.key,
+                settings.reached_at,
+                lambda: origin_of(self._part.state),
+            ),
             settings.listen,
             {},
             on_frame=self._on_frame,
