@@ -15,6 +15,7 @@ from node.cli import (
     agent,
     agents,
     audit,
+    backup,
     canned,
     cluster,
     conversations,
@@ -22,10 +23,12 @@ from node.cli import (
     login,
     queues,
     replay,
+    restore,
     rules,
     say,
     serve,
     service,
+    snapshot,
     token,
     upgrade,
     users,
@@ -61,6 +64,8 @@ def _make() -> typer.Typer:
         ("queues", queues.queues),
         ("agents", agents.agents),
         ("replay", replay.replay),
+        ("backup", backup.backup),
+        ("restore", restore.restore),
     ):
         app.command(name)(command)
     app.add_typer(cluster.app, name="cluster")
@@ -70,6 +75,7 @@ def _make() -> typer.Typer:
     app.add_typer(canned.app, name="canned")
     app.add_typer(token.app, name="token")
     app.add_typer(wal.app, name="wal")
+    app.add_typer(snapshot.app, name="snapshot")
     return app
 
 

@@ -58,7 +58,7 @@ def test_a_file_that_ends_early_anywhere_is_refused(length: int) -> None:
 @pytest.mark.parametrize("place", range(len(SMALL)))
 def test_a_bit_that_is_flipped_anywhere_is_seen(place: int) -> None:
     flipped = SMALL[:place] + bytes([SMALL[place] ^ 1]) + SMALL[place + 1 :]
-    with pytest.raises(BackupRefused, match="shop.backup: "):
+    with pytest.raises(BackupRefused, match=r"shop\.backup: "):
         read(flipped)
 
 

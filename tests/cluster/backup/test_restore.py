@@ -193,10 +193,10 @@ def test_a_crash_at_any_place_leaves_what_no_node_starts_on_and_what_can_be_rest
         except PowerCut:
             disk.close()
             if "restoring.json" in [file.name for file in folder.iterdir()]:
-                disk = FileDisk(folder)
+                left = FileDisk(folder)
                 with pytest.raises(ForeignLog, match="unidesk restore"):
-                    Replica.open(settings(folder), disk)
-                disk.close()
+                    Replica.open(settings(folder), left)
+                left.close()
                 refused += 1
             again = FileDisk(folder)
             restoring.restore(again, "test", "n1", Members.of({"n1": "127.0.0.1:1"}), backup)
