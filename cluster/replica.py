@@ -16,10 +16,12 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import structlog
 import trio
+from msgspec.structs import replace
 
 from cluster.answering import answer_to
 from cluster.backup.origin import origin_of
@@ -62,6 +64,7 @@ class _LinkedPeers(Links):
                 "queued_bytes": link.queued_bytes,
                 "dropped_total": link.dropped_total,
                 "connects_total": link.connects_total,
+                "remade_total": link.remade_total,
             }
             for peer, link in self.statistics().items()
         }
@@ -319,7 +322,8 @@ class Replica:
 
     def status(self) -> ReplicaStatus:
         """Return this node's standing in figures."""
-        return self._part.status()
+        status, tls = self._part.status(), self._links.tls_statistics()
+        return status if tls is None else replace(status, peer_tls=asdict(tls))
 
     def wal_statistics(self) -> LogStatistics:
         """Return the log's own figures."""

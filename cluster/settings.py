@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cluster.heal.settings import HealSettings
-from cluster.peer.links import Address, PeerTls
+from cluster.peer.links import Address
+from cluster.peer.tls import PeerTls
 from cluster.raft.compaction import SNAPSHOT_EVERY_ENTRIES
 from cluster.raft.engine import Timing
 from cluster.raft.members import Members

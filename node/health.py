@@ -105,6 +105,8 @@ def cluster_page(
         "rules_rev": rules_rev,
         "counts": dict(counts),
     }
+    if status.peer_tls:
+        page["peer_tls"] = status.peer_tls
     if digest is not None:
         page["state_digest"] = digest
     return json_response(200, page)

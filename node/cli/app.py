@@ -17,6 +17,7 @@ from node.cli import (
     audit,
     backup,
     canned,
+    cert,
     cluster,
     conversations,
     demo,
@@ -76,6 +77,7 @@ def _make() -> typer.Typer:
     app.add_typer(token.app, name="token")
     app.add_typer(wal.app, name="wal")
     app.add_typer(snapshot.app, name="snapshot")
+    app.add_typer(cert.app, name="cert")
     return app
 
 
