@@ -7,6 +7,7 @@
     damage, one or two voters            refused: nobody else could tell what is missing
     a recovery that is not done          refused; see `cluster.recovery`
     another node's data, a newer format  refused, nothing is touched
+    a restore that was interrupted       refused, until it is done again
 
 A process that takes a running node over (`Succession`) brings the state along, and reads the log
 only: what that holds up to the state's place was applied already.
@@ -18,6 +19,7 @@ safe is in `cluster.raft.abstaining`.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from cluster.backup.restore import refuse_unfinished
 from cluster.raft.boot import HistoryBroken
 from cluster.raft.engine import Engine
 from cluster.recovery import begun
@@ -86,6 +88,7 @@ def open_data(
     without memory is no successor of one that had it.
     """
     begun.check(disk)
+    refuse_unfinished(disk)
     history = _history(disk) or cluster_id
     aside.finish(disk)
 

@@ -588,9 +588,11 @@ def _why(judged: str, raft: RaftStatus) -> str:
             "it is no member of this cluster (any more);"
             f" `unidesk cluster members add {raft.node_id}` lets it join"
         )
-    if raft.abstains and raft.leader is None and raft.last_index == 1:
+    if raft.abstains and raft.leader is None and raft.empty:
         silent = [peer for peer, age_s in raft.contact_age_s.items() if age_s > MISSING_S]
         missing = f"; missing: {', '.join(silent)}" if silent else ""
+        if raft.last_index > 1:
+            return f"a cluster begins when all its nodes, restored alike, have met{missing}"
         return f"a new cluster begins when all its nodes have met{missing}"
     return judged or (_ABSTAINS if raft.abstains else "")
 

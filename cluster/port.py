@@ -57,6 +57,8 @@ class ReplicaStatus(msgspec.Struct, frozen=True):
     """Commands since the start after which an invariant of the state did not hold: bugs."""
     abstains: bool = False
     """It came back without its data, serves, and is not counted until a leader vouches for it."""
+    peer_tls: dict[str, int | str] = {}
+    """With TLS between nodes, of this one's certificate: `cluster.peer.tls.TlsStatistics`."""
 
 
 Answer = Outcome | Unavailable

@@ -16,13 +16,16 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 import structlog
 import trio
+from msgspec.structs import replace
 
 from cluster.answering import answer_to
+from cluster.backup.origin import origin_of
 from cluster.handing_over import begin, reason_against
 from cluster.heal import left
 from cluster.heal.digests import Due, digest_of
@@ -78,6 +81,7 @@ class _LinkedPeers(Links):
                 "queued_bytes": link.queued_bytes,
                 "dropped_total": link.dropped_total,
                 "connects_total": link.connects_total,
+                "remade_total": link.remade_total,
             }
             for peer, link in self.statistics().items()
         }
@@ -111,7 +115,14 @@ class Replica:
         self._saving = False
         self._sync_limiter = trio.CapacityLimiter(1)
         self._links = _LinkedPeers(
-            Self(self.cluster_id, settings.node, boot, settings.key, settings.reached_at),
+            Self(
+                self.cluster_id,
+                settings.node,
+                boot,
+                settings.key,
+                settings.reached_at,
+                lambda: origin_of(self._part.state),
+            ),
             settings.listen,
             {},
             on_frame=self._on_frame,
@@ -380,7 +391,8 @@ class Replica:
 
     def status(self) -> ReplicaStatus:
         """Return this node's standing in figures."""
-        return self._part.status()
+        status, tls = self._part.status(), self._links.tls_statistics()
+        return status if tls is None else replace(status, peer_tls=asdict(tls))
 
     def wal_statistics(self) -> LogStatistics:
         """Return the log's own figures."""

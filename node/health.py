@@ -113,6 +113,8 @@ def cluster_page(
         "counts": dict(counts),
         **(more or {}),
     }
+    if status.peer_tls:
+        page["peer_tls"] = status.peer_tls
     if digest is not None:
         page["state_digest"] = digest
     return json_response(200, page)

@@ -20,7 +20,7 @@ import structlog
 import trio
 
 from cluster.opening import Succession
-from cluster.peer.links import PeerTls
+from cluster.peer.tls import PeerTls
 from cluster.raft.boot import LogRefused
 from cluster.raft.election import Timing
 from cluster.raft.pysyncobj_core import LibraryRefused

@@ -1,8 +1,8 @@
 """How two nodes prove to each other that they belong together.  No I/O.
 
     dialer                                   acceptor
-      hello {magic, version, cluster, node, to, boot, address, nonce} ──▶
-      ◀── challenge {cluster, node, boot, nonce, proof}     or  refused "reason"
+      hello {magic, version, cluster, node, to, boot, address, origin, nonce} ──▶
+      ◀── challenge {cluster, node, boot, origin, nonce, proof}     or  refused "reason"
       proof {proof} ──▶
       ◀── accepted {}                                       or  refused "reason"
 
@@ -15,10 +15,14 @@ left behind is told so by a proof of the other, and must end.
 
 Whoever has the cluster key may come in, a member or not: a node that is behind may not know
 its own leader yet, and one that waits to be added has to be heard.
+
+The origin says which history a node's state is of: "first" for that of a cluster that began empty,
+else the backup that it was restored from.  Two histories never meet, whatever their ids are.
 """
 
 import hashlib
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +36,12 @@ NONCE_BYTES = 16
 HELLO_BYTES_MAX = 4096
 TEXT_CHARS_MAX = 300
 LEVEL_MAX = 1_000_000
+NO_ORIGIN = ""
+"""Of a node that holds nothing yet, and of earlier releases."""
+
+
+def _holds_nothing() -> str:
+    return NO_ORIGIN
 
 
 class Stranger(PeerRefused):
@@ -70,6 +80,8 @@ class Self:
     key: bytes
     address: str
     """`host:port` where the others reach it."""
+    origin: Callable[[], str] = _holds_nothing
+    """Which history the state is of that it holds now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +106,7 @@ def hello(me: Self, to: str, nonce: bytes) -> dict[str, Any]:
         "to": to,
         "boot": me.boot,
         "address": me.address,
+        "origin": me.origin(),
         "level": LEVEL,
         "nonce": nonce,
     }
@@ -135,11 +148,13 @@ class Acceptor:
         )
         if self._peer.node == self._me.node:
             raise PeerRefused(f"a second node {self._me.node!r}: is the data folder a copy?")
+        _check_origin(self._me, self._peer.node, body)
         self._their_nonce = _nonce(body)
         return {
             "cluster": self._me.cluster,
             "node": self._me.node,
             "boot": self._me.boot,
+            "origin": self._me.origin(),
             "level": LEVEL,
             "nonce": self._nonce,
             "proof": _proof(self._me, "accept", self._their_nonce, self._nonce, self._peer.node),
@@ -176,6 +191,7 @@ def answer(me: Self, to: str, nonce: bytes, kind: str, body: Any) -> tuple[Peer,
         raise PeerRefused(f"{to}: wrong proof: the cluster keys differ")
     if later:
         raise Superseded(to, cluster)
+    _check_origin(me, to, body)
     proof = _proof(me, "dial", theirs, nonce, me.node, acceptor=to)
     return Peer(to, _text(body, "boot"), level=_level(body)), {"proof": proof}
 
@@ -203,6 +219,17 @@ def _foreign(theirs: str, ours: str) -> str:
         f"cluster {theirs!r}; this node is of {ours!r}:"
         " check [cluster] id and the address in [nodes]"
     )
+
+
+def _check_origin(me: Self, peer: str, body: dict[Any, Any]) -> None:
+    ours, theirs = me.origin(), body.get("origin", NO_ORIGIN)
+    if not isinstance(theirs, str) or len(theirs) > TEXT_CHARS_MAX:
+        raise PeerRefused("hello without: origin")
+    if NO_ORIGIN not in (ours, theirs) and ours != theirs:
+        raise PeerRefused(
+            f"{peer} has the history {theirs[:16]!r}, and {me.node} has {ours[:16]!r}: one of them"
+            " was restored from another backup; empty its data folder, and let it join"
+        )
 
 
 def _proof(

@@ -63,6 +63,7 @@ class _Header(msgspec.Struct, frozen=True, omit_defaults=True):
     applied_index: int
     cutoff_floor_s: int = 0
     level: int = 1
+    origin: str = ""
 
 
 class _Chunk(msgspec.Struct, frozen=True, array_like=True):
@@ -115,7 +116,14 @@ _COUNTS = msgspec.msgpack.Decoder(tuple[str, int])
 
 def dump(state: State) -> Iterator[bytes]:
     """Yield the frames of `state`, which must not change meanwhile (see `frozen_copy`)."""
-    header = _Header(FORMAT, state.now_ms, state.applied_index, state.cutoff_floor_s, state.level)
+    header = _Header(
+        FORMAT,
+        state.now_ms,
+        state.applied_index,
+        state.cutoff_floor_s,
+        state.level,
+        state.origin,
+    )
     yield _frame(_encode(header))
     counts: list[tuple[str, int]] = []
     for section, (_, items_of) in _SECTIONS.items():
@@ -166,6 +174,7 @@ def _load(frames: Iterator[bytes]) -> State:
         raise SnapshotRefused(f"a header from nowhere: {header}")
     state.now_ms, state.applied_index = header.now_ms, header.applied_index
     state.cutoff_floor_s, state.level = header.cutoff_floor_s, header.level
+    state.origin = header.origin
     decoders = {name: msgspec.msgpack.Decoder(kind) for name, (kind, _) in _SECTIONS.items()}
     whole = False
     for frame in frames:

@@ -6,6 +6,7 @@
     accounts, revoked, cutoffs              who may come in
     served, tallies, ratings, unstaffed     what is remembered of how visitors were served
     audit, heal_log, level                  who did what; what healed; which commands may be used
+    origin                                  the backup that the cluster was restored from
 
 `cluster.state.state` changes them, and keeps indexes over them.
 
@@ -86,6 +87,8 @@ class Values:
         self.level = 1
         """Commands of this level may be used; see `cluster.state.levels`."""
         self.heal_log: deque[HealNote] = deque(maxlen=HEAL_LOG_MAX)
+        self.origin = ""
+        """Of a cluster that was restored from a backup: which one, see `cluster.backup`."""
 
     @property
     def rules(self) -> RuleSetRecord | None:
@@ -160,5 +163,6 @@ class Values:
         copy.unstaffed = dict(self.unstaffed)
         copy.invitations = dict(self.invitations)
         copy.level = self.level
+        copy.origin = self.origin
         copy.heal_log = deque(self.heal_log, maxlen=HEAL_LOG_MAX)
         return copy

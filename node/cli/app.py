@@ -15,7 +15,9 @@ from node.cli import (
     agent,
     agents,
     audit,
+    backup,
     canned,
+    cert,
     cluster,
     conversations,
     demo,
@@ -23,11 +25,13 @@ from node.cli import (
     login,
     queues,
     replay,
+    restore,
     rules,
     say,
     serve,
     service,
     sessions,
+    snapshot,
     token,
     upgrade,
     users,
@@ -64,6 +68,8 @@ def make_app() -> typer.Typer:
         ("queues", queues.queues),
         ("agents", agents.agents),
         ("replay", replay.replay),
+        ("backup", backup.backup),
+        ("restore", restore.restore),
     ):
         app.command(name)(command)
     app.add_typer(cluster.app, name="cluster")
@@ -74,6 +80,8 @@ def make_app() -> typer.Typer:
     app.add_typer(canned.app, name="canned")
     app.add_typer(token.app, name="token")
     app.add_typer(wal.app, name="wal")
+    app.add_typer(snapshot.app, name="snapshot")
+    app.add_typer(cert.app, name="cert")
     return app
 
 
