@@ -18,7 +18,7 @@ import structlog
 from cluster.port import Answer
 from cluster.routing.dispatch import Dispatcher
 from cluster.state.commands import Command, LoseNode, RaiseLevel
-from cluster.state.outcome import Refused
+from cluster.state.outcome import Done, Refused
 from cluster.state.state import State
 
 NODE_LOST_S = 5.0
@@ -81,8 +81,9 @@ class LeaderDuties:
                 self._lose(node, silence_s, now_ms)
 
     def _on_raised(self, answer: Answer) -> None:
-        log.info("commands of all members", level=self._proposer.state.level)
         self._raising = False
+        if isinstance(answer, Done):
+            log.info("the cluster uses newer commands", level=answer.result["level"])
 
     def _on_dispatched(self, command: Command, answer: Answer) -> None:
         if self._leading:

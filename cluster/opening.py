@@ -6,6 +6,7 @@
     damage, three voters or more         set aside, kept with `.damaged` names; then as with nothing
     damage, one or two voters            refused: nobody else could tell what is missing
     another node's data, a newer format  refused, nothing is touched
+    commands above this release's level  the same: the folder's format is the cluster's level
 
 A process that takes a running node over (`Succession`) brings the state along, and reads the log
 only: what that holds up to the state's place was applied already.
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 
 from cluster.raft.boot import HistoryBroken
 from cluster.raft.engine import Engine
-from cluster.state import snapshot
+from cluster.state import levels, snapshot
 from cluster.state.state import State
 from wal import aside
 from wal.disk import Disk
@@ -83,7 +84,7 @@ def open_data(
     aside.finish(disk)
 
     def opened(damage: str) -> Opened:
-        identity = claim(disk, cluster_id, node_id, now_ms=now_ms)
+        identity = claim(disk, cluster_id, node_id, now_ms=now_ms, format_max=levels.LEVEL)
         if open_log is not None:
             wal, recovered = open_log(disk, identity)
         else:

@@ -37,6 +37,7 @@ from cluster.state.machine import Applied
 from cluster.state.state import State
 from wal.disk import Disk, FileDisk
 from wal.errors import SnapshotRefused, StorageError
+from wal.identity import raise_format, read_format
 from wal.log import Log, LogStatistics
 from wal.recovery import Recovered
 from wal.snapshot import SnapshotMeta, SnapshotStore
@@ -88,7 +89,14 @@ class Replica:
         self._saving = False
         self._sync_limiter = trio.CapacityLimiter(1)
         self._links = _LinkedPeers(
-            Self(settings.cluster, settings.node, boot, settings.key, settings.reached_at),
+            Self(
+                settings.cluster,
+                settings.node,
+                boot,
+                settings.key,
+                settings.reached_at,
+                uses=lambda: self.state.level,
+            ),
             settings.listen,
             {},
             on_frame=self._on_frame,
@@ -96,6 +104,7 @@ class Replica:
             tls=settings.tls,
             listeners=listeners,
         )
+        self._kept_level = read_format(disk)
         self._stopping = False
         self._stopped = trio.Event()
         world = World(time.monotonic, _wall_ms, Ulids(_wall_ms, secrets.token_bytes).new)
@@ -333,7 +342,8 @@ class Replica:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Take part in the cluster until cancelled or stopped; started once the peer port is bound.
 
-        Raises `StorageError` when the disk fails, `OSError` when the port cannot be had.
+        Raises `StorageError` when the disk fails, `OSError` when the port cannot be had, `Outgrown`
+        or `snapshot.SnapshotRefused` when the cluster's log is not for this release.
         """
         try:
             async with trio.open_nursery() as nursery:
@@ -392,6 +402,14 @@ class Replica:
                 applying.install(item, state)
             if count % APPLY_AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
+        if self.state.level > self._kept_level:
+            await self._keep_level(self.state.level)
+
+    async def _keep_level(self, level: int) -> None:
+        """Let earlier releases refuse the folder, before this node proposes what they misread."""
+        await trio.to_thread.run_sync(raise_format, self._disk, level)
+        self._kept_level = level
+        log.info("earlier releases are refused from here on", level=level)
 
     async def _save_snapshot(self, meta: SnapshotMeta, copy: State) -> None:
         """Write `copy` in a thread while the loop goes on."""

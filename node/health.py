@@ -87,6 +87,8 @@ def cluster_page(
         "boot": status.boot,
         "pid": pid,
         "version": __version__,
+        "level": status.level,
+        "level_used": status.level_used,
         "standing": status.standing,
         "why": status.why,
         "role": status.role,
@@ -124,5 +126,10 @@ def not_found(path: str) -> Response:
 def _node(row: NodeRow, status: ReplicaStatus) -> dict[str, Any]:
     known: dict[str, Any] = {"id": row.id, "url": row.url, "peer": row.peer}
     if row.id == status.node:
-        return known | {"self": True, "connected": True, "last_heard_s": 0.0}
+        return known | {
+            "self": True,
+            "connected": True,
+            "last_heard_s": 0.0,
+            "level": status.level,
+        }
     return known | dict(status.peers.get(row.id, {"connected": False}))

@@ -3,10 +3,13 @@
     {"format": 1, "cluster_id": "shop", "node_id": "a", "incarnation": 1795431600123,
      "created": "2026-11-23T13:00:00.123Z"}
 
-Written once, when a node starts on an empty folder, and never changed.  The incarnation is
-the moment of that, in ms since 1970: a node whose disk was lost and that starts anew is not
-the one that gave promises before.  Every segment of the log repeats the three ids, so a
-mixed-up folder is seen even if this file was copied along.
+Written when a node starts on an empty folder.  The incarnation is the moment of that, in ms since
+1970: a node whose disk was lost and that starts anew is not the one that gave promises before.
+Every segment of the log repeats the three ids, so a mixed-up folder is seen even if this file was
+copied along.
+
+The format alone ever changes, and only rises: when what the folder holds has come to mean more than
+earlier programs understand (`raise_format`), so that they refuse it instead of misreading it.
 """
 
 import time
@@ -22,6 +25,7 @@ from wal.snapfile import snapshot_index
 
 FILE = "identity.json"
 FORMAT = 1
+"""Of a new folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,12 @@ class Identity:
     cluster_id: str
     node_id: str
     incarnation: int
+
+
+class _Format(msgspec.Struct, frozen=True):
+    """What can be told of a file of whatever format."""
+
+    format: int
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,18 +49,25 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     created: str
 
 
-def claim(disk: Disk, cluster_id: str, node_id: str, *, now_ms: int | None = None) -> Identity:
+def claim(
+    disk: Disk,
+    cluster_id: str,
+    node_id: str,
+    *,
+    now_ms: int | None = None,
+    format_max: int = FORMAT,
+) -> Identity:
     """Return the identity of this folder, made now when the folder is new.
 
     `now_ms` is ms since 1970, the system's clock by default.  Raises `ForeignLog` when the
-    folder is another node's, or holds data but no identity; `CorruptLog` when the file is
-    damaged.
+    folder is another node's, of a format above `format_max`, or holds data but no identity;
+    `CorruptLog` when the file is damaged.
     """
     for word, value in (("cluster", cluster_id), ("node", node_id)):
         if not 1 <= len(value.encode()) <= ID_BYTES_MAX:
             mend = f"Give the {word} an id of 1 to {ID_BYTES_MAX} bytes"
             raise ForeignLog(disk.path_of(FILE), f"{word} id {value!r} cannot be used", mend)
-    found = read_identity(disk)
+    found = read_identity(disk, format_max=format_max)
     if found is None:
         return _create(disk, cluster_id, node_id, now_ms)
     if (found.cluster_id, found.node_id) != (cluster_id, node_id):
@@ -63,22 +80,50 @@ def claim(disk: Disk, cluster_id: str, node_id: str, *, now_ms: int | None = Non
     return found
 
 
-def read_identity(disk: Reader) -> Identity | None:
+def read_identity(disk: Reader, *, format_max: int | None = None) -> Identity | None:
     """Return the identity in the folder, None when there is none.
 
-    Raises `CorruptLog` when the file is damaged, `ForeignLog` when its format is not ours.
+    Raises `CorruptLog` when the file is damaged, `ForeignLog` when its format is above
+    `format_max`; whoever only looks at the folder gives none.
     """
+    file = _read(disk, format_max)
+    return Identity(file.cluster_id, file.node_id, file.incarnation) if file is not None else None
+
+
+def read_format(disk: Reader) -> int:
+    """Return the format of what the folder holds, FORMAT for an empty one.
+
+    Raises `CorruptLog` when the file is damaged.
+    """
+    file = _read(disk, None)
+    return file.format if file is not None else FORMAT
+
+
+def raise_format(disk: Disk, number: int) -> None:
+    """Let programs that read less than `number` refuse this folder; durable when this returns.
+
+    Raises `CorruptLog`, `StorageFailed`.
+    """
+    file = _read(disk, None)
+    assert file is not None, "a folder that was claimed"
+    if file.format < number:
+        raised = msgspec.structs.replace(file, format=number)
+        disk.write_atomic(FILE, [msgspec.json.encode(raised) + b"\n"])
+
+
+def _read(disk: Reader, format_max: int | None) -> _File | None:
     if FILE not in disk.names():
         return None
-    path = disk.path_of(FILE)
+    path, data = disk.path_of(FILE), disk.read(FILE)
     try:
-        file = msgspec.json.decode(disk.read(FILE), type=_File)
+        # First of all the format: another one may have other fields, and is no damage.
+        found = msgspec.json.decode(data, type=_Format).format
+        if format_max is not None and found > format_max:
+            reason = f"format {found} of the identity; this program reads those up to {format_max}"
+            raise ForeignLog(path, reason, "Start the version of the program that wrote it")
+        return msgspec.json.decode(data, type=_File)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CorruptLog(path, 0, f"not an identity file: {error}") from None
-    if file.format != FORMAT:
-        reason = f"format {file.format} of the identity; this program reads {FORMAT}"
-        raise ForeignLog(path, reason, "Start the version of the program that wrote it")
-    return Identity(file.cluster_id, file.node_id, file.incarnation)
 
 
 def _create(disk: Disk, cluster_id: str, node_id: str, now_ms: int | None) -> Identity:

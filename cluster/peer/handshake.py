@@ -11,11 +11,15 @@ cluster key, so neither the key nor a replayable token crosses the wire, and a n
 another cluster, or of another protocol version, is told so in words before anything else.
 
 Whoever has the cluster key may come in, a member or not: a node that is behind may not know
-its own leader yet, and one that waits to be added has to be heard.
+its own leader yet, and one that waits to be added has to be heard.  But for a release that does
+not know the commands that the cluster uses already: it would go wrong, and not know it.  Each side
+says the level of its release, and as `uses` that of its state; each refuses, so that it does not
+matter which of them is of a release that knows levels.
 """
 
 import hashlib
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +44,8 @@ class Self:
     key: bytes
     address: str
     """`host:port` where the others reach it."""
+    uses: Callable[[], int] = lambda: FIRST
+    """Return the level of the cluster's commands, as far as this node knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,7 @@ def hello(me: Self, to: str, nonce: bytes) -> dict[str, Any]:
         "boot": me.boot,
         "address": me.address,
         "level": LEVEL,
+        "uses": me.uses(),
         "nonce": nonce,
     }
 
@@ -100,6 +107,7 @@ class Acceptor:
         self._peer = Peer(
             _text(body, "node"), _text(body, "boot"), _text(body, "address"), _level(body)
         )
+        check_levels(self._me, self._peer, _level(body, "uses"))
         if self._peer.node == self._me.node:
             raise PeerRefused(f"a second node {self._me.node!r}: is the data folder a copy?")
         self._their_nonce = _nonce(body)
@@ -108,6 +116,7 @@ class Acceptor:
             "node": self._me.node,
             "boot": self._me.boot,
             "level": LEVEL,
+            "uses": self._me.uses(),
             "nonce": self._nonce,
             "proof": _proof(self._me, "accept", self._their_nonce, self._nonce, self._peer.node),
         }
@@ -135,8 +144,22 @@ def answer(me: Self, to: str, nonce: bytes, kind: str, body: Any) -> tuple[Peer,
     theirs = _nonce(body)
     if not _same(body, _proof(me, "accept", nonce, theirs, me.node, acceptor=to)):
         raise PeerRefused(f"{to}: wrong proof: the cluster keys differ")
-    proof = _proof(me, "dial", theirs, nonce, me.node, acceptor=to)
-    return Peer(to, _text(body, "boot"), level=_level(body)), {"proof": proof}
+    peer = Peer(to, _text(body, "boot"), level=_level(body))
+    check_levels(me, peer, _level(body, "uses"))
+    return peer, {"proof": _proof(me, "dial", theirs, nonce, me.node, acceptor=to)}
+
+
+def check_levels(me: Self, peer: Peer, uses: int = FIRST) -> None:
+    """Refuse a release that does not know the commands in use: the peer's, or this one.
+
+    `uses` is what the peer says.  Raises `PeerRefused`.
+    """
+    for level, behind, knows in ((me.uses(), peer.node, peer.level), (uses, me.node, LEVEL)):
+        if knows < level:
+            raise PeerRefused(
+                f"this cluster uses commands of level {level}, and {behind!r} knows those up to"
+                f" {knows}: upgrade {behind!r}"
+            )
 
 
 def _proof(
@@ -158,10 +181,10 @@ def _text(body: dict[Any, Any], field: str) -> str:
     return value
 
 
-def _level(body: dict[Any, Any]) -> int:
-    value = body.get("level", FIRST)  # earlier releases say none
+def _level(body: dict[Any, Any], field: str = "level") -> int:
+    value = body.get(field, FIRST)  # earlier releases say none
     if not isinstance(value, int) or not FIRST <= value <= LEVEL_MAX:
-        raise PeerRefused("hello without: level")
+        raise PeerRefused(f"hello without: {field}")
     return value
 
 

@@ -76,6 +76,8 @@ class _Link:
         self.fd = -1
         """Where a frame may be written at once; -1 while the link is down or encrypted."""
         self.pumping = False
+        self.connection: trio.CancelScope | None = None
+        """Of what there is now, while it is connected."""
 
     def push(self, frame: bytes) -> None:
         """Send `frame` at once if the socket takes it, else queue it."""
@@ -151,8 +153,12 @@ class Links:
     def send(self, peer: str, frame: bytes) -> None:
         """Queue `frame` for `peer`; never waits, may drop, as for a peer that is unknown."""
         link = self._links.get(peer)
-        if link is not None:
-            link.push(frame)
+        if link is None:
+            return
+        if link.connection is not None and link.level < self._me.uses():
+            link.connected, link.fd = False, -1  # it is refused when it is dialled again
+            link.connection.cancel()
+        link.push(frame)
 
     def connected(self, peer: str) -> bool:
         link = self._links.get(peer)
@@ -290,10 +296,12 @@ class Links:
             log.info("peer link up", peer=link.peer)
             try:
                 async with trio.open_nursery() as nursery:
+                    link.connection = nursery.cancel_scope
                     nursery.start_soon(self._watch_for_end, stream, nursery.cancel_scope)
                     nursery.start_soon(self._pump, link, stream, nursery.cancel_scope)
             finally:
                 link.connected = False
+                link.connection = None
                 link.fd = -1
                 link.clear()
 
@@ -364,6 +372,7 @@ class Links:
             with self._welcome(peer):
                 reader = FrameReader()
                 while data := await stream.receive_some(READ_BYTES):
+                    handshake.check_levels(self._me, peer)  # the level rises while it is here
                     self._present[peer.node] = (peer.boot, trio.current_time())
                     for kind, body in reader.feed(bytes(data)):
                         self._on_frame(peer.node, kind, body)

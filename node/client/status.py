@@ -34,6 +34,10 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     rules_rev: int = 0
     counts: dict[str, int] = {}
     abstains: bool = False
+    level: int = 1
+    """Which commands its release knows."""
+    level_used: int = 1
+    """Which of them the cluster uses."""
     state_digest: dict[str, Any] | None = None
 
     @property
