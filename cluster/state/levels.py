@@ -62,6 +62,18 @@ def since(command: Command) -> int:
     return level
 
 
+def commands_since(level: int) -> tuple[str, ...]:
+    """Return the names of the commands, and of fields, that came above `level`."""
+    names = [_tag(kind) for kind, came in _SINCE.items() if came > level]
+    for kind, fields in _FIELDS_SINCE.items():
+        names += [f"{_tag(kind)} {name}" for name, came in fields.items() if came > level]
+    return tuple(sorted(names))
+
+
+def _tag(kind: type[Any]) -> str:
+    return str(kind.__struct_config__.tag)
+
+
 def refusal(command: Command, level: int) -> Refused | None:
     """Return what to say to a command that is not for a cluster of `level`, else None."""
     if since(command) <= level:

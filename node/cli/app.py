@@ -50,7 +50,6 @@ def _make() -> typer.Typer:
     app.callback()(_top)
     for name, command in (
         ("serve", serve.serve),
-        ("upgrade", upgrade.upgrade),
         ("demo", demo.demo),
         ("say", say.say),
         ("agent", agent.agent),
@@ -70,6 +69,7 @@ def _make() -> typer.Typer:
     app.add_typer(canned.app, name="canned")
     app.add_typer(token.app, name="token")
     app.add_typer(wal.app, name="wal")
+    app.add_typer(upgrade.app, name="upgrade")
     return app
 
 
