@@ -89,8 +89,9 @@ class LeaderDuties:
                 self._lose(node, silence_s, now_ms)
 
     def _on_raised(self, answer: Answer) -> None:
-        log.info("commands of all members", level=self._proposer.state.level)
         self._raising = False
+        if isinstance(answer, Done):
+            log.info("the cluster uses newer commands", level=answer.result["level"])
 
     def _on_dispatched(self, command: Command, answer: Answer) -> None:
         if self._leading:

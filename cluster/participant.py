@@ -521,6 +521,7 @@ class Participant:
         for peer, figures in peers.items():
             figures["last_heard_s"] = raft.contact_age_s.get(peer, -1.0)
             figures["match_index"] = raft.match_index.get(peer, 0)
+            figures["level"] = self._peers.level(peer)
         return ReplicaStatus(
             node=self.node,
             boot=self.boot,
@@ -539,6 +540,8 @@ class Participant:
             pending=len(self._proposals),
             violations=self._violations,
             abstains=raft.abstains,
+            level=levels.LEVEL,
+            level_used=self.state.level,
         )
 
     def _look_at_standing(self) -> None:

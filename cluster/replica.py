@@ -52,7 +52,7 @@ from cluster.state.state import State
 from wal import aside
 from wal.disk import Disk, FileDisk
 from wal.errors import SnapshotRefused, StorageError
-from wal.identity import move_on
+from wal.identity import move_on, raise_format, read_format
 from wal.log import Log, LogStatistics
 from wal.recovery import Recovered
 from wal.snapshot import SnapshotMeta, SnapshotStore
@@ -122,6 +122,7 @@ class Replica:
                 settings.key,
                 settings.reached_at,
                 lambda: origin_of(self._part.state),
+                uses=lambda: self.state.level,
             ),
             settings.listen,
             {},
@@ -131,6 +132,7 @@ class Replica:
             listeners=listeners,
             meetings=Neighbours(self, heal, time.monotonic),
         )
+        self._kept_level = read_format(disk)
         self._stopping = False
         self._stopped = trio.Event()
         tell_start(heal, opened, left_notes)
@@ -436,7 +438,8 @@ class Replica:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Take part in the cluster until cancelled or stopped; started once the peer port is bound.
 
-        Raises `StorageError` when the disk fails, `OSError` when the port cannot be had.
+        Raises `StorageError` when the disk fails, `OSError` when the port cannot be had, `Outgrown`
+        or `snapshot.SnapshotRefused` when the cluster's log is not for this release.
         """
         try:
             async with trio.open_nursery() as nursery:
@@ -516,6 +519,14 @@ class Replica:
                 applying.install(item, state)
             if count % APPLY_AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
+        if self.state.level > self._kept_level:
+            await self._keep_level(self.state.level)
+
+    async def _keep_level(self, level: int) -> None:
+        """Let earlier releases refuse the folder, before this node proposes what they misread."""
+        await trio.to_thread.run_sync(raise_format, self._disk, level)
+        self._kept_level = level
+        log.info("earlier releases are refused from here on", level=level)
 
     async def _save_snapshot(self, meta: SnapshotMeta, copy: State) -> None:
         """Write `copy` in a thread while the loop goes on."""

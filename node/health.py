@@ -94,6 +94,8 @@ def cluster_page(
         "boot": status.boot,
         "pid": pid,
         "version": __version__,
+        "level": status.level,
+        "level_used": status.level_used,
         "standing": status.standing,
         "why": status.why,
         "role": status.role,
@@ -134,5 +136,10 @@ def not_found(path: str) -> Response:
 def _node(row: NodeRow, status: ReplicaStatus) -> dict[str, Any]:
     known: dict[str, Any] = {"id": row.id, "url": row.url, "peer": row.peer, "member": row.role}
     if row.id == status.node:
-        return known | {"self": True, "connected": True, "last_heard_s": 0.0}
+        return known | {
+            "self": True,
+            "connected": True,
+            "last_heard_s": 0.0,
+            "level": status.level,
+        }
     return known | dict(status.peers.get(row.id, {"connected": False}))

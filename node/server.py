@@ -26,6 +26,7 @@ from cluster.raft.election import Timing
 from cluster.raft.pysyncobj_core import LibraryRefused
 from cluster.replica import Replica
 from cluster.settings import ReplicaSettings
+from cluster.state.levels import Outgrown
 from cluster.state.snapshot import SnapshotRefused
 from node import __version__, logs
 from node.config import Config
@@ -217,6 +218,8 @@ async def join_peers(
     """Run the replica; started once it can be used.  Raises `StartFailed`, `StorageError`."""
     try:
         await replica.run(task_status=task_status)
+    except* (Outgrown, SnapshotRefused) as errors:
+        raise StartFailed(str(errors.exceptions[0])) from None
     except* OSError as errors:
         host, port = config.peer.listen
         raise StartFailed(

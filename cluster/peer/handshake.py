@@ -14,7 +14,10 @@ Two sides of one cluster but of different epochs (`wal.epoch`) never come togeth
 left behind is told so by a proof of the other, and must end.
 
 Whoever has the cluster key may come in, a member or not: a node that is behind may not know
-its own leader yet, and one that waits to be added has to be heard.
+its own leader yet, and one that waits to be added has to be heard.  But for a release that does
+not know the commands that the cluster uses already: it would go wrong, and not know it.  Each side
+says the level of its release, and as `uses` that of its state; each refuses, so that it does not
+matter which of them is of a release that knows levels.
 
 The origin says which history a node's state is of: "first" for that of a cluster that began empty,
 else the backup that it was restored from.  Two histories never meet, whatever their ids are.
@@ -82,6 +85,8 @@ class Self:
     """`host:port` where the others reach it."""
     origin: Callable[[], str] = _holds_nothing
     """Which history the state is of that it holds now."""
+    uses: Callable[[], int] = lambda: FIRST
+    """Return the level of the cluster's commands, as far as this node knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,7 @@ def hello(me: Self, to: str, nonce: bytes) -> dict[str, Any]:
         "address": me.address,
         "origin": me.origin(),
         "level": LEVEL,
+        "uses": me.uses(),
         "nonce": nonce,
     }
 
@@ -146,6 +152,7 @@ class Acceptor:
         self._peer = Peer(
             _text(body, "node"), _text(body, "boot"), _text(body, "address"), _level(body)
         )
+        check_levels(self._me, self._peer, _level(body, "uses"))
         if self._peer.node == self._me.node:
             raise PeerRefused(f"a second node {self._me.node!r}: is the data folder a copy?")
         _check_origin(self._me, self._peer.node, body)
@@ -156,6 +163,7 @@ class Acceptor:
             "boot": self._me.boot,
             "origin": self._me.origin(),
             "level": LEVEL,
+            "uses": self._me.uses(),
             "nonce": self._nonce,
             "proof": _proof(self._me, "accept", self._their_nonce, self._nonce, self._peer.node),
         }
@@ -192,8 +200,22 @@ def answer(me: Self, to: str, nonce: bytes, kind: str, body: Any) -> tuple[Peer,
     if later:
         raise Superseded(to, cluster)
     _check_origin(me, to, body)
-    proof = _proof(me, "dial", theirs, nonce, me.node, acceptor=to)
-    return Peer(to, _text(body, "boot"), level=_level(body)), {"proof": proof}
+    peer = Peer(to, _text(body, "boot"), level=_level(body))
+    check_levels(me, peer, _level(body, "uses"))
+    return peer, {"proof": _proof(me, "dial", theirs, nonce, me.node, acceptor=to)}
+
+
+def check_levels(me: Self, peer: Peer, uses: int = FIRST) -> None:
+    """Refuse a release that does not know the commands in use: the peer's, or this one.
+
+    `uses` is what the peer says.  Raises `PeerRefused`.
+    """
+    for level, behind, knows in ((me.uses(), peer.node, peer.level), (uses, me.node, LEVEL)):
+        if knows < level:
+            raise PeerRefused(
+                f"this cluster uses commands of level {level}, and {behind!r} knows those up to"
+                f" {knows}: upgrade {behind!r}"
+            )
 
 
 def refusal(error: PeerRefused) -> tuple[str, str]:
@@ -264,10 +286,10 @@ def _text(body: dict[Any, Any], field: str) -> str:
     return value
 
 
-def _level(body: dict[Any, Any]) -> int:
-    value = body.get("level", FIRST)  # earlier releases say none
+def _level(body: dict[Any, Any], field: str = "level") -> int:
+    value = body.get(field, FIRST)  # earlier releases say none
     if not isinstance(value, int) or not FIRST <= value <= LEVEL_MAX:
-        raise PeerRefused("hello without: level")
+        raise PeerRefused(f"hello without: {field}")
     return value
 
 

@@ -190,8 +190,12 @@ class Links:
     def send(self, peer: str, frame: bytes) -> None:
         """Queue `frame` for `peer`; never waits, may drop, as for a peer that is unknown."""
         link = self._links.get(peer)
-        if link is not None:
-            link.push(frame)
+        if link is None:
+            return
+        if link.connected and link.level < self._me.uses():
+            link.connected, link.fd = False, -1  # it is refused when it is dialled again
+            link.call.cancel()
+        link.push(frame)
 
     def connected(self, peer: str) -> bool:
         link = self._links.get(peer)
@@ -503,6 +507,7 @@ class Links:
             with self._welcome(peer), self._alone(peer):
                 reader = FrameReader()
                 while data := await stream.receive_some(READ_BYTES):
+                    handshake.check_levels(self._me, peer)  # the level rises while it is here
                     self._present[peer.node] = (peer.boot, trio.current_time())
                     for kind, body in reader.feed(bytes(data)):
                         self._on_frame(peer.node, kind, body)

@@ -23,6 +23,7 @@ from typing import Any
 
 import msgspec
 
+from cluster.state import levels
 from cluster.state.company import Invitation
 from cluster.state.invariants import InvariantViolated, check_loaded
 from cluster.state.limits import INTEGER_MAX, NOW_MS_MAX
@@ -170,6 +171,8 @@ def _load(frames: Iterator[bytes]) -> State:
     header = msgspec.msgpack.decode(first, type=_Header)
     if header.format != FORMAT:
         raise SnapshotRefused(f"format {header.format}; this release reads {FORMAT}")
+    if header.level > levels.LEVEL:
+        raise SnapshotRefused(levels.beyond(header.level))
     if not (0 <= header.now_ms <= NOW_MS_MAX and 0 <= header.applied_index <= INTEGER_MAX):
         raise SnapshotRefused(f"a header from nowhere: {header}")
     state.now_ms, state.applied_index = header.now_ms, header.applied_index

@@ -56,7 +56,6 @@ def make_app() -> typer.Typer:
     app.callback()(_top)
     for name, command in (
         ("serve", serve.serve),
-        ("upgrade", upgrade.upgrade),
         ("demo", demo.demo),
         ("doctor", doctor.doctor),
         ("say", say.say),
@@ -82,6 +81,7 @@ def make_app() -> typer.Typer:
     app.add_typer(wal.app, name="wal")
     app.add_typer(snapshot.app, name="snapshot")
     app.add_typer(cert.app, name="cert")
+    app.add_typer(upgrade.app, name="upgrade")
     return app
 
 

@@ -38,7 +38,6 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     quorum_heard_s: float = 0.0
     violations: int = 0
     zone: str = ""
-    level: int = 1
     wall_ms: int = 0
     """The node's clock; 0 where it does not say."""
     draining: list[str] = []
@@ -52,6 +51,10 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     unstaffed: list[str] = []
     """Queues that nobody serves."""
     abstains: bool = False
+    level: int = 1
+    """Which commands its release knows."""
+    level_used: int = 1
+    """Which of them the cluster uses."""
     state_digest: dict[str, Any] | None = None
 
     @property

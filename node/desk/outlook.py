@@ -2,7 +2,7 @@
 
 Asks the file system how much room there is.
 
-    zone, level, wall_ms     where the node is; which commands all nodes understand; its clock
+    zone, wall_ms            where the node is; its clock
     draining, unstaffed      nodes without clients, queues without agents: from the log
     totals                   what clients said here since the start
     storage                  the disk's room, and the log's syncs since the start
@@ -34,7 +34,6 @@ def outlook(
     """Return the fields; of the disk those that can be known here."""
     return {
         "zone": node.zone,
-        "level": state.level,
         "wall_ms": wall_ms,
         "draining": sorted(drained(state)),
         "unstaffed": [one.queue for one in state.unstaffed.values() if one.alerted_ms],
