@@ -14,7 +14,9 @@ from cluster.raft.engine import Committed, Install
 from cluster.state.machine import Applied, Machine, Skipped
 from cluster.state.outcome import Outcome
 from cluster.state.state import State
+from cluster.tracing import Traces
 from cluster.watchers import Watchers
+from wal.histogram import Histogram
 
 log = structlog.get_logger()
 
@@ -24,8 +26,20 @@ OnOutcome = Callable[[str, str, int, Outcome | Skipped], None]
 class Applying:
     """The state machine of one replica, and how far it is."""
 
-    def __init__(self, machine: Machine, applied_index: int, on_outcome: OnOutcome) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        applied_index: int,
+        on_outcome: OnOutcome,
+        *,
+        clock: Callable[[], float],
+        took: Histogram,
+        traces: Traces,
+    ) -> None:
         """`on_outcome(node, boot, number, outcome)` hears of every proposal, anybody's."""
+        self._clock = clock
+        self._took = took
+        self._traces = traces
         self.applied_index = applied_index
         self.on_entry: Watchers[int, bytes] = Watchers()
         """Index and payload of what was applied, for whoever keeps a copy of the state."""
@@ -44,9 +58,15 @@ class Applying:
         self.applied_index = item.index
         if item.payload is None:  # the engine's own
             return
+        begun_s = self._clock()
         applied = self._machine.apply(item.index, item.payload)
+        done_s = self._clock()
+        self._took.observe(done_s - begun_s)
         self.on_entry.tell(item.index, item.payload)
         self.on_applied.tell(applied)
+        if self._traces:
+            named = (one[:3] for one in applied.outcomes)
+            self._traces.applied(item.index, named, begun_s, done_s, self._clock())
         for node, boot, number, outcome in applied.outcomes:
             self._on_outcome(node, boot, number, outcome)
 

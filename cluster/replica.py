@@ -22,6 +22,7 @@ import structlog
 import trio
 
 from cluster.answering import answer_to
+from cluster.figures import ReplicaFigures
 from cluster.ids import Ulids
 from cluster.opening import Opened, Succession, open_data
 from cluster.participant import Figures, Participant, World
@@ -35,6 +36,7 @@ from cluster.state import snapshot
 from cluster.state.commands import BootNode, Command
 from cluster.state.machine import Applied
 from cluster.state.state import State
+from cluster.tracing import Span
 from wal.disk import Disk, FileDisk
 from wal.errors import SnapshotRefused, StorageError
 from wal.log import Log, LogStatistics
@@ -316,6 +318,14 @@ class Replica:
     def wal_statistics(self) -> LogStatistics:
         """Return the log's own figures."""
         return self._wal.statistics()
+
+    def figures(self) -> ReplicaFigures:
+        """Return what this node measured of its part in the cluster."""
+        return self._part.figures()
+
+    def watch_spans(self, watcher: Callable[[Span], None]) -> Callable[[], None]:
+        """Call `watcher` for each span of a traced proposal here; return how to stop."""
+        return self._part.traces.on_span.add(watcher)
 
     # -- peers, called by the links' tasks
 
