@@ -31,7 +31,7 @@ def of_replica(status: ReplicaStatus) -> Iterator[Metric]:
     yield gauge("raft_abstains", "1 while this node may not vote", status.abstains)
     yield gauge("raft_quorum_heard_seconds", "Since a quorum was heard", status.quorum_heard_s)
     yield gauge("proposals_pending", "Proposals of this node without an outcome", status.pending)
-    yield gauge("cluster_voters", "Nodes whose word is needed, this one too", 1 + len(status.peers))
+    yield gauge("cluster_nodes", "Members, as this node knows them", 1 + len(status.peers))
     yield counter(
         "invariant_violations", "Commands that broke an invariant of the state", status.violations
     )

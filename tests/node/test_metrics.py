@@ -104,7 +104,9 @@ async def test_names_and_units_are_in_order() -> None:
         answer = desk.desks["n1"].on_request(Request("GET", "/metrics", "", (), b"", "x:1"))
         assert isinstance(answer, Response)
         for family in families(answer.body.decode()):
-            assert re.fullmatch(r"(unidesk|process|python_gc)_[a-z][a-z_]*", family.name), family.name
+            assert re.fullmatch(r"(unidesk|process|python_gc)_[a-z][a-z_]*", family.name), (
+                family.name
+            )
             assert family.documentation, family.name
             assert not family.name.endswith(("_ms", "_s", "_kb", "_count"))
             for sample in family.samples:
