@@ -19,7 +19,7 @@ Clocks, chance, ids and the way to the peers come in, so a run depends on nothin
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -31,6 +31,7 @@ from cluster.applying import Applying
 from cluster.barriers import Barriers
 from cluster.clock import ClusterClock
 from cluster.duties import LeaderDuties
+from cluster.figures import ReplicaFigures, Timings, by_rule, peer_vitals
 from cluster.handing_over import HandingOver
 from cluster.heal import rules, table
 from cluster.heal.digests import Digests
@@ -56,9 +57,10 @@ from cluster.state import commands, entry, heal_log, levels
 from cluster.state.commands import Command
 from cluster.state.drains import drained
 from cluster.state.invariants import InvariantViolated
-from cluster.state.machine import Machine, Skipped
+from cluster.state.machine import Applied, Machine, Skipped
 from cluster.state.outcome import Outcome, Refused
 from cluster.state.state import State
+from cluster.tracing import CURRENT, Traces
 from cluster.vitals import VITALS_EVERY_S, Circle, Storage, Vitals
 from cluster.watchers import Watchers
 from wal.snapshot import SnapshotMeta
@@ -147,6 +149,7 @@ class Participant:
         self._members = engine.members
         self._judge = Judge(len(engine.members.voters), settings.fence_s)
         self._leadership = ("", -1)
+        self._leader_changes = 0
         self._awaited_index = 0
         """The last entry of this leader that another node waits for."""
         self._catching_up = False
@@ -155,7 +158,18 @@ class Participant:
         self.on_whisper: Watchers[str, bytes] = Watchers()
         machine = Machine(opened.state, on_violation=self._on_violation)
         digests = Digests(settings.digest_every_entries)
-        self.applying = Applying(machine, opened.applied_index, self._on_outcome, digests)
+        self.timings = Timings()
+        self.traces = Traces(settings.node, world.clock, world.wall_ms)
+        self.applying = Applying(
+            machine,
+            opened.applied_index,
+            self._on_outcome,
+            digests,
+            clock=world.clock,
+            took=self.timings.apply,
+            traces=self.traces,
+        )
+        self.applying.on_applied.add(self._on_applied)
         self.circle = Circle(world.clock, world.wall_ms)
         self.heal = heal or Journal(world.wall_ms)
         self._filling = Filling(self.heal, world.clock, abstains=engine.journal.abstains)
@@ -207,6 +221,9 @@ class Participant:
             on_answer(refused)
         elif not self._proposals.submit(data, on_answer, self._now_s()):
             on_answer(Unavailable("overloaded", "too many proposals wait at this node"))
+        elif (trace := CURRENT.get()) is not None:
+            number = self._proposals.next_number - 1
+            self._tell_peers("trace", self.traces.begin(self.boot, number, trace))
 
     @property
     def next_number(self) -> int:
@@ -256,6 +273,8 @@ class Participant:
             case "batch" if isinstance(body, bytes):
                 if len(self._forwarded) < FORWARDED_MAX and not self._judge.held:
                     self._forwarded.append(_parse_batch(peer, body))
+            case "trace" if self.traces.hear(peer, body):
+                pass
             case "vitals" if isinstance(body, bytes):
                 self.circle.take(peer, _parse_vitals(peer, body))
             case "whisper" if isinstance(body, bytes) and len(body) <= WHISPER_BYTES_MAX:
@@ -295,12 +314,15 @@ class Participant:
         self._barriers.passed(self.applying.applied_index)
         self._clock.note(self.state.now_ms)
         self._look_at_standing()
-        self._duties.turn(
+        begun_s = self._now_s()
+        planned = self._duties.turn(
             leading=self.engine.is_leader and self._judge.caught_up,
             now_ms=self._clock.now_ms(),
             silent_s=self._silent_s(),
             level=self._common_level(),
         )
+        if planned:
+            self.timings.dispatch_plan.observe(self._now_s() - begun_s)
         self._handing_over.turn(drained(self.state))
         self._tell_vitals()
         self._look_around()
@@ -347,6 +369,7 @@ class Participant:
         leader = self.leader
         leadership = (leader or "", self.engine.term)
         if leadership != self._leadership:
+            self._leader_changes += leader is not None
             self._leadership = leadership
             if leader is not None:
                 self._proposals.resend(now_s)
@@ -366,6 +389,8 @@ class Participant:
             self._forwarded.append(batch)
         while self._forwarded:
             is_ours = all(batch.node == self.node for batch in self._forwarded)
+            if self.traces:
+                self.traces.appended(_names(self._forwarded))
             proposed = self.engine.propose(pack(self._forwarded, self._clock.now_ms()))
             if proposed is None:
                 return  # not sent: whoever proposed sends it again
@@ -385,7 +410,14 @@ class Participant:
             case Skipped():
                 self._proposals.answer(number, _UNSEEN)
             case _:
+                waited_s = self._proposals.waited_s(number, self._now_s())
+                if waited_s is not None:
+                    self.timings.commit.observe(waited_s)
                 self._proposals.answer(number, outcome)
+
+    def _on_applied(self, applied: Applied) -> None:
+        if self.engine.is_leader:
+            self.timings.offered(applied, self.state)
 
     def _on_violation(self, violated: InvariantViolated) -> None:
         self._violations += 1
@@ -504,7 +536,11 @@ class Participant:
             return
         self._vitals_due_s = now_s + VITALS_EVERY_S
         self.circle.keep(self._members.by_id)
-        frame = encode("vitals", vitals.encode(self.vitals()))
+        self._tell_peers("vitals", vitals.encode(self.vitals()))
+
+    def _tell_peers(self, kind: str, body: Any) -> None:
+        """Send a frame to those whose release knows its kind."""
+        frame = encode(kind, body)
         for peer in self._members.by_id:
             if peer != self.node and self._peers.level(peer) > levels.FIRST:
                 self._peers.send(peer, frame)
@@ -513,6 +549,20 @@ class Participant:
         """Return the level that every member's release has; 0 while one is unknown."""
         others = (self._peers.level(peer) for peer in self._members.by_id if peer != self.node)
         return min([levels.LEVEL, *others])
+
+    def figures(self) -> ReplicaFigures:
+        """Return what was measured here so far."""
+        return ReplicaFigures(
+            commit=self.timings.commit.buckets(),
+            apply=self.timings.apply.buckets(),
+            dispatch_plan=self.timings.dispatch_plan.buckets(),
+            dispatch_wait=self.timings.dispatch_wait.buckets(),
+            leader_changes=self._leader_changes,
+            level=self.state.level,
+            heal=by_rule(self.heal.counts),
+            vitals=peer_vitals(self.circle.fresh(), self._now_s()),
+            storage=self._world.storage(),
+        )
 
     def status(self) -> ReplicaStatus:
         """Return this node's standing in figures."""
@@ -582,6 +632,13 @@ class Participant:
         if self._judge.standing != before:
             log.info("standing", was=before, now=self._judge.standing, why=self._judge.why)
             self.on_standing.tell(self.status())
+
+
+def _names(batches: Iterable[entry.Batch]) -> Iterator[tuple[str, str, int]]:
+    """Yield what names each proposal."""
+    for batch in batches:
+        for proposal in batch.proposals:
+            yield batch.node, batch.boot, proposal.number
 
 
 def _why(judged: str, raft: RaftStatus) -> str:

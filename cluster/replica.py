@@ -26,6 +26,7 @@ from msgspec.structs import replace
 
 from cluster.answering import answer_to
 from cluster.backup.origin import origin_of
+from cluster.figures import ReplicaFigures
 from cluster.handing_over import begin, reason_against
 from cluster.heal import left
 from cluster.heal.digests import Due, digest_of
@@ -49,6 +50,7 @@ from cluster.state.commands import BootNode, Command
 from cluster.state.drains import drained
 from cluster.state.machine import Applied
 from cluster.state.state import State
+from cluster.tracing import Span
 from wal import aside
 from wal.disk import Disk, FileDisk
 from wal.errors import SnapshotRefused, StorageError
@@ -399,6 +401,14 @@ class Replica:
     def wal_statistics(self) -> LogStatistics:
         """Return the log's own figures."""
         return self._wal.statistics()
+
+    def figures(self) -> ReplicaFigures:
+        """Return what this node measured of its part in the cluster."""
+        return self._part.figures()
+
+    def watch_spans(self, watcher: Callable[[Span], None]) -> Callable[[], None]:
+        """Call `watcher` for each span of a traced proposal here; return how to stop."""
+        return self._part.traces.on_span.add(watcher)
 
     # -- peers, called by the links' tasks
 

@@ -175,6 +175,16 @@ class LogConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class TraceConfig:
+    """Which requests are traced, and where to."""
+
+    endpoint: str = ""
+    """Of a collector that takes OTLP/HTTP; empty: spans are debug lines of the log, no more."""
+    sample: float = 0.0
+    """Share of the requests that are traced though their client does not ask for it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything in `node.toml`, checked."""
 
@@ -193,6 +203,7 @@ class Config:
     desk: DeskConfig = DeskConfig()
     heal: HealSettings = field(default_factory=HealSettings)
     chaos: ChaosConfig = ChaosConfig()
+    trace: TraceConfig = TraceConfig()
 
     @property
     def members(self) -> Members:

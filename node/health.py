@@ -1,13 +1,23 @@
 """What probes and people are told about this node, in words.  No I/O.
 
-    GET /livez      200 while the process turns at all
-    GET /readyz     200 when clients should come here, else 503 and why; ?verbose lists the checks
+    GET /livez      200 while a restart would mend nothing: the loop turns, and so does the core's
+    GET /startupz   200 once the log is read and a leader was heard: the others' checks may begin
+    GET /readyz     200 when clients should come here, else 503
     GET /cluster    the cluster as this node sees it, as JSON
 
-A node that is not ready is not dead: it heals by itself, and restarting it heals nothing.
+    ?verbose        every check, a line each: [+]name ok, or [-]name failed: why
+    ?exclude=NAME   does not count; may be given often
+    /readyz/NAME    one check alone
+
+A node that is not ready is not dead: it heals by itself, and restarting it heals nothing.  So
+liveness asks nothing of disk, quorum or peers: whoever answers, lives.  A disk that hangs holds up
+a thread and not the loop; a disk that fails ends the process by itself.  A worker answers for its
+core too: one that says nothing for seconds hangs, and only a restart of all of it helps.
+
+Source: Kubernetes, "API health endpoints", whose words and parameters these are.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,14 +32,14 @@ JSON_TYPE = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One condition of being ready; `why` says in words why it does not hold."""
+    """One condition; `why` says in words why it does not hold."""
 
     name: str
     ok: bool
     why: str = ""
 
     def __str__(self) -> str:
-        return f"[+] {self.name} ok" if self.ok else f"[-] {self.name}: {self.why}"
+        return f"[+]{self.name} ok" if self.ok else f"[-]{self.name} failed: {self.why}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +51,22 @@ class NodeRow:
     peer: str
     role: str = ""
     """In the cluster: voter, learner, joining, leaving."""
+
+
+def liveness(*, core_silent: bool) -> tuple[Check, ...]:
+    """Return what a restart would mend, if it does not hold."""
+    return (
+        Check("loop", ok=True),  # it is the loop that says so
+        Check("core", not core_silent, "this node's core says nothing: its loop hangs"),
+    )
+
+
+def startup(status: ReplicaStatus) -> tuple[Check, ...]:
+    """Return what must have been once before the other probes mean anything."""
+    return (
+        Check("log", ok=True),  # clients are not answered before it is read
+        Check("joined", status.standing != "starting", status.why or "no leader found yet"),
+    )
 
 
 def readiness(status: ReplicaStatus, *, draining: bool) -> tuple[Check, ...]:
@@ -59,21 +85,33 @@ def readiness(status: ReplicaStatus, *, draining: bool) -> tuple[Check, ...]:
     )
 
 
-def live_page() -> Response:
-    """Return the answer to a liveness probe."""
-    return Response(200, b"ok\n")
-
-
-def ready_page(checks: Iterable[Check], *, verbose: bool) -> Response:
-    """Return the answer to a readiness probe."""
+def probe_page(
+    probe: str, checks: Iterable[Check], *, verbose: bool = False, exclude: Collection[str] = ()
+) -> Response:
+    """Return the answer to `probe` (`readyz`): what failed in any case, all of it if `verbose`."""
     checks = tuple(checks)
-    failed = [check for check in checks if not check.ok]
-    status = 503 if failed else 200
-    if verbose:
-        lines = [*(str(check) for check in checks), "ready" if not failed else "not ready"]
-    else:
-        lines = [f"{check.name}: {check.why}" for check in failed[:1]] or ["ok"]
-    return Response(status, ("\n".join(lines) + "\n").encode())
+    failed = [check for check in checks if not check.ok and check.name not in exclude]
+    shown = checks if verbose else failed
+    lines = [f"[+]{one.name} excluded: ok" if one.name in exclude else str(one) for one in shown]
+    unknown = sorted(set(exclude) - {check.name for check in checks})
+    if unknown and (verbose or failed):
+        names = ", ".join(name[:32] for name in unknown[:4])
+        lines.append(f"warn: no check is called {names}, so it could not be excluded")
+    if verbose or failed:
+        lines.append(f"{probe} check {'failed' if failed else 'passed'}")
+    return Response(503 if failed else 200, ("\n".join(lines or ["ok"]) + "\n").encode())
+
+
+def check_page(probe: str, name: str, checks: Iterable[Check]) -> Response:
+    """Return the answer to a probe of one check."""
+    checks = tuple(checks)
+    for check in checks:
+        if check.name == name:
+            return probe_page(f"{probe}/{name}", [check])
+    known = ", ".join(check.name for check in checks)
+    return json_response(
+        404, {"code": "not_found", "msg": f"{probe} has no check {name[:64]!r}; there are: {known}"}
+    )
 
 
 def cluster_page(

@@ -45,6 +45,7 @@ from node.handover.asking import SUPERVISED, Asked
 from node.handover.control import Control
 from node.handover.predecessor import HandoverFailed, NodeLost, Predecessor
 from node.tables import Address
+from node.tracing.spans import ExporterMissing, Spans
 from node.workers.core import Core
 
 __all__ = ["NodeLost", "StartFailed", "serve"]
@@ -82,6 +83,8 @@ async def serve(
 
                 def on_up(desk: Desk, edge: EdgeServer) -> None:
                     desk.sources.wal = replica.wal_statistics
+                    desk.sources.figures = replica.figures
+                    replica.watch_spans(front.spans.take)
                     nursery.start_soon(serve_commands, config, front, replica)
                     _say_up(config, replica)
 
@@ -125,7 +128,9 @@ async def _serve_by_workers(config: Config, task_status: trio.TaskStatus[None]) 
             reserved.enter_context(await _reserve(address))
         replica = await open_replica(config)
         try:
-            core = Core(config, replica)
+            spans = reserved.enter_context(_core_spans(config))
+            replica.watch_spans(spans.take)
+            core = Core(config, replica, spans.figures)
             join = partial(join_peers, replica, config)
             async with trio.open_nursery() as nursery:
 
@@ -138,6 +143,14 @@ async def _serve_by_workers(config: Config, task_status: trio.TaskStatus[None]) 
         finally:
             replica.close()
             log.info("node down")
+
+
+def _core_spans(config: Config) -> Spans:
+    """Return what becomes of a core's spans.  Raises `StartFailed`."""
+    try:
+        return Spans(config.trace, config.node.id, "core")
+    except ExporterMissing as missing:
+        raise StartFailed(str(missing)) from None
 
 
 async def _refuse(asked: Asked, tell: Callable[[str], None]) -> int:

@@ -24,6 +24,7 @@ from node.desk.session import Session
 from node.desk.statistics import Tally
 from node.protocol.catalogue import NodeAddress
 from node.protocol.codes import Close
+from node.tracing.requests import RequestTraces
 
 Health = Literal["ok", "degraded", "minority"]
 
@@ -56,6 +57,7 @@ class Context:
     rates: Rates
     """How fast principals may ask."""
     tally: Tally = field(default_factory=Tally)
+    traces: RequestTraces = field(default_factory=lambda: RequestTraces(0.0))
     draining: bool = False
     overloaded: bool = False
     """Whether memory is all used: who is not needed is sent elsewhere."""

@@ -146,6 +146,8 @@ class Successor:
         try:
             port.go_on(replica)
             desk.sources.wal = replica.wal_statistics
+            desk.sources.figures = replica.figures
+            replica.watch_spans(front.spans.take)
             desk.presence.go_on_with(left.ends)
             desk.supervising.give_up(left.supervisors)
             self._runs.set()

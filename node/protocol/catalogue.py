@@ -2,7 +2,8 @@
 
     client -> server   a map with `op` and `id`; one reply: {op: "ok", id, r} or
                        {op: "err", id, code, ...}.  `id` 0 or absent asks for no reply
-                       (ack, read, typing, pong).
+                       (ack, read, typing, pong).  `trace`, in any request, is the W3C
+                       `traceparent` of what it is a part of; by HTTP and gRPC the header says it
     server -> client   a reply, or a push (no `id`).
 
 Unknown fields are ignored both ways; unknown pushes are ignored by clients; an unknown

@@ -21,6 +21,7 @@ from cluster.raft.members import Members, MembersRefused
 from cluster.replica import Replica
 from cluster.state import commands, snapshot
 from cluster.state.outcome import Done, Refused
+from cluster.tracing import parse, within
 from node.workers import messages
 from node.workers.holders import Holders
 from node.workers.messages import Message
@@ -180,8 +181,8 @@ class Feed:
 
     def _hear(self, message: Any) -> None:
         match message:
-            case messages.Submit(number, data):
-                self._submit(number, data)
+            case messages.Submit(number, data, trace):
+                self._submit(number, data, trace)
             case messages.Await() | messages.HandOver():
                 assert self._nursery is not None
                 self._awaited += 1
@@ -194,7 +195,7 @@ class Feed:
             case _:
                 self._on_other(message)
 
-    def _submit(self, number: int, data: bytes) -> None:
+    def _submit(self, number: int, data: bytes, trace: str) -> None:
         try:
             command = commands.decode(data)
         except msgspec.DecodeError as error:
@@ -204,7 +205,8 @@ class Feed:
         if refused is not None:
             self._answer(number, refused)
         else:
-            self._replica.submit(command, lambda answer: self._answer(number, answer))
+            with within(parse(trace) if trace else None):
+                self._replica.submit(command, lambda answer: self._answer(number, answer))
 
     def _answer(self, number: int, answer: Answer) -> None:
         match answer:

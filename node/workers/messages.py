@@ -21,7 +21,10 @@ from typing import Any
 
 import msgspec
 
+from cluster.figures import ReplicaFigures
 from cluster.port import ReplicaStatus
+from node.processes import ProcessFigures
+from node.tracing.figures import TracingFigures
 
 FRAME_BYTES_MAX = 32 * 1024 * 1024
 """An entry holds at most a few batches; a chunk of state is far smaller."""
@@ -99,19 +102,25 @@ class Taken(Message, tag="taken"):
 
 
 class Figures(Message, tag="figures"):
-    """What all workers, those that are gone too, measured: edge, desk, gRPC and log."""
+    """What all workers, those that are gone too, measured: edge, desk, gRPC; and the core."""
 
     edge: list[dict[str, Any]]
     desk: list[dict[str, Any]]
     rpc: list[dict[str, Any]]
     wal: dict[str, Any]
+    replica: ReplicaFigures | None = None
+    processes: dict[str, ProcessFigures] = {}
+    """Of those that live, by what they are: `core`, `worker-1` …"""
+    tracing: TracingFigures = TracingFigures()
+    """What all of them export."""
 
 
 class Submit(Message, tag="submit"):
-    """A command, encoded."""
+    """A command, encoded; and the trace that it is a part of, as `traceparent` says it."""
 
     number: int
     command: bytes
+    trace: str = ""
 
 
 class Await(Message, tag="await"):
@@ -141,6 +150,8 @@ class Measured(Message, tag="measured"):
     edge: dict[str, Any]
     desk: dict[str, Any]
     rpc: dict[str, Any] = {}
+    process: ProcessFigures | None = None
+    tracing: TracingFigures = TracingFigures()
 
 
 FromCore = (
