@@ -22,6 +22,7 @@ import structlog
 import trio
 
 from cluster.answering import answer_to
+from cluster.hooks import NO_HOOKS, Hooks
 from cluster.ids import Ulids
 from cluster.opening import Opened, Succession, open_data
 from cluster.participant import Figures, Participant, World
@@ -78,6 +79,7 @@ class Replica:
         boot: str = "",
         next_number: int = 1,
         listeners: Sequence[socket.socket] = (),
+        hooks: Hooks = NO_HOOKS,
     ) -> None:
         boot = boot or secrets.token_hex(8)
         self._settings = settings
@@ -95,10 +97,12 @@ class Replica:
             on_lost=self._on_lost,
             tls=settings.tls,
             listeners=listeners,
+            wire=hooks.wire,
         )
         self._stopping = False
         self._stopped = trio.Event()
-        world = World(time.monotonic, _wall_ms, Ulids(_wall_ms, secrets.token_bytes).new)
+        wall_ms = _wall_ms if hooks.wall_ms is None else hooks.wall_ms(_wall_ms)
+        world = World(time.monotonic, wall_ms, Ulids(wall_ms, secrets.token_bytes).new)
         self._part = Participant(
             settings,
             opened,
@@ -117,14 +121,17 @@ class Replica:
         *,
         succession: Succession | None = None,
         listeners: Sequence[socket.socket] = (),
+        hooks: Hooks = NO_HOOKS,
     ) -> "Replica":
         """Return the replica as its disk remembers it.  Blocks; raises `StorageError`.
 
         Damaged data is set aside, and the replica then abstains; see `cluster.opening`.  With a
         `succession` it goes on where another process stopped, on the `listeners` of its peers'
-        port; damage is then raised.
+        port; damage is then raised.  `hooks` are between it and the world.
         """
         disk = disk or FileDisk(settings.data)
+        if hooks.disk is not None:
+            disk = hooks.disk(disk)
         configured = settings.configured
 
         def make_engine(wal: Log, recovered: Recovered, snapshots: SnapshotStore) -> Engine:
@@ -152,7 +159,7 @@ class Replica:
         if opened.damage:
             log.error("damaged data set aside", folder=str(settings.data), why=opened.damage)
         if succession is None:
-            return cls(settings, disk, opened, listeners=listeners)
+            return cls(settings, disk, opened, listeners=listeners, hooks=hooks)
         return cls(
             settings,
             disk,
@@ -160,6 +167,7 @@ class Replica:
             boot=succession.boot,
             next_number=succession.next_number,
             listeners=listeners,
+            hooks=hooks,
         )
 
     def close(self) -> None:

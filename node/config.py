@@ -6,6 +6,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from cluster.heal.settings import HealSettings
 from node.issuers.config import IssuerConfig
@@ -192,6 +193,13 @@ class Config:
     desk: DeskConfig = DeskConfig()
     heal: HealSettings = field(default_factory=HealSettings)
     chaos: ChaosConfig = ChaosConfig()
+    others: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Plugins that `[plugins.NAME]` switches on, with their settings."""
+
+    @property
+    def plugins(self) -> dict[str, Mapping[str, Any]]:
+        """All plugins that are on, by name."""
+        return {**({"chaos": {}} if self.chaos.enabled else {}), **self.others}
 
     @property
     def peers(self) -> dict[str, Address]:

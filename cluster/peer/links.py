@@ -20,6 +20,7 @@ from typing import Any
 import structlog
 import trio
 
+from cluster.hooks import Wire
 from cluster.peer import handshake
 from cluster.peer.frames import FrameReader, PeerRefused, encode
 
@@ -71,6 +72,8 @@ class _Link:
         self.level = 0
         """Of the peer's release; 0 before the first handshake."""
         self.wake = trio.Event()
+        self.talk = trio.CancelScope()
+        """Of the present connection."""
         self.life = trio.CancelScope()
         """Of its dialling; cancelled when the peer is no member any more."""
         self.fd = -1
@@ -130,8 +133,15 @@ class Links:
         on_lost: Callable[[str], None],
         tls: "PeerTls | None" = None,
         listeners: Sequence[socket.socket] = (),
+        wire: Wire | None = None,
     ) -> None:
-        """`listeners` are used, and closed, instead of new ones at `listen`."""
+        """`listeners` are used, and closed, instead of new ones at `listen`.
+
+        A `wire` sees every frame before it leaves, and before it is heard.
+        """
+        self._wire = wire
+        if wire is not None:
+            wire.attach(self)
         self._me = me
         self._listen = listen
         self._given = listeners
@@ -150,9 +160,20 @@ class Links:
 
     def send(self, peer: str, frame: bytes) -> None:
         """Queue `frame` for `peer`; never waits, may drop, as for a peer that is unknown."""
+        if self._wire is None or not self._wire.takes(peer, frame):
+            self.push(peer, frame)
+
+    def push(self, peer: str, frame: bytes) -> None:
+        """The same, past the wire."""
         link = self._links.get(peer)
         if link is not None:
             link.push(frame)
+
+    def reset(self, peer: str) -> None:
+        """Hang up on `peer`, and dial it again at once."""
+        link = self._links.get(peer)
+        if link is not None:
+            link.talk.cancel()
 
     def connected(self, peer: str) -> bool:
         link = self._links.get(peer)
@@ -290,6 +311,7 @@ class Links:
             log.info("peer link up", peer=link.peer)
             try:
                 async with trio.open_nursery() as nursery:
+                    link.talk = nursery.cancel_scope
                     nursery.start_soon(self._watch_for_end, stream, nursery.cancel_scope)
                     nursery.start_soon(self._pump, link, stream, nursery.cancel_scope)
             finally:
@@ -366,7 +388,8 @@ class Links:
                 while data := await stream.receive_some(READ_BYTES):
                     self._present[peer.node] = (peer.boot, trio.current_time())
                     for kind, body in reader.feed(bytes(data)):
-                        self._on_frame(peer.node, kind, body)
+                        if self._wire is None or not self._wire.swallows(peer.node, kind, body):
+                            self._on_frame(peer.node, kind, body)
 
     @contextmanager
     def _welcome(self, peer: handshake.Peer) -> Iterator[None]:

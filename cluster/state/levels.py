@@ -2,7 +2,7 @@
 
     level   commands
     1       all but those of higher levels
-    2       RaiseLevel, NoteHeal
+    2       RaiseLevel, NoteHeal, AllowChaos, StartChaos, EndChaos
 
 A release understands the commands up to its `LEVEL`.  Nodes tell each other theirs when they meet,
 and the leader raises the cluster's to what all members understand; it never falls.  Until then a
@@ -15,7 +15,14 @@ Source: the same is called cluster version in etcd and in CockroachDB.
 from typing import Any
 
 from cluster.state.change import Change, No, no
-from cluster.state.commands import Command, NoteHeal, RaiseLevel
+from cluster.state.commands import (
+    AllowChaos,
+    Command,
+    EndChaos,
+    NoteHeal,
+    RaiseLevel,
+    StartChaos,
+)
 from cluster.state.outcome import Refused
 
 LEVEL = 2
@@ -23,7 +30,7 @@ LEVEL = 2
 FIRST = 1
 """Of releases that say none."""
 
-_SINCE: dict[type[Any], int] = {NoteHeal: 2}
+_SINCE: dict[type[Any], int] = {NoteHeal: 2, AllowChaos: 2, StartChaos: 2, EndChaos: 2}
 
 
 def since(command: Command) -> int:

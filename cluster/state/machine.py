@@ -33,6 +33,7 @@ from cluster.state import (
     alerting,
     auditing,
     canned,
+    chaos,
     commands,
     conversations,
     corrections,
@@ -286,4 +287,7 @@ _HANDLERS: dict[type[Any], Callable[[Change, Any], dict[str, Any] | Done]] = {
     commands.ReopenConversation: reopening.reopen,
     commands.RaiseLevel: levels.raise_level,
     commands.NoteHeal: heal_log.note,
+    commands.AllowChaos: chaos.allow,
+    commands.StartChaos: chaos.start,
+    commands.EndChaos: chaos.end,
 }

@@ -30,8 +30,10 @@ from cluster.state.model import (
     Account,
     Agent,
     AuditRecord,
+    Consent,
     Conversation,
     Cutoff,
+    Fault,
     HealNote,
     NodeInfo,
     Offer,
@@ -91,6 +93,8 @@ _SECTIONS: dict[str, tuple[Any, Callable[[State], Iterable[Any]]]] = {
     "unstaffed": (Unstaffed, lambda s: s.unstaffed.values()),
     "invitations": (Invitation, lambda s: s.invitations.values()),
     "heal_log": (HealNote, lambda s: s.heal_log),
+    "consents": (Consent, lambda s: s.consents.values()),
+    "faults": (Fault, lambda s: s.faults.values()),
 }
 """Section to the type of its items, and where they are."""
 _LATER = frozenset(
@@ -106,6 +110,8 @@ _LATER = frozenset(
         "unstaffed",
         "invitations",
         "heal_log",
+        "consents",
+        "faults",
     }
 )
 """Sections that the first releases do not know."""
@@ -218,6 +224,10 @@ def _take(state: State, section: str, items: list[Any]) -> None:
             state.unstaffed.update((item.queue, item) for item in items)
         case "invitations":
             state.invitations.update((item.iid, item) for item in items)
+        case "consents":
+            state.consents.update((item.node, item) for item in items)
+        case "faults":
+            state.faults.update((item.fault, item) for item in items)
         case _:  # lists: rule sets, audit, routings, heal log
             getattr(state, section).extend(items)
 

@@ -49,6 +49,16 @@ def sensible(state: State, now_ms: int, new: str) -> Iterator[Command]:
     if state.level < LEVEL:
         yield c.RaiseLevel(LEVEL)
     yield c.NoteHeal(9, "slow syncs", "hand over", "done", now_ms)
+    known = [(one.node, one.boot) for one in state.nodes.values()]
+    yield from (c.AllowChaos(boot, "dc1") for _, boot in known)
+    agreed = [node for node, boot in known if state.consents.get(node) and state.consents[node].boot == boot]
+    if agreed:
+        yield c.StartChaos(OPS, new, new, "pause", (tuple(agreed),), 5_000)
+    if len(agreed) > 1:
+        apart = (tuple(agreed[:1]), tuple(agreed[1:]))
+        yield c.StartChaos(OPS, new, new, "partition", apart, 5_000, clients=True, zone="dc1")
+    if state.faults:
+        yield c.EndChaos(OPS)
     for account in state.accounts.values():
         if account.kind == "service":
             yield c.SetSecret(OPS, new, account.id, HASH)
