@@ -91,7 +91,9 @@ def start(change: Change, command: StartChaos) -> dict[str, Any]:
         amount=fault.amount or None,
         for_ms=fault.for_ms,
     )
-    return {"fault": fault.fault, "until": fault.started_ms + fault.for_ms}
+    groups = [",".join(group) for group in fault.groups]
+    until = fault.started_ms + fault.for_ms
+    return {"fault": fault.fault, "until": until, "groups": groups}
 
 
 def end(change: Change, command: EndChaos) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""Plugins: what a node takes in from outside its own code; see `contract` and `loading`.  No I/O."""
+"""What a node takes in from outside its own code; see `contract` and `loading`.  No I/O."""

@@ -15,7 +15,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from node.protocol import results, rule_results, service_results
+from node.protocol import chaos_results, results, rule_results, service_results
 from node.protocol.pushes import (
     Bye,
     Caught,
@@ -65,6 +65,7 @@ from node.protocol.requests.canned import (
     CannedPut,
     CannedRemove,
 )
+from node.protocol.requests.chaos import ChaosStart, ChaosStatus, ChaosStop
 from node.protocol.requests.company import CvInvite, CvLeave, SupJoin, SupLeave
 from node.protocol.requests.connection import Auth, Hello, Pong, Resume
 from node.protocol.requests.conversations import (
@@ -167,6 +168,9 @@ AnyRequest = (
     | Pong
     | CvTake
     | WrapDone
+    | ChaosStart
+    | ChaosStop
+    | ChaosStatus
 )
 
 BY_NAME: dict[str, type[Request]] = {
@@ -227,6 +231,9 @@ RESULTS: dict[type[Request], type[results.Result]] = {
     Why: rule_results.Reasons,
     CvTake: results.Accepted,
     WrapDone: results.Nothing,
+    ChaosStart: chaos_results.ChaosStarted,
+    ChaosStop: chaos_results.ChaosEnded,
+    ChaosStatus: chaos_results.ChaosNow,
 }
 """What the reply's `r` holds; operations that are not here have no reply."""
 

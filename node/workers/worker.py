@@ -30,6 +30,7 @@ from node.edge.server import (
     share,
 )
 from node.front import Front
+from node.plugins.loading import Plugins
 from node.rpc.statistics import RpcStatistics
 from node.workers import figures
 from node.workers.messages import Measured
@@ -72,6 +73,7 @@ async def _serve(config: Config, plain: socket.socket) -> None:
     stream = trio.SocketStream(trio.socket.from_stdlib_socket(plain))
     port = RemotePort(stream)
     tls = config.client.tls
+    plugins = Plugins.of(config, is_core=False)
     certificate = Certificate(tls.cert, tls.key) if tls is not None else None
     with share(*config.client.listen) as listener:
         front = Front(config, listener, certificate, workers=config.node.workers, pid=os.getppid())
@@ -79,6 +81,7 @@ async def _serve(config: Config, plain: socket.socket) -> None:
 
             def on_up(desk: Desk, edge: EdgeServer) -> None:
                 nursery.start_soon(_measure, port, edge, desk, front.rpc)
+                plugins.start(nursery, port, edge)
                 port.watch_taken(desk.on_session_taken)
                 desk.sources.edge = lambda: _edge_of_all(port, edge)
                 desk.sources.desk = lambda: _desk_of_all(port, desk)

@@ -51,7 +51,8 @@ def sensible(state: State, now_ms: int, new: str) -> Iterator[Command]:
     yield c.NoteHeal(9, "slow syncs", "hand over", "done", now_ms)
     known = [(one.node, one.boot) for one in state.nodes.values()]
     yield from (c.AllowChaos(boot, "dc1") for _, boot in known)
-    agreed = [node for node, boot in known if state.consents.get(node) and state.consents[node].boot == boot]
+    agreeing = {one.node: one.boot for one in state.consents.values()}
+    agreed = [node for node, boot in known if agreeing.get(node) == boot]
     if agreed:
         yield c.StartChaos(OPS, new, new, "pause", (tuple(agreed),), 5_000)
     if len(agreed) > 1:

@@ -70,6 +70,9 @@ REQUESTS: dict[str, ops.Request] = {
     "rules.simulate": ops.RulesSimulate(contact=ops.Contact()),
     "rules.stats": ops.RulesStats(),
     "why": ops.Why(cv=ULID),
+    "chaos.start": ops.ChaosStart(key="k8", kind="kill", groups=["n1"]),
+    "chaos.stop": ops.ChaosStop(),
+    "chaos.status": ops.ChaosStatus(),
 }
 #                  visitor agent supervisor operator service
 MATRIX = {
@@ -190,6 +193,9 @@ async def test_whatever_a_request_claims_the_log_is_told_the_principal_of_the_to
         "token": "x",
         "node": "n9",
         "as": "boss",
+        "chaos.start": "no    no    no    yes   no",
+        "chaos.stop": "no    no    no    yes   no",
+        "chaos.status": "no    no    no    yes   no",
     }
     async with office() as desk:
         desk.cluster.do(PutAccount(By("operator", "olga"), "k", "bo", "agent"))

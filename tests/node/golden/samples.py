@@ -125,6 +125,9 @@ REQUESTS: tuple[ops.Request, ...] = (
     ops.RulesSimulate(id=33, cv=CV, files={"main.toml": "[fallback]\n"}),
     ops.RulesStats(id=34),
     ops.Why(id=35, cv=CV, at=4),
+    ops.ChaosStart(id=60, key="k60", kind="partition", zone="dc2", for_ms=30_000, clients=True),
+    ops.ChaosStop(id=61, faults=[OID]),
+    ops.ChaosStatus(id=62),
 )
 
 ANSWERS: tuple[ops.Reply | ops.Push, ...] = (
