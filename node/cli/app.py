@@ -16,6 +16,7 @@ from node.cli import (
     agents,
     audit,
     canned,
+    chaos,
     cluster,
     conversations,
     demo,
@@ -70,6 +71,7 @@ def _make() -> typer.Typer:
     app.add_typer(canned.app, name="canned")
     app.add_typer(token.app, name="token")
     app.add_typer(wal.app, name="wal")
+    app.add_typer(chaos.app, name="chaos")
     return app
 
 

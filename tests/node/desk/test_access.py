@@ -132,6 +132,9 @@ MATRIX = {
     "rules.simulate": "no   no    yes   yes   no",
     "rules.stats":    "no   no    yes   yes   no",
     "why":            "no   yes   yes   yes   no",
+    "chaos.start":   "no    no    no    yes   no",
+    "chaos.stop":    "no    no    no    yes   no",
+    "chaos.status":  "no    no    no    yes   no",
 }  # fmt: skip
 
 
@@ -193,9 +196,6 @@ async def test_whatever_a_request_claims_the_log_is_told_the_principal_of_the_to
         "token": "x",
         "node": "n9",
         "as": "boss",
-        "chaos.start": "no    no    no    yes   no",
-        "chaos.stop": "no    no    no    yes   no",
-        "chaos.status": "no    no    no    yes   no",
     }
     async with office() as desk:
         desk.cluster.do(PutAccount(By("operator", "olga"), "k", "bo", "agent"))
