@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from cluster.state.limits import FAULT_MS_MAX
 from cluster.state.model import Fault
 
+BEGINS_AFTER_S = 0.3
+"""From the entry to the fault: every node has heard by then, a cut would keep the news away."""
 NOBODY: frozenset[str] = frozenset()
 
 

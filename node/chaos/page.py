@@ -24,7 +24,7 @@ _STYLE = """
   --bad: #f0736a; --leader: #c08cf0; --silent: #56616c; --apart: #d9a441; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink);
-  font: 15px/1.5 system-ui, -apple-system, "Segoe UI", "Noto Sans", "Noto Sans CJK SC", sans-serif; }
+  font: 15px/1.5 system-ui, "Segoe UI", "Noto Sans", "Noto Sans CJK SC", sans-serif; }
 main { max-width: 1040px; margin: 0 auto; padding: 28px 20px 60px; }
 h1 { font-size: 26px; line-height: 1.25; margin: 0 0 4px; }
 h2 { font-size: 18px; margin: 36px 0 10px; }
@@ -34,8 +34,8 @@ p.about { color: var(--soft); margin: 0 0 18px; }
   color: #fff; background: var(--good); margin: 6px 0 18px; }
 .verdict.bad { background: var(--bad); }
 @media (prefers-color-scheme: dark) { .verdict { color: #10151a; } }
-dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 10px;
-  margin: 0; }
+dl { display: grid; grid-template-columns: repeat(4, 1fr); gap: 10px; margin: 0; }
+@media (max-width: 700px) { dl { grid-template-columns: repeat(2, 1fr); } }
 dl div { background: var(--card); border: 1px solid var(--rule); border-radius: 8px;
   padding: 10px 14px; }
 dt { color: var(--soft); font-size: 13px; }
@@ -43,6 +43,7 @@ dd { margin: 0; font-size: 22px; font-weight: 600; font-variant-numeric: tabular
 figure { margin: 0; background: var(--card); border: 1px solid var(--rule); border-radius: 8px;
   padding: 14px 10px 10px; }
 figcaption { color: var(--soft); font-size: 13px; padding: 6px 8px 0; }
+figcaption span { white-space: nowrap; }
 figcaption i { display: inline-block; width: 12px; height: 12px; border-radius: 2px;
   margin: 0 5px 0 12px; vertical-align: -1px; }
 .scroll { overflow-x: auto; background: var(--card); border: 1px solid var(--rule);
@@ -71,6 +72,11 @@ footer { margin-top: 40px; color: var(--soft); font-size: 13px; }
 .plot .lane.silent { fill: var(--silent); } .plot .lane.apart { fill: var(--apart); }
 """
 
+_POLICY = """<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; style-src 'unsafe-inline'">"""
+_FOOT = """<footer>Made by <code>unidesk chaos run</code> of the JSON record beside it, and again by
+ <code>unidesk chaos report run.json -o run.html</code>.</footer>"""
+
 Row = Sequence[str]
 
 
@@ -83,8 +89,7 @@ def page(record: Record) -> str:
             "<head>",
             '<meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<meta http-equiv="Content-Security-Policy"'
-            " content=\"default-src 'none'; style-src 'unsafe-inline'\">",
+            _POLICY,
             f"<title>{escape(record.title)} - unidesk chaos</title>",
             f"<style>{_STYLE}</style>",
             "</head>",
@@ -100,8 +105,7 @@ def page(record: Record) -> str:
             _heading("What the cluster did", "集群的反应"),
             _events(record),
             *_lists(record),
-            "<footer>unidesk chaos run. Made of the JSON record beside it:"
-            " <code>unidesk chaos report run.json -o run.html</code></footer>",
+            _FOOT,
             "</main></body>",
             "</html>",
             "",
@@ -142,7 +146,7 @@ def _figures(record: Record) -> Iterable[str]:
         ("messages acknowledged", f"{record.acknowledged:,}"),
         ("a second, mean", f"{mean:.1f}"),
         ("longest stall", f"{record.stall_max_s:.2f} s"),
-        ("one state after", healed),
+        ("one state within", healed),
         ("latency p50 / p99", f"{record.latency_p50_ms:.0f} / {record.latency_p99_ms:.0f} ms"),
         ("conversations", f"{record.conversations:,}"),
         ("views compared", f"{record.observers:,}"),
@@ -162,7 +166,9 @@ def _figure(record: Record) -> str:
         ("--apart", "it does not: fenced, catching up"),
         ("--silent", "it does not answer"),
     )
-    caption = " ".join(f'<i style="background: var({name})"></i>{what}' for name, what in keys)
+    caption = " ".join(
+        f'<span><i style="background: var({name})"></i>{what}</span>' for name, what in keys
+    )
     return f"<figure>{timeline(record)}<figcaption>{caption}</figcaption></figure>"
 
 

@@ -60,9 +60,12 @@ def timeline(record: Record) -> str:
         f"Messages acknowledged a second over {record.seconds:.0f} seconds, with"
         f" {len(record.faults)} faults; the longest stall was {record.stall_max_s:.2f} seconds"
     )
-    parts = [
+    opening = (
         f'<svg class="plot" viewBox="0 0 {WIDTH} {height}" role="img"'
-        f' aria-label="{escape(label)}" xmlns="http://www.w3.org/2000/svg">',
+        f' aria-label="{escape(label)}" xmlns="http://www.w3.org/2000/svg">'
+    )
+    parts = [
+        opening,
         *_bands(record, scale, height),
         *_axes(scale),
         *_area(record, scale),

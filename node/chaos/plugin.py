@@ -26,8 +26,8 @@ from cluster.state.machine import Applied
 from cluster.state.model import Fault
 from node.chaos import stopping
 from node.chaos.disk import ChaosDisk
+from node.chaos.faults import BEGINS_AFTER_S, Armed, Arming, Part
 from node.chaos.faults import WHOLE as NOTHING
-from node.chaos.faults import Armed, Arming, Part
 from node.chaos.wire import ChaosWire
 from node.edge.server import EdgeServer
 from node.plugins.contract import Place
@@ -83,10 +83,11 @@ class Chaos:
         self._arming = Arming(self._place.node, port.boot, time.monotonic)
         self._seen = port.state.faults  # of before: they are none of this process's
         log.warning("chaos is on: operators may break this node on purpose")
-        stop_watching = (port.watch(self._on_applied), port.watch_installs(self._look))
+        stop_watching: list[Callable[[], None]] = []
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
+                stop_watching += [port.watch(self._on_applied), port.watch_installs(self._look)]
                 if self._place.is_core:
                     nursery.start_soon(self._keep_consenting)
                     nursery.start_soon(self._wire.run)
@@ -106,29 +107,31 @@ class Chaos:
     def _look(self) -> None:
         """Arm what has begun, disarm what was ended."""
         assert self._port is not None
+        assert self._nursery is not None
         faults = self._port.state.faults
         if faults is self._seen:
             return
         before, self._seen = self._seen, faults
         for fault in faults.values():
             if fault.fault not in before:
-                self._begin(fault)
+                self._nursery.start_soon(self._begin, fault)
         for fault in before.values():
             if fault.fault not in faults:
                 self._end_here(fault.fault)
                 self._tell_others(fault)
 
-    def _begin(self, fault: Fault) -> None:
+    async def _begin(self, fault: Fault) -> None:
+        """Arm what is not ended meanwhile, once all have heard of it."""
+        await trio.sleep(BEGINS_AFTER_S)
         assert self._arming is not None
-        assert self._nursery is not None
-        armed = self._arming.arm(fault)
+        armed = self._arming.arm(fault) if fault.fault in self._seen else None
         if armed is None:
             return
         log.warning("chaos begins", fault=fault.fault, kind=fault.kind, for_ms=fault.for_ms)
         self._hold_clients()
         self._changed.set()
         if self._place.is_core:
-            self._nursery.start_soon(self._act, armed)
+            await self._act(armed)
 
     def _end_here(self, fault: str) -> None:
         if self._arming is not None and self._arming.end(fault):
@@ -149,12 +152,9 @@ class Chaos:
     # -- this node's part
 
     async def _act(self, armed: Armed) -> None:
-        """Do what is an act rather than a state, unless the fault was ended by the same entries."""
-        await trio.lowlevel.checkpoint()
+        """Do what is an act rather than a state."""
         assert self._arming is not None
         fault, part = armed.fault.fault, armed.part
-        if fault not in self._arming.faults():
-            return
         if part.dies:
             log.warning("chaos kills this process")
             stopping.kill()

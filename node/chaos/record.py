@@ -49,6 +49,8 @@ class Happened(msgspec.Struct, kw_only=True):
     kind: EventKind
     node: str
     what: str
+    standing: str = ""
+    """Of an event of that kind: what the node is from here on."""
 
 
 class Check(msgspec.Struct, kw_only=True):

@@ -10,11 +10,12 @@ Whatever ends the run ends all faults, as far as anybody can be reached; each en
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import trio
 
 from node.chaos import record as records
+from node.chaos.faults import BEGINS_AFTER_S
 from node.chaos.load import CLIENT, TIMING, Talking
 from node.chaos.record import Happened, Injected, NodeRow, Record
 from node.chaos.scenario import Scenario, Step, with_leader
@@ -127,9 +128,8 @@ class Run:
                 )
             if step.zone and step.zone not in zones | {"leader"}:
                 there = ", ".join(sorted(zones - {""})) or "none"
-                raise CannotRun(
-                    f"step {step.name}: no node is in zone {step.zone}; there is {there}"
-                )
+                what = f"no node is in zone {step.zone}; there is {there}"
+                raise CannotRun(f"step {step.name}: {what}")
 
     # -- meanwhile
 
@@ -194,16 +194,17 @@ class Run:
             jitter_ms=step.jitter_ms,
             clients=step.clients,
         )
-        at_s = self._now_s()
+        zone = [name for name, its in self._zones.items() if its == step.zone and step.zone]
+        what = replace(step, groups=(",".join(zone),) if zone else step.groups).phrase()
+        self._say(f"{step.name}: {what}, for {step.for_s:g} s")
         try:
             await operator.request(request)
         except RequestFailed as error:
             self._trouble.append(f"step {step.name}: {error}")
             self._say(f"step {step.name} was refused: {error}")
             return
+        at_s = self._now_s() + BEGINS_AFTER_S
         ends_s = at_s + step.for_s
-        what = step.phrase()
-        self._say(f"{step.name}: {what}, for {step.for_s:g} s")
         place = len(self._faults)
         self._broken[place] = what
         fault = Injected(
@@ -242,7 +243,7 @@ class Run:
             self._trouble.append(str(failure))
         await self._read_heal_log(operator)
         found = check(talking.records, talking.capacities)
-        counts: dict[str, int] = dict(count(found))
+        counts = {str(kind): number for kind, number in count(found).items()}
         acknowledged = [at - self._zero for at in talking.book.acknowledged_at]
         self._measure(acknowledged, seconds)
         return Record(

@@ -3,7 +3,7 @@
     title = "a data centre loses its network"
 
     [cluster]                 # of `--demo` alone
-    zones = ["dc1", "dc1", "dc2", "dc2", "dc3"]     one node each: n1, n2 ...
+    zones = { dc1 = 2, dc2 = 2, dc3 = 1 }           how many nodes: n1 and n2 are in dc1 ...
 
     [load]
     visitors = 20             # conversations at a time
@@ -41,7 +41,7 @@ from pathlib import Path
 
 from cluster.state.commands import FaultKind
 from cluster.state.limits import FAULT_MS_MAX
-from cluster.toml_source import Document, Place, SourceError, SourceErrors
+from cluster.toml_source import Document, Place, SourceError, SourceErrors, did_you_mean
 from node.chaos.words import phrase
 from node.tables import NAME, Reading, Table
 
@@ -49,7 +49,8 @@ STEPS_MAX = 200
 REPEATS_MAX = 1_000
 VISITORS_MAX = 2_000
 AGENTS_MAX = 1_000
-ZONES_MAX = 9
+NODES_MIN = 3
+NODES_MAX = 9
 AT_S_MAX = 24 * 3600
 LEADER = "leader"
 
@@ -189,23 +190,29 @@ def _load(table: Table | None, folder: Path) -> Load:
     return found
 
 
-def _zones(table: Table | None, default: tuple[str, ...]) -> tuple[str, ...]:
-    if table is None:
+def _zones(cluster: Table | None, default: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the zone of n1, n2 ...: those of the first zone first."""
+    zones = cluster.needed_table("zones") if cluster is not None else None
+    if cluster is None or zones is None:
         return default
-    zones = table.texts("zones", default)
-    if not 3 <= len(zones) <= ZONES_MAX:
-        table.note("zones", f"{len(zones)} nodes", f"name the zones of 3 to {ZONES_MAX}")
-    for zone in zones:
-        table.check_name("zones", zone)
-    table.finish()
-    return tuple(zones)
+    found: list[str] = []
+    for zone in zones.keys():  # noqa: SIM118 - no mapping
+        zones.check_name(zone, zone)
+        found += [zone] * zones.integer(zone, 1, 1, NODES_MAX)
+    if not NODES_MIN <= len(found) <= NODES_MAX:
+        mend = f"let there be {NODES_MIN} to {NODES_MAX} in all"
+        cluster.note("zones", f"{len(found)} nodes", mend)
+    cluster.finish()
+    return tuple(found)
 
 
 def _step(name: str, table: Table) -> Step:
     at_s = table.seconds("at", "5s", 0, AT_S_MAX)
-    fault = table.choice("fault", "pause", KINDS) if "fault" in table else ""
-    if not fault:
-        table.note("fault", "is missing", f"one of {', '.join(KINDS)}")
+    fault = table.text("fault", example="pause")
+    if fault not in KINDS:
+        if "fault" in table:
+            table.note("fault", f'"{fault[:40]}" is none', did_you_mean(fault, KINDS))
+        table.rest()  # what it takes is not known
         return Step(name, at_s, "pause", 1.0)
     kind = KINDS[fault]
     for_s = 1.0 if kind == "kill" else table.seconds("for", "10s", 0.1, FAULT_MS_MAX / 1000)

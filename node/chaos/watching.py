@@ -84,9 +84,11 @@ class Watching:
         first, seen.standing = not seen.standing, standing
         if not first:
             words = "does not answer" if standing == SILENT else standing.replace("_", " ")
-            self.note("standing", name, f"{name} {words}{f': {why}' if why else ''}")
+            what = f"{name} {words}{f': {why}' if why else ''}"
+            self.note("standing", name, what, standing)
 
-    def note(self, kind: EventKind, node: str, what: str) -> None:
+    def note(self, kind: EventKind, node: str, what: str, standing: str = "") -> None:
         """Write something down, and tell it."""
-        self.events.append(Happened(at_s=round(self.now_s(), 3), kind=kind, node=node, what=what))
+        at_s = round(self.now_s(), 3)
+        self.events.append(Happened(at_s=at_s, kind=kind, node=node, what=what, standing=standing))
         self.tell(what)

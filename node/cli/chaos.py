@@ -5,7 +5,7 @@ delay n1 --by 100ms · loss n1 --percent 20 · reset n1             links that a
 pause n2 · kill n2                                                processes
 slow-disk n1 --by 300ms · full-disk n1 · fsync-error n1           disks
 clock-skew n1 --by 5s                                             clocks
-status · stop                                                     what is broken; all whole again
+status · stop                                                     what is broken; the end of it
 run plan.toml · report run.json                                   scenarios: `chaos_run`
 """
 
