@@ -36,6 +36,7 @@ from cluster.heal.left import Left
 from cluster.heal.neighbours import Neighbours
 from cluster.heal.rules import DIVERGENCE, SYNC_FAILED
 from cluster.heal.starting import tell_start
+from cluster.hooks import NO_HOOKS, Hooks
 from cluster.ids import Ulids
 from cluster.opening import Opened, Succession, open_data
 from cluster.participant import Figures, Participant, World
@@ -102,6 +103,7 @@ class Replica:
         next_number: int = 1,
         listeners: Sequence[socket.socket] = (),
         left_notes: Sequence[Left] = (),
+        hooks: Hooks = NO_HOOKS,
     ) -> None:
         """`left_notes`: of the process before, for the heal log."""
         boot = boot or secrets.token_hex(8)
@@ -133,12 +135,14 @@ class Replica:
             tls=settings.tls,
             listeners=listeners,
             meetings=Neighbours(self, heal, time.monotonic),
+            wire=hooks.wire,
         )
         self._kept_level = read_format(disk)
         self._stopping = False
         self._stopped = trio.Event()
         tell_start(heal, opened, left_notes)
-        world = World(time.monotonic, _wall_ms, Ulids(_wall_ms, secrets.token_bytes).new)
+        wall_ms = _wall_ms if hooks.wall_ms is None else hooks.wall_ms(_wall_ms)
+        world = World(time.monotonic, wall_ms, Ulids(wall_ms, secrets.token_bytes).new)
         self._part = Participant(
             settings,
             opened,
@@ -159,14 +163,17 @@ class Replica:
         *,
         succession: Succession | None = None,
         listeners: Sequence[socket.socket] = (),
+        hooks: Hooks = NO_HOOKS,
     ) -> "Replica":
         """Return the replica as its disk remembers it.  Blocks; raises `StorageError`.
 
         Damaged data is set aside, and the replica then abstains; see `cluster.opening`.  With a
         `succession` it goes on where another process stopped, on the `listeners` of its peers'
-        port; damage is then raised.
+        port; damage is then raised.  `hooks` are between it and the world.
         """
         disk = disk or FileDisk(settings.data)
+        if hooks.disk is not None:
+            disk = hooks.disk(disk)
         configured = settings.configured
 
         def make_engine(wal: Log, recovered: Recovered, snapshots: SnapshotStore) -> Engine:
@@ -195,7 +202,7 @@ class Replica:
             log.error("damaged data set aside", folder=str(settings.data), why=opened.damage)
         if succession is None:
             notes = left.take(disk)
-            return cls(settings, disk, opened, listeners=listeners, left_notes=notes)
+            return cls(settings, disk, opened, listeners=listeners, left_notes=notes, hooks=hooks)
         return cls(
             settings,
             disk,
@@ -203,6 +210,7 @@ class Replica:
             boot=succession.boot,
             next_number=succession.next_number,
             listeners=listeners,
+            hooks=hooks,
         )
 
     def close(self) -> None:

@@ -17,6 +17,7 @@
     [heal]      mode                         act | observe | off; see `cluster.heal`
                 replace_after                a voter dead for so long gives way to a standby
     [chaos]     enabled                      operators may break this node on purpose
+    [plugins.X] enabled, and what X asks     see `node.plugins.loading`
     [tokens]    people, services             how long tokens live that are issued for a secret
     [timing]    heartbeat, election, offer, drain
     [limits]    connections_max; memory_max, of all processes; 0 is any number in all others:
@@ -33,7 +34,7 @@ the file are relative to the file.
 """
 
 from pathlib import Path
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 from cluster.heal.settings import HealMode, HealSettings
 from cluster.state.limits import TOKEN_TTL_S
@@ -127,6 +128,7 @@ def _config(root: Table, folder: Path) -> Config:
         heal=_heal(root.table("heal")),
         chaos=_chaos(root.table("chaos")),
         trace=_trace(root.table("trace")),
+        others=_plugins(root.table("plugins")),
     )
     for table in (cluster, node, client, peer, root):
         table.finish()
@@ -320,6 +322,21 @@ def _chaos(table: Table | None) -> ChaosConfig:
     config = ChaosConfig(table.flag("enabled", False))
     table.finish()
     return config
+
+
+def _plugins(table: Table | None) -> dict[str, dict[str, Any]]:
+    """Return the settings of those that are on; what they mean is each plugin's to say."""
+    if table is None:
+        return {}
+    found = {}
+    for name, one in table.tables().items():
+        table.check_name(name, name)
+        if name == "chaos":
+            one.note("", "chaos has a table of its own", "write [chaos] enabled = true")
+        if one.flag("enabled", False):
+            found[name] = one.rest()
+    table.finish()
+    return found
 
 
 def _log(table: Table | None) -> LogConfig:

@@ -19,6 +19,7 @@ from functools import partial
 import structlog
 import trio
 
+from cluster.hooks import NO_HOOKS, Hooks
 from cluster.opening import Succession
 from cluster.peer.tls import PeerTls
 from cluster.raft.boot import LogRefused
@@ -44,6 +45,7 @@ from node.handover import notifying
 from node.handover.asking import SUPERVISED, Asked
 from node.handover.control import Control
 from node.handover.predecessor import HandoverFailed, NodeLost, Predecessor
+from node.plugins.loading import PluginRefused, Plugins
 from node.tables import Address
 from node.tracing.spans import ExporterMissing, Spans
 from node.workers.core import Core
@@ -77,7 +79,8 @@ async def serve(
         raise StartFailed(str(refused)) from None
     with listener:
         front = Front(config, listener, certificate)
-        replica = await open_replica(config)
+        plugins = load_plugins(config)
+        replica = await open_replica(config, hooks=plugins.hooks())
         try:
             async with trio.open_nursery() as nursery:
 
@@ -86,6 +89,7 @@ async def serve(
                     desk.sources.figures = replica.figures
                     replica.watch_spans(front.spans.take)
                     nursery.start_soon(serve_commands, config, front, replica)
+                    plugins.start(nursery, replica, edge)
                     _say_up(config, replica)
 
                 join = partial(join_peers, replica, config)
@@ -126,7 +130,8 @@ async def _serve_by_workers(config: Config, task_status: trio.TaskStatus[None]) 
     with contextlib.ExitStack() as reserved:
         for address in _addresses(config):
             reserved.enter_context(await _reserve(address))
-        replica = await open_replica(config)
+        plugins = load_plugins(config)
+        replica = await open_replica(config, hooks=plugins.hooks())
         try:
             spans = reserved.enter_context(_core_spans(config))
             replica.watch_spans(spans.take)
@@ -136,6 +141,7 @@ async def _serve_by_workers(config: Config, task_status: trio.TaskStatus[None]) 
 
                 def on_up() -> None:
                     nursery.start_soon(Control(config.node.data, _refuse).serve)
+                    plugins.start(nursery, replica, None)
                     _say_up(config, replica)
 
                 await core.serve(join=join, on_up=on_up, task_status=task_status)
@@ -191,6 +197,7 @@ async def open_replica(
     *,
     succession: Succession | None = None,
     listeners: Sequence[socket.socket] = (),
+    hooks: Hooks = NO_HOOKS,
 ) -> Replica:
     """Return the replica as its disk remembers it, read in a thread; see `Replica.open`.
 
@@ -216,9 +223,19 @@ async def open_replica(
         offer_ttl_ms=config.timing.offer_ms,
     )
     try:
-        open_it = partial(Replica.open, settings, succession=succession, listeners=listeners)
+        open_it = partial(
+            Replica.open, settings, succession=succession, listeners=listeners, hooks=hooks
+        )
         return await trio.to_thread.run_sync(open_it)
     except (LogRefused, LibraryRefused, SnapshotRefused) as refused:
+        raise StartFailed(str(refused)) from None
+
+
+def load_plugins(config: Config) -> Plugins:
+    """Return the plugins that `config` switches on.  Raises `StartFailed`."""
+    try:
+        return Plugins.of(config)
+    except PluginRefused as refused:
         raise StartFailed(str(refused)) from None
 
 

@@ -289,6 +289,12 @@ class Table:
         found = ((key, self.table(key)) for key in list(self._values))
         return {key: table for key, table in found if table is not None}
 
+    def rest(self) -> dict[str, Any]:
+        """Return all that nobody asked for, as it is."""
+        found = {key: value for key, value in self._values.items() if key not in self._asked}
+        self._asked += found
+        return found
+
     def finish(self) -> None:
         """Note every key that nobody asked for."""
         for key in self._values:

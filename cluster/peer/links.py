@@ -23,6 +23,7 @@ from typing import Any
 import structlog
 import trio
 
+from cluster.hooks import Wire
 from cluster.peer import handshake
 from cluster.peer.frames import FrameReader, PeerRefused, encode
 from cluster.peer.meetings import Meetings
@@ -164,8 +165,15 @@ class Links:
         tls: PeerTls | None = None,
         listeners: Sequence[socket.socket] = (),
         meetings: Meetings | None = None,
+        wire: Wire | None = None,
     ) -> None:
-        """`listeners` are used, and closed, instead of new ones at `listen`."""
+        """`listeners` are used, and closed, instead of new ones at `listen`.
+
+        A `wire` sees every frame before it leaves, and before it is heard.
+        """
+        self._wire = wire
+        if wire is not None:
+            wire.attach(self)
         self._me = me
         self._listen = listen
         self._given = listeners
@@ -189,6 +197,11 @@ class Links:
 
     def send(self, peer: str, frame: bytes) -> None:
         """Queue `frame` for `peer`; never waits, may drop, as for a peer that is unknown."""
+        if self._wire is None or not self._wire.takes(peer, frame):
+            self.push(peer, frame)
+
+    def push(self, peer: str, frame: bytes) -> None:
+        """The same, past the wire."""
         link = self._links.get(peer)
         if link is None:
             return
@@ -196,6 +209,12 @@ class Links:
             link.connected, link.fd = False, -1  # it is refused when it is dialled again
             link.call.cancel()
         link.push(frame)
+
+    def reset(self, peer: str) -> None:
+        """Hang up on `peer`, and dial it again at once."""
+        link = self._links.get(peer)
+        if link is not None:
+            link.call.cancel()
 
     def connected(self, peer: str) -> bool:
         link = self._links.get(peer)
@@ -510,7 +529,8 @@ class Links:
                     handshake.check_levels(self._me, peer)  # the level rises while it is here
                     self._present[peer.node] = (peer.boot, trio.current_time())
                     for kind, body in reader.feed(bytes(data)):
-                        self._on_frame(peer.node, kind, body)
+                        if self._wire is None or not self._wire.swallows(peer.node, kind, body):
+                            self._on_frame(peer.node, kind, body)
 
     @contextmanager
     def _welcome(self, peer: handshake.Peer) -> Iterator[None]:

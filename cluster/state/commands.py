@@ -14,7 +14,7 @@ added at the end, with a default.
                         LeaveConversation, EditMessage, DeleteMessage, ReopenConversation
     a supervisor        JoinConversation, EndSupervision, and what agents do with any conversation
     an operator         ApplyRules, RollbackRules, PutAccount, SetSecret, RemoveAccount,
-                        RevokeTokens, DrainNode, DismissSession
+                        RevokeTokens, DrainNode, DismissSession, StartChaos, EndChaos
     supervisors too     PutCanned, RemoveCanned
     whoever logs in     IssueToken
     the node, for one   AddAudit
@@ -24,6 +24,7 @@ added at the end, with a default.
                         PurgeConversations, AdvanceStep, EndWrapUp, OverflowConversation,
                         SlaDue, QueueAlert, EndStatus, AskColleague, RaiseLevel
     whoever heals       NoteHeal
+    a node with chaos   AllowChaos, EndChaos
 
 Times are integer milliseconds of cluster time; ids are ULIDs as text.
 """
@@ -555,6 +556,52 @@ class DismissSession(_Command, frozen=True, tag="session.dismiss"):
     """The node where it should go; empty for any."""
 
 
+FaultKind = Literal[
+    "partition",
+    "one_way",
+    "delay",
+    "loss",
+    "reset",
+    "pause",
+    "kill",
+    "slow_disk",
+    "full_disk",
+    "fsync_error",
+    "clock_skew",
+]
+
+
+class AllowChaos(_Command, frozen=True, tag="chaos.allow"):
+    """The node that proposes this may be broken on purpose, for as long as it has this boot."""
+
+    boot: str
+    zone: str = ""
+
+
+class StartChaos(_Command, frozen=True, tag="chaos.start"):
+    """Break something for `for_ms`; see `cluster.state.chaos` for what the rest means."""
+
+    by: By
+    key: str
+    fault: str
+    """A new id."""
+    kind: FaultKind
+    groups: tuple[tuple[str, ...], ...]
+    for_ms: int
+    amount: int = 0
+    jitter_ms: int = 0
+    clients: bool = False
+    zone: str = ""
+
+
+class EndChaos(_Command, frozen=True, tag="chaos.end"):
+    """End these faults; all, when none is named."""
+
+    by: By
+    faults: tuple[str, ...] = ()
+    why: Literal["stopped", "over"] = "stopped"
+
+
 Command = (
     OpenConversation
     | RouteConversation
@@ -606,6 +653,9 @@ Command = (
     | NoteHeal
     | DrainNode
     | DismissSession
+    | AllowChaos
+    | StartChaos
+    | EndChaos
 )
 
 _encoder = msgspec.msgpack.Encoder()

@@ -2,7 +2,7 @@
 
     level   commands
     1       all but those of higher levels
-    2       RaiseLevel, NoteHeal, DrainNode, DismissSession
+    2       RaiseLevel, NoteHeal, DrainNode, DismissSession, AllowChaos, StartChaos, EndChaos
 
 A release understands the commands up to its `LEVEL`.  Nodes tell each other theirs when they meet,
 and the leader raises the cluster's to what all members understand; it never falls.  Until then a
@@ -24,7 +24,16 @@ from typing import Any
 import msgspec
 
 from cluster.state.change import Change, No, no
-from cluster.state.commands import Command, DismissSession, DrainNode, NoteHeal, RaiseLevel
+from cluster.state.commands import (
+    AllowChaos,
+    Command,
+    DismissSession,
+    DrainNode,
+    EndChaos,
+    NoteHeal,
+    RaiseLevel,
+    StartChaos,
+)
 from cluster.state.outcome import Refused
 
 LEVEL = 2
@@ -35,7 +44,14 @@ FIRST = 1
 STANDBY = 2
 """Members may have this role: a value that earlier releases cannot read."""
 
-_SINCE: dict[type[Any], int] = {NoteHeal: 2, DrainNode: 2, DismissSession: 2}
+_SINCE: dict[type[Any], int] = {
+    NoteHeal: 2,
+    DrainNode: 2,
+    DismissSession: 2,
+    AllowChaos: 2,
+    StartChaos: 2,
+    EndChaos: 2,
+}
 _FIELDS_SINCE: dict[type[Any], dict[str, int]] = {}
 """Fields that came to a command later, with their level: `{SendMessage: {"mood": 3}}`.  Where one
 has its default, the command is what it was."""

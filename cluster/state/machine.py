@@ -33,6 +33,7 @@ from cluster.state import (
     alerting,
     auditing,
     canned,
+    chaos,
     commands,
     conversations,
     corrections,
@@ -290,4 +291,7 @@ _HANDLERS: dict[type[Any], Callable[[Change, Any], dict[str, Any] | Done]] = {
     commands.NoteHeal: heal_log.note,
     commands.DrainNode: drains.drain,
     commands.DismissSession: dismissals.dismiss,
+    commands.AllowChaos: chaos.allow,
+    commands.StartChaos: chaos.start,
+    commands.EndChaos: chaos.end,
 }

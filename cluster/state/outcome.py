@@ -41,6 +41,7 @@ RefusalRule = Literal[
     "conversation.no_part",
     "message.not_yours",
     "supervision.mode",
+    "chaos",
 ]
 """In `data["rule"]` of a refusal of access: which of the rules it was that the command broke."""
 

@@ -31,8 +31,10 @@ from cluster.state.model import (
     Account,
     Agent,
     AuditRecord,
+    Consent,
     Conversation,
     Cutoff,
+    Fault,
     HealNote,
     NodeInfo,
     Offer,
@@ -93,6 +95,8 @@ _SECTIONS: dict[str, tuple[Any, Callable[[State], Iterable[Any]]]] = {
     "unstaffed": (Unstaffed, lambda s: s.unstaffed.values()),
     "invitations": (Invitation, lambda s: s.invitations.values()),
     "heal_log": (HealNote, lambda s: s.heal_log),
+    "consents": (Consent, lambda s: s.consents.values()),
+    "faults": (Fault, lambda s: s.faults.values()),
 }
 """Section to the type of its items, and where they are."""
 _LATER = frozenset(
@@ -108,6 +112,8 @@ _LATER = frozenset(
         "unstaffed",
         "invitations",
         "heal_log",
+        "consents",
+        "faults",
     }
 )
 """Sections that the first releases do not know."""
@@ -230,6 +236,10 @@ def _take(state: State, section: str, items: list[Any]) -> None:
             state.unstaffed.update((item.queue, item) for item in items)
         case "invitations":
             state.invitations.update((item.iid, item) for item in items)
+        case "consents":
+            state.consents.update((item.node, item) for item in items)
+        case "faults":
+            state.faults.update((item.fault, item) for item in items)
         case _:  # lists: rule sets, audit, routings, heal log
             getattr(state, section).extend(items)
 

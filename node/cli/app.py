@@ -18,6 +18,7 @@ from node.cli import (
     backup,
     canned,
     cert,
+    chaos,
     cluster,
     conversations,
     demo,
@@ -82,6 +83,7 @@ def make_app() -> typer.Typer:
     app.add_typer(snapshot.app, name="snapshot")
     app.add_typer(cert.app, name="cert")
     app.add_typer(upgrade.app, name="upgrade")
+    app.add_typer(chaos.app, name="chaos")
     return app
 
 

@@ -16,7 +16,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from node.protocol import node_results, results, rule_results, service_results
+from node.protocol import chaos_results, node_results, results, rule_results, service_results
 from node.protocol.pushes import (
     Bye,
     Caught,
@@ -66,6 +66,7 @@ from node.protocol.requests.canned import (
     CannedPut,
     CannedRemove,
 )
+from node.protocol.requests.chaos import ChaosStart, ChaosStatus, ChaosStop
 from node.protocol.requests.company import CvInvite, CvLeave, SupJoin, SupLeave
 from node.protocol.requests.connection import Auth, Hello, Pong, Resume
 from node.protocol.requests.conversations import (
@@ -173,6 +174,9 @@ AnyRequest = (
     | NodeDrain
     | SessionList
     | SessionDismiss
+    | ChaosStart
+    | ChaosStop
+    | ChaosStatus
 )
 
 BY_NAME: dict[str, type[Request]] = {
@@ -237,6 +241,9 @@ RESULTS: dict[type[Request], type[results.Result]] = {
     NodeDrain: node_results.Drained,
     SessionList: node_results.Sessions,
     SessionDismiss: node_results.SessionsDismissed,
+    ChaosStart: chaos_results.ChaosStarted,
+    ChaosStop: chaos_results.ChaosEnded,
+    ChaosStatus: chaos_results.ChaosNow,
 }
 """What the reply's `r` holds; operations that are not here have no reply."""
 

@@ -73,6 +73,7 @@ MEANING: dict[Rule, str] = {
     "conversation.no_part": "Agents see to conversations that they own or take part in.",
     "message.not_yours": "A message is corrected by its author, or by a supervisor.",
     "supervision.mode": "Who monitors says nothing; who whispers says nothing to the visitor.",
+    "chaos": "Only a node whose node.toml says `[chaos] enabled` is broken on purpose.",
     "rate.principal": "The principal asks too fast.",
     "rate.account": "Too many wrong secrets for this account.",
     "rate.address": "Too many wrong secrets, logins or new visitors from this address.",

@@ -7,9 +7,9 @@ import msgspec
 import trio
 
 from node.client import Client, RequestFailed, Stopped, Timing, open_client
-from node.local import LocalCluster
 from node.protocol.catalogue import CvHistory, Ev
 from node.replay.checker import Record, View
+from node.replay.reached import Reached
 
 PAGE = 200
 PAGES_MAX = 100
@@ -17,7 +17,7 @@ CONCURRENCY = 16
 TIMING = Timing(retry_s_max=0.5)
 
 
-async def read_histories(cluster: LocalCluster, records: Iterable[Record]) -> list[str]:
+async def read_histories(cluster: Reached, records: Iterable[Record]) -> list[str]:
     """Add to each record the view of every node; return what could not be had, in words."""
     trouble: list[str] = []
     records = list(records)

@@ -30,6 +30,7 @@ from node.edge.server import (
     share,
 )
 from node.front import Front
+from node.plugins.loading import Plugins
 from node.processes import ProcessFigures, this_process
 from node.rpc.statistics import RpcStatistics
 from node.tracing.figures import TracingFigures
@@ -75,6 +76,7 @@ async def _serve(config: Config, number: int, plain: socket.socket) -> None:
     stream = trio.SocketStream(trio.socket.from_stdlib_socket(plain))
     port = RemotePort(stream)
     tls = config.client.tls
+    plugins = Plugins.of(config, is_core=False)
     certificate = Certificate(tls.cert, tls.key) if tls is not None else None
     with share(*config.client.listen) as listener:
         front = Front(
@@ -89,6 +91,7 @@ async def _serve(config: Config, number: int, plain: socket.socket) -> None:
 
             def on_up(desk: Desk, edge: EdgeServer) -> None:
                 nursery.start_soon(_measure, port, edge, desk, front)
+                plugins.start(nursery, port, edge)
                 port.watch_taken(desk.on_session_taken)
                 desk.sources.edge = lambda: _edge_of_all(port, edge)
                 desk.sources.desk = lambda: _desk_of_all(port, desk)

@@ -21,6 +21,7 @@ from node.desk.lookup import Effect, Lookup
 from node.desk.opening import Opening
 from node.desk.operations.accounts import Accounts
 from node.desk.operations.agents import Agents
+from node.desk.operations.breaking import Breaking
 from node.desk.operations.canned import CannedResponses
 from node.desk.operations.company import Company
 from node.desk.operations.effects import Asker, Handler
@@ -80,6 +81,7 @@ class Operations:
             **Lists(context, lookup, looks, overview).handlers(),
             **Supervising(context, overview).handlers(),
             **Nodes(context, hub, workers=config.node.workers).handlers(),
+            **Breaking(context, lookup).handlers(),
         }
 
     def perform(self, asker: Asker, principal: Principal, request: Request) -> Effect:

@@ -74,6 +74,9 @@ REQUESTS: dict[str, ops.Request] = {
     "node.drain": ops.NodeDrain(node="n2"),
     "session.list": ops.SessionList(),
     "session.dismiss": ops.SessionDismiss(do="move", kind="visitor", who="ann"),
+    "chaos.start": ops.ChaosStart(key="k8", kind="kill", groups=["n1"]),
+    "chaos.stop": ops.ChaosStop(),
+    "chaos.status": ops.ChaosStatus(),
 }
 #                  visitor agent supervisor operator service
 MATRIX = {
@@ -137,6 +140,9 @@ MATRIX = {
     "node.drain":      "no  no    no    yes   no",
     "session.list":    "no  no    no    yes   no",
     "session.dismiss": "no  no    no    yes   no",
+    "chaos.start":   "no    no    no    yes   no",
+    "chaos.stop":    "no    no    no    yes   no",
+    "chaos.status":  "no    no    no    yes   no",
 }  # fmt: skip
 
 

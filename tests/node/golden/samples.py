@@ -130,6 +130,9 @@ REQUESTS: tuple[ops.Request, ...] = (
     ops.SessionList(id=72, limit=50, after=SID),
     ops.SessionDismiss(id=73, do="move", sid=SID, to="n2"),
     ops.SessionDismiss(id=74, do="close", kind="visitor", who="ann"),
+    ops.ChaosStart(id=60, key="k60", kind="partition", zone="dc2", for_ms=30_000, clients=True),
+    ops.ChaosStop(id=61, faults=[OID]),
+    ops.ChaosStatus(id=62),
 )
 
 ANSWERS: tuple[ops.Reply | ops.Push, ...] = (
