@@ -24,6 +24,7 @@ from scripts.heal_report import table
 from scripts.heal_report.rows import Row, chosen
 from scripts.heal_report.scene import run_trial
 from scripts.heal_report.verdict import Outcome, Trial, is_good, median_heal_s
+from scripts.nemesis.stage import first
 
 TRIAL_S = 240.0
 
@@ -48,7 +49,7 @@ async def run_once(row: Row) -> Trial:
             try:
                 return await run_trial(row.act, Path(path), nodes=row.nodes, sections=row.sections)
             except* LocalFailure as group:
-                why = str(group.exceptions[0])
+                why = str(first(group))
             return Trial(nodes=row.nodes, trouble=[why])
     return Trial(nodes=row.nodes, trouble=[f"not over after {TRIAL_S:.0f} s"])
 

@@ -28,7 +28,7 @@ from node.replay.histories import read_histories
 from scripts.heal_report.signs import Logs, Sign, heal
 from scripts.heal_report.verdict import Trial
 from scripts.kill_loop import Ledger, write
-from scripts.nemesis.stage import Stage, open_stage, wait_acknowledged
+from scripts.nemesis.stage import Stage, first, open_stage, wait_acknowledged
 from scripts.nemesis.watch import Watch
 
 WRITERS = 4
@@ -293,9 +293,9 @@ async def _perform(act: Act, scene: Scene) -> None:
             await wait_acknowledged(lambda: scene.ledger.acknowledged, WARM_UP)
         await act(scene)
     except* NotBuilt as missing:
-        scene.trial.not_built = str(missing.exceptions[0])
-    except* Broken as group:
-        scene.trial.trouble += map(str, group.exceptions)
+        scene.trial.not_built = str(first(missing))
+    except* Broken as broken:
+        scene.trial.trouble.append(str(first(broken)))
     finally:
         scene.stage.network.heal()
         for shim in scene.stage.shims.values():

@@ -25,7 +25,7 @@ from node.replay.checker import check, count
 from node.replay.histories import read_histories
 from scripts.kill_loop import Ledger, write
 from scripts.nemesis.faults import Faults
-from scripts.nemesis.stage import open_stage, wait_acknowledged
+from scripts.nemesis.stage import first, open_stage, wait_acknowledged
 from scripts.nemesis.watch import Watch
 
 HEAL_S = 60.0
@@ -171,7 +171,7 @@ def main() -> int:
         try:
             return trio.run(Run(options, folder).run)
         except* LocalFailure as group:
-            print(f"nemesis: {group.exceptions[0]}", file=sys.stderr)
+            print(f"nemesis: {first(group)}", file=sys.stderr)
     return 1
 
 

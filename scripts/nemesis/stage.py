@@ -124,3 +124,11 @@ async def wait_acknowledged(count: Callable[[], int], more: int = 1) -> None:
     before = count()
     while count() < before + more:
         await trio.sleep(0.01)
+
+
+def first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first of what went wrong, however deep it is."""
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found
