@@ -176,7 +176,6 @@ FAULTS: dict[str, Fault] = {
     "sends, hears nothing": cut(("others", "leader")),
     "hears, sends nothing": cut(("leader", "others")),
     "bridge: leader - one cut": cut(("leader", "other"), ("other", "leader")),
-    "bridge: cut where written": cut(("leader", "writes"), ("writes", "leader")),
     "followers cut apart": cut(("other", "writes"), ("writes", "other")),
     "a follower isolated": cut(
         ("other", "leader"), ("leader", "other"), ("other", "writes"), ("writes", "other")

@@ -133,7 +133,7 @@ async def full_disk(scene: Scene) -> None:
     else:
         _shim(scene, leader).fill(True)
         await scene.detect(rules.DISK_FULL, standing("failed"))
-        await scene.cluster.wait_leader(but=leader)
+        await scene.wait_handed_over(leader)
         _shim(scene, leader).fill(False)
     scene.end()
     await scene.heal()
@@ -143,7 +143,7 @@ async def _fill(scene: Scene, leader: str, data: Path) -> None:
     filler = data / "filler"
     _grow(filler, shutil.disk_usage(data).free - LEFT_BYTES[0])
     await scene.detect(rules.DISK_FULL, standing("failed"))
-    await scene.cluster.wait_leader(but=leader)
+    await scene.wait_handed_over(leader)
     _grow(filler, shutil.disk_usage(data).free - LEFT_BYTES[1])
     await trio.sleep(FULL_S)
     filler.unlink()
@@ -184,13 +184,9 @@ async def slow_disk(scene: Scene) -> None:
     shim = _shim(scene, leader)
     scene.inject()
     shim.slow_syncs(SLOW_SYNC_S)
-
-    async def handed_over() -> bool:
-        return await scene.cluster.leader() not in (None, leader)
-
     async with trio.open_nursery() as nursery:
         nursery.start_soon(scene.detect, rules.SLOW_DISK)
-        await scene.wait(handed_over, f"{leader} leads on with its slow disk", HAND_OVER_S)
+        await scene.wait_handed_over(leader, HAND_OVER_S)
         scene.healed()
     shim.slow_syncs(0.0)
     await scene.well()

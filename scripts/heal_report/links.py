@@ -93,7 +93,7 @@ async def deaf_leader(scene: Scene) -> None:
     with scene.cut(set(scene.cluster.names) - {leader}, {leader}, both_ways=False):
         scene.inject()
         await scene.detect(rules.DEAF_LEADER, standing("fenced"))
-        await scene.cluster.wait_leader(but=leader)
+        await scene.wait_handed_over(leader)
     scene.end()
     await scene.heal()
 

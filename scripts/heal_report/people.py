@@ -14,6 +14,7 @@ import trio
 from cluster.heal import rules
 from node.client import Client, RequestFailed, new_key, open_client
 from node.protocol.catalogue import (
+    CvGet,
     CvOpen,
     Ev,
     MsgSend,
@@ -98,8 +99,13 @@ async def node_killed(scene: Scene) -> None:
             await _goes_on(scene, moves, held)
             younger = await _open(third)
             await scene.detect(rules.SILENT_NODE, event("node lost"))
+
+            async def is_back() -> bool:
+                return bool((await first.request(CvGet(cv=older)))["state"] == "waiting")
+
+            await scene.wait(is_back, "the offer to who does not come back is withdrawn", BACK_S)
             async with seat(scene, "fresh", other) as fresh:
-                await _until_offered(scene, fresh, older, but=younger, within_s=BACK_S)
+                await _until_offered(scene, fresh, older, but=younger)
                 scene.healed()
     scene.stage.down.discard(name)
     scene.cluster.restart(name)
@@ -111,15 +117,13 @@ async def _open(visitor: Client) -> str:
     return str(opened["cv"])
 
 
-async def _until_offered(
-    scene: Scene, agent: Seat, cv: str, *, but: str = "", within_s: float = OFFER_S
-) -> None:
+async def _until_offered(scene: Scene, agent: Seat, cv: str, *, but: str = "") -> None:
     async def is_offered() -> bool:
         if any(offer.cv == but for offer in agent.offered):
             raise Broken("who came later was offered before who waits longer")
         return any(offer.cv == cv for offer in agent.offered)
 
-    await scene.wait(is_offered, f"{cv} is offered", within_s)
+    await scene.wait(is_offered, f"{cv} is offered", OFFER_S)
 
 
 async def _goes_on(scene: Scene, agent: Seat, cv: str) -> None:

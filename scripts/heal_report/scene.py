@@ -192,6 +192,14 @@ class Scene:
             return
         raise Broken(f"not within {within_s:g} s: {why}")
 
+    async def wait_handed_over(self, leader: str, within_s: float = SIGN_S) -> None:
+        """Wait until somebody else than `leader` leads.  Raises `Broken`."""
+
+        async def is_handed_over() -> bool:
+            return await self.cluster.leader() not in (None, leader)
+
+        await self.wait(is_handed_over, f"{leader} leads on", within_s)
+
     def healed(self) -> None:
         """Note that it healed, now."""
         self.trial.healed_s = trio.current_time() - self._since_s
@@ -302,3 +310,4 @@ async def _perform(act: Act, scene: Scene) -> None:
             shim.heal()
         for name in scene.cluster.names:
             scene.cluster.resume(name)
+        scene.stage.down.difference_update(scene.names)

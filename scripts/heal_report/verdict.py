@@ -111,8 +111,12 @@ class Outcome:
         found: list[str] = []
         for one in self.trials:
             found += [*one.lost, *one.trouble, *filter(None, [one.not_built])]
-            if one.verdict == "not noted":
-                found.append("healed, but the heal log has no line of this rule")
+            if one.detected_s is None and not one.not_built:
+                found.append("no node said that it saw anything")
+            elif not one.noted and not one.not_built:
+                found.append("the heal log has no line of this rule")
+            if one.healed_s is None and not one.trouble and not one.not_built:
+                found.append("it was not waited for to heal")
         return list(dict.fromkeys(found))
 
     def to_builtins(self) -> dict[str, Any]:
