@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import structlog
 
+from cluster.heal.digests import Digests
 from cluster.raft.engine import Committed, Install
 from cluster.state.machine import Applied, Machine, Skipped
 from cluster.state.outcome import Outcome
@@ -24,8 +25,15 @@ OnOutcome = Callable[[str, str, int, Outcome | Skipped], None]
 class Applying:
     """The state machine of one replica, and how far it is."""
 
-    def __init__(self, machine: Machine, applied_index: int, on_outcome: OnOutcome) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        applied_index: int,
+        on_outcome: OnOutcome,
+        digests: Digests | None = None,
+    ) -> None:
         """`on_outcome(node, boot, number, outcome)` hears of every proposal, anybody's."""
+        self.digests = digests or Digests()
         self.applied_index = applied_index
         self.on_entry: Watchers[int, bytes] = Watchers()
         """Index and payload of what was applied, for whoever keeps a copy of the state."""
@@ -42,10 +50,13 @@ class Applying:
     def apply(self, item: Committed) -> None:
         """Apply the entry behind the last one."""
         self.applied_index = item.index
-        if item.payload is None:  # the engine's own
-            return
-        applied = self._machine.apply(item.index, item.payload)
-        self.on_entry.tell(item.index, item.payload)
+        if item.payload is not None:  # else the engine's own
+            self._apply(item.index, item.payload)
+        self.digests.applied(item.index, self.state)
+
+    def _apply(self, index: int, payload: bytes) -> None:
+        applied = self._machine.apply(index, payload)
+        self.on_entry.tell(index, payload)
         self.on_applied.tell(applied)
         for node, boot, number, outcome in applied.outcomes:
             self._on_outcome(node, boot, number, outcome)

@@ -18,7 +18,7 @@ import structlog
 from cluster.port import Answer
 from cluster.routing.dispatch import Dispatcher
 from cluster.state.commands import Command, LoseNode, RaiseLevel
-from cluster.state.outcome import Refused
+from cluster.state.outcome import Done, Refused
 from cluster.state.state import State
 
 NODE_LOST_S = 5.0
@@ -42,8 +42,16 @@ class Proposer(Protocol):
 class LeaderDuties:
     """Call `turn` after every turn of the loop."""
 
-    def __init__(self, proposer: Proposer, dispatcher: Dispatcher) -> None:
+    def __init__(
+        self,
+        proposer: Proposer,
+        dispatcher: Dispatcher,
+        *,
+        on_lost: Callable[[str, float, int], None] | None = None,
+    ) -> None:
+        """`on_lost(node, silent_s, sessions)` hears of a node that was lost."""
         self._proposer = proposer
+        self._on_lost = on_lost
         self._dispatcher = dispatcher
         self._leading = False
         self._losing: dict[str, int] = {}
@@ -103,8 +111,11 @@ class LeaderDuties:
             return
         self._losing[node] = now_ms
         log.warning("node lost", peer=node, boot=info.boot, silent_s=round(silence_s, 1))
-        self._proposer.submit(LoseNode(node, info.boot), _ignore)
+        sessions = sum(one.node == node for one in self._proposer.state.sessions.values())
+        tell = partial(self._on_lose_answered, node, silence_s, sessions)
+        self._proposer.submit(LoseNode(node, info.boot), tell)
 
-
-def _ignore(answer: Answer) -> None:
-    """The state says whether the node is lost; if it is not, the next turns propose it again."""
+    def _on_lose_answered(self, node: str, silence_s: float, sessions: int, answer: Answer) -> None:
+        """Tell of a loss; where there was none, the next turns propose it again."""
+        if isinstance(answer, Done) and self._on_lost is not None:
+            self._on_lost(node, silence_s, sessions)

@@ -5,6 +5,7 @@
     whole data                           the state of the snapshot, and the log behind it
     damage, three voters or more         set aside, kept with `.damaged` names; then as with nothing
     damage, one or two voters            refused: nobody else could tell what is missing
+    a recovery that is not done          refused; see `cluster.recovery`
     another node's data, a newer format  refused, nothing is touched
 
 A process that takes a running node over (`Succession`) brings the state along, and reads the log
@@ -19,14 +20,15 @@ from dataclasses import dataclass
 
 from cluster.raft.boot import HistoryBroken
 from cluster.raft.engine import Engine
+from cluster.recovery import begun
 from cluster.state import snapshot
 from cluster.state.state import State
 from wal import aside
 from wal.disk import Disk
 from wal.errors import CorruptLog, CorruptSnapshot
-from wal.identity import Identity, claim
+from wal.identity import Identity, claim, read_identity
 from wal.log import Log
-from wal.recovery import Recovered
+from wal.recovery import Recovered, TornTail
 from wal.snapshot import SnapshotStore
 
 VOTERS_MIN = 3
@@ -42,6 +44,9 @@ class Opened:
     applied_index: int
     damage: str
     """What was found and set aside, in words; empty when all was well."""
+    identity: Identity
+    torn: TornTail | None = None
+    """What was cut from the end of the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +81,16 @@ def open_data(
 ) -> Opened:
     """Return what a node goes on from.  Blocks; `now_ms` is for a folder that begins.
 
-    Raises `ForeignLog`, `StorageFailed`; `CorruptLog`, `CorruptSnapshot` and `LogRefused` when
-    there are too few voters to heal from, and always with a `succession`: a node without memory
-    is no successor of one that had it.
+    Raises `ForeignLog`, `StorageFailed`, `RecoveryUnfinished`; `CorruptLog`, `CorruptSnapshot` and
+    `LogRefused` when there are too few voters to heal from, and always with a `succession`: a node
+    without memory is no successor of one that had it.
     """
+    begun.check(disk)
+    history = _history(disk) or cluster_id
     aside.finish(disk)
 
     def opened(damage: str) -> Opened:
-        identity = claim(disk, cluster_id, node_id, now_ms=now_ms)
+        identity = claim(disk, cluster_id, node_id, now_ms=now_ms, history=history)
         if open_log is not None:
             wal, recovered = open_log(disk, identity)
         else:
@@ -96,7 +103,9 @@ def open_data(
             meta, payload = snapshots.open_latest()
             state, applied_index = snapshot.load(payload), meta.index
         engine = make_engine(wal, recovered, snapshots)
-        return Opened(wal, snapshots, engine, state, applied_index, damage)
+        return Opened(
+            wal, snapshots, engine, state, applied_index, damage, identity, recovered.torn
+        )
 
     try:
         return opened("")
@@ -106,3 +115,12 @@ def open_data(
         damage = str(error)
     aside.set_aside(disk, damage, now_ms=now_ms)
     return opened(damage)
+
+
+def _history(disk: Disk) -> str:
+    """Return the cluster id in the folder, with its epoch: a node that is emptied stays in it."""
+    try:
+        found = read_identity(disk)
+    except CorruptLog:
+        return ""
+    return found.cluster_id if found is not None else ""

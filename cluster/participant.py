@@ -31,7 +31,13 @@ from cluster.applying import Applying
 from cluster.barriers import Barriers
 from cluster.clock import ClusterClock
 from cluster.duties import LeaderDuties
+from cluster.heal import rules, table
+from cluster.heal.digests import Digests
+from cluster.heal.hands import OwnHands
+from cluster.heal.healing import LOOK_EVERY_S, Healing
 from cluster.heal.journal import Journal
+from cluster.heal.picture import Seen, others_in
+from cluster.heal.starting import Filling
 from cluster.opening import Opened
 from cluster.packing import pack
 from cluster.peer.frames import PeerRefused, encode
@@ -39,13 +45,13 @@ from cluster.peer.links import Address, parse_address
 from cluster.port import Answer, NotLeading, ReplicaStatus, Unavailable
 from cluster.proposals import COMMAND_BYTES_MAX, Proposals
 from cluster.raft.engine import Committed, Install
-from cluster.raft.members import Members
+from cluster.raft.members import Members, MembersRefused
 from cluster.raft.messages import PeerError
 from cluster.raft.results import RaftStatus
 from cluster.routing.dispatch import Dispatcher
 from cluster.settings import ReplicaSettings
 from cluster.standing import Judge
-from cluster.state import commands, entry, levels
+from cluster.state import commands, entry, heal_log, levels
 from cluster.state.commands import Command
 from cluster.state.invariants import InvariantViolated
 from cluster.state.machine import Machine, Skipped
@@ -116,8 +122,13 @@ class Participant:
         world: World,
         peers: Peers,
         next_number: int = 1,
+        heal: Journal | None = None,
+        rebuilt: bool = False,
     ) -> None:
-        """`next_number`: of the first proposal, for a boot that goes on."""
+        """`next_number`: of the first proposal, for a boot that goes on.
+
+        `rebuilt`: the process before set the data aside because the state differed.
+        """
         engine = opened.engine
         self.node = settings.node
         self.boot = boot
@@ -141,11 +152,21 @@ class Participant:
         self.on_standing: Watchers[ReplicaStatus] = Watchers()
         self.on_whisper: Watchers[str, bytes] = Watchers()
         machine = Machine(opened.state, on_violation=self._on_violation)
-        self.applying = Applying(machine, opened.applied_index, self._on_outcome)
+        digests = Digests(settings.digest_every_entries)
+        self.applying = Applying(machine, opened.applied_index, self._on_outcome, digests)
         self.circle = Circle(world.clock, world.wall_ms)
-        self.heal = Journal(world.wall_ms)
+        self.heal = heal or Journal(world.wall_ms)
+        self._filling = Filling(self.heal, world.clock, abstains=engine.journal.abstains)
+        self._announced = False
+        self.replaced_by = ""
+        """Boot of another process that took this one's place in the log; this one must end."""
+        self.hands = OwnHands(engine, self._judge)
+        self._healing = Healing(table.watchers(), self.hands, self.heal)
+        self._rebuilt_s = world.clock() if rebuilt else float("-inf")
+        self._look_due_s = 0.0
         self._vitals_due_s = 0.0
-        self._duties = LeaderDuties(self, Dispatcher(world.new_id, settings.offer_ttl_ms))
+        dispatcher = Dispatcher(world.new_id, settings.offer_ttl_ms)
+        self._duties = LeaderDuties(self, dispatcher, on_lost=self._note_lost)
 
     # -- what is asked of it
 
@@ -205,7 +226,12 @@ class Participant:
         """Return (term, index) of the change; see `Port.change_members` for what is raised."""
         if not self.engine.is_leader:
             raise NotLeading(self.leader or "")
-        index = self.engine.propose_members(change(self.engine.members))
+        members = change(self.engine.members)
+        if members.in_role("standby") and self.state.level < levels.STANDBY:
+            raise MembersRefused(
+                "a standby needs all nodes of this release; see `unidesk upgrade check`"
+            )
+        index = self.engine.propose_members(members)
         return self.engine.term, index
 
     def whisper(self, payload: bytes) -> None:
@@ -222,10 +248,10 @@ class Participant:
         """Take one frame of a peer for the next turn.  Raises `PeerRefused`."""
         match kind:
             case "raft" if isinstance(body, dict):
-                if len(self._inbox) < INBOX_MAX:
+                if len(self._inbox) < INBOX_MAX and not self._judge.held:
                     self._inbox.append((peer, body))
             case "batch" if isinstance(body, bytes):
-                if len(self._forwarded) < FORWARDED_MAX:
+                if len(self._forwarded) < FORWARDED_MAX and not self._judge.held:
                     self._forwarded.append(_parse_batch(peer, body))
             case "vitals" if isinstance(body, bytes):
                 self.circle.take(peer, _parse_vitals(peer, body))
@@ -273,6 +299,7 @@ class Participant:
             level=self._common_level(),
         )
         self._tell_vitals()
+        self._look_around()
         if self._judge.standing == "serving" and self.state.level > levels.FIRST:
             self.heal.tell(self.submit)
         self._proposals.expire(self._now_s())
@@ -391,6 +418,16 @@ class Participant:
         gone = self.state.nodes.keys() - self._members.by_id.keys()
         return self.engine.contact_age_s() | dict.fromkeys(sorted(gone), float("inf"))
 
+    def _note_lost(self, node: str, silent_s: float, sessions: int) -> None:
+        self.heal.note(
+            rules.SILENT_NODE,
+            f"{node} said nothing for {silent_s:.1f} s",
+            "lost: the grace of its sessions begins, and offers to them go back with their age",
+            node=node,
+            silent_ms=int(silent_s * 1000) if silent_s < float("inf") else -1,
+            sessions=sessions,
+        )
+
     # -- standing
 
     @property
@@ -404,6 +441,8 @@ class Participant:
         """The disk failed: nothing is promised any more."""
         with self._telling_standing():
             self._judge.fail(why)
+        self._vitals_due_s = 0.0
+        self._tell_vitals()
 
     def vitals(self) -> Vitals:
         """Return what this node tells the others of itself."""
@@ -417,6 +456,28 @@ class Participant:
             applied_index=self.applying.applied_index,
             hears=self._hears(),
             storage=self._world.storage(),
+            leader=self.leader or "",
+            digest=self.applying.digests.latest,
+        )
+
+    def _look_around(self) -> None:
+        """Let the rules of AutoHeal see what there is to see."""
+        now_s = self._now_s()
+        if now_s < self._look_due_s:
+            return
+        self._look_due_s = now_s + LOOK_EVERY_S
+        self._healing.look(
+            Seen(
+                now_s=now_s,
+                node=self.node,
+                mine=self.vitals(),
+                others=others_in(self.circle, now_s),
+                raft=self.engine.status(),
+                members=self.engine.members,
+                settings=self._settings.heal,
+                replaced_s=heal_log.age_s(self.state, rules.DEAD_VOTER),
+                rebuilt_s=now_s - self._rebuilt_s,
+            )
         )
 
     def _hears(self) -> tuple[str, ...]:
@@ -471,11 +532,21 @@ class Participant:
     def _look_at_standing(self) -> None:
         with self._telling_standing():
             known = self.state.nodes.get(self.node)
+            announced = known is not None and known.boot == self.boot
             self._judge.look(
                 led=self.leader is not None,
                 silent_s=self.engine.quorum_age_s(),
-                announced=known is not None and known.boot == self.boot,
+                announced=announced,
             )
+        if known is not None and self._announced and not announced:
+            self.replaced_by = known.boot
+        self._announced = self._announced or announced
+        before = self.state.proposers.get(self.node)
+        self._filling.look(
+            abstains=self.engine.journal.abstains,
+            was_known=before is not None and bool(before.retired),
+            index=self.applying.applied_index,
+        )
         waits = self._judge.standing == "catching_up" and not self._judge.caught_up
         if waits and self.leader and not self._catching_up:
             self._catching_up = self._barriers.add(self._on_caught_up)

@@ -16,12 +16,21 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
 import trio
 
 from cluster.answering import answer_to
+from cluster.heal import left
+from cluster.heal.digests import Due, digest_of
+from cluster.heal.ending import MustEnd, StartAgain, twin
+from cluster.heal.journal import Journal
+from cluster.heal.left import Left
+from cluster.heal.neighbours import Neighbours
+from cluster.heal.rules import DIVERGENCE, SYNC_FAILED
+from cluster.heal.starting import tell_start
 from cluster.ids import Ulids
 from cluster.opening import Opened, Succession, open_data
 from cluster.participant import Figures, Participant, World
@@ -35,8 +44,10 @@ from cluster.state import snapshot
 from cluster.state.commands import BootNode, Command
 from cluster.state.machine import Applied
 from cluster.state.state import State
+from wal import aside
 from wal.disk import Disk, FileDisk
 from wal.errors import SnapshotRefused, StorageError
+from wal.identity import move_on
 from wal.log import Log, LogStatistics
 from wal.recovery import Recovered
 from wal.snapshot import SnapshotMeta, SnapshotStore
@@ -46,6 +57,8 @@ APPLY_AT_ONCE = 64
 BARRIER_S = 3.0
 MEMBERS_POLL_S = 0.02
 LEADERSHIP_POLL_S = 0.01
+LEAVE_S = 1.0
+"""For a note to the next process, where the disk failed."""
 
 log = structlog.get_logger()
 
@@ -78,26 +91,34 @@ class Replica:
         boot: str = "",
         next_number: int = 1,
         listeners: Sequence[socket.socket] = (),
+        left_notes: Sequence[Left] = (),
     ) -> None:
+        """`left_notes`: of the process before, for the heal log."""
         boot = boot or secrets.token_hex(8)
         self._settings = settings
         self._disk = disk
+        self._identity = opened.identity
+        self._ending: MustEnd | None = None
+        self._moving_to = ""
         self._wal = opened.wal
         self._snapshots = opened.snapshots
+        heal = Journal(_wall_ms)
         self._wake = trio.Event()
         self._saving = False
         self._sync_limiter = trio.CapacityLimiter(1)
         self._links = _LinkedPeers(
-            Self(settings.cluster, settings.node, boot, settings.key, settings.reached_at),
+            Self(self.cluster_id, settings.node, boot, settings.key, settings.reached_at),
             settings.listen,
             {},
             on_frame=self._on_frame,
             on_lost=self._on_lost,
             tls=settings.tls,
             listeners=listeners,
+            meetings=Neighbours(self, heal, time.monotonic),
         )
         self._stopping = False
         self._stopped = trio.Event()
+        tell_start(heal, opened, left_notes)
         world = World(time.monotonic, _wall_ms, Ulids(_wall_ms, secrets.token_bytes).new)
         self._part = Participant(
             settings,
@@ -106,6 +127,8 @@ class Replica:
             world=world,
             peers=self._links,
             next_number=next_number,
+            heal=heal,
+            rebuilt=any(note.rule == DIVERGENCE for note in left_notes),
         )
         self._links.set_peers(self._part.addresses())
 
@@ -152,7 +175,8 @@ class Replica:
         if opened.damage:
             log.error("damaged data set aside", folder=str(settings.data), why=opened.damage)
         if succession is None:
-            return cls(settings, disk, opened, listeners=listeners)
+            notes = left.take(disk)
+            return cls(settings, disk, opened, listeners=listeners, left_notes=notes)
         return cls(
             settings,
             disk,
@@ -219,6 +243,17 @@ class Replica:
     @property
     def node_id(self) -> str:
         return self._settings.node
+
+    @property
+    def cluster_id(self) -> str:
+        """The cluster's id with its epoch; see `wal.epoch`."""
+        return self._identity.cluster_id
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing was ever here: no entry, no snapshot, no promise that counts."""
+        journal = self._part.engine.journal
+        return journal.empty and journal.abstains
 
     @property
     def boot(self) -> str:
@@ -328,6 +363,28 @@ class Replica:
         self._part.engine.peer_lost(peer)
         self._wake.set()
 
+    # -- the end, or another epoch, decided by `cluster.heal.neighbours`
+
+    def end(self, why: MustEnd) -> None:
+        """End `run` by raising `why`, before anything more is said."""
+        self._ending = self._ending or why
+        self._wake.set()
+
+    def move_on(self, cluster_id: str) -> None:
+        """Be of `cluster_id`, a later epoch, from the next turn on."""
+        self._moving_to = cluster_id
+        self._wake.set()
+
+    async def _follow_epoch(self) -> None:
+        cluster_id, self._moving_to = self._moving_to, ""
+        if not self.is_blank or cluster_id == self.cluster_id:
+            return
+        self._identity = await trio.to_thread.run_sync(move_on, self._disk, cluster_id)
+        self._wal.move_on(self._identity)
+        self._snapshots.move_on(self._identity)
+        self._links.move_on(cluster_id)
+        log.warning("moved on to a later epoch of the cluster", cluster=cluster_id)
+
     # -- the loop
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -352,7 +409,16 @@ class Replica:
                 await self._turn(nursery)
         except StorageError as error:
             self._part.fail(f"the disk failed: {error}")
+            await self._leave(error)
             raise
+
+    async def _leave(self, error: StorageError) -> None:
+        """Let the next process tell why this one ended, if the disk still takes that."""
+        seen = f"the disk failed: {error}"[:500]
+        note = Left(SYNC_FAILED, seen, "the process ended at once", _wall_ms())
+        with trio.move_on_after(LEAVE_S, shield=True):
+            leave = partial(left.try_to_leave, self._disk, note)
+            await trio.to_thread.run_sync(leave, abandon_on_cancel=True)
 
     async def _wait_for_work(self) -> None:
         if not self._part.has_work:
@@ -362,18 +428,30 @@ class Replica:
 
     async def _turn(self, nursery: trio.Nursery) -> None:
         part = self._part
+        if self._ending is not None:
+            raise self._ending
+        if self._moving_to:
+            await self._follow_epoch()
         part.deliver()
         await self._sync()
         part.release()
         part.advance()
         await self._apply()
         part.settle()
+        if part.hands.rebuilding:
+            await trio.to_thread.run_sync(self._begin_rebuilding, part.hands.rebuilding)
+            raise StartAgain(part.hands.rebuilding)
+        if part.replaced_by:
+            why = f"boot {part.replaced_by} took its place, while this one (boot {self.boot}) was"
+            raise twin(self.node_id, f"{why} silent; is one of the data folders a copy?")
         part.replicate()
         await self._sync()
         part.release()
         if not self._saving and (due := part.snapshot_due()) is not None:
             self._saving = True
             nursery.start_soon(self._save_snapshot, *due)
+        if (digest_due := part.applying.digests.take()) is not None:
+            nursery.start_soon(self._take_digest, digest_due)
         await trio.lowlevel.checkpoint()
 
     async def _sync(self) -> None:
@@ -406,6 +484,17 @@ class Replica:
             engine.snapshot_saved(saved)
         self._saving = False
         self._wake.set()
+
+    async def _take_digest(self, due: Due) -> None:
+        """Read a copy of the state in a thread while the loop goes on."""
+        index, copy = due
+        self._part.applying.digests.done(index, await trio.to_thread.run_sync(digest_of, copy))
+
+    def _begin_rebuilding(self, why: str) -> None:
+        """Let the next start set all data aside, and tell."""
+        done = "its data was set aside; it abstains until the others have filled it"
+        left.leave(self._disk, Left(DIVERGENCE, why[:500], done, _wall_ms()))
+        aside.begin(self._disk, why)
 
     async def _announce(self) -> None:
         """Tell the cluster that this boot lives, until it has heard."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cluster.heal.digests import DIGEST_EVERY
 from cluster.heal.settings import HealSettings
 from cluster.peer.links import Address, PeerTls
 from cluster.raft.compaction import SNAPSHOT_EVERY_ENTRIES
@@ -34,6 +35,8 @@ class ReplicaSettings:
     timing: Timing = field(default_factory=Timing)
     offer_ttl_ms: int = 20_000
     snapshot_every_entries: int = SNAPSHOT_EVERY_ENTRIES
+    digest_every_entries: int = DIGEST_EVERY
+    """Between two checksums of the state; the same on all nodes."""
 
     @property
     def reached_at(self) -> str:

@@ -3,6 +3,7 @@
     starting ──leader heard──▶ catching_up ──read barrier passed──▶ serving
                                    ▲                                   │ no leader for `fence_s`
                                    └────────leader heard──── fenced ◀──┘
+    any ──held, with a reason──▶ fenced, until it is let go (`cluster.heal`: no room on the disk)
     any ──the disk failed──▶ failed, for good
 
 A node that was never led stays `starting`: it has nobody to send away.
@@ -20,6 +21,8 @@ class Judge:
         self.voters = voters
         self._fence_s = fence_s
         self._caught_up = False
+        self.held = ""
+        """Why this node must not take part, in words; empty when it may."""
 
     @property
     def caught_up(self) -> bool:
@@ -37,6 +40,10 @@ class Judge:
         proposes, and after that only if another process took its place.
         """
         if self.standing == "failed":
+            return
+        if self.held:
+            self._caught_up = False
+            self.standing, self.why = "fenced", self.held
             return
         if led and self._caught_up and announced:
             self.standing, self.why = "serving", ""

@@ -7,6 +7,7 @@ They may be lost, and nothing that must be true everywhere follows from them: th
 `cluster.heal`, for leaders and for people.  Fields are only ever added, with a default.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ import msgspec
 VITALS_EVERY_S = 0.5
 STALE_S = 2.0
 """Vitals older than this say nothing about now."""
+CLOCKS_KEPT = 20
+"""Readings of another clock, over ten seconds: the one that was least on its way counts."""
 
 
 class Storage(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -24,6 +27,8 @@ class Storage(msgspec.Struct, frozen=True, omit_defaults=True):
     total_bytes: int = -1
     sync_p99_ms: float = -1.0
     """Of the syncs of the last seconds."""
+    syncs_slow: int = 0
+    """How many of them took longer than `wal.syncs.SLOW_S`."""
     sync_running_ms: float = 0.0
     """How long the sync under way takes already."""
 
@@ -44,6 +49,8 @@ class Vitals(msgspec.Struct, frozen=True, omit_defaults=True):
     storage: Storage = Storage()
     digest: tuple[int, str] = (0, "")
     """Checksum of its state at an index that all nodes take one at."""
+    leader: str = ""
+    """Whom it hears as leader."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,8 @@ class Heard:
     """Monotonic, here."""
     wall_ms: int
     """This node's own clock at that moment."""
+    ahead_ms: int = 0
+    """How far its clock is ahead of this node's, at least; negative: behind."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -78,20 +87,32 @@ class Circle:
         self._clock = clock
         self._wall_ms = wall_ms
         self._heard: dict[str, Heard] = {}
+        self._clocks: dict[str, deque[int]] = {}
 
     def take(self, peer: str, vitals: Vitals) -> None:
-        """Note what `peer` said just now."""
-        self._heard[peer] = Heard(vitals, self._clock(), self._wall_ms())
+        """Note what `peer` said just now.
+
+        A reading of its clock is as much too low as it took to come here, so the highest counts.
+        """
+        wall_ms = self._wall_ms()
+        readings = self._clocks.setdefault(peer, deque(maxlen=CLOCKS_KEPT))
+        readings.append(vitals.wall_ms - wall_ms)
+        self._heard[peer] = Heard(vitals, self._clock(), wall_ms, max(readings))
 
     def keep(self, members: Iterable[str]) -> None:
         """Forget who is no member any more."""
         members = set(members)
         for peer in self._heard.keys() - members:
             del self._heard[peer]
+            del self._clocks[peer]
 
     def last(self, peer: str) -> Heard | None:
         """Return what `peer` said last, however long ago."""
         return self._heard.get(peer)
+
+    def all(self) -> Mapping[str, Heard]:
+        """Return who spoke since the start, however long ago."""
+        return self._heard
 
     def fresh(self) -> Mapping[str, Heard]:
         """Return who spoke within STALE_S."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cluster.heal.settings import HealSettings
+from cluster.raft.members import Members
 from node.issuers.config import IssuerConfig
 from node.logs import Format, Level
 from node.tables import Address, Network
@@ -192,6 +193,11 @@ class Config:
     desk: DeskConfig = DeskConfig()
     heal: HealSettings = field(default_factory=HealSettings)
     chaos: ChaosConfig = ChaosConfig()
+
+    @property
+    def members(self) -> Members:
+        """The members of a cluster that begins."""
+        return Members.of({one.id: f"{one.peer[0]}:{one.peer[1]}" for one in self.nodes.values()})
 
     @property
     def peers(self) -> dict[str, Address]:

@@ -37,12 +37,20 @@ def set_aside(disk: Disk, why: str, *, now_ms: int | None = None) -> None:
 
     `why` goes into `aside.json.damaged`; `now_ms` is ms since 1970.  Raises `StorageFailed`.
     """
+    begin(disk, why, now_ms=now_ms)
+    finish(disk)
+
+
+def begin(disk: Disk, why: str, *, now_ms: int | None = None) -> None:
+    """Let the next start set the folder's data aside; durable when this returns.
+
+    For a process that still has the files open.  Raises `StorageFailed`.
+    """
     ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
     at = datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
     _remove_older(disk)
     file = _File(why, at.replace("+00:00", "Z"), _data(disk))
     disk.write_atomic(FILE, [msgspec.json.encode(file) + b"\n"])
-    finish(disk)
 
 
 def finish(disk: Disk) -> bool:

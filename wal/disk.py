@@ -104,6 +104,19 @@ def _refusals(path: Path, operation: str) -> Iterator[None]:
         raise StorageFailed(str(path), operation, f"{error.strerror} ({code})") from error
 
 
+def is_held(path: Path | str) -> bool:
+    """Whether a process has the folder, as `FileDisk` does.  Raises `StorageFailed`."""
+    with _refusals(Path(path), "open"):
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(folder)
+    return False
+
+
 class Folder(Reader):
     """Looks at a folder, locks nothing, changes nothing."""
 

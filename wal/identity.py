@@ -3,9 +3,10 @@
     {"format": 1, "cluster_id": "shop", "node_id": "a", "incarnation": 1795431600123,
      "created": "2026-11-23T13:00:00.123Z"}
 
-Written once, when a node starts on an empty folder, and never changed.  The incarnation is
-the moment of that, in ms since 1970: a node whose disk was lost and that starts anew is not
-the one that gave promises before.  Every segment of the log repeats the three ids, so a
+Written once, when a node starts on an empty folder; only the epoch in the cluster id may rise
+later (`wal.epoch`), when a person lets a cluster go on without its majority.  The incarnation is
+the moment of the beginning, in ms since 1970: a node whose disk was lost and that starts anew is
+not the one that gave promises before.  Every segment of the log repeats the three ids, so a
 mixed-up folder is seen even if this file was copied along.
 """
 
@@ -16,6 +17,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from wal.disk import Disk, Reader
+from wal.epoch import name_of, precedes
 from wal.errors import CorruptLog, ForeignLog
 from wal.segment import ID_BYTES_MAX, segment_number
 from wal.snapfile import snapshot_index
@@ -30,6 +32,15 @@ class Identity:
     node_id: str
     incarnation: int
 
+    def owns(self, other: "Identity") -> bool:
+        """Whether what carries `other` is this node's: its own, or of an earlier epoch."""
+        same = (self.node_id, self.incarnation) == (other.node_id, other.incarnation)
+        return same and self.continues(other.cluster_id)
+
+    def continues(self, cluster_id: str) -> bool:
+        """Whether this is of the history of `cluster_id`, or of a later epoch."""
+        return cluster_id == self.cluster_id or precedes(cluster_id, self.cluster_id)
+
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: int
@@ -39,9 +50,13 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     created: str
 
 
-def claim(disk: Disk, cluster_id: str, node_id: str, *, now_ms: int | None = None) -> Identity:
+def claim(
+    disk: Disk, cluster_id: str, node_id: str, *, now_ms: int | None = None, history: str = ""
+) -> Identity:
     """Return the identity of this folder, made now when the folder is new.
 
+    `cluster_id` is the cluster's name; the identity of a folder may have an epoch more, and a new
+    one has that of `history`.
     `now_ms` is ms since 1970, the system's clock by default.  Raises `ForeignLog` when the
     folder is another node's, or holds data but no identity; `CorruptLog` when the file is
     damaged.
@@ -52,8 +67,9 @@ def claim(disk: Disk, cluster_id: str, node_id: str, *, now_ms: int | None = Non
             raise ForeignLog(disk.path_of(FILE), f"{word} id {value!r} cannot be used", mend)
     found = read_identity(disk)
     if found is None:
-        return _create(disk, cluster_id, node_id, now_ms)
-    if (found.cluster_id, found.node_id) != (cluster_id, node_id):
+        return _create(disk, history or cluster_id, node_id, now_ms)
+    names = found.cluster_id, name_of(found.cluster_id)
+    if cluster_id not in names or found.node_id != node_id:
         raise ForeignLog(
             disk.path_of(FILE),
             f"this folder is node {found.node_id!r} of cluster {found.cluster_id!r},"
@@ -79,6 +95,22 @@ def read_identity(disk: Reader) -> Identity | None:
         reason = f"format {file.format} of the identity; this program reads {FORMAT}"
         raise ForeignLog(path, reason, "Start the version of the program that wrote it")
     return Identity(file.cluster_id, file.node_id, file.incarnation)
+
+
+def move_on(disk: Disk, cluster_id: str) -> Identity:
+    """Let the folder be of `cluster_id`, a later epoch of its cluster; durable when this returns.
+
+    Returns the identity from here on; harmless when repeated.
+    """
+    found = read_identity(disk)
+    assert found is not None
+    if found.cluster_id == cluster_id:
+        return found
+    assert precedes(found.cluster_id, cluster_id)
+    file = msgspec.json.decode(disk.read(FILE), type=_File)
+    moved = msgspec.structs.replace(file, cluster_id=cluster_id)
+    disk.write_atomic(FILE, [msgspec.json.encode(moved) + b"\n"])
+    return Identity(cluster_id, found.node_id, found.incarnation)
 
 
 def _create(disk: Disk, cluster_id: str, node_id: str, now_ms: int | None) -> Identity:

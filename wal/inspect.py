@@ -107,6 +107,14 @@ def inspect(path: Path | str) -> Inspection:
     return inspect_reader(Folder(path))
 
 
+def read_log(reader: Reader) -> Recovered | None:
+    """Return what a start would find in the log, None where there is none; changes nothing.
+
+    Raises `CorruptLog`, `UnknownVersion`, and `ForeignLog` for what is not of the folder's node.
+    """
+    return _Inspector(reader).recovered()
+
+
 def inspect_reader(reader: Reader) -> Inspection:
     """Like `inspect`, for any `Reader`."""
     for _ in range(TRIES_MAX - 1):
@@ -142,6 +150,24 @@ class _Inspector:
             problems=self._problems,
             other_files=[name for name in self._names if not _ours(name)],
         )
+
+    def recovered(self) -> Recovered | None:
+        identity = read_identity(self._reader)
+        numbers = sorted(n for n in map(segment_number, self._names) if n is not None)
+        if not numbers:
+            return None
+        read = self._reader.read
+        heads: dict[int, SegmentHead | None] = {}
+        for number in numbers:
+            name = segment_name(number)
+            heads[number] = head = read_head(name, read(name, size=HEAD_BYTES))
+            found = Identity(head.cluster_id, head.node_id, head.incarnation)
+            if identity is None or not identity.owns(found):
+                mend = "Point the node to its own folder"
+                raise ForeignLog(self._reader.path_of(name), f"a segment of {found}", mend)
+        newest = heads[numbers[-1]]
+        assert newest is not None
+        return self._replay([n for n in numbers if n >= newest.oldest], heads)
 
     def _identity(self) -> Identity | None:
         try:
@@ -232,7 +258,7 @@ class _Inspector:
             head = heads[number]
             if head is not None and identity is not None:
                 found = Identity(head.cluster_id, head.node_id, head.incarnation)
-                if found != identity:
+                if not identity.owns(found):
                     what = f"a segment of {found}, in the folder of {identity}"
                     self._note(segment_name(number), 0, "foreign", what)
                     return "foreign", None

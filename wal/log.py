@@ -210,6 +210,12 @@ class Log:
         if batch is not None:
             self.write(batch)
 
+    def move_on(self, identity: Identity) -> None:
+        """Begin segments as `identity` from here on: a later epoch of the same node."""
+        assert not self._writing
+        assert identity.owns(self._identity)
+        self._identity = identity
+
     def statistics(self) -> LogStatistics:
         """Return the figures of this moment."""
         return LogStatistics(

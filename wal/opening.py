@@ -104,7 +104,7 @@ def _check_head(disk: Disk, identity: Identity, number: int) -> SegmentHead:
         mend = "Start the version of the program that wrote it"
         raise ForeignLog(path, newer.reason, mend) from None
     found = Identity(head.cluster_id, head.node_id, head.incarnation)
-    if found != identity:
+    if not identity.owns(found):
         raise ForeignLog(
             path,
             f"a segment of node {found.node_id!r} of cluster {found.cluster_id!r}, incarnation"

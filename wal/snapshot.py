@@ -57,6 +57,11 @@ class SnapshotStore:
         # A process that was killed may have left a name that only the page cache knows.
         disk.sync_folder()
 
+    def move_on(self, identity: Identity) -> None:
+        """Write what comes from here on as `identity`, a later epoch of the same node."""
+        assert identity.owns(self._identity)
+        self._identity = identity
+
     def save(self, meta: SnapshotMeta, chunks: Iterable[bytes]) -> SnapshotMeta:
         """Make the snapshot durable; return `meta` when it is, and verified.
 
@@ -137,7 +142,7 @@ class SnapshotStore:
     def _prefix(self, name: str) -> Prefix:
         path = self._disk.path_of(name)
         prefix = read_prefix(path, self._reader(name))
-        if prefix.cluster_id != self._identity.cluster_id:
+        if not self._identity.continues(prefix.cluster_id):
             raise ForeignLog(
                 path,
                 f"a snapshot of cluster {prefix.cluster_id!r}, not {self._identity.cluster_id!r}",

@@ -10,6 +10,9 @@ Each proof is an HMAC-SHA256 over both nonces, both names and the cluster id wit
 cluster key, so neither the key nor a replayable token crosses the wire, and a node of
 another cluster, or of another protocol version, is told so in words before anything else.
 
+Two sides of one cluster but of different epochs (`wal.epoch`) never come together: the one that was
+left behind is told so by a proof of the other, and must end.
+
 Whoever has the cluster key may come in, a member or not: a node that is behind may not know
 its own leader yet, and one that waits to be added has to be heard.
 """
@@ -21,6 +24,7 @@ from typing import Any
 
 from cluster.peer.frames import PeerRefused
 from cluster.state.levels import FIRST, LEVEL
+from wal.epoch import precedes
 
 MAGIC = "unidesk-peer"
 VERSION = 1
@@ -30,11 +34,37 @@ TEXT_CHARS_MAX = 300
 LEVEL_MAX = 1_000_000
 
 
+class Stranger(PeerRefused):
+    """The other side is of another cluster, or of a release too far away."""
+
+    def __init__(self, who: str, why: str) -> None:
+        super().__init__(why)
+        self.who = who
+        """Its name, as it says."""
+
+
+class Superseded(PeerRefused):
+    """The other side, which has the key, is of a later epoch of this cluster."""
+
+    def __init__(self, peer: str, cluster_id: str) -> None:
+        super().__init__(f"{peer} is of {cluster_id!r}, a later epoch of this cluster")
+        self.peer, self.cluster_id = peer, cluster_id
+
+
+class TwinRefused(PeerRefused):
+    """`peer` hears another process of the node that came, which lives."""
+
+    def __init__(self, peer: str, why: str) -> None:
+        super().__init__(why)
+        self.peer = peer
+
+
 @dataclass(frozen=True, slots=True)
 class Self:
     """Who this node is to the others."""
 
     cluster: str
+    """Its id with the epoch."""
     node: str
     boot: str
     key: bytes
@@ -77,21 +107,24 @@ class Acceptor:
         self._nonce = nonce
         self._peer: Peer | None = None
         self._their_nonce = b""
+        self.left_behind = ""
+        """Cluster id of a dialer of an earlier epoch: it may be told, and not let in."""
 
     def on_hello(self, kind: str, body: Any) -> dict[str, Any]:
         """Return the challenge.  Raises `PeerRefused` with the reason to send back."""
         if kind != "hello" or not isinstance(body, dict) or body.get("magic") != MAGIC:
             raise PeerRefused("not a unidesk node: no hello")
+        who, cluster = _said(body, "node"), _said(body, "cluster")
         if body.get("version") != VERSION:
-            raise PeerRefused(
+            raise Stranger(
+                who,
                 f"peer protocol {body.get('version')!r}; this node speaks {VERSION}:"
-                " bring both to neighbouring releases"
+                " bring both to neighbouring releases",
             )
-        if body.get("cluster") != self._me.cluster:
-            raise PeerRefused(
-                f"cluster {str(body.get('cluster'))[:64]!r}; this node is of"
-                f" {self._me.cluster!r}: check [cluster] id and the address in [nodes]"
-            )
+        if precedes(cluster, self._me.cluster):
+            self.left_behind = cluster
+        elif cluster != self._me.cluster:
+            raise Stranger(who, _foreign(cluster, self._me.cluster))
         if body.get("to") != self._me.node:
             raise PeerRefused(
                 f"looking for node {str(body.get('to'))[:64]!r}; this is {self._me.node!r}:"
@@ -115,6 +148,8 @@ class Acceptor:
     def on_proof(self, kind: str, body: Any) -> Peer:
         """Return who it is.  Raises `PeerRefused`."""
         assert self._peer is not None
+        if self.left_behind:
+            raise PeerRefused(f"{self._peer.node} is of {self.left_behind!r}, an earlier epoch")
         expected = _proof(self._me, "dial", self._nonce, self._their_nonce, self._peer.node)
         if kind != "proof" or not _same(body, expected):
             raise PeerRefused("wrong proof: the cluster keys differ")
@@ -127,28 +162,72 @@ def answer(me: Self, to: str, nonce: bytes, kind: str, body: Any) -> tuple[Peer,
         raise PeerRefused(f"{to} refused: {str(body)[:500]}")
     if kind != "challenge" or not isinstance(body, dict):
         raise PeerRefused(f"{to} is not a unidesk node")
-    if body.get("cluster") != me.cluster or body.get("node") != to:
-        raise PeerRefused(
+    cluster = _said(body, "cluster")
+    later = precedes(me.cluster, cluster)
+    if body.get("node") != to or not (later or cluster == me.cluster):
+        raise Stranger(
+            _said(body, "node"),
             f"expected {to!r} of {me.cluster!r}, found {str(body.get('node'))[:64]!r}"
-            f" of {str(body.get('cluster'))[:64]!r}"
+            f" of {str(body.get('cluster'))[:64]!r}",
         )
     theirs = _nonce(body)
-    if not _same(body, _proof(me, "accept", nonce, theirs, me.node, acceptor=to)):
+    expected = _proof(me, "accept", nonce, theirs, me.node, acceptor=to, cluster=cluster)
+    if not _same(body, expected):
         raise PeerRefused(f"{to}: wrong proof: the cluster keys differ")
+    if later:
+        raise Superseded(to, cluster)
     proof = _proof(me, "dial", theirs, nonce, me.node, acceptor=to)
     return Peer(to, _text(body, "boot"), level=_level(body)), {"proof": proof}
 
 
+def refusal(error: PeerRefused) -> tuple[str, str]:
+    """Return the frame that tells the dialer why it may not come in."""
+    return "twin" if isinstance(error, TwinRefused) else "refused", str(error)
+
+
+def check_accepted(peer: str, kind: str, body: Any) -> None:
+    """Raise `PeerRefused` unless the acceptor's last word lets this node in."""
+    if kind == "twin":
+        raise TwinRefused(peer, f"{peer} refused: {str(body)[:500]}")
+    if kind != "accepted":
+        raise PeerRefused(f"{peer} refused: {str(body)[:500]}")
+
+
+def _foreign(theirs: str, ours: str) -> str:
+    if precedes(ours, theirs):
+        return (
+            f"cluster {theirs!r}, which went on from {ours!r} without this node:"
+            " this node's data is of the past; see `unidesk cluster recover`"
+        )
+    return (
+        f"cluster {theirs!r}; this node is of {ours!r}:"
+        " check [cluster] id and the address in [nodes]"
+    )
+
+
 def _proof(
-    me: Self, side: str, first: bytes, second: bytes, dialer: str, *, acceptor: str | None = None
+    me: Self,
+    side: str,
+    first: bytes,
+    second: bytes,
+    dialer: str,
+    *,
+    acceptor: str | None = None,
+    cluster: str | None = None,
 ) -> bytes:
-    names = f"{VERSION}\0{side}\0{me.cluster}\0{dialer}\0{acceptor or me.node}\0".encode()
+    of = cluster or me.cluster
+    names = f"{VERSION}\0{side}\0{of}\0{dialer}\0{acceptor or me.node}\0".encode()
     return hmac.digest(me.key, names + first + second, hashlib.sha256)
 
 
 def _same(body: Any, proof: bytes) -> bool:
     given = body.get("proof") if isinstance(body, dict) else None
     return isinstance(given, bytes) and hmac.compare_digest(given, proof)
+
+
+def _said(body: dict[Any, Any], field: str) -> str:
+    """Return what a stranger says, cut to what may be shown."""
+    return str(body.get(field))[:64]
 
 
 def _text(body: dict[Any, Any], field: str) -> str:

@@ -14,7 +14,7 @@ import ssl
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -22,6 +22,7 @@ import trio
 
 from cluster.peer import handshake
 from cluster.peer.frames import FrameReader, PeerRefused, encode
+from cluster.peer.meetings import Meetings
 
 QUEUE_BYTES_MAX = 32 * 1024 * 1024
 WRITE_BYTES_MAX = 256 * 1024
@@ -37,6 +38,10 @@ REMOVED_S = 5.0
 GUESTS_MAX = 16
 CLONE_S = 2.0
 """A link silent for longer does not bar another process of its node; heartbeats are far closer."""
+TWIN_S = (0.4, 1.2)
+"""Heard so long after another process of its node came, a process lives: what was on its way when
+it died came before.  Vitals are closer; after the second figure nobody waits any more."""
+TWIN_POLL_S = 0.05
 USER_TIMEOUT_MS = 5_000
 
 log = structlog.get_logger()
@@ -73,6 +78,8 @@ class _Link:
         self.wake = trio.Event()
         self.life = trio.CancelScope()
         """Of its dialling; cancelled when the peer is no member any more."""
+        self.call = trio.CancelScope()
+        """Of the connection there is."""
         self.fd = -1
         """Where a frame may be written at once; -1 while the link is down or encrypted."""
         self.pumping = False
@@ -130,6 +137,7 @@ class Links:
         on_lost: Callable[[str], None],
         tls: "PeerTls | None" = None,
         listeners: Sequence[socket.socket] = (),
+        meetings: Meetings | None = None,
     ) -> None:
         """`listeners` are used, and closed, instead of new ones at `listen`."""
         self._me = me
@@ -146,7 +154,10 @@ class Links:
         self._on_frame = on_frame
         self._on_lost = on_lost
         self._tls = tls
+        self._meetings = meetings or Meetings()
         self._accepted = 0
+        self._calls: list[_Call] = []
+        """Who dialled in."""
 
     def send(self, peer: str, frame: bytes) -> None:
         """Queue `frame` for `peer`; never waits, may drop, as for a peer that is unknown."""
@@ -189,6 +200,14 @@ class Links:
                 self._drop(known)
             if peer not in self._links:
                 self._add(_Link(peer, address))
+
+    def move_on(self, cluster_id: str) -> None:
+        """Be of `cluster_id` from here on, a later epoch; everybody is met anew."""
+        self._me = replace(self._me, cluster=cluster_id)
+        for link in self._links.values():
+            link.call.cancel()
+        for call in self._calls:
+            call.scope.cancel()
 
     def _add(self, link: _Link) -> None:
         self._links[link.peer] = link
@@ -255,17 +274,28 @@ class Links:
         while True:
             before = link.connects
             try:
-                await self._dial(link)
+                with trio.CancelScope() as link.call:
+                    await self._dial(link)
             except (OSError, trio.TooSlowError, trio.BrokenResourceError) as error:
                 self._note_refusal(link, f"{type(error).__name__}: {error}")
             except PeerRefused as error:
                 self._note_refusal(link, str(error))
+                self._tell(error)
             if link.connects != before:
                 pause = REDIAL_S[0]
                 continue
             self._on_lost(link.peer)
             await trio.sleep(pause)
             pause = min(pause * 2, REDIAL_S[1])
+
+    def _tell(self, error: PeerRefused) -> None:
+        match error:
+            case handshake.Superseded():
+                self._meetings.superseded(error.peer, error.cluster_id)
+            case handshake.TwinRefused():
+                self._meetings.told_twin(error.peer, str(error))
+            case handshake.Stranger():
+                self._meetings.met_stranger(error.who, str(error), "dialled from here")
 
     def _note_refusal(self, link: _Link, why: str) -> None:
         if why != link.refused:
@@ -305,8 +335,7 @@ class Links:
         found, proof = handshake.answer(self._me, peer, nonce, kind, body)
         await stream.send_all(encode("proof", proof))
         kind, body = await _receive_one(stream, reader)
-        if kind != "accepted":
-            raise PeerRefused(f"{peer} refused: {str(body)[:500]}")
+        handshake.check_accepted(peer, kind, body)
         return found.level
 
     async def _pump(self, link: _Link, stream: trio.abc.Stream, scope: trio.CancelScope) -> None:
@@ -347,6 +376,8 @@ class Links:
             pass
         except PeerRefused as error:
             log.warning("peer refused", why=str(error), address=_address(stream))
+            if isinstance(error, handshake.Stranger):
+                self._meetings.met_stranger(error.who, str(error), _address(stream))
         finally:
             self._accepted -= 1
 
@@ -357,11 +388,11 @@ class Links:
             reader = FrameReader(frame_bytes_max=handshake.HELLO_BYTES_MAX)
             with trio.fail_after(HANDSHAKE_S):
                 try:
-                    peer = await self._examine(stream, reader)
+                    peer = await self._examine(stream, reader, _address(tcp))
                 except PeerRefused as error:
-                    await stream.send_all(encode("refused", str(error)))
+                    await stream.send_all(encode(*handshake.refusal(error)))
                     raise
-            with self._welcome(peer):
+            with self._welcome(peer), self._alone(peer):
                 reader = FrameReader()
                 while data := await stream.receive_some(READ_BYTES):
                     self._present[peer.node] = (peer.boot, trio.current_time())
@@ -389,27 +420,69 @@ class Links:
                 if node not in self._members and node in self._links:
                     self._drop(self._links[node])
 
-    async def _examine(self, stream: trio.abc.Stream, reader: FrameReader) -> handshake.Peer:
+    @contextmanager
+    def _alone(self, peer: handshake.Peer) -> Iterator[None]:
+        """End what another process of the node still has here: it was silent, and is over."""
+        for one in self._calls:
+            if one.node == peer.node and one.boot != peer.boot:
+                one.scope.cancel()
+        with trio.CancelScope() as scope:
+            call = _Call(peer.node, peer.boot, scope)
+            self._calls.append(call)
+            try:
+                yield
+            finally:
+                self._calls.remove(call)
+
+    async def _examine(
+        self, stream: trio.abc.Stream, reader: FrameReader, address: str = ""
+    ) -> handshake.Peer:
         acceptor = handshake.Acceptor(self._me, os.urandom(handshake.NONCE_BYTES))
         challenge = acceptor.on_hello(*await _receive_one(stream, reader))
         await stream.send_all(encode("challenge", challenge))
         peer = acceptor.on_proof(*await _receive_one(stream, reader))
-        self._check_single(peer)
+        await self._check_single(peer, address)
         await stream.send_all(encode("accepted", {}))
         return peer
 
-    def _check_single(self, peer: handshake.Peer) -> None:
+    async def _check_single(self, peer: handshake.Peer, address: str) -> None:
         """Refuse a second process under one name while the first one speaks.
 
-        Two nodes on copies of one folder would have one memory and two mouths.  A node that
-        was started anew after its machine died is let in when the old link has been silent.
+        Two nodes on copies of one folder would have one memory and two mouths.  Who is heard a
+        while after the other came lives, and the other is told that it is a twin.  A node that was
+        started anew after its machine died is let in when the old link has been silent.
         """
+        came_s = trio.current_time()
         boot, heard_s = self._present.get(peer.node, (peer.boot, 0.0))
-        if boot != peer.boot and trio.current_time() - heard_s < CLONE_S:
-            raise PeerRefused(
-                f"another process of node {peer.node!r} is connected (boot {boot}): two must not"
-                " run under one id; stop one of them, and see whether its data folder is a copy"
+        if boot == peer.boot or came_s - heard_s >= CLONE_S:
+            return
+        with trio.move_on_after(TWIN_S[1]):
+            while heard_s - came_s < TWIN_S[0]:
+                await trio.sleep(TWIN_POLL_S)
+                now_boot, heard_s = self._present.get(peer.node, ("", 0.0))
+                if now_boot != boot:
+                    return  # that one is gone
+            self._meetings.met_twin(peer.node, boot, peer.boot, address)
+            raise handshake.TwinRefused(
+                peer.node,
+                f"another process of node {peer.node!r} lives (boot {boot}): two must not run"
+                " under one id; is this data folder a copy? Give this node an id and an empty"
+                " folder of its own",
             )
+        raise PeerRefused(
+            f"another process of node {peer.node!r} was connected a moment ago (boot {boot}), and"
+            " is silent: this one is let in when it stays so"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A connection from another node."""
+
+    node: str
+    boot: str
+    scope: trio.CancelScope
+    """Ends it."""
 
 
 @dataclass(frozen=True, slots=True)

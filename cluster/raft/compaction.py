@@ -1,8 +1,8 @@
 """When to take a snapshot, and how much of the log stays behind it.  No I/O.
 
-    idle ──enough entries or bytes applied──▶ wanted ──saved──▶ log cut at the next tick
-      ▲                                          │
-      └──────────────failed, RETRY_S later───────┘
+    idle ──enough entries or bytes, or hurried──▶ wanted ──saved──▶ log cut at the next tick
+      ▲                                              │
+      └──────────────failed, RETRY_S later───────────┘
 
 Behind a snapshot some entries stay, so that a follower that is only a little late does not
 need the snapshot.  While a snapshot is on its way to a follower no other is taken: the
@@ -48,6 +48,12 @@ class Compaction:
         self._bytes_wanted = 0
         self._not_before_s = float("-inf")
         self._cut_at = 0
+        self._hurried = False
+
+    def hurry(self, index: int) -> bool:
+        """Let the next entry be enough; return whether there is one at `index` to compact."""
+        self._hurried = index > self.snapshot_index
+        return self._hurried
 
     def applied(self, size: int) -> None:
         """A command of `size` bytes was handed to the state machine."""
@@ -58,13 +64,15 @@ class Compaction:
         if self._wanted is not None or now_s < self._not_before_s or index <= self.snapshot_index:
             return None
         entries = index - self.snapshot_index
-        if entries < self._every.entries and self._bytes < self._every.bytes:
+        due = entries >= self._every.entries or self._bytes >= self._every.bytes
+        if not due and not self._hurried:
             return None
         journal = self._journal
         term, prev_term = journal.term_at(index), journal.term_at(index - 1)
         assert term is not None
         assert prev_term is not None
         members = journal.members_at(index).encode().decode()
+        self._hurried = False
         self._wanted = SnapshotMeta(index, term, index - 1, prev_term, members)
         self._bytes_wanted = self._bytes
         return self._wanted

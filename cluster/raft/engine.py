@@ -329,6 +329,10 @@ class Engine:
             return None
         return self._compaction.wanted(self._taken_index, now_s)
 
+    def compact(self) -> bool:
+        """Want a snapshot soon, however few the entries; return whether it would be of use."""
+        return self._compaction.hurry(self._taken_index)
+
     def snapshot_saved(self, meta: SnapshotMeta) -> None:
         """The snapshot is durable: the next tick cuts the log."""
         self._compaction.saved(meta)

@@ -4,6 +4,7 @@
     voter     yes    yes      -
     joining   no     no       a voter, once it holds what the leader holds
     learner   no     no       -  (serves clients, decides nothing)
+    standby   no     no       takes the place of a voter that is dead for long (`cluster.heal`)
     leaving   yes    yes      gone, once nobody is joining and it does not lead
 
 `Members` is the whole of it: one entry of the log holds one, the newest in the log counts from
@@ -29,7 +30,7 @@ MEMBERS_MAX = 64
 VOTERS_MAX = 9
 """More voters make every commit slower and none safer."""
 
-Role = Literal["voter", "joining", "learner", "leaving"]
+Role = Literal["voter", "joining", "learner", "leaving", "standby"]
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 _Address = Annotated[str, msgspec.Meta(max_length=300)]
 
@@ -92,16 +93,16 @@ class Members:
 
     # -- what a person may ask for
 
-    def add(self, node: str, address: str, *, votes: bool = True) -> "Members":
-        """A new node, to become a voter when it has caught up, or to stay a learner."""
+    def add(self, node: str, address: str, *, role: Role = "joining") -> "Members":
+        """A new node, to become a voter when it has caught up, or to stay without a vote."""
         if node in self.by_id:
             raise MembersRefused(f"{node} is a member already, {self.by_id[node].role}")
         if len(self.by_id) >= MEMBERS_MAX:
             raise MembersRefused(f"there are {MEMBERS_MAX} members, and that is the most")
-        return self._with(node, Member("joining" if votes else "learner", address))._checked()
+        return self._with(node, Member(role, address))._checked()
 
     def promote(self, node: str) -> "Members":
-        """Let a learner become a voter when it has caught up."""
+        """Let a learner or a standby become a voter when it has caught up."""
         member = self._get(node)
         if member.votes:
             raise MembersRefused(f"{node} votes already")
@@ -121,6 +122,15 @@ class Members:
         if not self._get(old).votes:
             raise MembersRefused(f"{old} does not vote: remove it, and add {new}")
         return self.add(new, address).remove(old)
+
+    def stand_in(self, old: str, standby: str) -> "Members":
+        """Put a standby in the place of `old`: it joins first, then the old one leaves."""
+        member = self._get(standby)
+        if member.role != "standby":
+            raise MembersRefused(f"{standby} is no standby: it is {member.role}")
+        if not self._get(old).votes:
+            raise MembersRefused(f"{old} does not vote")
+        return self._with(standby, Member("joining", member.address)).remove(old)
 
     def keep(self, node: str) -> "Members":
         """Take back that a node is to leave."""

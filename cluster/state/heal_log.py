@@ -12,6 +12,9 @@ from cluster.state.change import Change, no
 from cluster.state.checks import check_flat
 from cluster.state.commands import NoteHeal
 from cluster.state.model import HealNote
+from cluster.state.state import State
+
+_ACTS = ("done", "began")
 
 
 def note(change: Change, command: NoteHeal) -> dict[str, Any]:
@@ -38,3 +41,9 @@ def note(change: Change, command: NoteHeal) -> dict[str, Any]:
     )
     state.heal_log.append(line)
     return {}
+
+
+def age_s(state: State, rule: int) -> float:
+    """Return for how long `rule` has not been acted on, in cluster time; infinite if never."""
+    acted = [one.noted_ms for one in state.heal_log if one.rule == rule and one.outcome in _ACTS]
+    return (state.now_ms - max(acted)) / 1000 if acted else float("inf")

@@ -23,6 +23,9 @@ LEVEL = 2
 FIRST = 1
 """Of releases that say none."""
 
+STANDBY = 2
+"""Members may have this role: a value that earlier releases cannot read."""
+
 _SINCE: dict[type[Any], int] = {NoteHeal: 2}
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from node.cli import members
+from node.cli import members, recover
 from node.cli.connecting import ConfigFile, Data
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ ONLY_WIDE = ("agents", "connections", "pid", "address")
 
 
 app.add_typer(members.app, name="members")
+app.add_typer(recover.app, name="recover")
 
 
 @app.callback()

@@ -60,6 +60,10 @@ def add(
     learner: Annotated[
         bool, typer.Option("--learner", help="It serves clients and does not vote.")
     ] = False,
+    standby: Annotated[
+        bool,
+        typer.Option("--standby", help="It serves clients, and replaces a voter that dies."),
+    ] = False,
     wait: Wait = 60.0,
     url: Urls = None,
     token: Token = "",
@@ -73,7 +77,13 @@ def add(
     """
     from node.protocol.catalogue import MembersChange
 
-    request = MembersChange(change="add_learner" if learner else "add", node=node, address=address)
+    if learner and standby:
+        raise typer.BadParameter("a standby is a learner that may be called upon: say one of them")
+    request = MembersChange(
+        change="add_standby" if standby else "add_learner" if learner else "add",
+        node=node,
+        address=address,
+    )
     _change(Where(url, token, config, data), request, wait, as_json=as_json)
 
 

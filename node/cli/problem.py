@@ -34,7 +34,7 @@ def explain(error: BaseException, also: tuple[type[Exception], ...] = ()) -> Pro
     if isinstance(error, Problem):
         return error
     if isinstance(error, also):
-        return Problem(str(error))
+        return Problem(str(error), getattr(error, "exit_code", FAILED))
     return _explain_ours(error)
 
 

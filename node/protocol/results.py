@@ -181,7 +181,7 @@ class MemberRow(msgspec.Struct):
     """A node that takes part."""
 
     id: str
-    role: Literal["voter", "joining", "leaving", "learner"]
+    role: Literal["voter", "joining", "leaving", "learner", "standby"]
     address: str
     """`host:port` for the other nodes."""
     url: str

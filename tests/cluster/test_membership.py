@@ -67,7 +67,7 @@ async def test_the_leader_itself_can_be_replaced(cluster: Cluster) -> None:
 async def test_a_learner_serves_and_does_not_vote(cluster: Cluster) -> None:
     await cluster.add("n4")
     four = cluster.replicas["n4"]
-    await change(cluster, lambda members: members.add("n4", four.reached_at, votes=False))
+    await change(cluster, lambda members: members.add("n4", four.reached_at, role="learner"))
     await until(lambda: four.status().standing == "serving")
     await talk(four, 1, 3)
     assert "n4" not in voters(four)

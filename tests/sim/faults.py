@@ -151,7 +151,7 @@ class Faults:
             engine = world.up[leader].engine
             changes: tuple[Callable[[Members, str, str], Members], ...] = (
                 lambda members, one, _: members.add(one, ""),
-                lambda members, one, _: members.add(one, "", votes=False),
+                lambda members, one, _: members.add(one, "", role="learner"),
                 lambda members, one, _: members.promote(one),
                 lambda members, one, _: members.remove(one),
                 lambda members, one, _: members.keep(one),

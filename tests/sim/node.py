@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cluster.heal.digests import digest_of
 from cluster.ids import Ulids
 from cluster.opening import Succession, open_data
 from cluster.participant import Figures, Participant, World
@@ -228,6 +229,8 @@ class SimNode:
         late = self.peers.take()
         if self.saving is None:
             self.saving = part.snapshot_due()
+        if (due := part.applying.digests.take()) is not None:
+            part.applying.digests.done(due[0], digest_of(due[1]))
         checks.seen(self.name, self.engine.term, self.engine.is_leader)
         checks.holds(self.name, part.status().violations)
         return late

@@ -12,7 +12,7 @@ from functools import partial
 from cluster.peer.frames import PeerRefused
 from cluster.peer.links import parse_address
 from cluster.port import Answer, NotLeading
-from cluster.raft.members import Members, MembersRefused
+from cluster.raft.members import Members, MembersRefused, Role
 from cluster.state.commands import AddAudit
 from node.auth import Principal
 from node.desk.context import Context
@@ -81,10 +81,10 @@ class Membership:
     def _asked(self, request: ops.MembersChange) -> Callable[[Members], Members]:
         node = request.node
         match request.change:
-            case "add" | "add_learner":
+            case "add" | "add_learner" | "add_standby":
                 address = self._address(node, request.address)
-                votes = request.change == "add"
-                return lambda members: members.add(node, address, votes=votes)
+                role = _ROLES[request.change]
+                return lambda members: members.add(node, address, role=role)
             case "promote":
                 return lambda members: members.promote(node)
             case "remove":
@@ -114,6 +114,13 @@ class Membership:
         except PeerRefused as error:
             raise NotAllowed("bad_request", f"address: {error}") from None
         return address
+
+
+_ROLES: dict[str, Role] = {
+    "add": "joining",
+    "add_learner": "learner",
+    "add_standby": "standby",
+}
 
 
 def _ignore(answer: Answer) -> None:

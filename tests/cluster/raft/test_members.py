@@ -61,7 +61,7 @@ def test_what_is_no_list_of_members_is_refused(data: bytes) -> None:
             lambda m: Members.of("a").add("n", "").remove("a").remove("n"),
             "without n no voter would stay",
         ),
-        (lambda m: m.add("x", "", votes=False).replace("x", "y", ""), "x does not vote"),
+        (lambda m: m.add("x", "", role="learner").replace("x", "y", ""), "x does not vote"),
     ],
 )
 def test_what_cannot_be_is_refused_with_the_reason(ask: Any, why: str) -> None:
@@ -76,15 +76,15 @@ def test_there_is_a_most_of_voters_and_of_members() -> None:
     with pytest.raises(MembersRefused, match="voters are the most; add it as a learner"):
         members.add("x", "")
     while len(members.by_id) < MEMBERS_MAX:
-        members = members.add(f"m{len(members.by_id)}", "", votes=False)
+        members = members.add(f"m{len(members.by_id)}", "", role="learner")
     with pytest.raises(MembersRefused, match="members, and that is the most"):
-        members.add("x", "", votes=False)
+        members.add("x", "", role="learner")
 
 
 def test_neighbours_differ_by_one_voter_at_most() -> None:
     assert ABC.is_neighbour(Members.of("abcd"))
     assert ABC.is_neighbour(Members.of("ab"))
-    assert ABC.is_neighbour(ABC.add("n", "", votes=False))
+    assert ABC.is_neighbour(ABC.add("n", "", role="learner"))
     assert not ABC.is_neighbour(Members.of("abcde"))
     assert not ABC.is_neighbour(Members.of("abd"))
 
@@ -121,7 +121,7 @@ def test_a_leader_does_not_remove_itself() -> None:
 
 
 def test_a_learner_stays_one_until_asked() -> None:
-    members = ABC.add("n", "", votes=False)
+    members = ABC.add("n", "", role="learner")
     assert members.next_step("a", ready) is None
     assert roles(members.promote("n"))["n"] == "joining"
     assert members.remove("n") == ABC
@@ -233,7 +233,7 @@ def test_votes_are_counted_among_the_newest_voters() -> None:
 def test_a_learner_does_not_stand_and_is_not_handed_leadership() -> None:
     rig = Rig()
     rig.append("a", 3, (1, 0), run(2, 4, 3))
-    append_members(rig, 5, 3, Members.of("ac").add("b", "", votes=False))
+    append_members(rig, 5, 3, Members.of("ac").add("b", "", role="learner"))
     rig.deliver("a", "timeout_now", 3)
     for _ in range(5):
         rig.turn(TIMING.election_max_s)
@@ -252,7 +252,7 @@ def test_whoever_most_voters_do_not_know_learns_that() -> None:
     assert not rig.engine.status().is_unknown
 
 
-@pytest.mark.parametrize("left", [ABC.remove("b"), Members.of("ac").add("b", "", votes=False)])
+@pytest.mark.parametrize("left", [ABC.remove("b"), Members.of("ac").add("b", "", role="learner")])
 def test_who_is_to_leave_or_does_not_vote_asks_whether_it_is_still_known(left: Members) -> None:
     rig = Rig()
     fields: Any = {"request": 1, "prev_index": 1, "prev_term": 0, "commit_index": 2}
@@ -307,7 +307,7 @@ def sent_to(rig: Rig, peer: str) -> list[Any]:
 
 def test_a_learner_is_sent_everything_and_counted_for_nothing() -> None:
     rig = leader()
-    index = rig.engine.propose_members(ABC.add("d", "", votes=False))
+    index = rig.engine.propose_members(ABC.add("d", "", role="learner"))
     rig.turn()
     assert sent_to(rig, "d")
     rig.ack("d", next_index=index + 1)

@@ -246,15 +246,16 @@ async def test_members_are_changed_only_from_what_the_worker_saw(tmp_path: Path)
     async with pair(tmp_path) as two:
         port, _ = await two.worker()
         assert (
-            await port.change_members(lambda now: now.add("n2", "127.0.0.1:1", votes=False)) is None
+            await port.change_members(lambda now: now.add("n2", "127.0.0.1:1", role="learner"))
+            is None
         )
         await until(lambda: "n2" in port.members().by_id)
         with pytest.raises(MembersRefused):
-            await port.change_members(lambda now: now.add("n2", "127.0.0.1:1", votes=False))
+            await port.change_members(lambda now: now.add("n2", "127.0.0.1:1", role="learner"))
         stale = Members.of({"n1": ""})
         port._members = stale
         with pytest.raises(MembersRefused, match="changed meanwhile"):
-            await port.change_members(lambda now: now.add("n3", "127.0.0.1:2", votes=False))
+            await port.change_members(lambda now: now.add("n3", "127.0.0.1:2", role="learner"))
 
 
 async def test_whispers_and_figures_pass_in_both_directions(tmp_path: Path) -> None:

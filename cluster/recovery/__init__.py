@@ -1,0 +1,1 @@
+"""A cluster that lost its majority for good: what is left, what is chosen, how it goes on."""
