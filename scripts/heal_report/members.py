@@ -26,13 +26,46 @@ GONE_S = 15.0
 """For one of two twins to end."""
 ANSWER_S = 5.0
 COMMAND_S = 60.0
+STANDBY = "n4"
+STABLE_S = 12.0
+"""A standby is called upon when it has been well for ten seconds."""
+REPLACE_S = 45.0
+"""`replace_after`, the change of members, and some."""
 QUIET_S = 1.0
 """Without writes, for the one that will survive to hold all that was acknowledged."""
 
 
 async def dead_voter(scene: Scene) -> None:
-    """11: the dead one is replaced by the standby."""
-    raise NotBuilt("no node can be a standby yet")
+    """11: healed when the standby votes, and the dead one is no member."""
+    dead = await scene.follower()
+    data = scene.cluster.folder.path / "standby"
+    changes = {"node": {"id": STANDBY}}
+    with guest(scene.cluster, dead, STANDBY, data=data, changes=changes) as standby:
+        scene.logs.follow(STANDBY, scene.cluster.folder.log(STANDBY))
+        await _members(scene, "add", STANDBY, "--standby")
+        await trio.sleep(STABLE_S)
+        scene.names = tuple(name for name in scene.cluster.names if name != dead)
+        scene.stage.down.add(dead)
+        scene.inject()
+        await scene.cluster.kill(dead)
+        await scene.detect(rules.DEAD_VOTER, within_s=REPLACE_S)
+
+        async def is_replaced() -> bool:
+            rows = json.loads(await _members(scene, "--json"))["members"]
+            roles = {row["id"]: row["role"] for row in rows}
+            return roles.get(STANDBY) == "voter" and dead not in roles
+
+        await scene.wait(is_replaced, f"{STANDBY} in the place of {dead}", REPLACE_S)
+        await scene.heal()
+        if not standby.running:
+            raise Broken(f"{STANDBY} ended by itself")
+        await scene.pause()
+        await scene.conclude()
+
+
+async def _members(scene: Scene, *words: str) -> str:
+    where = ("--data", str(scene.cluster.folder.path))
+    return await _unidesk("cluster", "members", *words, *where)
 
 
 async def clone(scene: Scene) -> None:
@@ -108,7 +141,7 @@ async def quorum_lost(scene: Scene) -> None:
     survivor = await scene.follower()
     gone = [name for name in scene.cluster.names if name != survivor]
     config = str(scene.cluster.folder.config(survivor))
-    scene.pause()
+    await scene.pause()
     await trio.sleep(QUIET_S)
     scene.inject()
     scene.stage.down |= set(gone)
@@ -128,12 +161,17 @@ async def quorum_lost(scene: Scene) -> None:
 
 
 async def _recover(*words: str) -> str:
+    return await _unidesk("cluster", "recover", *words)
+
+
+async def _unidesk(*words: str) -> str:
     """Return what the command says.  Raises `NotBuilt`, `Broken`."""
-    command = [sys.executable, "-m", "node", "cluster", "recover", *words]
+    command = [sys.executable, "-m", "node", *words]
     run = partial(subprocess.run, capture_output=True, text=True, check=False, timeout=COMMAND_S)
     done = await trio.to_thread.run_sync(lambda: run(command))
-    if "No such command" in done.stderr:
-        raise NotBuilt("no command `unidesk cluster recover`")
+    told = f"`unidesk {' '.join(words[:3])}`: {done.stderr.strip()}"
+    if "No such command" in done.stderr or "No such option" in done.stderr:
+        raise NotBuilt(told)
     if done.returncode != 0:
-        raise Broken(f"`unidesk cluster recover {words[0]}`: {done.stderr.strip()}")
+        raise Broken(told)
     return str(done.stdout)

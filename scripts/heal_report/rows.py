@@ -3,7 +3,7 @@
 The numbers are those of `cluster.heal.rules`; a letter tells several faults of one rule apart.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,7 +42,7 @@ class Row:
         return int(self.name.rstrip("abcdefgh"))
 
 
-REPLACE_SOON: Mapping[str, Mapping[str, str]] = {"heal": {"replace_after": "5s"}}
+REPLACE_SOON: Sections = {"heal": {"replace_after": "10s"}}
 
 ROWS = (
     Row("1a", "leader cut off, of 3", links.leader_cut_off, since="end"),
@@ -62,7 +62,7 @@ ROWS = (
     Row("8", "leader's disk full", disks.full_disk, since="end", room=disks.small_disks),
     Row("9", "leader's disk: 300 ms a sync", disks.slow_disk),
     Row("10", "node with agents killed", people.node_killed),
-    Row("11", "voter dead, standby there", members.dead_voter, sections=REPLACE_SOON),
+    Row("11", "voter dead for 10 s, standby there", members.dead_voter, sections=REPLACE_SOON),
     Row("12", "cloned data folder started", members.clone),
     Row("13a", "node of another cluster dials in", members.foreigner),
     Row("13b", "node of a wrong version dials in", members.wrong_version),

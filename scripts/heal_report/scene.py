@@ -65,9 +65,11 @@ class Scene:
         self.logs = logs
         self.ledger = ledger
         self._clients = clients
+        self._writing = 0
         self.trial = Trial(nodes=len(stage.cluster.names))
         self.chance = random.Random()
         self._watch = watch
+        self._concluded = False
         self._since_s = 0.0
         self._injected_s = 0.0
 
@@ -77,11 +79,18 @@ class Scene:
         """Let clients write from now on, until `pause`."""
         self.ledger.stopping = False
         for place in range(WRITERS):
-            self._clients.start_soon(write, self.cluster, place, self.ledger)
+            self._writing += 1
+            self._clients.start_soon(self._write, place)
 
-    def pause(self) -> None:
-        """Let no client begin another write."""
+    async def _write(self, place: int) -> None:
+        await write(self.cluster, place, self.ledger)
+        self._writing -= 1
+
+    async def pause(self) -> None:
+        """Let no client begin another write, and wait for the last ones."""
         self.ledger.stopping = True
+        while self._writing:
+            await trio.sleep(POLL_S)
 
     # -- who is who
 
@@ -248,8 +257,11 @@ class Scene:
     # -- the end of a trial
 
     async def conclude(self) -> None:
-        """Compare the nodes and all that was acknowledged."""
+        """Compare the nodes and all that was acknowledged, once; nobody may write meanwhile."""
         trial, ledger = self.trial, self.ledger
+        if self._concluded:
+            return
+        self._concluded = True
         trial.stall_s = self._watch.stalls_s.get(_STALL, 0.0)
         trial.acknowledged = ledger.acknowledged
         trial.trouble += await self.stage.wait_same(HEAL_S, self.names)
@@ -289,7 +301,7 @@ async def run_trial(
                 scene = Scene(stage, logs, ledger, watch, clients)
                 scene.write()
                 await _perform(act, scene)
-                scene.pause()
+                await scene.pause()
             await scene.conclude()
             beside.cancel_scope.cancel()
     return scene.trial

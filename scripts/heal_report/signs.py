@@ -84,10 +84,12 @@ def parse(raw: bytes, node: str, at_s: float) -> Line | None:
 
 
 def heal(rule: int) -> Sign:
-    """A line of the heal log."""
+    """A line of the heal log of something that was done, not only held back."""
 
     def look(line: Line) -> str | None:
         if line.event != "heal" or line.fields.get("rule") != rule:
+            return None
+        if line.fields.get("outcome") in ("held_back", "observed"):
             return None
         return f"{line.node}: {line.fields.get('seen', '')}"
 
