@@ -11,7 +11,7 @@
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import trio
@@ -29,6 +29,7 @@ DISK_BYTES = 96 * 1024 * 1024
 """Of a small disk: many times what a trial writes."""
 LEFT_BYTES = (6 * 1024 * 1024, 0)
 """What is left for the node: first nearly nothing, then nothing."""
+FILL_BYTES = 256 * 1024
 FULL_S = 2.0
 DIVERGED_S = 30.0
 """Digests are exchanged every so many entries, and the writers write some hundred a second."""
@@ -151,13 +152,9 @@ async def _fill(scene: Scene, leader: str, data: Path) -> None:
 
 def _grow(filler: Path, size: int) -> None:
     """Write as much as that, or as fits."""
-    with filler.open("ab") as file:
-        try:
-            while size > 0:
-                size -= file.write(bytes(min(size, 1024 * 1024)))
-            file.flush()
-        except OSError:
-            pass
+    with suppress(OSError), filler.open("ab", buffering=0) as file:
+        while size > 0:
+            size -= file.write(bytes(min(size, FILL_BYTES)))
 
 
 @contextmanager

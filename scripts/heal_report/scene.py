@@ -35,7 +35,8 @@ WRITERS = 4
 WARM_UP = 40
 """Acknowledged writes before anything is injected."""
 SIGN_S = 12.0
-"""A sign that has not come by then is missing; the slowest detector has ten seconds."""
+"""A sign that has not come by then is missing; the slowest detector has ten seconds.  Where a node
+has to start for it, it may come as late as that takes."""
 HEAL_S = 60.0
 POLL_S = 0.02
 WARM_UP_S = 30.0
@@ -66,6 +67,8 @@ class Scene:
         self.ledger = ledger
         self._clients = clients
         self._writing = 0
+        self._looking = trio.CancelScope()
+        """For a sign."""
         self.trial = Trial(nodes=len(stage.cluster.names))
         self.chance = random.Random()
         self._watch = watch
@@ -161,7 +164,7 @@ class Scene:
     async def detect(self, rule: int, *earlier: Sign, within_s: float = SIGN_S) -> None:
         """Wait for a line of the rule in the heal log; `earlier` signs count as detection too."""
         noted = None
-        with trio.move_on_after(within_s):
+        with trio.move_on_after(within_s) as self._looking:
             while noted is None:
                 noted = self.logs.find(heal(rule), self._injected_s)
                 await trio.sleep(POLL_S)
@@ -176,11 +179,12 @@ class Scene:
             self.trial.seen = noted[1]
             self.trial.done = str(noted[0].fields.get("done", ""))
 
-    async def detect_and_heal(self, rule: int, *earlier: Sign, within_s: float = SIGN_S) -> None:
+    async def detect_and_heal(self, rule: int, *earlier: Sign) -> None:
         """Look for signs while it heals: a sign that is late, or missing, makes nothing slower."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(partial(self.detect, rule, *earlier, within_s=within_s))
+            nursery.start_soon(partial(self.detect, rule, *earlier, within_s=HEAL_S))
             await self.heal()
+            self._looking.deadline = trio.current_time() + SIGN_S
 
     async def wait_for(self, sign: Sign, within_s: float = SIGN_S) -> float:
         """Return when a node gave such a sign.  Raises `Broken`."""
