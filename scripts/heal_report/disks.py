@@ -27,7 +27,7 @@ SKEW_MS = 60_000
 HAND_OVER_S = 10.0
 DISK_BYTES = 96 * 1024 * 1024
 """Of a small disk: many times what a trial writes."""
-LEFT_BYTES = (6 * 1024 * 1024, 0)
+LEFT_BYTES = (3 * 1024 * 1024, 0)
 """What is left for the node: first nearly nothing, then nothing."""
 FILL_BYTES = 256 * 1024
 FULL_S = 2.0
@@ -80,8 +80,8 @@ async def lost_folder(scene: Scene) -> None:
 
 
 async def lost_tail(scene: Scene) -> None:
-    """6: the end of the log is gone, and it was acknowledged: to the node it looks torn."""
-    await _damaged(scene, await scene.follower(), folders.lose_tail, rules.TORN_TAIL, ASIDE)
+    """6: the end of the log is gone, and it was acknowledged: to the node all looks well."""
+    await _damaged(scene, await scene.follower(), folders.lose_tail, rules.DAMAGE, ASIDE)
 
 
 async def diverged(scene: Scene) -> None:
@@ -121,6 +121,7 @@ async def sync_error(scene: Scene) -> None:
     shim = _shim(scene, await scene.leader())
     scene.inject()
     shim.fail_syncs(1)
+    await scene.wait_for(standing("failed"))
     await scene.detect_and_heal(rules.SYNC_FAILED, standing("failed"))
 
 

@@ -1,7 +1,7 @@
 """A stopped node's data folder, damaged as disks do it and as bugs do it.  Talks to files.
 
     tear_tail        half a frame behind the last one: a write that a power cut stopped
-    lose_tail        the last frame is cut: an acknowledged write that the disk lied about
+    lose_tail        the log ends before its last entry: the disk lied about a sync
     flip_in_log      one bit, in a frame with whole frames behind it
     flip_in_snapshot one bit, in the middle of the newest snapshot
     lose_log         the log is gone, and with it term and vote; what else there is stays
@@ -27,14 +27,12 @@ from cluster.state.state import State
 from wal.disk import FileDisk
 from wal.identity import claim
 from wal.log import Log
-from wal.record import encode_frame
+from wal.record import Entry, decode_frame, decode_records, encode_frame
 from wal.recovery import Recovered
-from wal.segment import HEAD_BYTES, segment_name
+from wal.segment import HEAD_BYTES, decode_head, segment_name
 from wal.snapshot import SnapshotStore
 
 TORN_PAYLOAD = bytes(range(256))
-LOST_BYTES = 40
-"""More than a frame's padding, less than a frame."""
 EARLY_BYTES = 200
 """Behind the head of a segment: inside its head frame, or the first after it."""
 
@@ -58,10 +56,19 @@ def tear_tail(data: Path, cluster: str, node: str) -> None:
 
 
 def lose_tail(data: Path) -> None:
-    """Cut into the last frame."""
+    """Cut the newest segment where the frame with its last entry begins."""
     newest = max(data.glob("*.wal"))
+    content = newest.read_bytes()
+    head = decode_head(content)
+    offset = cut_at = HEAD_BYTES
+    while offset < len(content):
+        frame = decode_frame(content, offset, segment=head.number, salt=head.salt)
+        records = decode_records(content[frame.start : frame.start + frame.length])
+        if any(isinstance(record, Entry) for record in records):
+            cut_at = offset
+        offset = frame.end
     with newest.open("r+b") as file:
-        file.truncate(newest.stat().st_size - LOST_BYTES)
+        file.truncate(cut_at)
 
 
 def flip_in_log(data: Path) -> None:

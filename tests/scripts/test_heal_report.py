@@ -1,6 +1,7 @@
 """The report of healing: what a trial comes to, how it is shown, and one row for real."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -171,19 +172,24 @@ def log_of(data: Path) -> None:
     disk.close()
 
 
-def test_damage_is_what_it_is_called(tmp_path: Path) -> None:
-    for damage, verdict in (
-        (lambda data: folders.tear_tail(data, "c", "n1"), "torn"),
-        (folders.lose_tail, "torn"),
-        (folders.flip_in_log, "corrupt"),
-    ):
-        data = tmp_path / f"{verdict}-{id(damage)}"
-        log_of(data)
-        assert inspect(data).verdict == "clean"
-        damage(data)
-        assert inspect(data).verdict == verdict
-    torn, lost = (inspect(data).log for data in sorted(tmp_path.glob("torn-*")))
-    assert {one.entries for one in (torn, lost) if one is not None} == {2, 3}
+@pytest.mark.parametrize(
+    ("damage", "verdict", "entries"),
+    [
+        (lambda data: folders.tear_tail(data, "c", "n1"), "torn", 3),
+        (folders.lose_tail, "clean", 2),
+        (folders.flip_in_log, "corrupt", None),
+    ],
+    ids=["torn", "lost", "rotten"],
+)
+def test_damage_is_what_it_is_called(
+    tmp_path: Path, damage: Callable[[Path], None], verdict: str, entries: int | None
+) -> None:
+    log_of(tmp_path)
+    assert inspect(tmp_path).verdict == "clean"
+    damage(tmp_path)
+    found = inspect(tmp_path)
+    assert found.verdict == verdict
+    assert (found.log.entries if found.log is not None else None) == entries
 
 
 def test_ports_of_guests_differ() -> None:
