@@ -1,11 +1,11 @@
 # Every target is one thing a person would want done.  A machine needs Python 3.11 and make.
 PYTHON ?= python3
 BIN := .venv/bin
-.PHONY: help run test check lint types layers clients slow suite peers soak nemesis mutants fmt lock clean
+.PHONY: help run test check lint types layers clients slow suite peers soak nemesis heal-report mutants fmt lock clean
 .DEFAULT_GOAL := help
 
 help:     ## what can be asked for
-	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: .venv/run.stamp   ## a three-node cluster on loopback, alive; Ctrl-C stops it
 	$(BIN)/unidesk demo
@@ -48,6 +48,9 @@ peers: .venv/peers.stamp ## the tests against software of others, such as an Ope
 
 nemesis: .venv/dev.stamp ## five real nodes under random faults, FOR=60s
 	$(BIN)/python -m scripts.nemesis --nodes $(or $(NODES),5) --for $(or $(FOR),60s)
+
+heal-report: .venv/dev.stamp ## every row of AutoHeal's table, injected into real nodes: ONLY=1,9 TIMES=3
+	$(BIN)/python -m scripts.heal_report --times $(or $(TIMES),3) $(if $(ONLY),--only "$(ONLY)",--page docs/reference/healing-measured.md)
 
 soak: .venv/dev.stamp  ## thousands of simulated clusters, SEEDS=2000
 	$(BIN)/python -m tests.sim.soak --seeds $(or $(SEEDS),2000)

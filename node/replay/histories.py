@@ -17,8 +17,10 @@ CONCURRENCY = 16
 TIMING = Timing(retry_s_max=0.5)
 
 
-async def read_histories(cluster: Reached, records: Iterable[Record]) -> list[str]:
-    """Add to each record the view of every node; return what could not be had, in words."""
+async def read_histories(
+    cluster: Reached, records: Iterable[Record], *, nodes: Iterable[str] = ()
+) -> list[str]:
+    """Add to each record the view of `nodes` (of all); return what could not be had, in words."""
     trouble: list[str] = []
     records = list(records)
 
@@ -46,7 +48,7 @@ async def read_histories(cluster: Reached, records: Iterable[Record]) -> list[st
         )
 
     async with trio.open_nursery() as nursery:
-        for name in cluster.names:
+        for name in nodes or cluster.names:
             nursery.start_soon(read_all, name)
     for record in records:
         record.views.sort(key=lambda view: (view.history, view.observer))

@@ -10,35 +10,24 @@ only while every other node votes.
 
 import random
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import trio
 
-from node.local import LocalCluster
-from scripts.nemesis.proxy import Network
-from scripts.nemesis.shim import Shim
+from scripts.nemesis.stage import Stage
 
 Fault = Callable[[], AbstractAsyncContextManager[None]]
 
 
 class Faults:
-    def __init__(
-        self,
-        cluster: LocalCluster,
-        network: Network,
-        shims: dict[str, Shim],
-        chance: random.Random,
-        *,
-        may_lose_disk: Callable[[str], Awaitable[bool]],
-    ) -> None:
-        self._cluster = cluster
-        self._network = network
-        self._shims = shims
+    def __init__(self, stage: Stage, chance: random.Random) -> None:
+        self._stage = stage
+        self._cluster = stage.cluster
+        self._network = stage.network
+        self._shims = stage.shims
         self._chance = chance
-        self._may_lose_disk = may_lose_disk
-        self.down: set[str] = set()
-        """Nodes that are to stay down for now."""
+        self.down = stage.down
         self.kinds: dict[str, Fault] = {
             "kill": self._kill,
             "kill all": self._kill_all,
@@ -52,7 +41,7 @@ class Faults:
             "reset": self._reset,
             "delay": self._delay,
         }
-        if shims:
+        if self._shims:
             self.kinds |= {
                 "sync error": self._sync_error,
                 "slow disk": self._slow_disk,
@@ -106,7 +95,7 @@ class Faults:
     @asynccontextmanager
     async def _lose_disk(self) -> AsyncIterator[None]:
         name = self._one()
-        if await self._may_lose_disk(name):
+        if await self._stage.all_vote_but(name):
             self.down.add(name)
             await self._cluster.kill(name)
             data = self._cluster.folder.data(name)

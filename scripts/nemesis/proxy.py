@@ -5,7 +5,8 @@
 
 So a cut of one link is a one-way cut.  Nothing is lost inside a TCP stream: a link that is cut
 holds what comes, as a network does that lost it and sends it again later; what is held is
-bounded by the sockets' buffers.  A reset ends the connections, as a firewall does.
+bounded by the sockets' buffers.  A reset ends the connections, as a firewall does.  A spoilt link
+answers with noise and hangs up, as a broken build or a wrong port does.
 """
 
 import random
@@ -13,6 +14,7 @@ import random
 import trio
 
 CHUNK_BYTES = 64 * 1024
+NOISE_BYTES = 200
 
 
 class Link:
@@ -23,6 +25,8 @@ class Link:
         self.port = 0
         self.delay_s = 0.0
         """On the way, half to one and a half times as long."""
+        self.spoilt = False
+        """Whether whoever dials is answered with noise, and hung up on."""
         self._chance = chance
         self._open = trio.Event()
         self._open.set()
@@ -46,6 +50,11 @@ class Link:
         for scope in tuple(self._connections):
             scope.cancel()
 
+    def spoil(self) -> None:
+        """Answer with noise from now on, as something that is no node; end what goes on."""
+        self.spoilt = True
+        self.reset()
+
     async def serve(
         self, to_port: int, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED
     ) -> None:
@@ -64,6 +73,8 @@ class Link:
         with trio.CancelScope() as scope:
             self._connections.add(scope)
             try:
+                if self.spoilt:
+                    return await self._babble(client)
                 async with (
                     client,
                     await trio.open_tcp_stream("127.0.0.1", to_port) as server,
@@ -75,6 +86,11 @@ class Link:
                 pass
             finally:
                 self._connections.discard(scope)
+
+    async def _babble(self, client: trio.SocketStream) -> None:
+        async with client:
+            await client.receive_some(CHUNK_BYTES)
+            await client.send_all(self._chance.randbytes(NOISE_BYTES))
 
     async def _pump(
         self, source: trio.SocketStream, target: trio.SocketStream, scope: trio.CancelScope
@@ -102,3 +118,4 @@ class Network:
         for link in self.links.values():
             link.mend()
             link.delay_s = 0.0
+            link.spoilt = False
