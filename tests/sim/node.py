@@ -33,6 +33,7 @@ from wal.recovery import Recovered
 from wal.snapshot import SnapshotMeta, SnapshotStore
 
 TIMING = Timing(heartbeat_s=0.05, election_min_s=0.3, election_max_s=0.6)
+DIGEST_EVERY = 32
 Frame = tuple[str, bytes]
 """To whom, and what."""
 
@@ -109,6 +110,7 @@ class SimNode:
             peers={voter: ("sim", 1) for voter in setup.voters if voter != self.name},
             timing=TIMING,
             offer_ttl_ms=800,
+            digest_every_entries=DIGEST_EVERY,
         )
         opened = open_data(
             self.disk,
@@ -231,6 +233,7 @@ class SimNode:
             self.saving = part.snapshot_due()
         if (due := part.applying.digests.take()) is not None:
             part.applying.digests.done(due[0], digest_of(due[1]))
+        assert not part.hands.rebuilding, part.hands.rebuilding
         checks.seen(self.name, self.engine.term, self.engine.is_leader)
         checks.holds(self.name, part.status().violations)
         return late
