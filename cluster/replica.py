@@ -22,6 +22,7 @@ import structlog
 import trio
 
 from cluster.answering import answer_to
+from cluster.disk_watch import DiskWatch
 from cluster.ids import Ulids
 from cluster.opening import Opened, Succession, open_data
 from cluster.participant import Figures, Participant, World
@@ -36,7 +37,7 @@ from cluster.state.commands import BootNode, Command
 from cluster.state.machine import Applied
 from cluster.state.state import State
 from wal.disk import Disk, FileDisk
-from wal.errors import SnapshotRefused, StorageError
+from wal.errors import DiskFull, SnapshotRefused, StorageError
 from wal.log import Log, LogStatistics
 from wal.recovery import Recovered
 from wal.snapshot import SnapshotMeta, SnapshotStore
@@ -46,6 +47,7 @@ APPLY_AT_ONCE = 64
 BARRIER_S = 3.0
 MEMBERS_POLL_S = 0.02
 LEADERSHIP_POLL_S = 0.01
+STALL_POLL_S = 0.25
 
 log = structlog.get_logger()
 
@@ -98,7 +100,14 @@ class Replica:
         )
         self._stopping = False
         self._stopped = trio.Event()
-        world = World(time.monotonic, _wall_ms, Ulids(_wall_ms, secrets.token_bytes).new)
+        self._watch = DiskWatch(disk, opened.wal)
+        self._watch.sample()
+        world = World(
+            time.monotonic,
+            _wall_ms,
+            Ulids(_wall_ms, secrets.token_bytes).new,
+            self._watch.storage,
+        )
         self._part = Participant(
             settings,
             opened,
@@ -340,12 +349,15 @@ class Replica:
                 await nursery.start(self._links.run)
                 task_status.started()
                 nursery.start_soon(self._announce)
+                nursery.start_soon(self._watch.run)
+                nursery.start_soon(self._note_stalls)
                 await self._take_turns(nursery)
                 nursery.cancel_scope.cancel()
         finally:
             self._stopped.set()
 
     async def _take_turns(self, nursery: trio.Nursery) -> None:
+        self._part.look_first()
         try:
             while not self._stopping:
                 await self._wait_for_work()
@@ -356,12 +368,16 @@ class Replica:
 
     async def _wait_for_work(self) -> None:
         if not self._part.has_work:
-            with trio.move_on_after(self._part.engine.next_wakeup()):
+            with trio.move_on_after(self._part.next_wakeup()):
                 await self._wake.wait()
         self._wake = trio.Event()
 
     async def _turn(self, nursery: trio.Nursery) -> None:
         part = self._part
+        if part.is_held:
+            part.rest()
+            await trio.lowlevel.checkpoint()
+            return
         part.deliver()
         await self._sync()
         part.release()
@@ -400,12 +416,18 @@ class Replica:
             saved = await trio.to_thread.run_sync(
                 lambda: self._snapshots.save(meta, snapshot.dump(copy))
             )
-        except SnapshotRefused:  # the leader's newer one came meanwhile
+        except (SnapshotRefused, DiskFull):  # the leader's newer one came meanwhile; no room
             engine.snapshot_failed()
         else:
             engine.snapshot_saved(saved)
         self._saving = False
         self._wake.set()
+
+    async def _note_stalls(self) -> None:
+        """Fence this node while its disk hangs: no turn can, and nobody else at this node looks."""
+        while True:
+            await trio.sleep(STALL_POLL_S)
+            self._part.note_stall()
 
     async def _announce(self) -> None:
         """Tell the cluster that this boot lives, until it has heard."""

@@ -50,6 +50,8 @@ class Seen:
     raft: RaftStatus
     members: Members
     settings: HealSettings
+    held: str = ""
+    """Why it was told not to take part; empty when it may."""
     troubles: Mapping[str, Troubles] = field(default_factory=dict)
     """By peer's name, or by address of who calls and proves nothing."""
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cluster.heal.picture import Troubles
 from cluster.ids import Ulids
 from cluster.opening import Succession, open_data
 from cluster.participant import Figures, Participant, World
@@ -22,6 +23,7 @@ from cluster.state import snapshot
 from cluster.state.commands import BootNode
 from cluster.state.levels import LEVEL
 from cluster.state.state import State
+from cluster.vitals import Storage
 from tests.sim.checks import Checks
 from tests.sim.disk import SimDisk
 from wal.disk import Disk
@@ -46,6 +48,8 @@ class Setup:
     reaches: Callable[[str, str], bool]
     checks: Checks
     snapshot_every_entries: int
+    sync_s: Callable[[str], float] = lambda name: 0.0005
+    """How long a node's syncs take."""
     off: frozenset[str] = frozenset()
 
 
@@ -70,6 +74,9 @@ class SimPeers:
         """Everybody can be reached by name."""
 
     def figures(self) -> dict[str, Figures]:
+        return {}
+
+    def troubles(self) -> dict[str, Troubles]:
         return {}
 
     def take(self) -> list[Frame]:
@@ -133,7 +140,7 @@ class SimNode:
         def wall_ms() -> int:
             return setup.wall_ms(self.name)
 
-        world = World(setup.clock, wall_ms, Ulids(wall_ms, self.rng.randbytes).new)
+        world = World(setup.clock, wall_ms, Ulids(wall_ms, self.rng.randbytes).new, self.storage)
         self.part = Participant(
             settings,
             opened,
@@ -142,7 +149,17 @@ class SimNode:
             peers=self.peers,
             next_number=next_number,
         )
+        self.part.look_first()
         setup.checks.started(self.name, self.applied_index, self.engine.term)
+
+    def storage(self) -> Storage:
+        """What the simulated disk says of itself."""
+        return Storage(
+            free_bytes=self.disk.bytes_free(),
+            total_bytes=self.disk.bytes_total(),
+            sync_p99_ms=1000 * self.setup.sync_s(self.name),
+            syncs_slow=100 if self.setup.sync_s(self.name) >= 0.05 else 0,
+        )
 
     def _make_engine(self, log: Log, recovered: Recovered, snapshots: SnapshotStore) -> Engine:
         return Engine(
@@ -199,6 +216,10 @@ class SimNode:
     def begin_turn(self, send: Callable[[list[Frame]], None]) -> None:
         """The first half of a turn: `send` what needs no sync as soon as it can leave."""
         self._announce()
+        if self.part.is_held:
+            self.part.rest()
+            send(self.peers.take())
+            return
         self.part.deliver()
         send(self.peers.take())
         self.log.sync()
@@ -223,6 +244,8 @@ class SimNode:
     def end_turn(self) -> list[Frame]:
         """The second half; return what leaves after the sync."""
         checks, part = self.setup.checks, self.part
+        if part.is_held:
+            return self.peers.take()
         self.log.sync()
         part.release()
         late = self.peers.take()
