@@ -36,7 +36,8 @@ from cluster.heal.digests import Digests
 from cluster.heal.hands import OwnHands
 from cluster.heal.healing import LOOK_EVERY_S, Healing
 from cluster.heal.journal import Journal
-from cluster.heal.picture import Seen, others_in
+from cluster.heal.picture import Seen, Troubles, others_in
+from cluster.heal.rules import SLOW_DISK
 from cluster.heal.starting import Filling
 from cluster.opening import Opened
 from cluster.packing import pack
@@ -94,6 +95,10 @@ class Peers(Protocol):
 
     def figures(self) -> dict[str, Figures]:
         """Return per peer what is known of the link: `connected`, and whatever helps people."""
+        ...
+
+    def troubles(self) -> dict[str, Troubles]:
+        """Return who resets, or speaks no sense; by name, or by address where none is proven."""
         ...
 
 
@@ -189,6 +194,8 @@ class Participant:
     @property
     def has_work(self) -> bool:
         """Whether the next turn has something to do at once."""
+        if self._judge.held:
+            return False
         can_propose = self._proposals.queued and self.reaches_leader
         waits = self._inbox or self._forwarded or can_propose or self._barriers.waiting
         return bool(waits) or self._duties.has_more
@@ -204,6 +211,10 @@ class Participant:
             on_answer(refused)
         elif not self._proposals.submit(data, on_answer, self._now_s()):
             on_answer(Unavailable("overloaded", "too many proposals wait at this node"))
+
+    def next_wakeup(self) -> float:
+        """Return in how many seconds a turn is needed if nothing else happens before."""
+        return LOOK_EVERY_S if self._judge.held else self.engine.next_wakeup()
 
     @property
     def next_number(self) -> int:
@@ -319,10 +330,41 @@ class Participant:
 
     def replicate(self) -> None:
         """Step 6; the log may be dirty after."""
+        if self._judge.held:
+            return
         self._propose()
         self.engine.record_members()
         self.engine.replicate()
         self._send(self.engine.take_early())
+
+    @property
+    def is_held(self) -> bool:
+        """Whether this node must not take part now: it `rest`s instead of a turn."""
+        return bool(self._judge.held)
+
+    def rest(self) -> None:
+        """Instead of a turn: hear, write and say nothing in Raft, as if it were stopped.
+
+        The others elect without it.  What may end the rest is looked at.
+        """
+        self._inbox.clear()
+        self._forwarded.clear()
+        self.settle()
+
+    def look_first(self) -> None:
+        """Before the first turn: a disk that is full already must not be written to."""
+        self._look_around()
+
+    def note_stall(self) -> None:
+        """Look, while a sync is under way and no turn can be taken, whether it hangs."""
+        running_s = self._world.storage().sync_running_ms / 1000
+        led = self.engine.is_leader
+        with self._telling_standing():
+            stalled = self._judge.stall(running_s)
+        if stalled and self._settings.heal.mode != "off":
+            ms = round(running_s * 1000)
+            words = f"a sync of {'the leader' if led else 'a follower'} has taken {ms} ms so far"
+            self.heal.note(SLOW_DISK, words, "fenced; the others elect", running_ms=ms, led=led)
 
     def snapshot_due(self) -> tuple[SnapshotMeta, State] | None:
         """Return what to save, once, right after a turn's entries were applied.
@@ -477,6 +519,8 @@ class Participant:
                 settings=self._settings.heal,
                 replaced_s=heal_log.age_s(self.state, rules.DEAD_VOTER),
                 rebuilt_s=now_s - self._rebuilt_s,
+                held=self._judge.held,
+                troubles=self._peers.troubles(),
             )
         )
 
@@ -514,8 +558,8 @@ class Participant:
             boot=self.boot,
             standing=self._judge.standing,
             why=_why(self._judge.why, raft),
-            role=raft.role,
-            leader=self.leader or "",
+            role="follower" if self._judge.held else raft.role,
+            leader="" if self._judge.held else self.leader or "",
             term=raft.term,
             commit_index=raft.commit_index,
             applied_index=self.applying.applied_index,

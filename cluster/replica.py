@@ -23,6 +23,7 @@ import structlog
 import trio
 
 from cluster.answering import answer_to
+from cluster.disk_watch import DiskWatch
 from cluster.heal import left
 from cluster.heal.digests import Due, digest_of
 from cluster.heal.ending import MustEnd, StartAgain, twin
@@ -46,7 +47,7 @@ from cluster.state.machine import Applied
 from cluster.state.state import State
 from wal import aside
 from wal.disk import Disk, FileDisk
-from wal.errors import SnapshotRefused, StorageError
+from wal.errors import DiskFull, SnapshotRefused, StorageError
 from wal.identity import move_on
 from wal.log import Log, LogStatistics
 from wal.recovery import Recovered
@@ -59,6 +60,7 @@ MEMBERS_POLL_S = 0.02
 LEADERSHIP_POLL_S = 0.01
 LEAVE_S = 1.0
 """For a note to the next process, where the disk failed."""
+STALL_POLL_S = 0.25
 
 log = structlog.get_logger()
 
@@ -119,7 +121,14 @@ class Replica:
         self._stopping = False
         self._stopped = trio.Event()
         tell_start(heal, opened, left_notes)
-        world = World(time.monotonic, _wall_ms, Ulids(_wall_ms, secrets.token_bytes).new)
+        self._watch = DiskWatch(disk, opened.wal)
+        self._watch.sample()
+        world = World(
+            time.monotonic,
+            _wall_ms,
+            Ulids(_wall_ms, secrets.token_bytes).new,
+            self._watch.storage,
+        )
         self._part = Participant(
             settings,
             opened,
@@ -397,12 +406,15 @@ class Replica:
                 await nursery.start(self._links.run)
                 task_status.started()
                 nursery.start_soon(self._announce)
+                nursery.start_soon(self._watch.run)
+                nursery.start_soon(self._note_stalls)
                 await self._take_turns(nursery)
                 nursery.cancel_scope.cancel()
         finally:
             self._stopped.set()
 
     async def _take_turns(self, nursery: trio.Nursery) -> None:
+        self._part.look_first()
         try:
             while not self._stopping:
                 await self._wait_for_work()
@@ -422,7 +434,7 @@ class Replica:
 
     async def _wait_for_work(self) -> None:
         if not self._part.has_work:
-            with trio.move_on_after(self._part.engine.next_wakeup()):
+            with trio.move_on_after(self._part.next_wakeup()):
                 await self._wake.wait()
         self._wake = trio.Event()
 
@@ -432,6 +444,10 @@ class Replica:
             raise self._ending
         if self._moving_to:
             await self._follow_epoch()
+        if part.is_held:
+            part.rest()
+            await trio.lowlevel.checkpoint()
+            return
         part.deliver()
         await self._sync()
         part.release()
@@ -478,7 +494,7 @@ class Replica:
             saved = await trio.to_thread.run_sync(
                 lambda: self._snapshots.save(meta, snapshot.dump(copy))
             )
-        except SnapshotRefused:  # the leader's newer one came meanwhile
+        except (SnapshotRefused, DiskFull):  # the leader's newer one came meanwhile; no room
             engine.snapshot_failed()
         else:
             engine.snapshot_saved(saved)
@@ -495,6 +511,12 @@ class Replica:
         done = "its data was set aside; it abstains until the others have filled it"
         left.leave(self._disk, Left(DIVERGENCE, why[:500], done, _wall_ms()))
         aside.begin(self._disk, why)
+
+    async def _note_stalls(self) -> None:
+        """Fence this node while its disk hangs: no turn can, and nobody else at this node looks."""
+        while True:
+            await trio.sleep(STALL_POLL_S)
+            self._part.note_stall()
 
     async def _announce(self) -> None:
         """Tell the cluster that this boot lives, until it has heard."""

@@ -9,6 +9,7 @@ Mutual TLS when a certificate is given; a node refuses to listen beyond loopback
 """
 
 import os
+import random
 import socket
 import ssl
 from collections import Counter, deque
@@ -20,9 +21,11 @@ from typing import Any
 import structlog
 import trio
 
+from cluster.heal.picture import Troubles
 from cluster.peer import handshake
 from cluster.peer.frames import FrameReader, PeerRefused, encode
 from cluster.peer.meetings import Meetings
+from cluster.peer.patience import PAUSE_S_USUAL, STEADY_S, Patience, TroubleBook
 
 QUEUE_BYTES_MAX = 32 * 1024 * 1024
 WRITE_BYTES_MAX = 256 * 1024
@@ -30,8 +33,6 @@ READ_BYTES = 256 * 1024
 HANDSHAKE_S = 5.0
 SEND_S = 5.0
 """A peer that takes nothing for this long is hung up on."""
-REDIAL_S = (0.02, 0.5)
-"""First and longest pause between two attempts to reach a peer."""
 ACCEPTED_MAX = 64
 REMOVED_S = 5.0
 """Longer than an election timeout, after which who was removed asks whether it is known."""
@@ -83,6 +84,12 @@ class _Link:
         self.fd = -1
         """Where a frame may be written at once; -1 while the link is down or encrypted."""
         self.pumping = False
+        self.reached = False
+        """Whether the last attempt met somebody at the address."""
+        self.since_s = 0.0
+        """When it came up last."""
+        self.redial = trio.Event()
+        """The peer dialled in: it is there."""
 
     def push(self, frame: bytes) -> None:
         """Send `frame` at once if the socket takes it, else queue it."""
@@ -158,6 +165,7 @@ class Links:
         self._accepted = 0
         self._calls: list[_Call] = []
         """Who dialled in."""
+        self._troubles = TroubleBook()
 
     def send(self, peer: str, frame: bytes) -> None:
         """Queue `frame` for `peer`; never waits, may drop, as for a peer that is unknown."""
@@ -223,6 +231,10 @@ class Links:
         if link.peer not in self._members and self._links.get(link.peer) is link:
             self._drop(link)
 
+    def troubles(self) -> dict[str, Troubles]:
+        """Return who refused, reset or made no sense, and how often since the start."""
+        return self._troubles.all()
+
     def statistics(self) -> dict[str, LinkStatistics]:
         return {
             link.peer: LinkStatistics(
@@ -270,23 +282,37 @@ class Links:
             await self._dial_again_and_again(link)
 
     async def _dial_again_and_again(self, link: _Link) -> None:
-        pause = REDIAL_S[0]
+        patience = Patience(random.random)
         while True:
             before = link.connects
-            try:
-                with trio.CancelScope() as link.call:
-                    await self._dial(link)
-            except (OSError, trio.TooSlowError, trio.BrokenResourceError) as error:
-                self._note_refusal(link, f"{type(error).__name__}: {error}")
-            except PeerRefused as error:
-                self._note_refusal(link, str(error))
-                self._tell(error)
-            if link.connects != before:
-                pause = REDIAL_S[0]
+            trouble = await self._try(link)
+            if link.connects != before and trio.current_time() - link.since_s >= STEADY_S:
+                patience.steady()
                 continue
-            self._on_lost(link.peer)
-            await trio.sleep(pause)
-            pause = min(pause * 2, REDIAL_S[1])
+            if link.connects == before:
+                self._on_lost(link.peer)
+            pause_s = patience.troubled() if trouble else patience.missed()
+            if trouble:
+                self._troubles.note(link.peer, trouble, pause_s)
+            await _pause(link, pause_s)
+
+    async def _try(self, link: _Link) -> str:
+        """Have the link for as long as it lasts; return what trouble the peer made, in words."""
+        link.reached = False
+        try:
+            with trio.CancelScope() as link.call:
+                await self._dial(link)
+        except PeerRefused as error:
+            self._note_refusal(link, str(error))
+            self._tell(error)
+            return str(error)
+        except trio.TooSlowError:  # nobody there, or a process that is stopped
+            self._note_refusal(link, "TooSlowError: no answer in time")
+            return ""
+        except (OSError, trio.BrokenResourceError) as error:
+            self._note_refusal(link, f"{type(error).__name__}: {error}")
+            return link.refused if link.reached else ""
+        return "" if link.call.cancelled_caught else "it hung up again at once"
 
     def _tell(self, error: PeerRefused) -> None:
         match error:
@@ -306,6 +332,7 @@ class Links:
         """Connect, prove, and send what is queued until the link breaks."""
         with trio.fail_after(HANDSHAKE_S):
             tcp = await trio.open_tcp_stream(*link.address)
+        link.reached = True
         async with tcp:
             _tune(tcp)
             stream: trio.abc.Stream = tcp if self._tls is None else self._tls.client(tcp)
@@ -316,6 +343,7 @@ class Links:
             link.pumping = False
             link.connected = True
             link.connects += 1
+            link.since_s = trio.current_time()
             link.fd = tcp.socket.fileno() if stream is tcp else -1
             log.info("peer link up", peer=link.peer)
             try:
@@ -375,9 +403,11 @@ class Links:
         except (OSError, trio.BrokenResourceError, trio.TooSlowError):
             pass
         except PeerRefused as error:
-            log.warning("peer refused", why=str(error), address=_address(stream))
+            address = _address(stream)
+            self._troubles.note(error.peer or address.rpartition(":")[0], str(error))
+            log.warning("peer refused", why=str(error), address=address)
             if isinstance(error, handshake.Stranger):
-                self._meetings.met_stranger(error.who, str(error), _address(stream))
+                self._meetings.met_stranger(error.who, str(error), address)
         finally:
             self._accepted -= 1
 
@@ -396,8 +426,15 @@ class Links:
                 reader = FrameReader()
                 while data := await stream.receive_some(READ_BYTES):
                     self._present[peer.node] = (peer.boot, trio.current_time())
-                    for kind, body in reader.feed(bytes(data)):
-                        self._on_frame(peer.node, kind, body)
+                    self._take(peer.node, reader, bytes(data))
+
+    def _take(self, peer: str, reader: FrameReader, data: bytes) -> None:
+        try:
+            for kind, body in reader.feed(data):
+                self._on_frame(peer, kind, body)
+        except PeerRefused as error:
+            error.peer = peer
+            raise
 
     @contextmanager
     def _welcome(self, peer: handshake.Peer) -> Iterator[None]:
@@ -408,6 +445,7 @@ class Links:
             if len(self.guests) >= GUESTS_MAX:
                 raise PeerRefused(f"{node} is no member, and {GUESTS_MAX} such nodes are here")
             self._add(_Link(node, parse_address(peer.address)))
+        self._links[node].redial.set()
         self._incoming[node] += 1
         try:
             yield
@@ -508,6 +546,14 @@ class PeerTls:
         context.load_cert_chain(self.cert, self.key)
         context.load_verify_locations(self.ca)
         return context
+
+
+async def _pause(link: _Link, pause_s: float) -> None:
+    """Wait, but not long for a peer that dials in meanwhile."""
+    link.redial = trio.Event()
+    await trio.sleep(min(pause_s, PAUSE_S_USUAL))
+    with trio.move_on_after(max(pause_s - PAUSE_S_USUAL, 0.0)):
+        await link.redial.wait()
 
 
 async def _receive_one(stream: trio.abc.Stream, reader: FrameReader) -> tuple[str, Any]:

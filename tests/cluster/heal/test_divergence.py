@@ -25,7 +25,11 @@ def test_equal_states_and_states_at_different_indexes_are_no_news() -> None:
 
 def test_the_odd_one_sets_its_state_aside_once() -> None:
     divergence = Divergence()
-    picture = {"mine": vitals(64, "1:b"), "others": others(n2="1:a", n3="1:a"), "raft": FOLLOWER}
+    picture: dict[str, Any] = {
+        "mine": vitals(64, "1:b"),
+        "others": others(n2="1:a", n3="1:a"),
+        "raft": FOLLOWER,
+    }
     decided = look(divergence, **picture)
     assert isinstance(decided[0].action, Rebuild)
     assert decided[0].figures == {"index": 64}
@@ -34,7 +38,7 @@ def test_the_odd_one_sets_its_state_aside_once() -> None:
 
 def test_a_leader_that_is_the_odd_one_hands_over_first() -> None:
     divergence = Divergence()
-    picture = {"mine": vitals(64, "1:b"), "others": others(n2="1:a", n3="1:a")}
+    picture: dict[str, Any] = {"mine": vitals(64, "1:b"), "others": others(n2="1:a", n3="1:a")}
     assert look(divergence, 0.0, **picture)[0].action == Transfer("n2")
     assert not look(divergence, 0.5, **picture)
     assert isinstance(look(divergence, 1.0, **picture, raft=FOLLOWER)[0].action, Rebuild)
@@ -67,7 +71,7 @@ def test_formats_that_differ_are_not_compared() -> None:
 
 def test_where_nobody_agrees_the_leader_calls_a_person_once() -> None:
     divergence = Divergence()
-    picture = {"mine": vitals(64, "1:a"), "others": others(n2="1:b", n3="1:c")}
+    picture: dict[str, Any] = {"mine": vitals(64, "1:a"), "others": others(n2="1:b", n3="1:c")}
     decided = look(divergence, **picture)
     assert [(one.outcome, one.action) for one in decided] == [("failed", None)]
     assert not look(divergence, **picture)
