@@ -121,7 +121,7 @@ RULES: dict[int, Rule] = {
             TWIN,
             "twin",
             "two processes with one node's id",
-            "the newer one wins in the log, the other ends with a clear error",
+            "the one that lives stays, the other ends with a clear error",
             "let both vote",
         ),
         Rule(
