@@ -35,13 +35,14 @@ from cluster.heal import table
 from cluster.heal.hands import OwnHands
 from cluster.heal.healing import LOOK_EVERY_S, Healing
 from cluster.heal.journal import Journal
+from cluster.heal.nodes import rows
 from cluster.heal.picture import Seen, Troubles, others_in
 from cluster.heal.rules import SLOW_DISK
 from cluster.opening import Opened
 from cluster.packing import pack
 from cluster.peer.frames import PeerRefused, encode
 from cluster.peer.links import Address, parse_address
-from cluster.port import Answer, NotLeading, ReplicaStatus, Unavailable
+from cluster.port import Answer, Figures, NotLeading, ReplicaStatus, Unavailable
 from cluster.proposals import COMMAND_BYTES_MAX, Proposals
 from cluster.raft.engine import Committed, Install
 from cluster.raft.members import Members
@@ -73,9 +74,6 @@ _ABSTAINS = "it lost its data: it is filled by the others, and decides nothing u
 _UNSEEN = Unavailable("timeout", "it was applied, but its outcome was not seen here")
 
 log = structlog.get_logger()
-
-
-Figures = dict[str, float | int | bool | str]
 
 
 class Peers(Protocol):
@@ -475,18 +473,20 @@ class Participant:
         if now_s < self._look_due_s:
             return
         self._look_due_s = now_s + LOOK_EVERY_S
-        self._healing.look(
-            Seen(
-                now_s=now_s,
-                node=self.node,
-                mine=self.vitals(),
-                others=others_in(self.circle, now_s),
-                raft=self.engine.status(),
-                members=self.engine.members,
-                settings=self._settings.heal,
-                held=self._judge.held,
-                troubles=self._peers.troubles(),
-            )
+        self._healing.look(self._seen(self.engine.status()))
+
+    def _seen(self, raft: RaftStatus) -> Seen:
+        now_s = self._now_s()
+        return Seen(
+            now_s=now_s,
+            node=self.node,
+            mine=self.vitals(),
+            others=others_in(self.circle, now_s),
+            raft=raft,
+            members=self.engine.members,
+            settings=self._settings.heal,
+            held=self._judge.held,
+            troubles=self._peers.troubles(),
         )
 
     def _hears(self) -> tuple[str, ...]:
@@ -536,6 +536,8 @@ class Participant:
             pending=len(self._proposals),
             violations=self._violations,
             abstains=raft.abstains,
+            heal_mode=self._settings.heal.mode,
+            nodes=rows(self._seen(raft)),
         )
 
     def _look_at_standing(self) -> None:

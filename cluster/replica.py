@@ -25,10 +25,10 @@ from cluster.answering import answer_to
 from cluster.disk_watch import DiskWatch
 from cluster.ids import Ulids
 from cluster.opening import Opened, Succession, open_data
-from cluster.participant import Figures, Participant, World
+from cluster.participant import Participant, World
 from cluster.peer.handshake import Self
 from cluster.peer.links import Links
-from cluster.port import Answer, ReplicaStatus, Unavailable
+from cluster.port import Answer, Figures, ReplicaStatus, Unavailable
 from cluster.raft.engine import Committed, Engine
 from cluster.raft.members import Members
 from cluster.settings import ReplicaSettings
