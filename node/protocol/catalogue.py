@@ -230,8 +230,8 @@ RESULTS: dict[type[Request], type[results.Result]] = {
     Why: rule_results.Reasons,
     CvTake: results.Accepted,
     WrapDone: results.Nothing,
-    HealLog: heal_results.HealLog,
-    HealStatus: heal_results.HealStatus,
+    HealLog: heal_results.HealLines,
+    HealStatus: heal_results.Healing,
 }
 """What the reply's `r` holds; operations that are not here have no reply."""
 

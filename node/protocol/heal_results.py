@@ -25,7 +25,7 @@ class HealLine(msgspec.Struct, kw_only=True):
     figures: dict[str, Any]
 
 
-class HealLog(Result):
+class HealLines(Result):
     lines: list[HealLine]
     next: str
     """Goes into `after` for what comes behind the newest of these."""
@@ -48,7 +48,7 @@ class HealRule(msgspec.Struct, kw_only=True):
     """0: never."""
 
 
-class HealStatus(Result):
+class Healing(Result):
     node: str
     mode: str
     rules: list[HealRule]

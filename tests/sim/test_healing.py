@@ -66,7 +66,7 @@ def test_a_leader_with_a_slow_disk_hands_over_once_and_says_why(seed: int) -> No
     world = calm(seed)
     (slow,) = leaders(world)
     term = world.up[slow].engine.term
-    world.slow[slow] = 0.15
+    world.slow[slow] = 0.06  # twenty times its peers, and never an election timeout
     took_s = until(world, 10.0, lambda: is_another(world, slow))
     assert took_s < 8
     (heir,) = leaders(world)
@@ -126,25 +126,25 @@ def test_a_link_that_flaps_for_a_minute_changes_the_leader_three_times_at_most(
     world = calm(30, nodes=nodes, busy=False)
     (leader,) = leaders(world)
     follower = next(name for name in world.names[:nodes] if name != leader)
-    term = world.up[leader].engine.term
     links = {(leader, follower)} | ({(follower, leader)} if both_ways else set())
-    for _ in range(300):
-        world.network.cuts ^= links
-        wait(world, 0.2)
-    world.network.cuts.clear()
-    wait(world, 2.0)
-    assert world.up[leader].engine.term - term <= 3
+    assert changes_while_flapping(world, links) <= 3
 
 
-def test_a_leader_whose_links_all_flap_does_not_change_ten_times_a_minute() -> None:
-    """Whoever leads then is as good as cut off; three changes are what is allowed a link."""
-    world = calm(40, busy=False)
+@pytest.mark.parametrize("seed", range(40, 44))
+def test_a_leader_whose_links_all_flap_changes_three_times_a_minute_at_most(seed: int) -> None:
+    world = calm(seed, busy=False)
     (leader,) = leaders(world)
-    term = world.up[leader].engine.term
     links = {(a, b) for a in world.names for b in world.names if leader in (a, b) and a != b}
+    assert changes_while_flapping(world, links) <= 3
+
+
+def changes_while_flapping(world: World, links: set[tuple[str, str]]) -> int:
+    """Cut and mend `links` every 200 ms for a minute; return how often another node led."""
+    before = len(world.checks.leaders)
     for _ in range(300):
         world.network.cuts ^= links
         wait(world, 0.2)
     world.network.cuts.clear()
     wait(world, 2.0)
-    assert max(node.engine.term for node in world.up.values()) - term <= 3
+    assert len(leaders(world)) == 1
+    return len(world.checks.leaders) - before
