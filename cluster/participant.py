@@ -153,6 +153,7 @@ class Participant:
         self.heal = Journal(world.wall_ms)
         self._healing = Healing(table.watchers(), OwnHands(engine, self._judge), self.heal)
         self._look_due_s = 0.0
+        self._led_since_s = world.clock()
         self._vitals_due_s = 0.0
         self._duties = LeaderDuties(self, Dispatcher(world.new_id, settings.offer_ttl_ms))
 
@@ -434,9 +435,21 @@ class Participant:
         self._peers.set_peers(self.addresses())
 
     def _silent_s(self) -> dict[str, float]:
-        """Return for how long other nodes said nothing; who is no member is silent for ever."""
+        """Return for how long other nodes said nothing; who is no member is silent for ever.
+
+        Followers do not hear each other by Raft: who has just begun to lead goes by their vitals,
+        and waits for those who send none.
+        """
+        now_s = self._now_s()
+        if not self.engine.is_leader:
+            self._led_since_s = now_s
+        said_s = {peer: one.at_s for peer, one in self.circle.all().items()}
+        silent_s = {
+            peer: min(age_s, now_s - max(said_s.get(peer, 0.0), self._led_since_s))
+            for peer, age_s in self.engine.contact_age_s().items()
+        }
         gone = self.state.nodes.keys() - self._members.by_id.keys()
-        return self.engine.contact_age_s() | dict.fromkeys(sorted(gone), float("inf"))
+        return silent_s | dict.fromkeys(sorted(gone), float("inf"))
 
     # -- standing
 

@@ -77,6 +77,7 @@ def test_a_leader_with_a_slow_disk_hands_over_once_and_says_why(seed: int) -> No
     assert world.up[heir].engine.term == term + 1
     (note,) = heal_log(world, heir, rules.SLOW_DISK)
     assert (note.node, note.outcome) == (slow, "done")
+    assert not any(node.lost_ms for node in world.up[heir].part.state.nodes.values())
 
 
 @pytest.mark.parametrize("seed", range(2))
