@@ -36,6 +36,7 @@ from cluster.heal.digests import Digests
 from cluster.heal.hands import OwnHands
 from cluster.heal.healing import LOOK_EVERY_S, Healing
 from cluster.heal.journal import Journal
+from cluster.heal.nodes import rows
 from cluster.heal.picture import Seen, Troubles, others_in
 from cluster.heal.rules import SLOW_DISK
 from cluster.heal.starting import Filling
@@ -43,7 +44,7 @@ from cluster.opening import Opened
 from cluster.packing import pack
 from cluster.peer.frames import PeerRefused, encode
 from cluster.peer.links import Address, parse_address
-from cluster.port import Answer, NotLeading, ReplicaStatus, Unavailable
+from cluster.port import Answer, Figures, NotLeading, ReplicaStatus, Unavailable
 from cluster.proposals import COMMAND_BYTES_MAX, Proposals
 from cluster.raft.engine import Committed, Install
 from cluster.raft.members import Members, MembersRefused
@@ -75,9 +76,6 @@ _ABSTAINS = "it lost its data: it is filled by the others, and decides nothing u
 _UNSEEN = Unavailable("timeout", "it was applied, but its outcome was not seen here")
 
 log = structlog.get_logger()
-
-
-Figures = dict[str, float | int | bool | str]
 
 
 class Peers(Protocol):
@@ -169,6 +167,7 @@ class Participant:
         self._healing = Healing(table.watchers(), self.hands, self.heal)
         self._rebuilt_s = world.clock() if rebuilt else float("-inf")
         self._look_due_s = 0.0
+        self._led_since_s = world.clock()
         self._vitals_due_s = 0.0
         dispatcher = Dispatcher(world.new_id, settings.offer_ttl_ms)
         self._duties = LeaderDuties(self, dispatcher, on_lost=self._note_lost)
@@ -456,9 +455,21 @@ class Participant:
         self._peers.set_peers(self.addresses())
 
     def _silent_s(self) -> dict[str, float]:
-        """Return for how long other nodes said nothing; who is no member is silent for ever."""
+        """Return for how long other nodes said nothing; who is no member is silent for ever.
+
+        Followers do not hear each other by Raft: who has just begun to lead goes by their vitals,
+        and waits for those who send none.
+        """
+        now_s = self._now_s()
+        if not self.engine.is_leader:
+            self._led_since_s = now_s
+        said_s = {peer: one.at_s for peer, one in self.circle.all().items()}
+        silent_s = {
+            peer: min(age_s, now_s - max(said_s.get(peer, 0.0), self._led_since_s))
+            for peer, age_s in self.engine.contact_age_s().items()
+        }
         gone = self.state.nodes.keys() - self._members.by_id.keys()
-        return self.engine.contact_age_s() | dict.fromkeys(sorted(gone), float("inf"))
+        return silent_s | dict.fromkeys(sorted(gone), float("inf"))
 
     def _note_lost(self, node: str, silent_s: float, sessions: int) -> None:
         self.heal.note(
@@ -508,20 +519,22 @@ class Participant:
         if now_s < self._look_due_s:
             return
         self._look_due_s = now_s + LOOK_EVERY_S
-        self._healing.look(
-            Seen(
-                now_s=now_s,
-                node=self.node,
-                mine=self.vitals(),
-                others=others_in(self.circle, now_s),
-                raft=self.engine.status(),
-                members=self.engine.members,
-                settings=self._settings.heal,
-                replaced_s=heal_log.age_s(self.state, rules.DEAD_VOTER),
-                rebuilt_s=now_s - self._rebuilt_s,
-                held=self._judge.held,
-                troubles=self._peers.troubles(),
-            )
+        self._healing.look(self._seen(self.engine.status()))
+
+    def _seen(self, raft: RaftStatus) -> Seen:
+        now_s = self._now_s()
+        return Seen(
+            now_s=now_s,
+            node=self.node,
+            mine=self.vitals(),
+            others=others_in(self.circle, now_s),
+            raft=raft,
+            members=self.engine.members,
+            settings=self._settings.heal,
+            replaced_s=heal_log.age_s(self.state, rules.DEAD_VOTER),
+            rebuilt_s=now_s - self._rebuilt_s,
+            held=self._judge.held,
+            troubles=self._peers.troubles(),
         )
 
     def _hears(self) -> tuple[str, ...]:
@@ -571,6 +584,8 @@ class Participant:
             pending=len(self._proposals),
             violations=self._violations,
             abstains=raft.abstains,
+            heal_mode=self._settings.heal.mode,
+            nodes=rows(self._seen(raft)),
         )
 
     def _look_at_standing(self) -> None:

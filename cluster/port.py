@@ -28,6 +28,8 @@ class Unavailable(msgspec.Struct, frozen=True):
     message: str
 
 
+Figures = dict[str, float | int | bool | str]
+
 Standing = Literal["starting", "serving", "fenced", "catching_up", "draining", "failed"]
 
 
@@ -48,7 +50,7 @@ class ReplicaStatus(msgspec.Struct, frozen=True):
     first_index: int
     quorum_heard_s: float
     """Seconds since a majority, this node included, was heard (leader) or the leader was heard."""
-    peers: dict[str, dict[str, float | int | bool | str]]
+    peers: dict[str, Figures]
     """Per other node: connected, last_heard_s, match_index (at the leader), queued_bytes ..."""
     snapshot_index: int
     pending: int
@@ -57,6 +59,10 @@ class ReplicaStatus(msgspec.Struct, frozen=True):
     """Commands since the start after which an invariant of the state did not hold: bugs."""
     abstains: bool = False
     """It came back without its data, serves, and is not counted until a leader vouches for it."""
+    heal_mode: str = ""
+    """`act`, `observe` or `off`; see `cluster.heal`."""
+    nodes: dict[str, Figures] = {}
+    """Per member, as last heard: zone, version, level, standing, disk, clock.  This node's too."""
 
 
 Answer = Outcome | Unavailable

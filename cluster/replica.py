@@ -34,10 +34,10 @@ from cluster.heal.rules import DIVERGENCE, SYNC_FAILED
 from cluster.heal.starting import tell_start
 from cluster.ids import Ulids
 from cluster.opening import Opened, Succession, open_data
-from cluster.participant import Figures, Participant, World
+from cluster.participant import Participant, World
 from cluster.peer.handshake import Self
 from cluster.peer.links import Links
-from cluster.port import Answer, ReplicaStatus, Unavailable
+from cluster.port import Answer, Figures, ReplicaStatus, Unavailable
 from cluster.raft.engine import Committed, Engine
 from cluster.raft.members import Members
 from cluster.settings import ReplicaSettings

@@ -104,6 +104,7 @@ def cluster_page(
         "nodes": [_node(row, status) for row in nodes],
         "rules_rev": rules_rev,
         "counts": dict(counts),
+        "heal_mode": status.heal_mode,
     }
     if digest is not None:
         page["state_digest"] = digest
@@ -123,6 +124,7 @@ def not_found(path: str) -> Response:
 
 def _node(row: NodeRow, status: ReplicaStatus) -> dict[str, Any]:
     known: dict[str, Any] = {"id": row.id, "url": row.url, "peer": row.peer}
+    known |= {"vitals": status.nodes.get(row.id, {"known": False})}
     if row.id == status.node:
         return known | {"self": True, "connected": True, "last_heard_s": 0.0}
     return known | dict(status.peers.get(row.id, {"connected": False}))

@@ -1,6 +1,6 @@
 """What a checksum of the state costs: the copy in the loop, and the reading in a thread.
 
-    python -m scripts.bench_digest [conversations]
+python -m scripts.bench_digest [conversations]
 """
 
 import statistics

@@ -19,6 +19,7 @@ from node.cli import (
     cluster,
     conversations,
     demo,
+    heal,
     login,
     queues,
     replay,
@@ -64,6 +65,7 @@ def _make() -> typer.Typer:
     ):
         app.command(name)(command)
     app.add_typer(cluster.app, name="cluster")
+    app.add_typer(heal.app, name="heal")
     app.add_typer(conversations.app, name="conversations")
     app.add_typer(rules.app, name="rules")
     app.add_typer(users.app, name="users")

@@ -15,7 +15,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from node.protocol import results, rule_results, service_results
+from node.protocol import heal_results, results, rule_results, service_results
 from node.protocol.pushes import (
     Bye,
     Caught,
@@ -80,6 +80,7 @@ from node.protocol.requests.conversations import (
     Read,
     Typing,
 )
+from node.protocol.requests.healing import HealLog, HealStatus
 from node.protocol.requests.lists import (
     AgentList,
     ConversationFilter,
@@ -167,6 +168,8 @@ AnyRequest = (
     | Pong
     | CvTake
     | WrapDone
+    | HealLog
+    | HealStatus
 )
 
 BY_NAME: dict[str, type[Request]] = {
@@ -227,6 +230,8 @@ RESULTS: dict[type[Request], type[results.Result]] = {
     Why: rule_results.Reasons,
     CvTake: results.Accepted,
     WrapDone: results.Nothing,
+    HealLog: heal_results.HealLines,
+    HealStatus: heal_results.Healing,
 }
 """What the reply's `r` holds; operations that are not here have no reply."""
 

@@ -13,10 +13,10 @@ from cluster.heal.digests import digest_of
 from cluster.heal.picture import Troubles
 from cluster.ids import Ulids
 from cluster.opening import Succession, open_data
-from cluster.participant import Figures, Participant, World
+from cluster.participant import Participant, World
 from cluster.peer.frames import FrameReader
 from cluster.peer.links import Address
-from cluster.port import Answer, Unavailable
+from cluster.port import Answer, Figures, Unavailable
 from cluster.raft.engine import Committed, Engine, Timing
 from cluster.raft.members import Members
 from cluster.settings import ReplicaSettings

@@ -12,10 +12,16 @@ from tests.sim.world import World
 MIB = 1024**2
 
 
-def calm(seed: int, *, nodes: int = 3) -> World:
+def calm(seed: int, *, nodes: int = 3, busy: bool = True) -> World:
     """A cluster that has a leader and serves; nothing happens to it by chance."""
     world = World(seed, nodes=nodes)
-    until(world, 20.0, lambda: len(leaders(world)) == 1 and all_serve(world))
+    for name in world.names[nodes:]:
+        world.stop(name)
+    until(world, 10.0, lambda: len(leaders(world)) == 1 and all_serve(world))
+    wait(world, 1.5)  # until all have told each other that they serve
+    if not busy:
+        for client in world.clients:
+            client.finish_soon()
     return world
 
 
@@ -38,6 +44,11 @@ def leaders(world: World) -> list[str]:
     return [name for name, node in sorted(world.up.items()) if node.part.status().role == "leader"]
 
 
+def is_another(world: World, than: str) -> bool:
+    """Whether one node leads, and another one."""
+    return len(leaders(world)) == 1 and leaders(world) != [than]
+
+
 def standing(world: World, name: str) -> str:
     return world.up[name].part.status().standing
 
@@ -50,23 +61,26 @@ def heal_log(world: World, name: str, rule: int) -> list[HealNote]:
     return [line for line in world.up[name].part.state.heal_log if line.rule == rule]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_leader_with_a_slow_disk_hands_over_once_and_says_why(seed: int) -> None:
     world = calm(seed)
     (slow,) = leaders(world)
     term = world.up[slow].engine.term
-    world.slow[slow] = 0.15
-    took_s = until(world, 10.0, lambda: leaders(world) not in ([], [slow]))
+    world.slow[slow] = 0.06  # twenty times its peers, and never an election timeout
+    took_s = until(world, 10.0, lambda: is_another(world, slow))
     assert took_s < 8
     (heir,) = leaders(world)
-    wait(world, 60.0)
+    for client in world.clients:
+        client.finish_soon()
+    wait(world, 30.0)
     assert leaders(world) == [heir]
     assert world.up[heir].engine.term == term + 1
     (note,) = heal_log(world, heir, rules.SLOW_DISK)
     assert (note.node, note.outcome) == (slow, "done")
+    assert not any(node.lost_ms for node in world.up[heir].part.state.nodes.values())
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_leader_whose_disk_fills_leaves_goes_deaf_and_comes_back(seed: int) -> None:
     world = calm(10 + seed)
     (full,) = leaders(world)
@@ -76,9 +90,9 @@ def test_a_leader_whose_disk_fills_leaves_goes_deaf_and_comes_back(seed: int) ->
     until(world, 5.0, lambda: standing(world, full) == "fenced")
     assert "its disk is full" in world.up[full].part.status().why
     wrote = disk.bytes_free()
-    until(world, 3.0, lambda: leaders(world) not in ([], [full]))
+    until(world, 3.0, lambda: is_another(world, full))
     acked = len(world.checks.acked)
-    wait(world, 20.0)
+    wait(world, 5.0)
     assert len(world.checks.acked) > acked, "the others go on"
     assert disk.bytes_free() == wrote, "a full disk was written to"
     disk.full_after(None)
@@ -110,28 +124,28 @@ def test_a_link_that_flaps_for_a_minute_changes_the_leader_three_times_at_most(
     nodes: int, both_ways: bool
 ) -> None:
     """Also where it is the link between the leader and a follower."""
-    world = calm(30, nodes=nodes)
+    world = calm(30, nodes=nodes, busy=False)
     (leader,) = leaders(world)
     follower = next(name for name in world.names[:nodes] if name != leader)
-    term = world.up[leader].engine.term
     links = {(leader, follower)} | ({(follower, leader)} if both_ways else set())
-    for _ in range(300):
-        world.network.cuts ^= links
-        wait(world, 0.2)
-    world.network.cuts.clear()
-    wait(world, 2.0)
-    assert world.up[leader].engine.term - term <= 3
+    assert changes_while_flapping(world, links) <= 3
 
 
-def test_a_leader_whose_links_all_flap_does_not_change_ten_times_a_minute() -> None:
-    """Whoever leads then is as good as cut off; three changes are what is allowed a link."""
-    world = calm(40)
+@pytest.mark.parametrize("seed", range(40, 44))
+def test_a_leader_whose_links_all_flap_changes_three_times_a_minute_at_most(seed: int) -> None:
+    world = calm(seed, busy=False)
     (leader,) = leaders(world)
-    term = world.up[leader].engine.term
     links = {(a, b) for a in world.names for b in world.names if leader in (a, b) and a != b}
+    assert changes_while_flapping(world, links) <= 3
+
+
+def changes_while_flapping(world: World, links: set[tuple[str, str]]) -> int:
+    """Cut and mend `links` every 200 ms for a minute; return how often another node led."""
+    before = len(world.checks.leaders)
     for _ in range(300):
         world.network.cuts ^= links
         wait(world, 0.2)
     world.network.cuts.clear()
     wait(world, 2.0)
-    assert max(node.engine.term for node in world.up.values()) - term <= 3
+    assert len(leaders(world)) == 1
+    return len(world.checks.leaders) - before

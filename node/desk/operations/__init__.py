@@ -24,6 +24,7 @@ from node.desk.operations.agents import Agents
 from node.desk.operations.canned import CannedResponses
 from node.desk.operations.company import Company
 from node.desk.operations.effects import Asker, Handler
+from node.desk.operations.healing import Healing
 from node.desk.operations.lists import Lists
 from node.desk.operations.members import Membership
 from node.desk.operations.own import Own
@@ -78,6 +79,7 @@ class Operations:
             **Accounts(context, passwords, lookup.barrier).handlers(),
             **Lists(context, lookup, looks, overview).handlers(),
             **Supervising(context, overview).handlers(),
+            **Healing(context).handlers(),
         }
 
     def perform(self, asker: Asker, principal: Principal, request: Request) -> Effect:

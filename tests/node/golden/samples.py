@@ -125,6 +125,8 @@ REQUESTS: tuple[ops.Request, ...] = (
     ops.RulesSimulate(id=33, cv=CV, files={"main.toml": "[fallback]\n"}),
     ops.RulesStats(id=34),
     ops.Why(id=35, cv=CV, at=4),
+    ops.HealLog(id=36, node="n1", rule=9, before=f"{AT}.1", limit=50),
+    ops.HealStatus(id=37),
 )
 
 ANSWERS: tuple[ops.Reply | ops.Push, ...] = (

@@ -28,15 +28,17 @@ def free_port() -> int:
 def another(cluster: LocalCluster, like: str, name: str, folder: Path) -> NodeProcess:
     """A node with the id `name` that the others were not told of, or a twin of `like`."""
     text = cluster.folder.config(like).read_text()
-    client, peer = free_port(), free_port()
+    ports = re.findall(r'listen = "127.0.0.1:(\d+)"', text)
     text = text.replace(f'id = "{like}"', f'id = "{name}"', 1)
     text = text.replace(f"data/{like}", f"data/{folder.name}")
-    text = re.sub(r'(\[client\]\nlisten = "127.0.0.1:)\d+', rf"\g<1>{client}", text)
-    text = re.sub(r'url = "[^"]+"', f'url = "ws://127.0.0.1:{client}/v1/ws"', text, count=1)
-    text = re.sub(r'(\[peer\]\nlisten = "127.0.0.1:)\d+', rf"\g<1>{peer}", text)
     if name != like:
-        text += f'\n[nodes.{name}]\npeer = "127.0.0.1:{peer}"\n'
-        text += f'url = "ws://127.0.0.1:{client}/v1/ws"\n'
+        rows = re.search(rf"\[nodes\.{like}\]\n(?:\w.*\n?)+", text)
+        assert rows is not None
+        text += "\n" + rows[0].replace(f"nodes.{like}", f"nodes.{name}")
+        text = text.replace(rows[0], rows[0].replace("127.0.0.1:", "127.0.0.1:kept"))
+    for port in ports:
+        text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{free_port()}")
+    text = text.replace("127.0.0.1:kept", "127.0.0.1:")
     config = folder.parent.parent / f"{folder.name}.toml"
     config.write_text(text)
     return NodeProcess(name, config, config.with_suffix(".log"))
