@@ -79,7 +79,8 @@ async def test_a_copy_ends_itself_and_a_standby_takes_the_place_of_the_dead(
                     while twin.running:
                         await trio.sleep(0.05)
             finally:
-                twin.kill_nowait()
+                with trio.CancelScope(shield=True):
+                    await twin.kill()
             assert "is this data folder a copy?" in twin.log_tail()
             await client.request(MsgSend(cv=cv, key="1", body="1"))
             assert cluster.process(dying).running
@@ -102,7 +103,8 @@ async def test_a_copy_ends_itself_and_a_standby_takes_the_place_of_the_dead(
                 cluster.restart(dying)  # it comes back, and is told that it is no member
                 await wait_roles(cluster, leader, 30, **three, n4="voter", **{dying: "waits"})
             finally:
-                standby.kill_nowait()
+                with trio.CancelScope(shield=True):
+                    await standby.kill()
         async with open_client(cluster.urls, cluster.mint("supervisor", "boss")) as client:
             events = (await client.request(CvHistory(cv=cv)))["events"]
     assert [one["data"]["body"] for one in events if one["type"] == "msg"] == ["0", "1", "2"]
