@@ -4,6 +4,7 @@
     conversation.read   supervisor, operator   cv: looked into what they have no part in
     conversation.search supervisor, operator   q: searched what others said
     members.change      operator               change, node, new
+    leader.transfer     operator               target, leader, took_ms (level 2)
 
 Everything else that the audit log tells is noted by the command that does it.
 """
@@ -15,7 +16,8 @@ from cluster.state.change import Change, no
 from cluster.state.checks import check_by, check_flat
 from cluster.state.commands import AddAudit
 
-KNOWN = frozenset({"conversation.read", "conversation.search", "members.change"})
+KNOWN = frozenset({"conversation.read", "conversation.search", "members.change", "leader.transfer"})
+"""What is new waits for its level: `cluster.state.levels`."""
 
 
 def add(change: Change, command: AddAudit) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
     level   commands
     1       all but those of higher levels
-    2       RaiseLevel, NoteHeal, DrainNode, DismissSession
+    2       RaiseLevel, NoteHeal, DrainNode, DismissSession, AddAudit of `leader.transfer`
 
 A release understands the commands up to its `LEVEL`.  Nodes tell each other theirs when they meet,
 and the leader raises the cluster's to what all members understand; it never falls.  Until then a
@@ -15,7 +15,14 @@ Source: the same is called cluster version in etcd and in CockroachDB.
 from typing import Any
 
 from cluster.state.change import Change, No, no
-from cluster.state.commands import Command, DismissSession, DrainNode, NoteHeal, RaiseLevel
+from cluster.state.commands import (
+    AddAudit,
+    Command,
+    DismissSession,
+    DrainNode,
+    NoteHeal,
+    RaiseLevel,
+)
 from cluster.state.outcome import Refused
 
 LEVEL = 2
@@ -25,9 +32,14 @@ FIRST = 1
 
 _SINCE: dict[type[Any], int] = {NoteHeal: 2, DrainNode: 2, DismissSession: 2}
 
+_AUDITED_SINCE = {"leader.transfer": 2}
+"""`AddAudit` of these."""
+
 
 def since(command: Command) -> int:
     """Return the level with which the command came."""
+    if isinstance(command, AddAudit):
+        return _AUDITED_SINCE.get(command.what, FIRST)
     return _SINCE.get(type(command), FIRST)
 
 

@@ -15,7 +15,7 @@ from tests.cluster.state.desk import entry
 from wal.disk import FileDisk
 from wal.identity import claim
 from wal.log import Log
-from wal.record import Commit, Entry, Truncate
+from wal.record import Commit, Entry, Record, Truncate
 
 HASH = "$argon2id$v=19$m=1,t=1,p=1$c2FsdA$aGFzaA"
 OPS = By("operator", "ops")
@@ -38,7 +38,9 @@ def folder(tmp_path: Path) -> Path:
     identity = claim(disk, "demo", "n1", now_ms=7)
     log, _ = Log.open(disk, identity=identity)
     made = [Entry(n, 1, payload) for n, payload in enumerate(payloads(), start=1)]
-    for one in (*made, Truncate(3), *(Entry(e.index, 2, e.payload) for e in made[2:]), Commit(4)):
+    again = [Entry(one.index, 2, one.payload) for one in made[2:]]
+    records: list[Record] = [*made, Truncate(3), *again, Commit(4)]
+    for one in records:
         log.append(one)
         log.sync()
     log.close()
