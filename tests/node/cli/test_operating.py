@@ -175,12 +175,12 @@ async def send_away(story: Story, seat: Seat) -> None:
         began_at = ada.welcome.node
         to = next(name for name in cluster.names if name != began_at)
         story.runs["sessions"] = await seat.run("sessions", "list", "--json")
-        story.runs["move"] = await seat.run("sessions", "move", "agent:ada", "--to", to)
+        story.runs["move"] = await seat.run("sessions", "move", "agent/ada", "--to", to)
         await ada.request(StatusSet(status="away"))  # goes on there, as if nothing had been
         while ada.welcome is None or ada.welcome.node == began_at:
             await trio.sleep(0.02)
         story.seen["moved"] = (to, ada.welcome.node, [one.code for one in byes])
-        story.runs["close"] = await seat.run("sessions", "close", "agent:ada", "--json")
+        story.runs["close"] = await seat.run("sessions", "close", "agent/ada", "--json")
         try:
             while True:
                 await ada.request(StatusSet(status="online"))
@@ -350,3 +350,6 @@ def test_a_real_bash_completes_commands_and_nodes(story: Story) -> None:
     assert trio.run(_complete, story.cluster, "unidesk cluster tr") == ["transfer-leader"]
     nodes = trio.run(_complete, story.cluster, "unidesk cluster drain n")
     assert nodes == ["n1", "n2", "n3"]
+    assert "general" in trio.run(_complete, story.cluster, "unidesk queues g")
+    assert trio.run(_complete, story.cluster, "unidesk sessions move vis") == ["visitor/"]
+    assert not trio.run(_complete, story.cluster, "unidesk sessions move agent/nobody")
