@@ -5,6 +5,7 @@
     conversation.search supervisor, operator   q: searched what others said
     members.change      operator               change, node, new
     backup.take         operator               at: the node that wrote it (level 2)
+    leader.transfer     operator               target, leader, took_ms (level 2)
 
 Everything else that the audit log tells is noted by the command that does it.
 """
@@ -16,7 +17,13 @@ from cluster.state.change import Change, no
 from cluster.state.checks import check_by, check_flat
 from cluster.state.commands import AddAudit
 
-KNOWN = {"conversation.read": 1, "conversation.search": 1, "members.change": 1, "backup.take": 2}
+KNOWN = {
+    "conversation.read": 1,
+    "conversation.search": 1,
+    "members.change": 1,
+    "backup.take": 2,
+    "leader.transfer": 2,
+}
 """With the level since which it is written down; see `cluster.state.levels`."""
 
 

@@ -4,8 +4,8 @@
     sync_fails   each sync says EIO
     disk_full    no byte is written any more, ENOSPC; none is free
 
-What fails is said as the file system says it (`StorageFailed`, `DiskFull`), so what a node does about it is
-what it would do about the real thing.
+What fails is said as the file system says it (`StorageFailed`, `DiskFull`), so what a node does
+about it is what it would do about the real thing.
 """
 
 import threading

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from node.cli.asking import Json, ask
+from node.cli.completing import complete_queue
 from node.cli.connecting import ConfigFile, Data, Token, Urls, Where
 from node.cli.problem import USAGE, Problem
 
@@ -17,7 +18,9 @@ COLUMNS = ("agent", "name", "status", "for", "load", "offers", "skills", "langua
 
 
 def agents(
-    queue: Annotated[str, typer.Option(help="Those who serve it.")] = "",
+    queue: Annotated[
+        str, typer.Option(help="Those who serve it.", autocompletion=complete_queue)
+    ] = "",
     status: Annotated[str, typer.Option(help="online, away, busy, transfer_only or offline.")] = "",
     everybody: Annotated[bool, typer.Option("--all", help="Also those who are not here.")] = False,
     url: Urls = None,

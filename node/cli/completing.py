@@ -51,7 +51,7 @@ def complete_agent(context: typer.Context, incomplete: str) -> list[str]:
         from node.protocol.catalogue import AgentList
 
         reply = await _request(urls, proof, AgentList(here=True))
-        return [row["agent"] for row in reply["rows"]]
+        return [row["agent"] for row in reply["agents"]]
 
     return _complete(context, incomplete, ask)
 

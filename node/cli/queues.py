@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from node.cli.asking import Json, ask, ask_on
+from node.cli.completing import complete_queue
 from node.cli.connecting import ConfigFile, Data, Token, Urls, Where
 
 if TYPE_CHECKING:
@@ -22,7 +23,10 @@ COLUMNS = (
 
 def queues(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[QUEUE]…", help="These alone; all without.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[QUEUE]…", help="These alone; all without.", autocompletion=complete_queue
+        ),
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Follow them until Ctrl-C.")] = False,
     url: Urls = None,

@@ -28,17 +28,17 @@ Whom = Annotated[
     str,
     typer.Argument(
         metavar="SESSION",
-        help="A session's id, or KIND:ID for all of a principal, as visitor:ann.",
+        help="A session's id, or KIND/ID for all of a principal, as visitor/ann.",
         autocompletion=lambda ctx, incomplete: _complete(ctx, incomplete),
     ),
 ]
 
 
 def _complete(context: typer.Context, incomplete: str) -> list[str]:
-    kind, colon, rest = incomplete.partition(":")
-    if not colon:
-        return [f"{one}:" for one in KINDS if one.startswith(incomplete)]
-    return [f"agent:{one}" for one in complete_agent(context, rest)] if kind == "agent" else []
+    kind, slash, rest = incomplete.partition("/")
+    if not slash:
+        return [f"{one}/" for one in KINDS if one.startswith(incomplete)]
+    return [f"agent/{one}" for one in complete_agent(context, rest)] if kind == "agent" else []
 
 
 @app.callback()
@@ -84,7 +84,7 @@ def show(
 ) -> None:
     """Show one session, or all of a principal; exit code 1 when there is none.
 
-    Example:  unidesk sessions show agent:mei
+    Example:  unidesk sessions show agent/mei
     """
     kind, who, sid = _whom(whom)
     found = _gather(Where(url, token, config, data))
@@ -115,7 +115,7 @@ def move(
 
     It is in the audit log.
 
-    Example:  unidesk sessions move visitor:ann --to n3
+    Example:  unidesk sessions move visitor/ann --to n3
     """
     from node.protocol.catalogue import SessionDismiss
 
@@ -138,7 +138,7 @@ def close(
     An agent's session ends at once, and what they had goes to others.  Whoever has a good token
     may log in anew: `unidesk token revoke` prevents that.  It is in the audit log.
 
-    Example:  unidesk sessions close agent:mei
+    Example:  unidesk sessions close agent/mei
     """
     from node.protocol.catalogue import SessionDismiss
 
@@ -152,11 +152,11 @@ def close(
 
 def _whom(text: str) -> tuple[Any, str, str]:
     """Return kind and id, or a session's id."""
-    kind, colon, who = text.partition(":")
-    if not colon:
+    kind, slash, who = text.partition("/")
+    if not slash:
         return None, "", text
     if kind not in KINDS or not who:
-        raise Problem(f"{text}: a session's id, or KIND:ID with one of {', '.join(KINDS)}", USAGE)
+        raise Problem(f"{text}: a session's id, or KIND/ID with one of {', '.join(KINDS)}", USAGE)
     return kind, who, ""
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from cluster.state import commands as c
 from cluster.state import levels, snapshot
-from tests.cluster.state.desk import BOB, Desk
+from tests.cluster.state.desk import BOB, OPS, Desk
 
 NOTE = c.NoteHeal(9, "syncs take 300 ms", "leadership to n2", "done", 5, {"p99_ms": 300})
 
@@ -84,3 +84,11 @@ def test_a_note_has_bounds() -> None:
         fields = {name: getattr(NOTE, name) for name in NOTE.__struct_fields__} | change
         assert desk.refused(c.NoteHeal(**fields)).code == code
     assert not desk.state.heal_log
+
+
+def test_a_new_kind_of_line_of_the_audit_log_waits_too() -> None:
+    desk = Desk()
+    moved = c.AddAudit(OPS, "leader.transfer", {"leader": "n2"})
+    assert desk.refused(moved).code == "bad_request", "as an earlier release says"
+    desk.done(c.RaiseLevel(2))
+    desk.done(moved)

@@ -245,8 +245,8 @@ class DeskPort:
         if self.node_id != self.leader:
             raise NotLeading(self.leader)
         others = [name for name in self._cluster.members.voters if name != self.node_id]
-        if to and to not in others:
-            raise HandOverRefused(f"{to} is no other voter")
+        if not others or (to and to not in others):
+            raise HandOverRefused(f"{to or 'nobody'} is no other voter")
         self.leader = to or others[0]
         return self.leader
 
