@@ -26,6 +26,7 @@ import msgspec
 from cluster.backup.file import BackupRefused, Header, Reader
 from cluster.raft.members import Members
 from cluster.state import snapshot
+from cluster.state.levels import LEVEL
 from cluster.state.state import State
 from wal.disk import TMP, Disk
 from wal.errors import ForeignLog
@@ -123,6 +124,12 @@ def restore(
 
 def load(reader: Reader) -> State:
     """Return the state in a backup, its invariants checked.  Raises `BackupRefused`."""
+    level = reader.header.level
+    if level > LEVEL:
+        raise BackupRefused(
+            f"it is of level {level}, of release {reader.header.release}; this program understands"
+            f" {LEVEL}: restore it with that release, or a newer one"
+        )
     try:
         return snapshot.load(reader.blocks())
     except snapshot.SnapshotRefused as refused:

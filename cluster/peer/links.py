@@ -518,8 +518,9 @@ class Links:
         try:
             await self._serve(stream)
         except (OSError, trio.BrokenResourceError, trio.TooSlowError) as error:
-            if self._certificates is not None and isinstance(error.__cause__, ssl.SSLError):
-                self._note_turned_away(address, self._certificates.explain("who dialled", error))
+            cause = error.__cause__
+            if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
+                self._note_turned_away(address, self._explain(f"the node at {address}", error))
         except PeerRefused as error:
             self._troubles.note(error.peer or address.rpartition(":")[0], str(error))
             self._note_turned_away(address, str(error))

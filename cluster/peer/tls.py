@@ -122,8 +122,8 @@ class Certificates:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return (
                 f"the certificate of {peer} is not believed: {cause.verify_message}"
-                f" (authorities: {self._files.ca}); see `unidesk cert show` on {peer}, and issue"
-                f" its certificate anew with `unidesk cert rotate {peer}`"
+                f" (authorities: {self._files.ca}); its log names its file: see `unidesk cert show`"
+                " there, and issue it anew with `unidesk cert rotate`"
             )
         loaded = self._loaded
         wrong = _wrong_with(loaded) if loaded is not None else ""
@@ -215,8 +215,8 @@ def _certificates(path: str) -> list[x509.Certificate]:
         return x509.load_pem_x509_certificates(Path(path).read_bytes())
     except OSError as error:
         raise TlsRefused(f"{path}: {error.strerror}; put it there, or mend [peer.tls]") from None
-    except ValueError as error:
-        raise TlsRefused(f"{path}: no certificate in PEM: {error}") from None
+    except ValueError:
+        raise TlsRefused(f"{path}: no certificate in PEM; see `unidesk cert issue`") from None
 
 
 def _signed(certificate: x509.Certificate, authority: x509.Certificate) -> bool:

@@ -182,8 +182,8 @@ def read_certificates(path: Path) -> list[x509.Certificate]:
             f"{path}: {error.strerror}; `unidesk cert init` makes an authority,"
             " `unidesk cert issue` a node's certificate"
         ) from None
-    except ValueError as error:
-        raise CertificatesRefused(f"{path}: no certificate in PEM: {error}") from None
+    except ValueError:
+        raise CertificatesRefused(f"{path}: this is no certificate in PEM") from None
 
 
 def _read_key(path: Path) -> ec.EllipticCurvePrivateKey:

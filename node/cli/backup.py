@@ -47,14 +47,23 @@ def backup(
 
     Example:  unidesk backup desk.backup --config node.toml
     """
+    import time
+
     from node.cli.output import console, print_json
     from node.cli.running import run
 
     where = Where(urls, token, config, data)
+    began = time.monotonic()
     with writing(out) as file:
         run(lambda: _fill(where, file, stale=stale))
         header, end = finish(file, out)
-    shown = shown_header(header) | {"file": str(out), "bytes": end.bytes, "sha256": end.sha256}
+    seconds = round(time.monotonic() - began, 3)
+    shown = shown_header(header) | {
+        "file": str(out),
+        "bytes": end.bytes,
+        "sha256": end.sha256,
+        "seconds": seconds,
+    }
     if as_json:
         print_json(shown)
     else:

@@ -147,6 +147,13 @@ def test_a_damaged_backup_leaves_the_folder_empty(tmp_path: Path) -> None:
     assert not list((tmp_path / "n1").iterdir())
 
 
+def test_a_backup_of_a_later_release_is_refused_by_its_name(tmp_path: Path) -> None:
+    header = Header("old", "n1", 9, 1, 0, 1, "9.9.9", 1_000)
+    data = b"".join(encode(header, snapshot.dump(empty_state())))
+    with pytest.raises(BackupRefused, match=r"level 1000, of release 9\.9\.9"):
+        restore(tmp_path, "n1", [1, 2, 3], lambda: Reader("a", io.BytesIO(data).read))
+
+
 class PowerCut(Exception):
     pass
 

@@ -1,14 +1,18 @@
 """Links with mutual TLS: certificates of one authority, and nobody else."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import trio
 import trustme
 
+from cluster.peer import links
 from cluster.peer.frames import encode
 from cluster.peer.links import Address
 from cluster.peer.tls import PeerTls
+from node.certs.authority import issue, make_authority
+from node.certs.folder import CertificateFolder
 from tests.cluster.peer.test_links import Node, free_address, until
 
 
@@ -59,3 +63,173 @@ async def test_who_has_no_certificate_of_the_authority_is_refused(
     assert not two.links.connected("n1")
     assert not one.frames
     assert not two.frames
+
+
+# -- certificates of `unidesk cert`
+
+
+def issued(certs: CertificateFolder, folder: Path, name: str, *, node: str = "") -> PeerTls:
+    """Put a node's own copies into `folder`; `node` is whom the certificate names."""
+    folder.mkdir(exist_ok=True)
+    certs.issue(node or name, ["127.0.0.1"], force=True)
+    files = PeerTls(*(str(folder / f"{name}.{kind}") for kind in ("crt", "key", "ca")))
+    bring(certs, files, node or name)
+    return files
+
+
+def put(path: str, data: bytes) -> None:
+    Path(path).write_bytes(data)
+
+
+def content(path: str | Path) -> bytes:
+    return Path(path).read_bytes()
+
+
+def bring(certs: CertificateFolder, files: PeerTls, name: str) -> None:
+    for source, target in (
+        (certs.files(name).key, files.key),
+        (certs.files(name).cert, files.cert),
+        (certs.files("ca").cert, files.ca),
+    ):
+        Path(target + ".new").write_bytes(source.read_bytes())
+        Path(target + ".new").replace(target)
+
+
+@pytest.fixture
+def certs(tmp_path: Path) -> CertificateFolder:
+    folder = CertificateFolder(tmp_path / "certs")
+    folder.begin("shop")
+    return folder
+
+
+def pair(addresses: dict[str, Address], tls: dict[str, PeerTls]) -> tuple[Node, Node]:
+    one, two = (
+        Node(me, addresses[me], {you: addresses[you]}, tls=tls[me])
+        for me, you in (("n1", "n2"), ("n2", "n1"))
+    )
+    return one, two
+
+
+async def test_who_shows_another_nodes_certificate_is_refused_although_it_has_the_key(
+    addresses: dict[str, Address],
+    nursery: trio.Nursery,
+    tmp_path: Path,
+    certs: CertificateFolder,
+) -> None:
+    tls = {
+        "n1": issued(certs, tmp_path / "1", "n1"),
+        "n2": issued(certs, tmp_path / "2", "n2", node="n3"),
+    }
+    one, two = pair(addresses, tls)
+    await nursery.start(one.links.run)
+    await nursery.start(two.links.run)
+    await until(lambda: len(one.lost) > 1 and len(two.lost) > 1)
+    why = one.links.statistics()["n2"].refused
+    assert "calls itself 'n2' and shows the certificate of 'n3'" in why
+    assert "the certificate of 'n3'" in two.links.statistics()["n1"].refused
+
+
+async def test_a_certificate_that_names_no_node_is_believed_as_ever(
+    addresses: dict[str, Address], nursery: trio.Nursery, tmp_path: Path, certs: CertificateFolder
+) -> None:
+    """Those of an authority that knows nothing of unidesk, on one side or on both."""
+    other = trustme.CA()
+    old, new = certificate(other, tmp_path, "n1"), issued(certs, tmp_path / "2", "n2")
+    both = content(old.ca) + content(new.ca)
+    put(old.ca, both)
+    put(new.ca, both)
+    one, two = pair(addresses, {"n1": old, "n2": new})
+    await nursery.start(one.links.run)
+    await nursery.start(two.links.run)
+    await until(lambda: one.links.connected("n2") and two.links.connected("n1"))
+
+
+@pytest.mark.parametrize("wrong", ["has expired", "is of no authority that this node itself"])
+async def test_a_certificate_that_is_not_believed_is_named_with_its_end_and_the_mend(
+    addresses: dict[str, Address],
+    nursery: trio.Nursery,
+    tmp_path: Path,
+    certs: CertificateFolder,
+    wrong: str,
+) -> None:
+    tls = {name: issued(certs, tmp_path / name, name) for name in ("n1", "n2")}
+    authority = certs.authority() if wrong == "has expired" else make_authority("another")
+    earlier = datetime.now(UTC) - timedelta(days=9)
+    bad = issue(authority, "n2", days=5 if wrong == "has expired" else 50, now=earlier)
+    put(tls["n2"].cert, bad.certificate_pem)
+    put(tls["n2"].key, bad.key_pem)
+    one, two = pair(addresses, tls)
+    await nursery.start(one.links.run)
+    await nursery.start(two.links.run)
+    await until(lambda: len(one.lost) > 1 and len(two.lost) > 1)
+    assert not one.links.connected("n2")
+    assert not two.links.connected("n1")
+    at_n2 = two.links.statistics()["n1"].refused
+    assert f"{tls['n2'].cert} (CN=n2, until {bad.certificate.not_valid_after_utc:%Y-%m-%d}" in at_n2
+    assert wrong in at_n2
+    assert "unidesk cert rotate" in at_n2
+    at_n1 = one.links.statistics()["n2"].refused
+    assert "the certificate of n2 is not believed" in at_n1
+    assert tls["n1"].ca in at_n1
+
+
+async def test_a_renewed_certificate_is_taken_into_use_without_losing_the_link_or_a_frame(
+    addresses: dict[str, Address],
+    nursery: trio.Nursery,
+    tmp_path: Path,
+    certs: CertificateFolder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(links, "LOOK_S", 0.05)
+    monkeypatch.setattr(links, "REMAKE_S", (0.0, 0.01))
+    tls = {name: issued(certs, tmp_path / name, name) for name in ("n1", "n2")}
+    one, two = pair(addresses, tls)
+    await nursery.start(one.links.run)
+    await nursery.start(two.links.run)
+    await until(lambda: one.links.connected("n2"))
+    lost = len(one.lost), len(two.lost)
+
+    sent = 0
+    for total in (1, 2, 3):
+        certs.reissue("n1")
+        bring(certs, tls["n1"], "n1")
+        while one.links.statistics()["n2"].remade_total < total:
+            one.links.send("n2", encode("raft", {"number": sent}))
+            sent += 1
+            await trio.sleep(0.001)
+    await until(lambda: len(two.frames) == sent)
+    assert sorted(body["number"] for _, _, body in two.frames) == list(range(sent))
+    assert one.links.statistics()["n2"].connects_total == 1
+    assert one.links.statistics()["n2"].dropped_total == 0
+    assert (len(one.lost), len(two.lost)) == lost
+    figures = one.links.tls_statistics()
+    assert figures is not None
+    assert (figures.renewals_total, figures.failed) == (3, "")
+
+
+async def test_files_of_no_use_leave_the_old_certificate_in_use_and_are_told(
+    addresses: dict[str, Address],
+    nursery: trio.Nursery,
+    tmp_path: Path,
+    certs: CertificateFolder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(links, "LOOK_S", 0.05)
+    tls = {name: issued(certs, tmp_path / name, name) for name in ("n1", "n2")}
+    one, two = pair(addresses, tls)
+    await nursery.start(one.links.run)
+    await nursery.start(two.links.run)
+    await until(lambda: one.links.connected("n2"))
+    whole = content(tls["n1"].cert)
+    put(tls["n1"].cert, content(certs.files("ca").cert))  # not of this key
+
+    def failed() -> str:
+        figures = one.links.tls_statistics()
+        return figures.failed if figures is not None else ""
+
+    await until(failed)
+    assert tls["n1"].cert in failed()
+    assert one.links.connected("n2")
+    assert one.links.statistics()["n2"].remade_total == 0
+    put(tls["n1"].cert, whole)
+    await until(lambda: not failed())
