@@ -73,5 +73,7 @@ def test_a_collector_that_refuses_is_counted() -> None:
 
 
 def test_without_a_collector_nothing_is_loaded() -> None:
-    program = "import sys, node.server; sys.exit(any('opentelemetry' in name for name in sys.modules))"
+    program = (
+        "import sys, node.server; sys.exit(any('opentelemetry' in name for name in sys.modules))"
+    )
     assert subprocess.run([sys.executable, "-c", program], check=False, timeout=60).returncode == 0
