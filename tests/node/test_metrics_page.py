@@ -24,6 +24,7 @@ from node.metrics.page import NodeCollector
 from node.processes import ProcessFigures, this_process
 from scripts.metrics_page import PAGE, idle_sources, page
 from tests.deploy.prometheus import needs_prometheus
+from wal.histogram import REQUEST_BOUNDS_S, Example, Histogram
 
 ACCEPT = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
@@ -52,6 +53,21 @@ def test_prometheus_gets_openmetrics_and_others_the_text_format() -> None:
 def test_the_reference_lists_what_there_is() -> None:
     text = PAGE.read_text()
     assert page(text) == text, "python -m scripts.metrics_page"
+
+
+def test_a_bucket_names_a_trace_that_fell_into_it_in_openmetrics_alone() -> None:
+    histogram = Histogram(REQUEST_BOUNDS_S)
+    histogram.observe(0.3)
+    histogram.show(Example(0.3, "4bf92f3577b34da6a3ce929d0e0e4736", 1_760_000_000.0))
+    sources = idle_sources()
+    desk = replace(sources.desk(), durable=histogram.buckets())
+    sources.desk = lambda: desk
+    body = Metrics(sources).page(ACCEPT)[0].decode()
+    assert (
+        'unidesk_desk_durable_seconds_bucket{le="0.5"} 1.0'
+        ' # {trace_id="4bf92f3577b34da6a3ce929d0e0e4736"} 0.3 1760000000.0'
+    ) in body
+    assert "trace_id" not in Metrics(sources).page()[0].decode()
 
 
 @needs_prometheus
