@@ -351,7 +351,8 @@ def _log(table: Table | None) -> LogConfig:
 def _trace(table: Table | None) -> TraceConfig:
     if table is None:
         return TraceConfig()
-    endpoint = table.text("endpoint", "", example="http://127.0.0.1:4318")
+    named = "endpoint" in table
+    endpoint = table.text("endpoint", example="http://127.0.0.1:4318") if named else ""
     if endpoint and not endpoint.startswith(("http://", "https://")):
         mend = 'write "http://127.0.0.1:4318", or leave it out'
         table.note("endpoint", f'"{endpoint[:64]}" is no address of a collector', mend)

@@ -26,12 +26,23 @@ WAIT_BOUNDS_S = (0.1, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600
 """Of what people wait for in a queue."""
 
 
+class Example(msgspec.Struct, frozen=True, array_like=True):
+    """One that was observed, and by what name it can be found."""
+
+    value: float
+    trace_id: str
+    at_s: float
+    """Seconds since 1970."""
+
+
 class Buckets(msgspec.Struct, frozen=True):
     """One moment of a histogram."""
 
     bounds: tuple[float, ...]
     counts: tuple[int, ...]
     sum: float
+    examples: tuple[Example | None, ...] = ()
+    """The newest of each bucket; empty while there is none at all."""
 
     def cumulative(self) -> Iterator[tuple[float, int]]:
         """Yield (upper bound, how many were at most as much), rising; infinity last."""
@@ -44,24 +55,40 @@ class Buckets(msgspec.Struct, frozen=True):
         """Return what both have seen; they have the same bounds."""
         assert self.bounds == other.bounds
         counts = tuple(mine + its for mine, its in zip(self.counts, other.counts, strict=True))
-        return Buckets(self.bounds, counts, self.sum + other.sum)
+        examples = self.examples or other.examples
+        if self.examples and other.examples:
+            pairs = zip(self.examples, other.examples, strict=True)
+            examples = tuple(_newer(mine, its) for mine, its in pairs)
+        return Buckets(self.bounds, counts, self.sum + other.sum, examples)
+
+
+def _newer(one: Example | None, other: Example | None) -> Example | None:
+    known = [example for example in (one, other) if example is not None]
+    return max(known, key=lambda example: example.at_s, default=None)
 
 
 class Histogram:
     """Counts that grow."""
 
-    __slots__ = ("_bounds", "_counts", "_sum")
+    __slots__ = ("_bounds", "_counts", "_examples", "_sum")
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self._bounds = tuple(bounds)
         self._counts = [0] * (len(self._bounds) + 1)
         self._sum = 0.0
+        self._examples: list[Example | None] = []
 
     def observe(self, value: float) -> None:
         """Count one."""
         self._counts[bisect_left(self._bounds, value)] += 1
         self._sum += value
 
+    def show(self, example: Example) -> None:
+        """Keep one that was observed as the example of its bucket."""
+        self._examples = self._examples or [None] * len(self._counts)
+        self._examples[bisect_left(self._bounds, example.value)] = example
+
     def buckets(self) -> Buckets:
         """Return the present picture."""
-        return Buckets(self._bounds, tuple(self._counts), self._sum)
+        examples = tuple(self._examples)
+        return Buckets(self._bounds, tuple(self._counts), self._sum, examples)

@@ -59,6 +59,7 @@ from node.protocol.catalogue import (
 )
 from node.protocol.codec import BadRequest
 from node.protocol.codes import Close, ErrorCode
+from wal.histogram import Example
 
 REQUEST_ID_MAX = 2**32 - 1
 EXCESS_MAX = 1_000
@@ -253,7 +254,8 @@ class Requests:
     def _on_answer(
         self, session: Session, number: int, started: float, trace: Trace | None, answer: Answer
     ) -> None:
-        self._context.tally.durable.observe(max(0.0, self._context.clock() - started))
+        took_s = max(0.0, self._context.clock() - started)
+        self._context.tally.durable.observe(took_s)
         session.in_flight -= 1
         session.pending = without(session.pending, number)
         match answer:
@@ -264,6 +266,8 @@ class Requests:
             case Unavailable():
                 self._refuse_unavailable(session, number, answer)
         if trace is not None:
+            at_s = self._context.clock_ms() / 1000
+            self._context.tally.durable.show(Example(took_s, trace.trace_id, at_s))
             self._context.traces.end("ok" if isinstance(answer, Done) else answer.code, trace)
 
     def _refuse_unavailable(self, session: Session, number: int, answer: Unavailable) -> None:

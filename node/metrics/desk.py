@@ -6,6 +6,7 @@ from prometheus_client.core import Metric
 
 from node.desk.statistics import DeskStatistics, OverviewStatistics
 from node.metrics.families import counter, counters, floats, gauge, gauges, histogram
+from node.protocol.codes import ERRORS
 
 
 def of_desk(desk: DeskStatistics) -> Iterator[Metric]:
@@ -15,7 +16,9 @@ def of_desk(desk: DeskStatistics) -> Iterator[Metric]:
     yield gauge("desk_subscriptions", "Conversations followed, by session", desk.subscriptions)
     yield gauge("desk_in_flight", "Requests that wait for the log", desk.in_flight)
     yield counters("desk_requests", "Requests by operation", "op", floats(desk.requests_total))
-    yield counters("desk_errors", "Requests refused, by code", "code", floats(desk.errors_total))
+    # All codes from the beginning, so that the first of a kind shows as a rise.
+    errors = dict.fromkeys(ERRORS, 0) | desk.errors_total
+    yield counters("desk_errors", "Requests refused, by code", "code", floats(errors))
     byes = {str(code): float(count) for code, count in desk.byes_total.items()}
     yield counters("desk_byes", "Connections closed from here, by close code", "code", byes)
     yield counter("desk_events_sent", "Durable events sent", desk.events_sent_total)

@@ -10,6 +10,7 @@ from prometheus_client.core import (
     GaugeMetricFamily,
     HistogramMetricFamily,
 )
+from prometheus_client.samples import Exemplar
 
 from wal.histogram import Buckets
 
@@ -42,15 +43,16 @@ def counters(name: str, text: str, label: str, values: Mapping[str, float]) -> C
 
 def histogram(name: str, text: str, buckets: Buckets) -> HistogramMetricFamily:
     """Return how often something took how many seconds."""
-    return HistogramMetricFamily(
-        f"unidesk_{name}",
-        text,
-        buckets=[
-            ("+Inf" if bound == float("inf") else str(bound), count)
-            for bound, count in buckets.cumulative()
-        ],
-        sum_value=buckets.sum,
-    )
+    examples = buckets.examples or (None,) * len(buckets.counts)
+    told: list[tuple[str, float] | tuple[str, float, Exemplar]] = []
+    for (bound, count), example in zip(buckets.cumulative(), examples, strict=True):
+        le = "+Inf" if bound == float("inf") else str(bound)
+        if example is None:
+            told.append((le, count))
+        else:
+            found = Exemplar({"trace_id": example.trace_id}, example.value, example.at_s)
+            told.append((le, count, found))
+    return HistogramMetricFamily(f"unidesk_{name}", text, buckets=told, sum_value=buckets.sum)
 
 
 def labelled(

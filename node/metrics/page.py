@@ -77,7 +77,7 @@ class Metrics:
         """Return the page, and its type, for whoever sends the header `Accept`."""
         try:
             encode, content_type = choose_encoder(accept)
-        except ValueError:  # a version that is no number
+        except (ValueError, TypeError):  # a version that is no number
             encode, content_type = generate_latest, CONTENT_TYPE_PLAIN_0_0_4
         return encode(self._registry), content_type
 

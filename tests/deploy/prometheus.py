@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import AsyncIterator
@@ -39,10 +40,13 @@ class Prometheus:
         self.url = f"http://127.0.0.1:{port}"
 
     def get(self, path: str, **query: str) -> Any:
-        with urllib.request.urlopen(
-            f"{self.url}{path}?{urllib.parse.urlencode(query)}", timeout=10
-        ) as page:
-            answer = json.load(page)
+        url = f"{self.url}{path}?{urllib.parse.urlencode(query)}"
+        try:
+            with urllib.request.urlopen(url, timeout=10) as page:
+                answer = json.load(page)
+        except urllib.error.HTTPError as refused:
+            with refused:
+                raise OSError(refused.read().decode()) from None
         assert answer["status"] == "success", answer
         return answer["data"]
 

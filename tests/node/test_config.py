@@ -16,6 +16,7 @@ from node.config import (
     LogConfig,
     TimingConfig,
     TokensConfig,
+    TraceConfig,
 )
 from node.config_file import load
 
@@ -323,6 +324,38 @@ def test_how_people_work_is_said_in_a_table_of_its_own(tmp_path: Path) -> None:
 )
 def test_a_mistake_in_it_is_named(tmp_path: Path, line: str, problem: str) -> None:
     text = f"{GOOD}\n[desk]\n{line}\n"
+    (mistake,) = mistakes(tmp_path, text)
+    assert mistake.startswith(f"node.toml:{line_of(text, line)}")
+    assert problem in mistake
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("", TraceConfig()),
+        ("[trace]\nsample = 1", TraceConfig("", 1.0)),
+        ('[trace]\nendpoint = "http://c:4318"', TraceConfig("http://c:4318", 0.01)),
+        ('[trace]\nendpoint = "https://c"\nsample = 0', TraceConfig("https://c", 0.0)),
+    ],
+)
+def test_what_is_traced_is_said_in_a_table_of_its_own(
+    tmp_path: Path, lines: str, expected: TraceConfig
+) -> None:
+    assert read(tmp_path, f"{GOOD}\n{lines}\n").trace == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('endpoint = "127.0.0.1:4318"', "no address of a collector"),
+        ("sample = 1.5", "a number from 0 to 1"),
+        ("sample = true", "a number from 0 to 1"),
+        ('sample = "1%"', "a number from 0 to 1"),
+        ("rate = 1", "rate"),
+    ],
+)
+def test_a_mistake_about_traces_is_named(tmp_path: Path, line: str, problem: str) -> None:
+    text = f"{GOOD}\n[trace]\n{line}\n"
     (mistake,) = mistakes(tmp_path, text)
     assert mistake.startswith(f"node.toml:{line_of(text, line)}")
     assert problem in mistake

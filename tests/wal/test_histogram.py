@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wal.histogram import REQUEST_BOUNDS_S, Buckets, Histogram
+from wal.histogram import REQUEST_BOUNDS_S, Buckets, Example, Histogram
 
 VALUES = st.lists(st.floats(0, 100, allow_nan=False), max_size=50)
 
@@ -30,3 +30,16 @@ def test_two_together_are_one_that_saw_all(first: list[float], second: list[floa
     both, one = of(first).plus(of(second)), of([*first, *second])
     assert both.counts == one.counts
     assert abs(both.sum - one.sum) < 1e-6
+
+
+def test_the_newest_example_of_each_bucket_is_kept() -> None:
+    first, second = Histogram(REQUEST_BOUNDS_S), Histogram(REQUEST_BOUNDS_S)
+    first.show(Example(0.3, "a", 1.0))
+    first.show(Example(0.3, "b", 2.0))
+    second.show(Example(0.3, "c", 3.0))
+    second.show(Example(0.002, "d", 1.0))
+    both = first.buckets().plus(second.buckets())
+    assert [one.trace_id for one in both.examples if one is not None] == ["d", "c"]
+    nothing = Histogram(REQUEST_BOUNDS_S).buckets()
+    assert nothing.examples == ()
+    assert nothing.plus(both).examples == both.examples

@@ -1,4 +1,4 @@
-"""A collector of traces in this process: takes OTLP/HTTP, decoded by the protocol's own messages."""
+"""A collector of traces in this process: OTLP/HTTP, decoded by the protocol's own messages."""
 
 import gzip
 import threading

@@ -9,6 +9,7 @@ import trio
 from cluster.tracing import Trace
 from node.client import open_client
 from node.local import LocalCluster
+from node.local.folder import Sections
 from node.protocol.catalogue import CvGet, CvOpen, MsgSend
 from tests.node.tracing.collector import Collector, Taken, collector
 
@@ -31,7 +32,7 @@ async def test_a_message_leaves_one_trace_over_all_nodes(
     tmp_path: Path, nodes: int, workers: int
 ) -> None:
     with collector() as found:
-        sections = {
+        sections: Sections = {
             "trace": {"endpoint": found.endpoint, "sample": 0},
             "log": {"level": "debug"},
             "node": {"workers": workers},
@@ -62,8 +63,8 @@ async def test_a_message_leaves_one_trace_over_all_nodes(
         assert (propose.node, propose.parent_id) == (first + core, request.span_id)
         assert (replicate.node, replicate.parent_id) == (leader + core, propose.span_id)
         for name in ("apply", "fan_out"):
-            nodes = {one.node for one in by_name[name]}
-            assert nodes == {one + core for one in cluster.names}, name
+            told_by = {one.node for one in by_name[name]}
+            assert told_by == {one + core for one in cluster.names}, name
             assert {one.parent_id for one in by_name[name]} == {propose.span_id}
         assert request.start_ns <= request.end_ns
         assert len({span.span_id for span in spans}) == len(spans)

@@ -47,6 +47,12 @@ async def until_figure(cluster: LocalCluster, node: str, name: str, wanted: floa
             await trio.sleep(0.1)
 
 
+async def until_more(cluster: LocalCluster, node: str, name: str, than: float) -> None:
+    with trio.fail_after(20):
+        while await trio.to_thread.run_sync(figure, cluster, node, name) <= than:
+            await trio.sleep(0.1)
+
+
 async def test_workers_are_killed_and_nobody_loses_a_word(tmp_path: Path) -> None:
     async with LocalCluster(tmp_path, nodes=1, sections=TWO_WORKERS) as cluster:
         core = cluster.pid("n1")
@@ -70,6 +76,10 @@ async def test_workers_are_killed_and_nobody_loses_a_word(tmp_path: Path) -> Non
         bodies = [event["data"]["body"] for event in events if event["type"] == "msg"]
         assert bodies == ["0", *said]
         assert not set(first) & set(workers_of(core))
+        await until_more(cluster, "n1", "unidesk_commit_seconds_count", 0)
+        for process in ("core", "worker-1", "worker-2"):
+            name = f'process_resident_memory_bytes{{process="{process}"}}'
+            assert await trio.to_thread.run_sync(figure, cluster, "n1", name) > 0, process
         status = await cluster.status_of("n1")
         assert status is not None
         assert status.pid == core
