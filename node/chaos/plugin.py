@@ -92,6 +92,8 @@ class Chaos:
                     nursery.start_soon(self._keep_consenting)
                     nursery.start_soon(self._wire.run)
                 nursery.start_soon(self._keep_time)
+                for fault in self._seen.values():
+                    self._see_to_its_end(fault)
                 task_status.started()
         finally:
             for stop in stop_watching:
@@ -115,6 +117,7 @@ class Chaos:
         for fault in faults.values():
             if fault.fault not in before:
                 self._nursery.start_soon(self._begin, fault)
+                self._see_to_its_end(fault)
         for fault in before.values():
             if fault.fault not in faults:
                 self._end_here(fault.fault)
@@ -175,7 +178,7 @@ class Chaos:
     # -- time
 
     async def _keep_time(self) -> None:
-        """Let what is over be over for everybody, too."""
+        """Let go of what is over."""
         assert self._arming is not None
         while True:
             self._changed = trio.Event()
@@ -185,16 +188,22 @@ class Chaos:
             for armed in self._arming.overdue():
                 log.warning("chaos ends, its time is over", fault=armed.fault.fault)
                 self._hold_clients()
-                if self._place.is_core and self._nursery is not None:
-                    self._nursery.start_soon(self._tell_over, armed.fault.fault)
 
-    async def _tell_over(self, fault: str) -> None:
-        """Tell the log, until it knows; the leader first."""
+    def _see_to_its_end(self, fault: Fault) -> None:
+        if self._place.is_core and self._nursery is not None:
+            self._nursery.start_soon(self._tell_over, fault)
+
+    async def _tell_over(self, fault: Fault) -> None:
+        """Tell the log when a fault's time is over, until it knows; the leader first.
+
+        Nodes without a part do so too: those with one may be dead of it.
+        """
         assert self._port is not None
+        await trio.sleep(BEGINS_AFTER_S + fault.for_ms / 1000)
         if self._port.status().role != "leader":
             await trio.sleep(TELL_AGAIN_S)
-        while fault in self._port.state.faults:
-            self._port.submit(EndChaos(SYSTEM, (fault,), "over"), _ignore)
+        while fault.fault in self._port.state.faults:
+            self._port.submit(EndChaos(SYSTEM, (fault.fault,), "over"), _ignore)
             await trio.sleep(TELL_AGAIN_S)
 
     async def _keep_consenting(self) -> None:

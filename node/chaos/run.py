@@ -42,7 +42,6 @@ ENABLED_S = 20.0
 END_S = 90.0
 """For the last turns to be said."""
 DIGEST_S = 10.0
-HEAL_LOG_LINES = 200
 SAME_EVERY_S = 0.5
 
 
@@ -338,14 +337,9 @@ class Run:
         except RequestFailed as error:
             self._trouble.append(f"heal.log: {error}")
             return
-        lines = next((one for one in found.values() if isinstance(one, list)), [])
-        for line in lines[-HEAL_LOG_LINES:]:
-            at_ms = line.get("at", line.get("at_ms", 0))
-            at_s = (at_ms - self._began_ms) / 1000
-            if at_s < 0:
-                continue
-            what = f"{line.get('node', '')}: {line.get('seen', '')} → {line.get('done', '')}"
-            happened = Happened(
-                at_s=round(at_s, 3), kind="heal", node=str(line.get("node", "")), what=what
-            )
-            self._watching.events.append(happened)
+        for line in found["lines"]:
+            at_s = round((line["done_at"] - self._began_ms) / 1000, 3)
+            if at_s >= 0:
+                what = f"{line['name']}: {line['seen']} → {line['done']} ({line['outcome']})"
+                happened = Happened(at_s=at_s, kind="heal", node=line["node"], what=what)
+                self._watching.events.append(happened)

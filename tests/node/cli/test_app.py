@@ -226,7 +226,10 @@ COMMANDS = (
     "users enable,users remove,users show,users list,"
     "missed,ratings,canned list,canned find,canned put,canned remove,canned import,canned export,"
     "queues,agents,conversations list,"
-    "conversations search,conversations show,conversations export"
+    "conversations search,conversations show,conversations export,"
+    "chaos isolate-zone,chaos partition,chaos one-way,chaos delay,chaos loss,chaos reset,"
+    "chaos pause,chaos kill,chaos slow-disk,chaos full-disk,chaos fsync-error,chaos clock-skew,"
+    "chaos status,chaos stop,chaos run,chaos report"
 )
 
 
