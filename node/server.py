@@ -162,7 +162,8 @@ def _core_spans(config: Config) -> Spans:
 async def _refuse(asked: Asked, tell: Callable[[str], None]) -> int:
     raise HandoverFailed(
         "this node serves its clients by [node] workers, which cannot hand sockets over: stop and"
-        " start the nodes one after the other; clients resume at the others meanwhile"
+        " start the nodes one after the other, in the order that `unidesk upgrade check` names;"
+        " clients resume at the others meanwhile"
     )
 
 

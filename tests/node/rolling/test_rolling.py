@@ -213,7 +213,7 @@ async def started_on_its_folder(cluster: LocalCluster, name: str, old: Path) -> 
 
 
 async def started_without_its_folder(cluster: LocalCluster, name: str, old: Path) -> None:
-    """It finds no warning, and is let in by nobody: it gets no quorum, and serves not."""
+    """Nothing warns it, and nobody lets it in: it has no quorum, and does not serve."""
     process, data = cluster.process(name), cluster.folder.data(name)
     await trio.to_thread.run_sync(shutil.move, data, data.with_suffix(".kept"))
     said = len(cluster.folder.log(name).read_text())
