@@ -340,11 +340,12 @@ class Leading:
         target = leadership.handing_to
         if target is None:
             return
-        if now_s >= leadership.hand_over_until_s:
-            leadership.handing_to = None  # it did not come in time: this node leads on
-        elif self._parts.core.match_index(target) == self._parts.journal.last_index:
+        if self._parts.core.match_index(target) == self._parts.journal.last_index:
+            # Also when a slow sync let the time run out: it was level before the next proposal.
             leadership.handing_to = None
             self._parts.promise(target, TimeoutNow(leadership.term))
+        elif now_s >= leadership.hand_over_until_s:
+            leadership.handing_to = None  # it did not come in time: this node leads on
 
     def resign(self) -> None:
         """Forget a term that is over; everyone may be sent to again."""
