@@ -40,7 +40,7 @@ suite: .venv/dev.stamp ## everything, also what is slow
 
 lock:     ## requirements*.txt anew, with hashes (needs uv)
 	uv pip compile --no-strip-extras --universal --generate-hashes --no-header -q --python-version 3.11 pyproject.toml -o requirements.txt
-	uv pip compile --no-strip-extras --universal --generate-hashes --no-header -q --python-version 3.11 pyproject.toml --group dev --extra postgres -o requirements-dev.txt
+	uv pip compile --no-strip-extras --universal --generate-hashes --no-header -q --python-version 3.11 pyproject.toml --group dev --extra postgres --extra otlp -o requirements-dev.txt
 	uv pip compile --no-strip-extras --universal --generate-hashes --no-header -q --python-version 3.11 pyproject.toml --group peers -c requirements-dev.txt -o requirements-peers.txt
 
 peers: .venv/peers.stamp ## the tests against software of others, such as an OpenID provider

@@ -15,7 +15,9 @@ from cluster.raft.engine import Committed, Install
 from cluster.state.machine import Applied, Machine, Skipped
 from cluster.state.outcome import Outcome
 from cluster.state.state import State
+from cluster.tracing import Traces
 from cluster.watchers import Watchers
+from wal.histogram import Histogram
 
 log = structlog.get_logger()
 
@@ -31,9 +33,16 @@ class Applying:
         applied_index: int,
         on_outcome: OnOutcome,
         digests: Digests | None = None,
+        *,
+        clock: Callable[[], float],
+        took: Histogram,
+        traces: Traces,
     ) -> None:
         """`on_outcome(node, boot, number, outcome)` hears of every proposal, anybody's."""
         self.digests = digests or Digests()
+        self._clock = clock
+        self._took = took
+        self._traces = traces
         self.applied_index = applied_index
         self.on_entry: Watchers[int, bytes] = Watchers()
         """Index and payload of what was applied, for whoever keeps a copy of the state."""
@@ -55,9 +64,15 @@ class Applying:
         self.digests.applied(item.index, self.state)
 
     def _apply(self, index: int, payload: bytes) -> None:
+        begun_s = self._clock()
         applied = self._machine.apply(index, payload)
+        done_s = self._clock()
+        self._took.observe(done_s - begun_s)
         self.on_entry.tell(index, payload)
         self.on_applied.tell(applied)
+        if self._traces:
+            named = (one[:3] for one in applied.outcomes)
+            self._traces.applied(index, named, begun_s, done_s, self._clock())
         for node, boot, number, outcome in applied.outcomes:
             self._on_outcome(node, boot, number, outcome)
 

@@ -64,10 +64,8 @@ class LeaderDuties:
         """Whether the next turn has something to do at once, though nothing happens."""
         return self._leading and self._dispatcher.has_more
 
-    def turn(
-        self, *, leading: bool, now_ms: int, silent_s: Mapping[str, float], level: int
-    ) -> None:
-        """Propose what is due at `now_ms`.
+    def turn(self, *, leading: bool, now_ms: int, silent_s: Mapping[str, float], level: int) -> int:
+        """Propose what is due at `now_ms`; return how much the dispatcher planned.
 
         `silent_s` is how long each peer said nothing; `level` what all members understand.
         """
@@ -77,8 +75,9 @@ class LeaderDuties:
             self._losing.clear()
             self._raising = False
         if not leading:
-            return
-        for command in self._dispatcher.plan(self._proposer.state, now_ms):
+            return 0
+        plan = self._dispatcher.plan(self._proposer.state, now_ms)
+        for command in plan:
             self._proposer.submit(command, partial(self._on_dispatched, command))
         self._tell_rules_problem()
         if level > self._proposer.state.level and not self._raising:
@@ -87,10 +86,12 @@ class LeaderDuties:
         for node, silence_s in silent_s.items():
             if silence_s > NODE_LOST_S:
                 self._lose(node, silence_s, now_ms)
+        return len(plan)
 
     def _on_raised(self, answer: Answer) -> None:
-        log.info("commands of all members", level=self._proposer.state.level)
         self._raising = False
+        if isinstance(answer, Done):
+            log.info("the cluster uses newer commands", level=answer.result["level"])
 
     def _on_dispatched(self, command: Command, answer: Answer) -> None:
         if self._leading:

@@ -7,6 +7,8 @@
     damage, one or two voters            refused: nobody else could tell what is missing
     a recovery that is not done          refused; see `cluster.recovery`
     another node's data, a newer format  refused, nothing is touched
+    a restore that was interrupted       refused, until it is done again
+    commands above this release's level  the same: the folder's format is the cluster's level
 
 A process that takes a running node over (`Succession`) brings the state along, and reads the log
 only: what that holds up to the state's place was applied already.
@@ -18,10 +20,11 @@ safe is in `cluster.raft.abstaining`.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from cluster.backup.restore import refuse_unfinished
 from cluster.raft.boot import HistoryBroken
 from cluster.raft.engine import Engine
 from cluster.recovery import begun
-from cluster.state import snapshot
+from cluster.state import levels, snapshot
 from cluster.state.state import State
 from wal import aside
 from wal.disk import Disk
@@ -86,11 +89,14 @@ def open_data(
     without memory is no successor of one that had it.
     """
     begun.check(disk)
+    refuse_unfinished(disk)
     history = _history(disk) or cluster_id
     aside.finish(disk)
 
     def opened(damage: str) -> Opened:
-        identity = claim(disk, cluster_id, node_id, now_ms=now_ms, history=history)
+        identity = claim(
+            disk, cluster_id, node_id, now_ms=now_ms, history=history, format_max=levels.LEVEL
+        )
         if open_log is not None:
             wal, recovered = open_log(disk, identity)
         else:

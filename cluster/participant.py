@@ -19,7 +19,7 @@ Clocks, chance, ids and the way to the peers come in, so a run depends on nothin
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -31,6 +31,8 @@ from cluster.applying import Applying
 from cluster.barriers import Barriers
 from cluster.clock import ClusterClock
 from cluster.duties import LeaderDuties
+from cluster.figures import ReplicaFigures, Timings, by_rule, peer_vitals
+from cluster.handing_over import HandingOver
 from cluster.heal import rules, table
 from cluster.heal.digests import Digests
 from cluster.heal.hands import OwnHands
@@ -53,10 +55,12 @@ from cluster.settings import ReplicaSettings
 from cluster.standing import Judge
 from cluster.state import commands, entry, heal_log, levels
 from cluster.state.commands import Command
+from cluster.state.drains import drained
 from cluster.state.invariants import InvariantViolated
-from cluster.state.machine import Machine, Skipped
+from cluster.state.machine import Applied, Machine, Skipped
 from cluster.state.outcome import Outcome, Refused
 from cluster.state.state import State
+from cluster.tracing import CURRENT, Traces
 from cluster.vitals import VITALS_EVERY_S, Circle, Storage, Vitals
 from cluster.watchers import Watchers
 from wal.snapshot import SnapshotMeta
@@ -145,6 +149,7 @@ class Participant:
         self._members = engine.members
         self._judge = Judge(len(engine.members.voters), settings.fence_s)
         self._leadership = ("", -1)
+        self._leader_changes = 0
         self._awaited_index = 0
         """The last entry of this leader that another node waits for."""
         self._catching_up = False
@@ -153,7 +158,18 @@ class Participant:
         self.on_whisper: Watchers[str, bytes] = Watchers()
         machine = Machine(opened.state, on_violation=self._on_violation)
         digests = Digests(settings.digest_every_entries)
-        self.applying = Applying(machine, opened.applied_index, self._on_outcome, digests)
+        self.timings = Timings()
+        self.traces = Traces(settings.node, world.clock, world.wall_ms)
+        self.applying = Applying(
+            machine,
+            opened.applied_index,
+            self._on_outcome,
+            digests,
+            clock=world.clock,
+            took=self.timings.apply,
+            traces=self.traces,
+        )
+        self.applying.on_applied.add(self._on_applied)
         self.circle = Circle(world.clock, world.wall_ms)
         self.heal = heal or Journal(world.wall_ms)
         self._filling = Filling(self.heal, world.clock, abstains=engine.journal.abstains)
@@ -167,6 +183,7 @@ class Participant:
         self._vitals_due_s = 0.0
         dispatcher = Dispatcher(world.new_id, settings.offer_ttl_ms)
         self._duties = LeaderDuties(self, dispatcher, on_lost=self._note_lost)
+        self._handing_over = HandingOver(engine, world.clock, settings.timing.election_min_s)
 
     # -- what is asked of it
 
@@ -204,6 +221,9 @@ class Participant:
             on_answer(refused)
         elif not self._proposals.submit(data, on_answer, self._now_s()):
             on_answer(Unavailable("overloaded", "too many proposals wait at this node"))
+        elif (trace := CURRENT.get()) is not None:
+            number = self._proposals.next_number - 1
+            self._tell_peers("trace", self.traces.begin(self.boot, number, trace))
 
     @property
     def next_number(self) -> int:
@@ -253,6 +273,8 @@ class Participant:
             case "batch" if isinstance(body, bytes):
                 if len(self._forwarded) < FORWARDED_MAX and not self._judge.held:
                     self._forwarded.append(_parse_batch(peer, body))
+            case "trace" if self.traces.hear(peer, body):
+                pass
             case "vitals" if isinstance(body, bytes):
                 self.circle.take(peer, _parse_vitals(peer, body))
             case "whisper" if isinstance(body, bytes) and len(body) <= WHISPER_BYTES_MAX:
@@ -292,15 +314,19 @@ class Participant:
         self._barriers.passed(self.applying.applied_index)
         self._clock.note(self.state.now_ms)
         self._look_at_standing()
-        self._duties.turn(
+        begun_s = self._now_s()
+        planned = self._duties.turn(
             leading=self.engine.is_leader and self._judge.caught_up,
             now_ms=self._clock.now_ms(),
             silent_s=self._silent_s(),
             level=self._common_level(),
         )
+        if planned:
+            self.timings.dispatch_plan.observe(self._now_s() - begun_s)
+        self._handing_over.turn(drained(self.state))
         self._tell_vitals()
         self._look_around()
-        if self._judge.standing == "serving" and self.state.level > levels.FIRST:
+        if self._judge.standing in ("serving", "draining") and self.state.level > levels.FIRST:
             self.heal.tell(self.submit)
         self._proposals.expire(self._now_s())
 
@@ -343,6 +369,7 @@ class Participant:
         leader = self.leader
         leadership = (leader or "", self.engine.term)
         if leadership != self._leadership:
+            self._leader_changes += leader is not None
             self._leadership = leadership
             if leader is not None:
                 self._proposals.resend(now_s)
@@ -362,6 +389,8 @@ class Participant:
             self._forwarded.append(batch)
         while self._forwarded:
             is_ours = all(batch.node == self.node for batch in self._forwarded)
+            if self.traces:
+                self.traces.appended(_names(self._forwarded))
             proposed = self.engine.propose(pack(self._forwarded, self._clock.now_ms()))
             if proposed is None:
                 return  # not sent: whoever proposed sends it again
@@ -381,7 +410,14 @@ class Participant:
             case Skipped():
                 self._proposals.answer(number, _UNSEEN)
             case _:
+                waited_s = self._proposals.waited_s(number, self._now_s())
+                if waited_s is not None:
+                    self.timings.commit.observe(waited_s)
                 self._proposals.answer(number, outcome)
+
+    def _on_applied(self, applied: Applied) -> None:
+        if self.engine.is_leader:
+            self.timings.offered(applied, self.state)
 
     def _on_violation(self, violated: InvariantViolated) -> None:
         self._violations += 1
@@ -414,9 +450,17 @@ class Participant:
         self._peers.set_peers(self.addresses())
 
     def _silent_s(self) -> dict[str, float]:
-        """Return for how long other nodes said nothing; who is no member is silent for ever."""
+        """Return for how long other nodes said nothing; who is no member is silent for ever.
+
+        Followers say nothing to each other by Raft, so that a new leader knows of them by their
+        vitals alone: without those, whoever did not elect it would seem dead.
+        """
         gone = self.state.nodes.keys() - self._members.by_id.keys()
-        return self.engine.contact_age_s() | dict.fromkeys(sorted(gone), float("inf"))
+        silent_s = self.engine.contact_age_s()
+        for peer, heard in self.circle.fresh().items():
+            if peer in silent_s:
+                silent_s[peer] = min(silent_s[peer], self._now_s() - heard.at_s)
+        return silent_s | dict.fromkeys(sorted(gone), float("inf"))
 
     def _note_lost(self, node: str, silent_s: float, sessions: int) -> None:
         self.heal.note(
@@ -492,7 +536,11 @@ class Participant:
             return
         self._vitals_due_s = now_s + VITALS_EVERY_S
         self.circle.keep(self._members.by_id)
-        frame = encode("vitals", vitals.encode(self.vitals()))
+        self._tell_peers("vitals", vitals.encode(self.vitals()))
+
+    def _tell_peers(self, kind: str, body: Any) -> None:
+        """Send a frame to those whose release knows its kind."""
+        frame = encode(kind, body)
         for peer in self._members.by_id:
             if peer != self.node and self._peers.level(peer) > levels.FIRST:
                 self._peers.send(peer, frame)
@@ -502,6 +550,20 @@ class Participant:
         others = (self._peers.level(peer) for peer in self._members.by_id if peer != self.node)
         return min([levels.LEVEL, *others])
 
+    def figures(self) -> ReplicaFigures:
+        """Return what was measured here so far."""
+        return ReplicaFigures(
+            commit=self.timings.commit.buckets(),
+            apply=self.timings.apply.buckets(),
+            dispatch_plan=self.timings.dispatch_plan.buckets(),
+            dispatch_wait=self.timings.dispatch_wait.buckets(),
+            leader_changes=self._leader_changes,
+            level=self.state.level,
+            heal=by_rule(self.heal.counts),
+            vitals=peer_vitals(self.circle.fresh(), self._now_s()),
+            storage=self._world.storage(),
+        )
+
     def status(self) -> ReplicaStatus:
         """Return this node's standing in figures."""
         raft = self.engine.status()
@@ -509,6 +571,7 @@ class Participant:
         for peer, figures in peers.items():
             figures["last_heard_s"] = raft.contact_age_s.get(peer, -1.0)
             figures["match_index"] = raft.match_index.get(peer, 0)
+            figures["level"] = self._peers.level(peer)
         return ReplicaStatus(
             node=self.node,
             boot=self.boot,
@@ -527,6 +590,8 @@ class Participant:
             pending=len(self._proposals),
             violations=self._violations,
             abstains=raft.abstains,
+            level=levels.LEVEL,
+            level_used=self.state.level,
         )
 
     def _look_at_standing(self) -> None:
@@ -537,6 +602,7 @@ class Participant:
                 led=self.leader is not None,
                 silent_s=self.engine.quorum_age_s(),
                 announced=announced,
+                drained=known is not None and known.drained_ms > 0,
             )
         if known is not None and self._announced and not announced:
             self.replaced_by = known.boot
@@ -568,6 +634,13 @@ class Participant:
             self.on_standing.tell(self.status())
 
 
+def _names(batches: Iterable[entry.Batch]) -> Iterator[tuple[str, str, int]]:
+    """Yield what names each proposal."""
+    for batch in batches:
+        for proposal in batch.proposals:
+            yield batch.node, batch.boot, proposal.number
+
+
 def _why(judged: str, raft: RaftStatus) -> str:
     """Return in words what there is to say about a node's standing."""
     if raft.is_unknown:
@@ -575,9 +648,11 @@ def _why(judged: str, raft: RaftStatus) -> str:
             "it is no member of this cluster (any more);"
             f" `unidesk cluster members add {raft.node_id}` lets it join"
         )
-    if raft.abstains and raft.leader is None and raft.last_index == 1:
+    if raft.abstains and raft.leader is None and raft.empty:
         silent = [peer for peer, age_s in raft.contact_age_s.items() if age_s > MISSING_S]
         missing = f"; missing: {', '.join(silent)}" if silent else ""
+        if raft.last_index > 1:
+            return f"a cluster begins when all its nodes, restored alike, have met{missing}"
         return f"a new cluster begins when all its nodes have met{missing}"
     return judged or (_ABSTAINS if raft.abstains else "")
 

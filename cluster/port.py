@@ -16,6 +16,7 @@ import msgspec
 
 from cluster.raft.members import Members
 from cluster.state.commands import Command
+from cluster.state.levels import FIRST
 from cluster.state.machine import Applied
 from cluster.state.outcome import Outcome
 from cluster.state.state import State
@@ -49,7 +50,8 @@ class ReplicaStatus(msgspec.Struct, frozen=True):
     quorum_heard_s: float
     """Seconds since a majority, this node included, was heard (leader) or the leader was heard."""
     peers: dict[str, dict[str, float | int | bool | str]]
-    """Per other node: connected, last_heard_s, match_index (at the leader), queued_bytes ..."""
+    """Per other node: connected, last_heard_s, match_index (at the leader), level (0: unknown),
+    queued_bytes ..."""
     snapshot_index: int
     pending: int
     """Proposals made here that wait for their outcome."""
@@ -57,6 +59,12 @@ class ReplicaStatus(msgspec.Struct, frozen=True):
     """Commands since the start after which an invariant of the state did not hold: bugs."""
     abstains: bool = False
     """It came back without its data, serves, and is not counted until a leader vouches for it."""
+    peer_tls: dict[str, int | str] = {}
+    """With TLS between nodes, of this one's certificate: `cluster.peer.tls.TlsStatistics`."""
+    level: int = FIRST
+    """Which commands this node's release knows; see `cluster.state.levels`."""
+    level_used: int = FIRST
+    """Which of them the cluster uses, as far as was applied here."""
 
 
 Answer = Outcome | Unavailable
@@ -68,6 +76,10 @@ class NotLeading(Exception):
     def __init__(self, leader: str) -> None:
         super().__init__(f"{leader} leads" if leader else "nobody leads now")
         self.leader = leader
+
+
+class HandOverRefused(Exception):
+    """Nobody else leads now; says why, and what would help."""
 
 
 class Port(Protocol):
@@ -132,6 +144,14 @@ class Port(Protocol):
 
         `change` is called at once.  Raises what it raises; `NotLeading` at a node that does not
         lead, `MembersRefused` when this is not the time.  `Unavailable`: the outcome is unknown.
+        """
+        ...
+
+    async def hand_over(self, to: str = "") -> str | Unavailable:
+        """Let node `to` lead, or whoever is best; return who leads, as soon as this node hears it.
+
+        Raises `NotLeading` at a node that does not lead, `HandOverRefused` when `to` cannot, or
+        did not come to it; this node leads on then.
         """
         ...
 

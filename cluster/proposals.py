@@ -119,6 +119,11 @@ class Proposals:
         self.resend(now_s, older_than_s=OVERTAKEN_S if self._overtaken else RESEND_S)
         self._overtaken = False
 
+    def waited_s(self, number: int, now_s: float) -> float | None:
+        """Return how long ago `number` was submitted, None when nobody waits for it."""
+        pending = self._pending.get(number)
+        return None if pending is None else now_s - (pending.deadline_s - DEADLINE_S)
+
     def answer(self, number: int, outcome: Outcome | Unavailable) -> None:
         """Give the outcome of `number` to who asked, if they still wait."""
         pending = self._pending.pop(number, None)

@@ -16,13 +16,18 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 import structlog
 import trio
+from msgspec.structs import replace
 
 from cluster.answering import answer_to
+from cluster.backup.origin import origin_of
+from cluster.figures import ReplicaFigures
+from cluster.handing_over import begin, reason_against
 from cluster.heal import left
 from cluster.heal.digests import Due, digest_of
 from cluster.heal.ending import MustEnd, StartAgain, twin
@@ -31,23 +36,26 @@ from cluster.heal.left import Left
 from cluster.heal.neighbours import Neighbours
 from cluster.heal.rules import DIVERGENCE, SYNC_FAILED
 from cluster.heal.starting import tell_start
+from cluster.hooks import NO_HOOKS, Hooks
 from cluster.ids import Ulids
 from cluster.opening import Opened, Succession, open_data
 from cluster.participant import Figures, Participant, World
 from cluster.peer.handshake import Self
 from cluster.peer.links import Links
-from cluster.port import Answer, ReplicaStatus, Unavailable
+from cluster.port import Answer, HandOverRefused, NotLeading, ReplicaStatus, Unavailable
 from cluster.raft.engine import Committed, Engine
 from cluster.raft.members import Members
 from cluster.settings import ReplicaSettings
 from cluster.state import snapshot
 from cluster.state.commands import BootNode, Command
+from cluster.state.drains import drained
 from cluster.state.machine import Applied
 from cluster.state.state import State
+from cluster.tracing import Span
 from wal import aside
 from wal.disk import Disk, FileDisk
 from wal.errors import SnapshotRefused, StorageError
-from wal.identity import move_on
+from wal.identity import move_on, raise_format, read_format
 from wal.log import Log, LogStatistics
 from wal.recovery import Recovered
 from wal.snapshot import SnapshotMeta, SnapshotStore
@@ -56,9 +64,11 @@ APPLY_AT_ONCE = 64
 """Entries applied between two chances for other tasks."""
 BARRIER_S = 3.0
 MEMBERS_POLL_S = 0.02
-LEADERSHIP_POLL_S = 0.01
 LEAVE_S = 1.0
 """For a note to the next process, where the disk failed."""
+LEADERSHIP_POLL_S = 0.005
+LEVEL_S = 1.0
+"""How long a hand-over waits for somebody to be level; under load that is a matter of moments."""
 
 log = structlog.get_logger()
 
@@ -74,6 +84,7 @@ class _LinkedPeers(Links):
                 "queued_bytes": link.queued_bytes,
                 "dropped_total": link.dropped_total,
                 "connects_total": link.connects_total,
+                "remade_total": link.remade_total,
             }
             for peer, link in self.statistics().items()
         }
@@ -92,6 +103,7 @@ class Replica:
         next_number: int = 1,
         listeners: Sequence[socket.socket] = (),
         left_notes: Sequence[Left] = (),
+        hooks: Hooks = NO_HOOKS,
     ) -> None:
         """`left_notes`: of the process before, for the heal log."""
         boot = boot or secrets.token_hex(8)
@@ -107,7 +119,15 @@ class Replica:
         self._saving = False
         self._sync_limiter = trio.CapacityLimiter(1)
         self._links = _LinkedPeers(
-            Self(self.cluster_id, settings.node, boot, settings.key, settings.reached_at),
+            Self(
+                self.cluster_id,
+                settings.node,
+                boot,
+                settings.key,
+                settings.reached_at,
+                lambda: origin_of(self._part.state),
+                uses=lambda: self.state.level,
+            ),
             settings.listen,
             {},
             on_frame=self._on_frame,
@@ -115,11 +135,14 @@ class Replica:
             tls=settings.tls,
             listeners=listeners,
             meetings=Neighbours(self, heal, time.monotonic),
+            wire=hooks.wire,
         )
+        self._kept_level = read_format(disk)
         self._stopping = False
         self._stopped = trio.Event()
         tell_start(heal, opened, left_notes)
-        world = World(time.monotonic, _wall_ms, Ulids(_wall_ms, secrets.token_bytes).new)
+        wall_ms = _wall_ms if hooks.wall_ms is None else hooks.wall_ms(_wall_ms)
+        world = World(time.monotonic, wall_ms, Ulids(wall_ms, secrets.token_bytes).new)
         self._part = Participant(
             settings,
             opened,
@@ -140,14 +163,17 @@ class Replica:
         *,
         succession: Succession | None = None,
         listeners: Sequence[socket.socket] = (),
+        hooks: Hooks = NO_HOOKS,
     ) -> "Replica":
         """Return the replica as its disk remembers it.  Blocks; raises `StorageError`.
 
         Damaged data is set aside, and the replica then abstains; see `cluster.opening`.  With a
         `succession` it goes on where another process stopped, on the `listeners` of its peers'
-        port; damage is then raised.
+        port; damage is then raised.  `hooks` are between it and the world.
         """
         disk = disk or FileDisk(settings.data)
+        if hooks.disk is not None:
+            disk = hooks.disk(disk)
         configured = settings.configured
 
         def make_engine(wal: Log, recovered: Recovered, snapshots: SnapshotStore) -> Engine:
@@ -176,7 +202,7 @@ class Replica:
             log.error("damaged data set aside", folder=str(settings.data), why=opened.damage)
         if succession is None:
             notes = left.take(disk)
-            return cls(settings, disk, opened, listeners=listeners, left_notes=notes)
+            return cls(settings, disk, opened, listeners=listeners, left_notes=notes, hooks=hooks)
         return cls(
             settings,
             disk,
@@ -184,6 +210,7 @@ class Replica:
             boot=succession.boot,
             next_number=succession.next_number,
             listeners=listeners,
+            hooks=hooks,
         )
 
     def close(self) -> None:
@@ -336,6 +363,36 @@ class Replica:
                 await trio.sleep(MEMBERS_POLL_S)
         return Unavailable("timeout", "it may still happen; look at the members again")
 
+    async def hand_over(self, to: str = "") -> str | Unavailable:
+        """See `Port.hand_over`."""
+        part, engine = self._part, self._part.engine
+        if not self.is_leader:
+            raise NotLeading(part.leader or "")
+        self._check_hand_over(to)
+        term, begun, ends_s = engine.term, "", trio.current_time() + BARRIER_S
+        level_by_s, again_s = trio.current_time() + LEVEL_S, 0.0
+        while (now_s := trio.current_time()) < ends_s:
+            if not engine.is_leader and part.leader is not None and engine.term > term:
+                return part.leader
+            if engine.is_leader and now_s >= again_s:
+                begun = begin(engine, to, drained(self.state)) or begun
+                again_s = now_s + (self._settings.timing.election_min_s if begun else 0.0)
+                self._wake.set()
+            if not begun and now_s >= level_by_s:
+                self._check_hand_over(to)
+                raise HandOverRefused("no other voter holds all that is committed: wait a moment")
+            await trio.sleep(LEADERSHIP_POLL_S)
+        if engine.is_leader:
+            raise HandOverRefused(
+                f"{to or begun} did not take over in time; {self.node_id} leads on"
+            )
+        return Unavailable("no_leader", "this node leads no more, and hears of nobody who does")
+
+    def _check_hand_over(self, to: str) -> None:
+        why = reason_against(self._part.engine, to, drained(self.state))
+        if why:
+            raise HandOverRefused(why)
+
     def whisper(self, payload: bytes) -> None:
         """See `Port.whisper`."""
         self._part.whisper(payload)
@@ -346,11 +403,20 @@ class Replica:
 
     def status(self) -> ReplicaStatus:
         """Return this node's standing in figures."""
-        return self._part.status()
+        status, tls = self._part.status(), self._links.tls_statistics()
+        return status if tls is None else replace(status, peer_tls=asdict(tls))
 
     def wal_statistics(self) -> LogStatistics:
         """Return the log's own figures."""
         return self._wal.statistics()
+
+    def figures(self) -> ReplicaFigures:
+        """Return what this node measured of its part in the cluster."""
+        return self._part.figures()
+
+    def watch_spans(self, watcher: Callable[[Span], None]) -> Callable[[], None]:
+        """Call `watcher` for each span of a traced proposal here; return how to stop."""
+        return self._part.traces.on_span.add(watcher)
 
     # -- peers, called by the links' tasks
 
@@ -390,7 +456,8 @@ class Replica:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Take part in the cluster until cancelled or stopped; started once the peer port is bound.
 
-        Raises `StorageError` when the disk fails, `OSError` when the port cannot be had.
+        Raises `StorageError` when the disk fails, `OSError` when the port cannot be had, `Outgrown`
+        or `snapshot.SnapshotRefused` when the cluster's log is not for this release.
         """
         try:
             async with trio.open_nursery() as nursery:
@@ -470,6 +537,14 @@ class Replica:
                 applying.install(item, state)
             if count % APPLY_AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
+        if self.state.level > self._kept_level:
+            await self._keep_level(self.state.level)
+
+    async def _keep_level(self, level: int) -> None:
+        """Let earlier releases refuse the folder, before this node proposes what they misread."""
+        await trio.to_thread.run_sync(raise_format, self._disk, level)
+        self._kept_level = level
+        log.info("earlier releases are refused from here on", level=level)
 
     async def _save_snapshot(self, meta: SnapshotMeta, copy: State) -> None:
         """Write `copy` in a thread while the loop goes on."""

@@ -3,6 +3,8 @@
     starting ──leader heard──▶ catching_up ──read barrier passed──▶ serving
                                    ▲                                   │ no leader for `fence_s`
                                    └────────leader heard──── fenced ◀──┘
+                                                                       │ drained by operators
+                                                     draining ◀────────┘ (takes nobody)
     any ──held, with a reason──▶ fenced, until it is let go (`cluster.heal`: no room on the disk)
     any ──the disk failed──▶ failed, for good
 
@@ -10,6 +12,8 @@ A node that was never led stays `starting`: it has nobody to send away.
 """
 
 from cluster.port import Standing
+
+DRAINED = "an operator drained this node; `unidesk cluster undrain` lets it take clients again"
 
 
 class Judge:
@@ -33,11 +37,14 @@ class Judge:
         """A read barrier passed."""
         self._caught_up = True
 
-    def look(self, *, led: bool, silent_s: float, announced: bool = True) -> None:
+    def look(
+        self, *, led: bool, silent_s: float, announced: bool = True, drained: bool = False
+    ) -> None:
         """Judge anew: whether a leader is heard, and how long no majority was.
 
         `announced`: the state knows this boot of the node.  Before that it skips what the boot
         proposes, and after that only if another process took its place.
+        `drained`: operators want it to take no clients.
         """
         if self.standing == "failed":
             return
@@ -45,7 +52,9 @@ class Judge:
             self._caught_up = False
             self.standing, self.why = "fenced", self.held
             return
-        if led and self._caught_up and announced:
+        if led and self._caught_up and announced and drained:
+            self.standing, self.why = "draining", DRAINED
+        elif led and self._caught_up and announced:
             self.standing, self.why = "serving", ""
         elif led and self._caught_up:
             self.standing = "catching_up"

@@ -6,6 +6,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from cluster.heal.settings import HealSettings
 from cluster.raft.members import Members
@@ -175,6 +176,16 @@ class LogConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class TraceConfig:
+    """Which requests are traced, and where to."""
+
+    endpoint: str = ""
+    """Of a collector that takes OTLP/HTTP; empty: spans are debug lines of the log, no more."""
+    sample: float = 0.0
+    """Share of the requests that are traced though their client does not ask for it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything in `node.toml`, checked."""
 
@@ -193,11 +204,19 @@ class Config:
     desk: DeskConfig = DeskConfig()
     heal: HealSettings = field(default_factory=HealSettings)
     chaos: ChaosConfig = ChaosConfig()
+    trace: TraceConfig = TraceConfig()
+    others: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Plugins that `[plugins.NAME]` switches on, with their settings."""
 
     @property
     def members(self) -> Members:
         """The members of a cluster that begins."""
         return Members.of({one.id: f"{one.peer[0]}:{one.peer[1]}" for one in self.nodes.values()})
+
+    @property
+    def plugins(self) -> dict[str, Mapping[str, Any]]:
+        """All plugins that are on, by name."""
+        return {**({"chaos": {}} if self.chaos.enabled else {}), **self.others}
 
     @property
     def peers(self) -> dict[str, Address]:

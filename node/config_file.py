@@ -17,6 +17,7 @@
     [heal]      mode                         act | observe | off; see `cluster.heal`
                 replace_after                a voter dead for so long gives way to a standby
     [chaos]     enabled                      operators may break this node on purpose
+    [plugins.X] enabled, and what X asks     see `node.plugins.loading`
     [tokens]    people, services             how long tokens live that are issued for a secret
     [timing]    heartbeat, election, offer, drain
     [limits]    connections_max; memory_max, of all processes; 0 is any number in all others:
@@ -25,13 +26,15 @@
                 address_connections_max, address_connects_per_s, but not of trusted_addresses:
                 proxies, who are also believed what they say of a client (`node.desk.credentials`)
     [log]       format, level
+    [trace]     endpoint                     of a collector: spans go there by OTLP/HTTP
+                sample                       share of the requests that are traced anyway
 
 `load` finds every mistake in one go and names for each the file, the line and the mend.  Paths in
 the file are relative to the file.
 """
 
 from pathlib import Path
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 from cluster.heal.settings import HealMode, HealSettings
 from cluster.state.limits import TOKEN_TTL_S
@@ -56,6 +59,7 @@ from node.config import (
     TimingConfig,
     TlsConfig,
     TokensConfig,
+    TraceConfig,
     VisitorsConfig,
 )
 from node.issuers.tables import read_issuers
@@ -70,6 +74,8 @@ WORKERS_MAX = 64
 CALLS_MAX = 1_000_000
 MEMORY_BYTES_MIN = 128 << 20
 """Of each process: a node alone takes half of that."""
+SAMPLE = 0.01
+"""One request in a hundred, where a collector is named and no share."""
 HEARTBEATS_PER_ELECTION_MIN = 3
 """A lost heartbeat or two must not start an election."""
 
@@ -121,6 +127,8 @@ def _config(root: Table, folder: Path) -> Config:
         desk=_desk(root.table("desk")),
         heal=_heal(root.table("heal")),
         chaos=_chaos(root.table("chaos")),
+        trace=_trace(root.table("trace")),
+        others=_plugins(root.table("plugins")),
     )
     for table in (cluster, node, client, peer, root):
         table.finish()
@@ -316,6 +324,21 @@ def _chaos(table: Table | None) -> ChaosConfig:
     return config
 
 
+def _plugins(table: Table | None) -> dict[str, dict[str, Any]]:
+    """Return the settings of those that are on; what they mean is each plugin's to say."""
+    if table is None:
+        return {}
+    found = {}
+    for name, one in table.tables().items():
+        table.check_name(name, name)
+        if name == "chaos":
+            one.note("", "chaos has a table of its own", "write [chaos] enabled = true")
+        if one.flag("enabled", False):
+            found[name] = one.rest()
+    table.finish()
+    return found
+
+
 def _log(table: Table | None) -> LogConfig:
     if table is None:
         return LogConfig()
@@ -323,6 +346,18 @@ def _log(table: Table | None) -> LogConfig:
     level = cast("Level", table.choice("level", "info", get_args(Level)))
     table.finish()
     return LogConfig(form, level)
+
+
+def _trace(table: Table | None) -> TraceConfig:
+    if table is None:
+        return TraceConfig()
+    endpoint = table.text("endpoint", "", example="http://127.0.0.1:4318")
+    if endpoint and not endpoint.startswith(("http://", "https://")):
+        mend = 'write "http://127.0.0.1:4318", or leave it out'
+        table.note("endpoint", f'"{endpoint[:64]}" is no address of a collector', mend)
+    sample = table.share("sample", SAMPLE if endpoint else 0.0)
+    table.finish()
+    return TraceConfig(endpoint, sample)
 
 
 def _check_members(config: Config, node: Table, nodes: Table) -> None:

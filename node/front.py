@@ -23,6 +23,7 @@ from node.edge.server import Certificate, EdgeLimits, EdgeServer
 from node.protocol.catalogue import FRAME_BYTES_MAX
 from node.rpc.limits import RpcLimits
 from node.rpc.statistics import RpcStatistics
+from node.tracing.spans import ExporterMissing, Spans
 
 
 class StartFailed(Exception):
@@ -40,8 +41,12 @@ class Front:
         *,
         workers: int = 0,
         pid: int | None = None,
+        number: int = 0,
     ) -> None:
-        """`workers` share what `[limits]` allows; `pid` is the node's, if not this process's."""
+        """`workers` share what `[limits]` allows; `pid` is the node's, if not this process's.
+
+        `number` is the worker's.  Raises `StartFailed`.
+        """
         self._config = config
         self._listener = listener
         self._pid = pid or os.getpid()
@@ -50,6 +55,7 @@ class Front:
         self._limits = limits
         self._fronts = max(1, workers)
         self._ended = trio.Event()
+        self.spans = _spans(config, "node" if pid is None else f"worker-{number}")
         self.desk: Desk | None = None
         self.edge: EdgeServer | None = None
         self.rpc: Callable[[], RpcStatistics] | None = None
@@ -93,6 +99,8 @@ class Front:
                     )
                     desk.sources.edge = edge.statistics
                     desk.pressure = edge.pressure
+                    desk.watch_spans(self.spans.take)
+                    desk.sources.tracing = self.spans.figures
                     await nursery.start(desk.run)
                     if self._config.grpc is not None:  # first: the edge says when all is ready
                         await nursery.start(self._serve_grpc, self._config.grpc, desk, edge)
@@ -106,6 +114,12 @@ class Front:
                     task_status.started()
 
         life = trio.CancelScope()
+        with self.spans:
+            await self._serve(parts, life, task_status)
+
+    async def _serve(
+        self, parts: Callable[..., Awaitable[Any]], life: trio.CancelScope, task_status: Any
+    ) -> None:
         async with trio.open_nursery() as outer:
             await outer.start(parts)
             task_status.started()
@@ -147,6 +161,13 @@ class Front:
             await server.serve(task_status=task_status)
         except* RpcListenRefused as refused:
             raise StartFailed(str(refused.exceptions[0])) from None
+
+
+def _spans(config: Config, process: str) -> Spans:
+    try:
+        return Spans(config.trace, config.node.id, process)
+    except ExporterMissing as missing:
+        raise StartFailed(str(missing)) from None
 
 
 def edge_limits(config: Config, workers: int) -> EdgeLimits:

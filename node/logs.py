@@ -4,7 +4,8 @@
     json       a log store: one object a line, `timestamp` in UTC, `level`, `event`, its fields
     console    a person at a terminal
 
-Logs of libraries that use the standard module go the same way.
+A line that is written while a traced request is served bears its `trace_id` and `span_id`, the same
+at every node.  Logs of libraries that use the standard module go the same way.
 """
 
 import logging
@@ -12,6 +13,8 @@ import sys
 from typing import Literal
 
 import structlog
+
+from cluster.tracing import CURRENT
 
 Format = Literal["json", "console"]
 Level = Literal["debug", "info", "warning", "error"]
@@ -22,6 +25,7 @@ def configure(form: Format = "json", level: Level = "info", *, node: str = "") -
     number = logging.getLevelNamesMapping()[level.upper()]
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        _add_trace,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _naming(node),
@@ -52,6 +56,16 @@ def configure(form: Format = "json", level: Level = "info", *, node: str = "") -
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=number, force=True)
+
+
+def _add_trace(
+    _logger: structlog.typing.WrappedLogger, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    trace = CURRENT.get()
+    if trace is not None:
+        event.setdefault("trace_id", trace.trace_id)
+        event.setdefault("span_id", trace.span_id)
+    return event
 
 
 def _naming(node: str) -> structlog.typing.Processor:

@@ -19,13 +19,15 @@ from functools import partial
 import structlog
 import trio
 
+from cluster.hooks import NO_HOOKS, Hooks
 from cluster.opening import Succession
-from cluster.peer.links import PeerTls
+from cluster.peer.tls import PeerTls
 from cluster.raft.boot import LogRefused
 from cluster.raft.election import Timing
 from cluster.raft.pysyncobj_core import LibraryRefused
 from cluster.replica import Replica
 from cluster.settings import ReplicaSettings
+from cluster.state.levels import Outgrown
 from cluster.state.snapshot import SnapshotRefused
 from node import __version__, logs
 from node.config import Config
@@ -43,7 +45,9 @@ from node.handover import notifying
 from node.handover.asking import SUPERVISED, Asked
 from node.handover.control import Control
 from node.handover.predecessor import HandoverFailed, NodeLost, Predecessor
+from node.plugins.loading import PluginRefused, Plugins
 from node.tables import Address
+from node.tracing.spans import ExporterMissing, Spans
 from node.workers.core import Core
 
 __all__ = ["NodeLost", "StartFailed", "serve"]
@@ -75,13 +79,17 @@ async def serve(
         raise StartFailed(str(refused)) from None
     with listener:
         front = Front(config, listener, certificate)
-        replica = await open_replica(config)
+        plugins = load_plugins(config)
+        replica = await open_replica(config, hooks=plugins.hooks())
         try:
             async with trio.open_nursery() as nursery:
 
                 def on_up(desk: Desk, edge: EdgeServer) -> None:
                     desk.sources.wal = replica.wal_statistics
+                    desk.sources.figures = replica.figures
+                    replica.watch_spans(front.spans.take)
                     nursery.start_soon(serve_commands, config, front, replica)
+                    plugins.start(nursery, replica, edge)
                     _say_up(config, replica)
 
                 join = partial(join_peers, replica, config)
@@ -122,14 +130,18 @@ async def _serve_by_workers(config: Config, task_status: trio.TaskStatus[None]) 
     with contextlib.ExitStack() as reserved:
         for address in _addresses(config):
             reserved.enter_context(await _reserve(address))
-        replica = await open_replica(config)
+        plugins = load_plugins(config)
+        replica = await open_replica(config, hooks=plugins.hooks())
         try:
-            core = Core(config, replica)
+            spans = reserved.enter_context(_core_spans(config))
+            replica.watch_spans(spans.take)
+            core = Core(config, replica, spans.figures)
             join = partial(join_peers, replica, config)
             async with trio.open_nursery() as nursery:
 
                 def on_up() -> None:
                     nursery.start_soon(Control(config.node.data, _refuse).serve)
+                    plugins.start(nursery, replica, None)
                     _say_up(config, replica)
 
                 await core.serve(join=join, on_up=on_up, task_status=task_status)
@@ -137,6 +149,14 @@ async def _serve_by_workers(config: Config, task_status: trio.TaskStatus[None]) 
         finally:
             replica.close()
             log.info("node down")
+
+
+def _core_spans(config: Config) -> Spans:
+    """Return what becomes of a core's spans.  Raises `StartFailed`."""
+    try:
+        return Spans(config.trace, config.node.id, "core")
+    except ExporterMissing as missing:
+        raise StartFailed(str(missing)) from None
 
 
 async def _refuse(asked: Asked, tell: Callable[[str], None]) -> int:
@@ -177,6 +197,7 @@ async def open_replica(
     *,
     succession: Succession | None = None,
     listeners: Sequence[socket.socket] = (),
+    hooks: Hooks = NO_HOOKS,
 ) -> Replica:
     """Return the replica as its disk remembers it, read in a thread; see `Replica.open`.
 
@@ -202,9 +223,19 @@ async def open_replica(
         offer_ttl_ms=config.timing.offer_ms,
     )
     try:
-        open_it = partial(Replica.open, settings, succession=succession, listeners=listeners)
+        open_it = partial(
+            Replica.open, settings, succession=succession, listeners=listeners, hooks=hooks
+        )
         return await trio.to_thread.run_sync(open_it)
     except (LogRefused, LibraryRefused, SnapshotRefused) as refused:
+        raise StartFailed(str(refused)) from None
+
+
+def load_plugins(config: Config) -> Plugins:
+    """Return the plugins that `config` switches on.  Raises `StartFailed`."""
+    try:
+        return Plugins.of(config)
+    except PluginRefused as refused:
         raise StartFailed(str(refused)) from None
 
 
@@ -217,6 +248,8 @@ async def join_peers(
     """Run the replica; started once it can be used.  Raises `StartFailed`, `StorageError`."""
     try:
         await replica.run(task_status=task_status)
+    except* (Outgrown, SnapshotRefused) as errors:
+        raise StartFailed(str(errors.exceptions[0])) from None
     except* OSError as errors:
         host, port = config.peer.listen
         raise StartFailed(

@@ -97,6 +97,14 @@ class Table:
         self.note(key, f"must be a whole number, {least} to {most}", f"write {key} = {default}")
         return default
 
+    def share(self, key: str, default: float) -> float:
+        """Return a number from 0 to 1."""
+        value = self._take(key, default, "0.01")
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
+            return float(value)
+        self.note(key, "must be a number from 0 to 1", f"write {key} = {default}")
+        return default
+
     def choice(self, key: str, default: str, choices: Iterable[str]) -> str:
         """Return one of a few words."""
         value = self.text(key, default, example=default)
@@ -280,6 +288,12 @@ class Table:
         """Return all tables below this one; whatever else is there is noted."""
         found = ((key, self.table(key)) for key in list(self._values))
         return {key: table for key, table in found if table is not None}
+
+    def rest(self) -> dict[str, Any]:
+        """Return all that nobody asked for, as it is."""
+        found = {key: value for key, value in self._values.items() if key not in self._asked}
+        self._asked += found
+        return found
 
     def finish(self) -> None:
         """Note every key that nobody asked for."""

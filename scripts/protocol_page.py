@@ -24,7 +24,7 @@ from node.protocol.results import Result
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "protocol.md"
 SOURCE = "node/protocol/catalogue.py` and `node/protocol/requests/"
-COMMON = ("id",)
+COMMON = ("id", "trace")
 """Fields that every request has."""
 
 

@@ -8,6 +8,9 @@ later (`wal.epoch`), when a person lets a cluster go on without its majority.  T
 the moment of the beginning, in ms since 1970: a node whose disk was lost and that starts anew is
 not the one that gave promises before.  Every segment of the log repeats the three ids, so a
 mixed-up folder is seen even if this file was copied along.
+
+The format too only rises, when what the folder holds has come to mean more than
+earlier programs understand (`raise_format`), so that they refuse it instead of misreading it.
 """
 
 import time
@@ -24,6 +27,7 @@ from wal.snapfile import snapshot_index
 
 FILE = "identity.json"
 FORMAT = 1
+"""Of a new folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,12 @@ class Identity:
         return cluster_id == self.cluster_id or precedes(cluster_id, self.cluster_id)
 
 
+class _Format(msgspec.Struct, frozen=True):
+    """What can be told of a file of whatever format."""
+
+    format: int
+
+
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: int
     cluster_id: str
@@ -51,21 +61,27 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def claim(
-    disk: Disk, cluster_id: str, node_id: str, *, now_ms: int | None = None, history: str = ""
+    disk: Disk,
+    cluster_id: str,
+    node_id: str,
+    *,
+    now_ms: int | None = None,
+    history: str = "",
+    format_max: int = FORMAT,
 ) -> Identity:
     """Return the identity of this folder, made now when the folder is new.
 
     `cluster_id` is the cluster's name; the identity of a folder may have an epoch more, and a new
     one has that of `history`.
     `now_ms` is ms since 1970, the system's clock by default.  Raises `ForeignLog` when the
-    folder is another node's, or holds data but no identity; `CorruptLog` when the file is
-    damaged.
+    folder is another node's, of a format above `format_max`, or holds data but no identity;
+    `CorruptLog` when the file is damaged.
     """
     for word, value in (("cluster", cluster_id), ("node", node_id)):
         if not 1 <= len(value.encode()) <= ID_BYTES_MAX:
             mend = f"Give the {word} an id of 1 to {ID_BYTES_MAX} bytes"
             raise ForeignLog(disk.path_of(FILE), f"{word} id {value!r} cannot be used", mend)
-    found = read_identity(disk)
+    found = read_identity(disk, format_max=format_max)
     if found is None:
         return _create(disk, history or cluster_id, node_id, now_ms)
     names = found.cluster_id, name_of(found.cluster_id)
@@ -79,22 +95,50 @@ def claim(
     return found
 
 
-def read_identity(disk: Reader) -> Identity | None:
+def read_identity(disk: Reader, *, format_max: int | None = None) -> Identity | None:
     """Return the identity in the folder, None when there is none.
 
-    Raises `CorruptLog` when the file is damaged, `ForeignLog` when its format is not ours.
+    Raises `CorruptLog` when the file is damaged, `ForeignLog` when its format is above
+    `format_max`; whoever only looks at the folder gives none.
     """
+    file = _read(disk, format_max)
+    return Identity(file.cluster_id, file.node_id, file.incarnation) if file is not None else None
+
+
+def read_format(disk: Reader) -> int:
+    """Return the format of what the folder holds, FORMAT for an empty one.
+
+    Raises `CorruptLog` when the file is damaged.
+    """
+    file = _read(disk, None)
+    return file.format if file is not None else FORMAT
+
+
+def raise_format(disk: Disk, number: int) -> None:
+    """Let programs that read less than `number` refuse this folder; durable when this returns.
+
+    Raises `CorruptLog`, `StorageFailed`.
+    """
+    file = _read(disk, None)
+    assert file is not None, "a folder that was claimed"
+    if file.format < number:
+        raised = msgspec.structs.replace(file, format=number)
+        disk.write_atomic(FILE, [msgspec.json.encode(raised) + b"\n"])
+
+
+def _read(disk: Reader, format_max: int | None) -> _File | None:
     if FILE not in disk.names():
         return None
-    path = disk.path_of(FILE)
+    path, data = disk.path_of(FILE), disk.read(FILE)
     try:
-        file = msgspec.json.decode(disk.read(FILE), type=_File)
+        # First of all the format: another one may have other fields, and is no damage.
+        found = msgspec.json.decode(data, type=_Format).format
+        if format_max is not None and found > format_max:
+            reason = f"format {found} of the identity; this program reads those up to {format_max}"
+            raise ForeignLog(path, reason, "Start the version of the program that wrote it")
+        return msgspec.json.decode(data, type=_File)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CorruptLog(path, 0, f"not an identity file: {error}") from None
-    if file.format != FORMAT:
-        reason = f"format {file.format} of the identity; this program reads {FORMAT}"
-        raise ForeignLog(path, reason, "Start the version of the program that wrote it")
-    return Identity(file.cluster_id, file.node_id, file.incarnation)
 
 
 def move_on(disk: Disk, cluster_id: str) -> Identity:

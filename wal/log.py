@@ -24,6 +24,7 @@ from dataclasses import dataclass
 
 from wal.disk import Disk
 from wal.errors import StorageFailed
+from wal.histogram import DISK_BOUNDS_S, Buckets, Histogram
 from wal.identity import Identity
 from wal.ledger import Mark, OutOfOrder
 from wal.opening import begin, begin_segment, recover_folder
@@ -76,6 +77,8 @@ class LogStatistics:
     sync_seconds_max: float
     rolls: int
     poisoned: bool
+    sync_buckets: Buckets
+    """How long each sync took, in seconds."""
 
 
 class Log:
@@ -111,6 +114,7 @@ class Log:
         self._failure = ""
         self._frame_bytes = self._frames = self._syncs = self._rolls = 0
         self._sync_total = self._sync_last = self._sync_max = 0.0
+        self._sync_histogram = Histogram(DISK_BOUNDS_S)
 
     @classmethod
     def open(
@@ -235,6 +239,7 @@ class Log:
             sync_seconds_max=self._sync_max,
             rolls=self._rolls,
             poisoned=bool(self._failure) and not self._writing,
+            sync_buckets=self._sync_histogram.buckets(),
         )
 
     def close(self) -> None:
@@ -299,6 +304,7 @@ class Log:
 
     def _count_sync(self, seconds: float) -> None:
         self._syncs += 1
+        self._sync_histogram.observe(seconds)
         self._sync_total += seconds
         self._sync_last = seconds
         self._sync_max = max(self._sync_max, seconds)

@@ -1,8 +1,8 @@
 """How two nodes prove to each other that they belong together.  No I/O.
 
     dialer                                   acceptor
-      hello {magic, version, cluster, node, to, boot, address, nonce} ──▶
-      ◀── challenge {cluster, node, boot, nonce, proof}     or  refused "reason"
+      hello {magic, version, cluster, node, to, boot, address, origin, nonce} ──▶
+      ◀── challenge {cluster, node, boot, origin, nonce, proof}     or  refused "reason"
       proof {proof} ──▶
       ◀── accepted {}                                       or  refused "reason"
 
@@ -14,11 +14,18 @@ Two sides of one cluster but of different epochs (`wal.epoch`) never come togeth
 left behind is told so by a proof of the other, and must end.
 
 Whoever has the cluster key may come in, a member or not: a node that is behind may not know
-its own leader yet, and one that waits to be added has to be heard.
+its own leader yet, and one that waits to be added has to be heard.  But for a release that does
+not know the commands that the cluster uses already: it would go wrong, and not know it.  Each side
+says the level of its release, and as `uses` that of its state; each refuses, so that it does not
+matter which of them is of a release that knows levels.
+
+The origin says which history a node's state is of: "first" for that of a cluster that began empty,
+else the backup that it was restored from.  Two histories never meet, whatever their ids are.
 """
 
 import hashlib
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +39,12 @@ NONCE_BYTES = 16
 HELLO_BYTES_MAX = 4096
 TEXT_CHARS_MAX = 300
 LEVEL_MAX = 1_000_000
+NO_ORIGIN = ""
+"""Of a node that holds nothing yet, and of earlier releases."""
+
+
+def _holds_nothing() -> str:
+    return NO_ORIGIN
 
 
 class Stranger(PeerRefused):
@@ -70,6 +83,10 @@ class Self:
     key: bytes
     address: str
     """`host:port` where the others reach it."""
+    origin: Callable[[], str] = _holds_nothing
+    """Which history the state is of that it holds now."""
+    uses: Callable[[], int] = lambda: FIRST
+    """Return the level of the cluster's commands, as far as this node knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +111,9 @@ def hello(me: Self, to: str, nonce: bytes) -> dict[str, Any]:
         "to": to,
         "boot": me.boot,
         "address": me.address,
+        "origin": me.origin(),
         "level": LEVEL,
+        "uses": me.uses(),
         "nonce": nonce,
     }
 
@@ -133,14 +152,18 @@ class Acceptor:
         self._peer = Peer(
             _text(body, "node"), _text(body, "boot"), _text(body, "address"), _level(body)
         )
+        check_levels(self._me, self._peer, _level(body, "uses"))
         if self._peer.node == self._me.node:
             raise PeerRefused(f"a second node {self._me.node!r}: is the data folder a copy?")
+        _check_origin(self._me, self._peer.node, body)
         self._their_nonce = _nonce(body)
         return {
             "cluster": self._me.cluster,
             "node": self._me.node,
             "boot": self._me.boot,
+            "origin": self._me.origin(),
             "level": LEVEL,
+            "uses": self._me.uses(),
             "nonce": self._nonce,
             "proof": _proof(self._me, "accept", self._their_nonce, self._nonce, self._peer.node),
         }
@@ -176,8 +199,23 @@ def answer(me: Self, to: str, nonce: bytes, kind: str, body: Any) -> tuple[Peer,
         raise PeerRefused(f"{to}: wrong proof: the cluster keys differ")
     if later:
         raise Superseded(to, cluster)
-    proof = _proof(me, "dial", theirs, nonce, me.node, acceptor=to)
-    return Peer(to, _text(body, "boot"), level=_level(body)), {"proof": proof}
+    _check_origin(me, to, body)
+    peer = Peer(to, _text(body, "boot"), level=_level(body))
+    check_levels(me, peer, _level(body, "uses"))
+    return peer, {"proof": _proof(me, "dial", theirs, nonce, me.node, acceptor=to)}
+
+
+def check_levels(me: Self, peer: Peer, uses: int = FIRST) -> None:
+    """Refuse a release that does not know the commands in use: the peer's, or this one.
+
+    `uses` is what the peer says.  Raises `PeerRefused`.
+    """
+    for level, behind, knows in ((me.uses(), peer.node, peer.level), (uses, me.node, LEVEL)):
+        if knows < level:
+            raise PeerRefused(
+                f"this cluster uses commands of level {level}, and {behind!r} knows those up to"
+                f" {knows}: upgrade {behind!r}"
+            )
 
 
 def refusal(error: PeerRefused) -> tuple[str, str]:
@@ -203,6 +241,17 @@ def _foreign(theirs: str, ours: str) -> str:
         f"cluster {theirs!r}; this node is of {ours!r}:"
         " check [cluster] id and the address in [nodes]"
     )
+
+
+def _check_origin(me: Self, peer: str, body: dict[Any, Any]) -> None:
+    ours, theirs = me.origin(), body.get("origin", NO_ORIGIN)
+    if not isinstance(theirs, str) or len(theirs) > TEXT_CHARS_MAX:
+        raise PeerRefused("hello without: origin")
+    if NO_ORIGIN not in (ours, theirs) and ours != theirs:
+        raise PeerRefused(
+            f"{peer} has the history {theirs[:16]!r}, and {me.node} has {ours[:16]!r}: one of them"
+            " was restored from another backup; empty its data folder, and let it join"
+        )
 
 
 def _proof(
@@ -237,10 +286,10 @@ def _text(body: dict[Any, Any], field: str) -> str:
     return value
 
 
-def _level(body: dict[Any, Any]) -> int:
-    value = body.get("level", FIRST)  # earlier releases say none
+def _level(body: dict[Any, Any], field: str = "level") -> int:
+    value = body.get(field, FIRST)  # earlier releases say none
     if not isinstance(value, int) or not FIRST <= value <= LEVEL_MAX:
-        raise PeerRefused("hello without: level")
+        raise PeerRefused(f"hello without: {field}")
     return value
 
 

@@ -5,10 +5,13 @@ Who dials in and is no member is a guest: it is dialled back for as long as it s
 A frame for a peer that is away or slow is dropped once `QUEUE_BYTES_MAX` wait: Raft and
 the proposals above it send again whatever matters.
 
-Mutual TLS when a certificate is given; a node refuses to listen beyond loopback without.
+Mutual TLS when a certificate is given; a node refuses to listen beyond loopback without.  When it
+is renewed (`cluster.peer.tls`), the links are re-made one after the other: the new one is there
+before the old one ends, and carries what is sent from then on.
 """
 
 import os
+import random
 import socket
 import ssl
 from collections import Counter, deque
@@ -20,9 +23,11 @@ from typing import Any
 import structlog
 import trio
 
+from cluster.hooks import Wire
 from cluster.peer import handshake
 from cluster.peer.frames import FrameReader, PeerRefused, encode
 from cluster.peer.meetings import Meetings
+from cluster.peer.tls import Certificates, PeerTls, TlsStatistics, check_name
 
 QUEUE_BYTES_MAX = 32 * 1024 * 1024
 WRITE_BYTES_MAX = 256 * 1024
@@ -43,6 +48,11 @@ TWIN_S = (0.4, 1.2)
 it died came before.  Vitals are closer; after the second figure nobody waits any more."""
 TWIN_POLL_S = 0.05
 USER_TIMEOUT_MS = 5_000
+LOOK_S = 2.0
+"""How often is looked whether the certificate was renewed."""
+REMAKE_S = (0.05, 0.5)
+"""Pause before a link is re-made, of a random length: not all nodes at one moment."""
+REFUSALS_KEPT = 64
 
 log = structlog.get_logger()
 
@@ -56,8 +66,20 @@ class LinkStatistics:
     sent_bytes_total: int
     dropped_total: int
     connects_total: int
+    remade_total: int
+    """How often a new connection took over, as this node's certificate was renewed."""
     refused: str
     """Why the last attempt failed, in words; empty while connected."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A connection whose other end has accepted this node."""
+
+    tcp: trio.SocketStream
+    stream: trio.abc.Stream
+    level: int
+    generation: int
 
 
 class _Link:
@@ -83,6 +105,11 @@ class _Link:
         self.fd = -1
         """Where a frame may be written at once; -1 while the link is down or encrypted."""
         self.pumping = False
+        self.remade = 0
+        self.generation = 0
+        """Of the certificate that it was made with."""
+        self.successor: _Made | None = None
+        """What carries on once the pump has sent what it has in hand."""
 
     def push(self, frame: bytes) -> None:
         """Send `frame` at once if the socket takes it, else queue it."""
@@ -135,11 +162,18 @@ class Links:
         *,
         on_frame: Callable[[str, str, Any], None],
         on_lost: Callable[[str], None],
-        tls: "PeerTls | None" = None,
+        tls: PeerTls | None = None,
         listeners: Sequence[socket.socket] = (),
         meetings: Meetings | None = None,
+        wire: Wire | None = None,
     ) -> None:
-        """`listeners` are used, and closed, instead of new ones at `listen`."""
+        """`listeners` are used, and closed, instead of new ones at `listen`.
+
+        A `wire` sees every frame before it leaves, and before it is heard.
+        """
+        self._wire = wire
+        if wire is not None:
+            wire.attach(self)
         self._me = me
         self._listen = listen
         self._given = listeners
@@ -153,17 +187,34 @@ class Links:
         """Who is connected to here: its boot, and when it was last heard."""
         self._on_frame = on_frame
         self._on_lost = on_lost
-        self._tls = tls
         self._meetings = meetings or Meetings()
         self._accepted = 0
         self._calls: list[_Call] = []
         """Who dialled in."""
+        self._certificates = Certificates(tls) if tls is not None else None
+        self._refusals: dict[str, str] = {}
+        """Why hosts were turned away last: what is said already is not said again."""
 
     def send(self, peer: str, frame: bytes) -> None:
         """Queue `frame` for `peer`; never waits, may drop, as for a peer that is unknown."""
+        if self._wire is None or not self._wire.takes(peer, frame):
+            self.push(peer, frame)
+
+    def push(self, peer: str, frame: bytes) -> None:
+        """The same, past the wire."""
+        link = self._links.get(peer)
+        if link is None:
+            return
+        if link.connected and link.level < self._me.uses():
+            link.connected, link.fd = False, -1  # it is refused when it is dialled again
+            link.call.cancel()
+        link.push(frame)
+
+    def reset(self, peer: str) -> None:
+        """Hang up on `peer`, and dial it again at once."""
         link = self._links.get(peer)
         if link is not None:
-            link.push(frame)
+            link.call.cancel()
 
     def connected(self, peer: str) -> bool:
         link = self._links.get(peer)
@@ -231,10 +282,15 @@ class Links:
                 sent_bytes_total=link.sent_bytes,
                 dropped_total=link.dropped,
                 connects_total=link.connects,
+                remade_total=link.remade,
                 refused="" if link.connected else link.refused,
             )
             for link in self._links.values()
         }
+
+    def tls_statistics(self) -> TlsStatistics | None:
+        """Return how this node's certificate does; None without TLS."""
+        return self._certificates.statistics() if self._certificates is not None else None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Listen and dial until cancelled; started once the port is bound.
@@ -244,6 +300,7 @@ class Links:
         self._listeners = listeners = await self._open_listeners()
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
+            nursery.start_soon(self._keep_fresh)
             for link in self._links.values():
                 nursery.start_soon(self._keep_dialled, link)
             serve = trio.serve_listeners
@@ -277,7 +334,7 @@ class Links:
                 with trio.CancelScope() as link.call:
                     await self._dial(link)
             except (OSError, trio.TooSlowError, trio.BrokenResourceError) as error:
-                self._note_refusal(link, f"{type(error).__name__}: {error}")
+                self._note_refusal(link, self._explain(link.peer, error))
             except PeerRefused as error:
                 self._note_refusal(link, str(error))
                 self._tell(error)
@@ -302,35 +359,94 @@ class Links:
             log.info("peer link down", peer=link.peer, why=why)
         link.refused = why
 
+    def _explain(self, peer: str, error: BaseException) -> str:
+        if self._certificates is not None:
+            return self._certificates.explain(peer, error)
+        return f"{type(error).__name__}: {error}"
+
     async def _dial(self, link: _Link) -> None:
         """Connect, prove, and send what is queued until the link breaks."""
+        made: _Made | None = await self._connect(link)
+        link.clear()
+        link.connected = True
+        link.connects += 1
+        log.info("peer link up", peer=link.peer)
+        try:
+            while made is not None:
+                await self._carry(link, made)
+                made, link.successor = link.successor, None
+        finally:
+            link.connected = False
+            link.fd = -1
+            link.clear()
+            if link.successor is not None:
+                await trio.aclose_forcefully(link.successor.tcp)
+                link.successor = None
+
+    async def _connect(self, link: _Link) -> _Made:
+        """Return a new connection to the peer, which has accepted this node."""
         with trio.fail_after(HANDSHAKE_S):
             tcp = await trio.open_tcp_stream(*link.address)
-        async with tcp:
+        try:
             _tune(tcp)
-            stream: trio.abc.Stream = tcp if self._tls is None else self._tls.client(tcp)
-            reader = FrameReader(frame_bytes_max=handshake.HELLO_BYTES_MAX)
-            with trio.fail_after(HANDSHAKE_S):
-                link.level = await self._introduce(stream, reader, link.peer)
-            link.clear()
-            link.pumping = False
-            link.connected = True
-            link.connects += 1
-            link.fd = tcp.socket.fileno() if stream is tcp else -1
-            log.info("peer link up", peer=link.peer)
-            try:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._watch_for_end, stream, nursery.cancel_scope)
-                    nursery.start_soon(self._pump, link, stream, nursery.cancel_scope)
-            finally:
-                link.connected = False
-                link.fd = -1
-                link.clear()
+            certificates = self._certificates
+            if certificates is None:
+                level = await self._introduce(tcp, link.peer)
+                return _Made(tcp, tcp, level, 0)
+            stream = trio.SSLStream(tcp, certificates.client())
+            generation = certificates.generation
+            return _Made(tcp, stream, await self._introduce(stream, link.peer), generation)
+        except BaseException:
+            await trio.aclose_forcefully(tcp)
+            raise
 
-    async def _introduce(self, stream: trio.abc.Stream, reader: FrameReader, peer: str) -> int:
-        """Return the level of the peer's release."""
+    async def _carry(self, link: _Link, made: _Made) -> None:
+        """Send on one connection until it breaks, or another one is to carry on."""
+        async with made.tcp:
+            link.level, link.generation = made.level, made.generation
+            link.pumping = False
+            link.fd = made.tcp.socket.fileno() if made.stream is made.tcp else -1
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._watch_for_end, made.stream, nursery.cancel_scope)
+                nursery.start_soon(self._pump, link, made.stream, nursery.cancel_scope)
+
+    async def _keep_fresh(self) -> None:
+        """Take a renewed certificate into use, on the links that there are too."""
+        certificates = self._certificates
+        while certificates is not None:
+            await trio.sleep(LOOK_S)
+            certificates.look()
+            for link in list(self._links.values()):
+                if link.connected and link.generation != certificates.generation:
+                    await trio.sleep(random.uniform(*REMAKE_S))  # noqa: S311 - spreads, no secret
+                    await self._remake(link)
+
+    async def _remake(self, link: _Link) -> None:
+        """Let a new connection carry on for the link; the old one stays if there is none."""
+        try:
+            made = await self._connect(link)
+        except (OSError, trio.TooSlowError, trio.BrokenResourceError) as error:
+            log.warning("peer link kept", peer=link.peer, why=self._explain(link.peer, error))
+        except PeerRefused as error:
+            log.warning("peer link kept", peer=link.peer, why=str(error))
+        else:
+            if link.connected and link.successor is None:
+                link.successor = made
+                link.remade += 1
+                link.wake.set()
+            else:
+                await trio.aclose_forcefully(made.tcp)
+
+    async def _introduce(self, stream: trio.abc.Stream, peer: str) -> int:
+        """Return the level of the peer's release, once it has accepted this node."""
+        with trio.fail_after(HANDSHAKE_S):
+            return await self._prove(stream, peer)
+
+    async def _prove(self, stream: trio.abc.Stream, peer: str) -> int:
+        reader = FrameReader(frame_bytes_max=handshake.HELLO_BYTES_MAX)
         nonce = os.urandom(handshake.NONCE_BYTES)
         await stream.send_all(encode("hello", handshake.hello(self._me, peer, nonce)))
+        _check_certificate(stream, peer)
         kind, body = await _receive_one(stream, reader)
         found, proof = handshake.answer(self._me, peer, nonce, kind, body)
         await stream.send_all(encode("proof", proof))
@@ -341,11 +457,12 @@ class Links:
     async def _pump(self, link: _Link, stream: trio.abc.Stream, scope: trio.CancelScope) -> None:
         """Send what is queued, as it comes; end the link when it takes no more."""
         try:
-            while True:
+            while link.successor is None:
                 if not link.queue:
                     link.pumping = False
                     link.wake = trio.Event()
                     await link.wake.wait()
+                    continue
                 link.pumping = True
                 data = link.take()
                 with trio.fail_after(SEND_S):
@@ -353,7 +470,7 @@ class Links:
                 link.sent_bytes += len(data)
         except (OSError, trio.BrokenResourceError, trio.TooSlowError) as error:
             link.refused = f"{type(error).__name__}: {error}"
-            scope.cancel()
+        scope.cancel()
 
     async def _watch_for_end(self, stream: trio.abc.Stream, scope: trio.CancelScope) -> None:
         """The acceptor says nothing more; whatever ends this read ends the link."""
@@ -370,21 +487,35 @@ class Links:
             await stream.aclose()
             return
         self._accepted += 1
+        address = _address(stream)
         try:
             await self._serve(stream)
-        except (OSError, trio.BrokenResourceError, trio.TooSlowError):
-            pass
+        except (OSError, trio.BrokenResourceError, trio.TooSlowError) as error:
+            if self._certificates is not None and isinstance(error.__cause__, ssl.SSLError):
+                self._note_turned_away(address, self._certificates.explain("who dialled", error))
         except PeerRefused as error:
-            log.warning("peer refused", why=str(error), address=_address(stream))
             if isinstance(error, handshake.Stranger):
-                self._meetings.met_stranger(error.who, str(error), _address(stream))
+                self._meetings.met_stranger(error.who, str(error), address)
+            self._note_turned_away(address, str(error))
         finally:
             self._accepted -= 1
+
+    def _note_turned_away(self, address: str, why: str) -> None:
+        """Say why somebody was turned away, who will come again twice a second."""
+        host = address.rpartition(":")[0]
+        if self._refusals.get(host) == why:
+            return
+        if len(self._refusals) >= REFUSALS_KEPT:
+            self._refusals.clear()
+        self._refusals[host] = why
+        log.warning("peer refused", why=why, address=address)
 
     async def _serve(self, tcp: trio.SocketStream) -> None:
         async with tcp:
             _tune(tcp)
-            stream: trio.abc.Stream = tcp if self._tls is None else self._tls.server(tcp)
+            stream: trio.abc.Stream = tcp
+            if self._certificates is not None:
+                stream = trio.SSLStream(tcp, self._certificates.server(), server_side=True)
             reader = FrameReader(frame_bytes_max=handshake.HELLO_BYTES_MAX)
             with trio.fail_after(HANDSHAKE_S):
                 try:
@@ -395,9 +526,11 @@ class Links:
             with self._welcome(peer), self._alone(peer):
                 reader = FrameReader()
                 while data := await stream.receive_some(READ_BYTES):
+                    handshake.check_levels(self._me, peer)  # the level rises while it is here
                     self._present[peer.node] = (peer.boot, trio.current_time())
                     for kind, body in reader.feed(bytes(data)):
-                        self._on_frame(peer.node, kind, body)
+                        if self._wire is None or not self._wire.swallows(peer.node, kind, body):
+                            self._on_frame(peer.node, kind, body)
 
     @contextmanager
     def _welcome(self, peer: handshake.Peer) -> Iterator[None]:
@@ -441,6 +574,7 @@ class Links:
         challenge = acceptor.on_hello(*await _receive_one(stream, reader))
         await stream.send_all(encode("challenge", challenge))
         peer = acceptor.on_proof(*await _receive_one(stream, reader))
+        _check_certificate(stream, peer.node)
         await self._check_single(peer, address)
         await stream.send_all(encode("accepted", {}))
         return peer
@@ -485,29 +619,10 @@ class _Call:
     """Ends it."""
 
 
-@dataclass(frozen=True, slots=True)
-class PeerTls:
-    """Mutual TLS: this node's certificate, and the authority that signed all nodes'."""
-
-    cert: str
-    key: str
-    ca: str
-
-    def client(self, stream: trio.abc.Stream) -> trio.abc.Stream:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False  # the handshake above proves the node's name
-        return trio.SSLStream(stream, self._load(context))
-
-    def server(self, stream: trio.abc.Stream) -> trio.abc.Stream:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.verify_mode = ssl.CERT_REQUIRED
-        return trio.SSLStream(stream, self._load(context), server_side=True)
-
-    def _load(self, context: ssl.SSLContext) -> ssl.SSLContext:
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
-        context.load_cert_chain(self.cert, self.key)
-        context.load_verify_locations(self.ca)
-        return context
+def _check_certificate(stream: trio.abc.Stream, node: str) -> None:
+    """Raise `PeerRefused` when the other end shows the certificate of another node."""
+    if isinstance(stream, trio.SSLStream):
+        check_name(stream.getpeercert(), node)
 
 
 async def _receive_one(stream: trio.abc.Stream, reader: FrameReader) -> tuple[str, Any]:

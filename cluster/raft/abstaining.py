@@ -34,6 +34,11 @@ A cluster begins with nothing but empty nodes: they abstain, all of them.  A can
 them needs word from every voter, in one round, that its log is empty too; its request for the
 vote names the life of the voter, so a voter that lost everything since then does not give it.
 
+A cluster that is restored from a backup begins in the same way, at the index of the backup and in
+term 0, in place of index 1: `empty` is who holds nothing of any leader, and all must be so at
+one index.  Its nodes abstain like empty ones, so a folder that is restored once more, after the
+cluster has begun, votes for nobody before it is vouched for.
+
 `life` is a number drawn at the start of a process: an answer or a voucher for an earlier
 life of the same node is seen.
 

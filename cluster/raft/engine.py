@@ -390,6 +390,7 @@ class Engine:
             pre_votes_total=parts.elections.pre_votes_total,
             peer_errors_total=self._peer_errors,
             abstains=parts.abstains,
+            empty=parts.journal.empty,
             reads_waiting=len(self._forwarded) + (len(leadership.reads) if leadership else 0),
         )
 

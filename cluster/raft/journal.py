@@ -67,8 +67,12 @@ class RaftJournal(Journal):  # type: ignore[misc]  # the library is untyped
 
     @property
     def empty(self) -> bool:
-        """Whether there is no entry and no snapshot, as in a cluster that has not begun."""
-        return self.last_index == 1
+        """Whether no leader has appended anything, as in a cluster that has not begun.
+
+        Terms of leaders begin at 1.  Of term 0 is the empty index 1, and the index at which a
+        cluster is restored from a backup (`cluster.backup`).
+        """
+        return self.last_term == 0
 
     @property
     def members(self) -> Members:

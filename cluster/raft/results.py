@@ -51,6 +51,8 @@ class RaftStatus:
     paused: tuple[str, ...]
     """At the leader: who has too much unanswered and gets heartbeats only."""
     abstains: bool
+    empty: bool
+    """Whether it holds nothing of any leader: its cluster has not begun, or it lost its data."""
     """This node may have forgotten promises: it follows, and decides nothing yet."""
     pre_votes_total: int
     peer_errors_total: int

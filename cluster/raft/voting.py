@@ -4,7 +4,8 @@
     a pre-vote         the term is newer, the log up to date, and no leader was heard lately
     a vote             PySyncObj's rules say so, and no leader was heard lately (or it hands over)
     the same vote      it was given to this very candidate in this term
-    a first vote       all voters are empty, and the candidate heard so from this very life
+    a first vote       all voters are empty, or restored from one backup, and the candidate
+                       heard so from this very life
 
 A node that abstains (`cluster.raft.abstaining`) gives the last kind only.
 
@@ -165,11 +166,24 @@ class Voting:
             granted,
             core.term,
             message.round,
-            empty=journal.empty and message.voters == _checksum(journal.members),
+            empty=self._begins_where(message),
             life=life,
             knows=source in journal.members.by_id,
         )
         self._parts.promise(source, answer)
+
+    def _begins_where(self, message: PreVoteRequest) -> bool:
+        """Whether this node would begin a cluster where the candidate would, with whom it would.
+
+        Two indices are two beginnings: this node, or the candidate, was not restored, or was from
+        another backup.
+        """
+        journal = self._parts.journal
+        return (
+            journal.empty
+            and message.last_index == journal.last_index
+            and message.voters == _checksum(journal.members)
+        )
 
     def on_vote_request(self, source: str, message: VoteRequest) -> None:
         core, journal = self._parts.core, self._parts.journal

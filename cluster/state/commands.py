@@ -14,7 +14,7 @@ added at the end, with a default.
                         LeaveConversation, EditMessage, DeleteMessage, ReopenConversation
     a supervisor        JoinConversation, EndSupervision, and what agents do with any conversation
     an operator         ApplyRules, RollbackRules, PutAccount, SetSecret, RemoveAccount,
-                        RevokeTokens
+                        RevokeTokens, DrainNode, DismissSession, StartChaos, EndChaos
     supervisors too     PutCanned, RemoveCanned
     whoever logs in     IssueToken
     the node, for one   AddAudit
@@ -24,6 +24,7 @@ added at the end, with a default.
                         PurgeConversations, AdvanceStep, EndWrapUp, OverflowConversation,
                         SlaDue, QueueAlert, EndStatus, AskColleague, RaiseLevel
     whoever heals       NoteHeal
+    a node with chaos   AllowChaos, EndChaos
 
 Times are integer milliseconds of cluster time; ids are ULIDs as text.
 """
@@ -532,6 +533,75 @@ class NoteHeal(_Command, frozen=True, tag="heal.note"):
     figures: dict[str, Any] = {}
 
 
+class DrainNode(_Command, frozen=True, tag="node.drain"):
+    """Let a node take no clients and lead nothing, or take them again; it votes as before."""
+
+    node: str
+    by: By
+    drained: bool = True
+
+
+class DismissSession(_Command, frozen=True, tag="session.dismiss"):
+    """Send a client away: to another node, or, with `stop`, for good.
+
+    `sid` names a session of an agent; without it all connections of principal `kind`, `id`.
+    """
+
+    by: By
+    sid: str = ""
+    kind: PrincipalKind | None = None
+    id: str = ""
+    stop: bool = False
+    to: str = ""
+    """The node where it should go; empty for any."""
+
+
+FaultKind = Literal[
+    "partition",
+    "one_way",
+    "delay",
+    "loss",
+    "reset",
+    "pause",
+    "kill",
+    "slow_disk",
+    "full_disk",
+    "fsync_error",
+    "clock_skew",
+]
+
+
+class AllowChaos(_Command, frozen=True, tag="chaos.allow"):
+    """The node that proposes this may be broken on purpose, for as long as it has this boot."""
+
+    boot: str
+    zone: str = ""
+
+
+class StartChaos(_Command, frozen=True, tag="chaos.start"):
+    """Break something for `for_ms`; see `cluster.state.chaos` for what the rest means."""
+
+    by: By
+    key: str
+    fault: str
+    """A new id."""
+    kind: FaultKind
+    groups: tuple[tuple[str, ...], ...]
+    for_ms: int
+    amount: int = 0
+    jitter_ms: int = 0
+    clients: bool = False
+    zone: str = ""
+
+
+class EndChaos(_Command, frozen=True, tag="chaos.end"):
+    """End these faults; all, when none is named."""
+
+    by: By
+    faults: tuple[str, ...] = ()
+    why: Literal["stopped", "over"] = "stopped"
+
+
 Command = (
     OpenConversation
     | RouteConversation
@@ -581,6 +651,11 @@ Command = (
     | ReopenConversation
     | RaiseLevel
     | NoteHeal
+    | DrainNode
+    | DismissSession
+    | AllowChaos
+    | StartChaos
+    | EndChaos
 )
 
 _encoder = msgspec.msgpack.Encoder()

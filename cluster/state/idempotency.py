@@ -35,6 +35,7 @@ from cluster.state.commands import (
     RevokeTokens,
     SendMessage,
     SetSecret,
+    StartChaos,
     TakeConversation,
     TransferConversation,
 )
@@ -59,6 +60,7 @@ Keyed = (
     | EditMessage
     | DeleteMessage
     | ReopenConversation
+    | StartChaos
 )
 
 _MADE_UP: dict[type[Any], dict[str, Any]] = {
@@ -67,6 +69,7 @@ _MADE_UP: dict[type[Any], dict[str, Any]] = {
     TransferConversation: {"fence": None, "iid": ""},
     PutAccount: {"secret": ""},
     SetSecret: {"secret": ""},
+    StartChaos: {"fault": ""},
 }
 
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode

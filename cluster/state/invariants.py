@@ -352,6 +352,8 @@ def _check_bounds(state: State) -> None:
         ("rule sets", len(state.rule_sets), limits.RULE_SETS_KEPT),
         ("audit", len(state.audit), limits.AUDIT_MAX),
         ("heal_log", len(state.heal_log), limits.HEAL_LOG_MAX),
+        ("consents", len(state.consents), limits.NODES_MAX),
+        ("faults", len(state.faults), limits.FAULTS_MAX),
         ("accounts", len(state.accounts), limits.ACCOUNTS_MAX),
         ("revoked tokens", len(state.revoked), limits.TOKENS_REVOKED_MAX),
         ("cutoffs", len(state.cutoffs), limits.CUTOFFS_MAX),

@@ -153,6 +153,12 @@ HEAL_LOG_MAX = 2_000
 HEAL_TEXT_BYTES_MAX = 1024
 HEAL_FIGURES_MAX = 16
 """What one line may say."""
+FAULTS_MAX = 16
+"""Broken at a time, on purpose: more is no experiment any more."""
+FAULT_NODES_MAX = 64
+"""In one fault: clusters have 3 to 9."""
+FAULT_MS_MAX = 600_000
+"""No fault lasts longer, whoever forgets it."""
 AUDIT_MAX = 10_000
 """Lines of the audit log; who needs more exports it."""
 RULE_SETS_KEPT = 20

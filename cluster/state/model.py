@@ -24,7 +24,7 @@ from typing import Any, Literal
 import msgspec
 
 from cluster.state.clocks import UNSERVED, Service
-from cluster.state.commands import AccountKind, By, HealOutcome, PrincipalKind
+from cluster.state.commands import AccountKind, By, FaultKind, HealOutcome, PrincipalKind
 from cluster.state.company import Member, Overseer
 from cluster.state.events import Tail
 from cluster.state.route import Choice, Queue, Route, ServiceLevel, Step
@@ -221,6 +221,8 @@ class NodeInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     boot: str
     url: str
     lost_ms: int = 0
+    drained_ms: int = 0
+    """Since when operators let it take no clients; 0 for a node that does."""
 
 
 class Remembered(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -266,6 +268,33 @@ class HealNote(msgspec.Struct, frozen=True, array_like=True):
     figures: dict[str, Any] = {}
     at_ms: int = 0
     """When it was done, by that node's clock."""
+
+
+class Consent(msgspec.Struct, frozen=True, array_like=True):
+    """A node may be broken while it has this boot."""
+
+    node: str
+    boot: str
+    zone: str = ""
+
+
+class Fault(msgspec.Struct, frozen=True, array_like=True):
+    """Something that is broken now."""
+
+    fault: str
+    kind: FaultKind
+    groups: tuple[tuple[str, ...], ...]
+    by: By
+    started_ms: int
+    for_ms: int
+    boots: dict[str, str]
+    """Whose lives it is for: a node that was started anew has no part in it."""
+    amount: int = 0
+    jitter_ms: int = 0
+    clients: bool = False
+    """Whether the nodes of the first group lose their clients too."""
+    zone: str = ""
+    """What was isolated, for people."""
 
 
 class Account(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -41,6 +41,7 @@ RefusalRule = Literal[
     "conversation.no_part",
     "message.not_yours",
     "supervision.mode",
+    "chaos",
 ]
 """In `data["rule"]` of a refusal of access: which of the rules it was that the command broke."""
 
@@ -140,6 +141,19 @@ class SupervisionChanged(msgspec.Struct, frozen=True):
     has_joined: bool
 
 
+class Dismissed(msgspec.Struct, frozen=True):
+    """An operator sends connections of principal `kind`, `id` away: that of `sid`, or all.
+
+    `stop`: for good; else to node `to`, or to any other.
+    """
+
+    kind: str
+    id: str
+    sid: str = ""
+    stop: bool = False
+    to: str = ""
+
+
 Notice = (
     Appended
     | OfferMade
@@ -153,4 +167,5 @@ Notice = (
     | InvitationMade
     | InvitationGone
     | SupervisionChanged
+    | Dismissed
 )

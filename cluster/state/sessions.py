@@ -103,7 +103,7 @@ def close_session(change: Change, command: CloseSession) -> dict[str, Any]:
     session = _known(change, command.sid)
     if command.node and (session.node, session.boot) != (command.node, command.boot):
         no("conflict", "the session has moved to another node")
-    _end(change, session)
+    end(change, session)
     return {}
 
 
@@ -112,7 +112,7 @@ def expire_session(change: Change, command: ExpireSession) -> dict[str, Any]:
     session = _known(change, command.sid)
     if not session.lost_ms or change.now_ms < session.lost_ms + limits.SESSION_GRACE_MS:
         no("conflict", "the session is live, or in its grace period")
-    _end(change, session)
+    end(change, session)
     return {}
 
 
@@ -122,6 +122,7 @@ def boot_node(change: Change, command: BootNode) -> dict[str, Any]:
     check_boot(state, command)
     _lose_at(change, command.node, except_boot=command.boot)
     end_supervision_at(change, command.node, except_boot=command.boot)
+    # Whoever begins anew takes clients, whatever operators wanted of the life before.
     state.nodes[command.node] = NodeInfo(command.node, command.boot, command.url)
     change.note(SYSTEM, "node.boot", node=command.node, boot=command.boot)
     return {}
@@ -192,7 +193,8 @@ def _lose(change: Change, session: Session) -> None:
     change.change_agent(change.agent(session.agent))
 
 
-def _end(change: Change, session: Session) -> None:
+def end(change: Change, session: Session) -> None:
+    """End a session at once: its agent leaves with the last one."""
     change.state.drop_session(session.sid)
     change.notices.append(SessionGone(session.sid, session.node, session.boot))
     agent = change.agent(session.agent)

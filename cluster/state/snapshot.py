@@ -23,6 +23,7 @@ from typing import Any
 
 import msgspec
 
+from cluster.state import levels
 from cluster.state.company import Invitation
 from cluster.state.invariants import InvariantViolated, check_loaded
 from cluster.state.limits import INTEGER_MAX, NOW_MS_MAX
@@ -30,8 +31,10 @@ from cluster.state.model import (
     Account,
     Agent,
     AuditRecord,
+    Consent,
     Conversation,
     Cutoff,
+    Fault,
     HealNote,
     NodeInfo,
     Offer,
@@ -63,6 +66,7 @@ class _Header(msgspec.Struct, frozen=True, omit_defaults=True):
     applied_index: int
     cutoff_floor_s: int = 0
     level: int = 1
+    origin: str = ""
 
 
 class _Chunk(msgspec.Struct, frozen=True, array_like=True):
@@ -91,6 +95,8 @@ _SECTIONS: dict[str, tuple[Any, Callable[[State], Iterable[Any]]]] = {
     "unstaffed": (Unstaffed, lambda s: s.unstaffed.values()),
     "invitations": (Invitation, lambda s: s.invitations.values()),
     "heal_log": (HealNote, lambda s: s.heal_log),
+    "consents": (Consent, lambda s: s.consents.values()),
+    "faults": (Fault, lambda s: s.faults.values()),
 }
 """Section to the type of its items, and where they are."""
 _LATER = frozenset(
@@ -106,6 +112,8 @@ _LATER = frozenset(
         "unstaffed",
         "invitations",
         "heal_log",
+        "consents",
+        "faults",
     }
 )
 """Sections that the first releases do not know."""
@@ -115,7 +123,14 @@ _COUNTS = msgspec.msgpack.Decoder(tuple[str, int])
 
 def dump(state: State) -> Iterator[bytes]:
     """Yield the frames of `state`, which must not change meanwhile (see `frozen_copy`)."""
-    header = _Header(FORMAT, state.now_ms, state.applied_index, state.cutoff_floor_s, state.level)
+    header = _Header(
+        FORMAT,
+        state.now_ms,
+        state.applied_index,
+        state.cutoff_floor_s,
+        state.level,
+        state.origin,
+    )
     yield _frame(_encode(header))
     counts: list[tuple[str, int]] = []
     for section, (_, items_of) in _SECTIONS.items():
@@ -162,10 +177,13 @@ def _load(frames: Iterator[bytes]) -> State:
     header = msgspec.msgpack.decode(first, type=_Header)
     if header.format != FORMAT:
         raise SnapshotRefused(f"format {header.format}; this release reads {FORMAT}")
+    if header.level > levels.LEVEL:
+        raise SnapshotRefused(levels.beyond(header.level))
     if not (0 <= header.now_ms <= NOW_MS_MAX and 0 <= header.applied_index <= INTEGER_MAX):
         raise SnapshotRefused(f"a header from nowhere: {header}")
     state.now_ms, state.applied_index = header.now_ms, header.applied_index
     state.cutoff_floor_s, state.level = header.cutoff_floor_s, header.level
+    state.origin = header.origin
     decoders = {name: msgspec.msgpack.Decoder(kind) for name, (kind, _) in _SECTIONS.items()}
     whole = False
     for frame in frames:
@@ -218,6 +236,10 @@ def _take(state: State, section: str, items: list[Any]) -> None:
             state.unstaffed.update((item.queue, item) for item in items)
         case "invitations":
             state.invitations.update((item.iid, item) for item in items)
+        case "consents":
+            state.consents.update((item.node, item) for item in items)
+        case "faults":
+            state.faults.update((item.fault, item) for item in items)
         case _:  # lists: rule sets, audit, routings, heal log
             getattr(state, section).extend(items)
 

@@ -6,6 +6,8 @@
     accounts, revoked, cutoffs              who may come in
     served, tallies, ratings, unstaffed     what is remembered of how visitors were served
     audit, heal_log, level                  who did what; what healed; which commands may be used
+    origin                                  the backup that the cluster was restored from
+    consents, faults                        who may be broken on purpose; what is, now
 
 `cluster.state.state` changes them, and keeps indexes over them.
 
@@ -27,8 +29,10 @@ from cluster.state.model import (
     Account,
     Agent,
     AuditRecord,
+    Consent,
     Conversation,
     Cutoff,
+    Fault,
     HealNote,
     NodeInfo,
     Offer,
@@ -86,6 +90,12 @@ class Values:
         self.level = 1
         """Commands of this level may be used; see `cluster.state.levels`."""
         self.heal_log: deque[HealNote] = deque(maxlen=HEAL_LOG_MAX)
+        self.origin = ""
+        """Of a cluster that was restored from a backup: which one, see `cluster.backup`."""
+        self.consents: dict[str, Consent] = {}
+        """By node; another dictionary with every change."""
+        self.faults: dict[str, Fault] = {}
+        """By id; another dictionary with every change."""
 
     @property
     def rules(self) -> RuleSetRecord | None:
@@ -160,5 +170,8 @@ class Values:
         copy.unstaffed = dict(self.unstaffed)
         copy.invitations = dict(self.invitations)
         copy.level = self.level
+        copy.origin = self.origin
         copy.heal_log = deque(self.heal_log, maxlen=HEAL_LOG_MAX)
+        copy.consents = self.consents
+        copy.faults = self.faults
         return copy

@@ -15,17 +15,24 @@ from node.cli import (
     agent,
     agents,
     audit,
+    backup,
     canned,
+    cert,
+    chaos,
     cluster,
     conversations,
     demo,
+    doctor,
     login,
     queues,
     replay,
+    restore,
     rules,
     say,
     serve,
     service,
+    sessions,
+    snapshot,
     token,
     upgrade,
     users,
@@ -38,11 +45,11 @@ _HELP = """One customer-service desk, run as a cluster of identical nodes.
 Try it:  unidesk demo, then in other terminals  unidesk say  and  unidesk agent."""
 
 
-def _make() -> typer.Typer:
+def make_app() -> typer.Typer:
+    """Return all commands."""
     app = typer.Typer(
         help=_HELP,
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -50,8 +57,8 @@ def _make() -> typer.Typer:
     app.callback()(_top)
     for name, command in (
         ("serve", serve.serve),
-        ("upgrade", upgrade.upgrade),
         ("demo", demo.demo),
+        ("doctor", doctor.doctor),
         ("say", say.say),
         ("agent", agent.agent),
         ("login", login.login),
@@ -61,15 +68,22 @@ def _make() -> typer.Typer:
         ("queues", queues.queues),
         ("agents", agents.agents),
         ("replay", replay.replay),
+        ("backup", backup.backup),
+        ("restore", restore.restore),
     ):
         app.command(name)(command)
     app.add_typer(cluster.app, name="cluster")
     app.add_typer(conversations.app, name="conversations")
+    app.add_typer(sessions.app, name="sessions")
     app.add_typer(rules.app, name="rules")
     app.add_typer(users.app, name="users")
     app.add_typer(canned.app, name="canned")
     app.add_typer(token.app, name="token")
     app.add_typer(wal.app, name="wal")
+    app.add_typer(snapshot.app, name="snapshot")
+    app.add_typer(cert.app, name="cert")
+    app.add_typer(upgrade.app, name="upgrade")
+    app.add_typer(chaos.app, name="chaos")
     return app
 
 
@@ -109,7 +123,7 @@ def run_app(arguments: list[str]) -> int:
 
 def _run(arguments: list[str]) -> int:
     try:
-        _make()(args=arguments, prog_name="unidesk")
+        make_app()(args=arguments, prog_name="unidesk")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0

@@ -1,13 +1,13 @@
 """`unidesk cluster`: who leads, who lags, who is not there.  Talks to nodes."""
 
-import contextlib
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from node.cli import members, recover
+from node.cli import drain, members, recover, top, transfer
 from node.cli.connecting import ConfigFile, Data
+from node.cli.nodes import ask_all, names_of
 
 if TYPE_CHECKING:
     from node.client.status import NodeStatus
@@ -23,6 +23,10 @@ ONLY_WIDE = ("agents", "connections", "pid", "address")
 
 app.add_typer(members.app, name="members")
 app.add_typer(recover.app, name="recover")
+app.command()(top.top)
+app.command()(transfer.transfer_leader)
+app.command()(drain.drain)
+app.command()(drain.undrain)
 
 
 @app.callback()
@@ -62,43 +66,11 @@ def status(
     async def body() -> int:
         if watch:
             return await _watch(urls)
-        found = await _ask_all(urls)
+        found = await ask_all(urls)
         _show(found, as_json=as_json)
         return 0 if any(one is not None and one.leads for one in found.values()) else 1
 
     run(body, stays=watch)
-
-
-async def _ask_all(urls: tuple[str, ...]) -> "dict[str, NodeStatus | None]":
-    """Return what each node says, those included that only another node knows."""
-    import trio
-
-    from node.client import Address, BadAddress
-    from node.client.http import Unreachable
-    from node.client.roaming import NODES_MAX
-    from node.client.status import fetch_status
-
-    found: dict[str, NodeStatus | None] = {}
-
-    async def ask(url: str) -> None:
-        try:
-            found[url] = await fetch_status(Address.parse(url))
-        except Unreachable:
-            found[url] = None
-
-    wanted = {Address.parse(url).authority: url for url in urls}
-    asked: set[str] = set()
-    for _ in range(2):
-        async with trio.open_nursery() as nursery:
-            for authority in [one for one in wanted if one not in asked]:
-                asked.add(authority)
-                nursery.start_soon(ask, wanted[authority])
-        for one in [one for one in found.values() if one is not None]:
-            for other in one.nodes[:NODES_MAX]:
-                url = str(other.get("url", ""))
-                with contextlib.suppress(BadAddress):
-                    wanted.setdefault(Address.parse(url).authority, url)
-    return dict(sorted(found.items(), key=lambda item: (item[1].node if item[1] else "~", item[0])))
 
 
 def _show(found: "dict[str, NodeStatus | None]", *, as_json: bool) -> None:
@@ -126,7 +98,7 @@ def _table(found: "dict[str, NodeStatus | None]", width: int) -> Any:
 
     answered = [one for one in found.values() if one is not None]
     most = max((one.commit_index for one in answered), default=0)
-    names = {str(row.get("url")): str(row.get("id")) for one in answered for row in one.nodes}
+    names = names_of(found)
     rows = [_row(url, one, most, names.get(url, "?")) for url, one in found.items()]
     shown = [n for n, name in enumerate(COLUMNS) if width >= WIDE or name not in ONLY_WIDE]
     made = table([COLUMNS[n] for n in shown], [[row[n] for n in shown] for row in rows])
@@ -167,11 +139,11 @@ async def _watch(urls: tuple[str, ...]) -> int:
     out = console()
     if not sys.stdout.isatty():
         while True:
-            out.print(_table(await _ask_all(urls), out.width))
+            out.print(_table(await ask_all(urls), out.width))
             await trio.sleep(REFRESH_S)
     from rich.live import Live
 
     with Live(console=out, auto_refresh=False, screen=False) as live:
         while True:
-            live.update(_table(await _ask_all(urls), out.width), refresh=True)
+            live.update(_table(await ask_all(urls), out.width), refresh=True)
             await trio.sleep(REFRESH_S)

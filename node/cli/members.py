@@ -11,20 +11,14 @@ import typer
 
 from node.cli.asking import Json
 from node.cli.connecting import ConfigFile, Data, Token, Urls, Where
-from node.cli.problem import Problem
+from node.cli.leader import POLL_S, REQUEST_S, Reply, ask_leader, read_members
 
 if TYPE_CHECKING:
     from node.client import Client
     from node.protocol.catalogue import MembersChange
 
-app = typer.Typer(
-    help="Who takes part, and changing that.", no_args_is_help=False, invoke_without_command=True
-)
+app = typer.Typer(no_args_is_help=False, invoke_without_command=True)
 
-REQUEST_S = 10.0
-TRIES = 5
-"""To find the leader, which may change meanwhile."""
-POLL_S = 0.3
 
 Node = Annotated[str, typer.Argument(metavar="NODE", help="A node's id.")]
 At = Annotated[
@@ -50,7 +44,7 @@ def show(
     Example:  unidesk cluster members
     """
     if context.invoked_subcommand is None:
-        _run(Where(url, token, config, data), _read, as_json=as_json)
+        _run(Where(url, token, config, data), read_members, as_json=as_json)
 
 
 @app.command()
@@ -183,20 +177,12 @@ def replace(
 
 # -- inside
 
-Reply = dict[str, Any]
-
 
 def _change(where: Where, request: "MembersChange", wait: float, *, as_json: bool) -> None:
     async def ask(client: "Client") -> Reply:
         return await client.request(request, timeout_s=REQUEST_S)
 
     _run(where, ask, wait=wait, as_json=as_json)
-
-
-async def _read(client: "Client") -> Reply:
-    from node.protocol.catalogue import MembersGet
-
-    return await client.request(MembersGet(), timeout_s=REQUEST_S)
 
 
 def _run(
@@ -213,7 +199,7 @@ def _run(
     cluster, proof = connect_as(where, "operator", "operator")
 
     async def body() -> int:
-        reply = await _ask_leader(cluster.urls, proof, ask)
+        reply = await ask_leader(cluster.urls, proof, ask)
         if wait and _unsettled(reply):
             reply = await _follow(cluster.urls, proof, reply, wait)
         if as_json:
@@ -223,32 +209,6 @@ def _run(
         return 1 if wait and _unsettled(reply) else 0
 
     run(body)
-
-
-async def _ask_leader(
-    urls: tuple[str, ...], proof: str, ask: "Callable[[Client], Awaitable[Reply]]"
-) -> Reply:
-    """Return the answer of a node that may give it: of the leader, where that is needed."""
-    import trio
-
-    from node.client import open_client
-    from node.client.failures import RequestFailed
-
-    to = urls
-    for _ in range(TRIES):
-        async with open_client(to, proof, name="unidesk-members") as client:
-            try:
-                return await ask(client)
-            except RequestFailed as failure:
-                if failure.code == "conflict":
-                    raise Problem(failure.message) from None
-                if failure.code != "not_leader":
-                    raise
-            known = await _read(client)
-        leaders = tuple(row["url"] for row in known["members"] if row["leads"] and row["url"])
-        to = leaders or urls
-        await trio.sleep(POLL_S)
-    raise Problem("no leader was found that could do it; see `unidesk cluster status`")
 
 
 async def _follow(urls: tuple[str, ...], proof: str, reply: Reply, wait: float) -> Reply:
@@ -265,7 +225,7 @@ async def _follow(urls: tuple[str, ...], proof: str, reply: Reply, wait: float) 
                 said = pending
                 err.print(pending)
             await trio.sleep(POLL_S)
-            reply = await _ask_leader(urls, proof, _read)
+            reply = await ask_leader(urls, proof, read_members)
         return reply
     err.print(f"still under way after {wait:g} s; look again: unidesk cluster members")
     return reply

@@ -6,12 +6,10 @@ A `Problem` is shown as its words alone: no traceback reaches whoever typed the 
 """
 
 import errno
-import signal
 
-FAILED = 1
-USAGE = 2
-SIGNALLED = 128
-"""Added to a signal's number, as shells do."""
+from node.cli.codes import FAILED, SIGNALLED, UNREAD, USAGE
+
+__all__ = ["FAILED", "SIGNALLED", "USAGE", "Problem", "explain"]
 
 
 class Problem(Exception):
@@ -50,7 +48,7 @@ def _explain_ours(error: BaseException) -> Problem | None:
         case RequestFailed() | Stopped() | Unreachable() | LocalFailure():
             return Problem(str(error))
         case BrokenPipeError():
-            return Problem("", SIGNALLED + signal.SIGPIPE)
+            return Problem("", UNREAD)
         case OSError(errno=errno.ENOSPC | errno.EIO | errno.EBADF):
             return Problem(f"the output cannot be written: {error.strerror}")
     return None

@@ -67,6 +67,8 @@ def _lines(whole: dict[str, Any]) -> Iterator[Any]:
     for name in about:
         if conv.get(name):
             yield Text(f"  {name:9}{plain(_fields(conv[name]))}")
+    if whole.get("why"):
+        yield Text(f"  {'why':9}{plain(whole['why'])}")
     if conv["first"] > 1:
         yield Text(f"  events before {conv['first']} are no longer kept", style="yellow")
     for event in whole["events"]:

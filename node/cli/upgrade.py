@@ -1,4 +1,7 @@
-"""`unidesk upgrade`: a node goes on in a process of this release.  Talks to the node, locally."""
+"""`unidesk upgrade`: a node goes on in a process of this release.  Talks to the node, locally.
+
+`check` and `status` ask the whole cluster: `node.cli.upgrade_check`.
+"""
 
 import socket
 import sys
@@ -8,19 +11,28 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli import upgrade_check
+from node.cli.codes import LOST
+
 if TYPE_CHECKING:
     from node.config import Config
     from node.handover.asking import Asked, Told
 
 TELL_S = 90.0
 """Longer than any step of a node."""
-LOST = 3
 
 
+app = typer.Typer(no_args_is_help=False, invoke_without_command=True)
+app.command()(upgrade_check.check)
+app.command()(upgrade_check.status)
+
+
+@app.callback()
 def upgrade(
+    context: typer.Context,
     config: Annotated[
-        Path, typer.Option("--config", envvar="UNIDESK_CONFIG", help="The node's node.toml.")
-    ],
+        Path | None, typer.Option("--config", envvar="UNIDESK_CONFIG", help="The node's node.toml.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON a step.")] = False,
 ) -> None:
     """Let the running node go on in a new process, of the release that this command belongs to.
@@ -31,8 +43,12 @@ def upgrade(
     Example:  unidesk upgrade --config /etc/unidesk/node.toml
     """
     from node.cli.connecting import load_config
-    from node.cli.problem import FAILED, Problem
+    from node.cli.problem import FAILED, USAGE, Problem
 
+    if context.invoked_subcommand is not None:
+        return
+    if config is None:
+        raise Problem("which node? give its --config node.toml", USAGE)
     loaded = load_config(config)
     last = None
     for told in _ask(loaded, _asked(config)):

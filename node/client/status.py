@@ -33,7 +33,28 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     nodes: list[dict[str, Any]] = []
     rules_rev: int = 0
     counts: dict[str, int] = {}
+    first_index: int = 0
+    snapshot_index: int = 0
+    quorum_heard_s: float = 0.0
+    violations: int = 0
+    zone: str = ""
+    wall_ms: int = 0
+    """The node's clock; 0 where it does not say."""
+    draining: list[str] = []
+    """Nodes that operators drained."""
+    totals: dict[str, int] = {}
+    """Since the node's start: `messages`, `requests`."""
+    storage: dict[str, float] = {}
+    """`free_bytes`, `total_bytes`, `syncs`, `sync_seconds_total`, perhaps `sync_p99_ms`."""
+    heals: list[dict[str, Any]] = []
+    """The newest lines of the heal log, the newest last."""
+    unstaffed: list[str] = []
+    """Queues that nobody serves."""
     abstains: bool = False
+    level: int = 1
+    """Which commands its release knows."""
+    level_used: int = 1
+    """Which of them the cluster uses."""
     state_digest: dict[str, Any] | None = None
 
     @property

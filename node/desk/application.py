@@ -28,6 +28,7 @@ import trio
 from cluster.ids import Ulids
 from cluster.port import Port
 from cluster.state.machine import Applied
+from cluster.tracing import Span
 from node.auth import Verifier
 from node.config import Config, LimitsConfig
 from node.desk.context import Context
@@ -65,6 +66,7 @@ from node.protocol.catalogue import (
 )
 from node.protocol.codec import BY_SUBPROTOCOL, BadFrame
 from node.protocol.codes import Close
+from node.tracing.requests import RequestTraces
 
 LAGGING_TICK_S = 0.02
 """How often is looked at who has much to read: what waits is soon written to a quick reader."""
@@ -120,6 +122,7 @@ class Desk:
             start=self._start,
             schedule=self._schedule,
             rates=Rates(_per_s(config.limits), clock),
+            traces=RequestTraces(config.trace.sample),
         )
         self._goodbyes = Goodbyes(context, self._sessions, self._schedule)
         self.presence = Presence(context)
@@ -128,6 +131,7 @@ class Desk:
             context.tally,
             now_ms=context.now_ms,
             on_session_gone=self.presence.on_session_gone,
+            on_dismissed=self._goodbyes.dismiss,
         )
         self.overview = Overview(context, self._hub.following)
         """Lists, search, queues and places, derived from what is applied here."""
@@ -160,6 +164,7 @@ class Desk:
             context, self._hub, self.presence, attach=self._attach, detach=self._detach
         )
         pages = Pages(context, config, self.statistics, pid or os.getpid())
+        self.pages = pages
         self.sources = pages.sources
         """Where `/metrics` reads; whoever starts the edge and the log names theirs here."""
         self._ways_in = WaysIn(
@@ -212,6 +217,10 @@ class Desk:
         """Let people in again after a `drain` that led to nothing."""
         self._context.draining = False
 
+    def watch_spans(self, watcher: Callable[[Span], None]) -> Callable[[], None]:
+        """Call `watcher` when a request that is traced has its answer; return how to stop."""
+        return self._context.traces.on_span.add(watcher)
+
     def on_whisper(self, payload: bytes) -> None:
         """Pass on what another process of this node heard from its clients."""
         self._ephemeral.on_whisper(self._port.node_id, payload)
@@ -232,8 +241,8 @@ class Desk:
             resumes_total=tally.resumes,
             gaps_total=tally.gaps,
             ephemeral_total=tally.ephemeral,
-            durable_buckets=tally.durable.buckets(),
-            durable_sum_s=tally.durable.sum_s,
+            durable=tally.durable.buckets(),
+            fan_out=tally.fan_out.buckets(),
             **asdict(self.overview.statistics()),
         )
 
@@ -325,11 +334,13 @@ class Desk:
     # -- what the cluster calls
 
     def _on_applied(self, applied: Applied) -> None:
+        begun_s = time.perf_counter()
         try:
             self._hub.on_applied(applied)
         except Exception:  # the sockets' fault must not stop the log
             log.exception("fan-out failed", index=applied.index)
             self._goodbyes.evacuate(Close.INTERNAL, "internal error")
+        self._context.tally.fan_out.observe(time.perf_counter() - begun_s)
 
     def _on_install(self) -> None:
         """The state jumped to a snapshot."""

@@ -3,6 +3,7 @@
     HTTP                                    the same over a WebSocket
     Authorization: Bearer TOKEN             the token of `hello`
     Idempotency-Key: KEY                    the field `key`; both may be given if they are equal
+    traceparent: 00-…-…-01                  the field `trace`
     body: the operation's fields as JSON    the request
     200 and the reply's `r`                 `ok`: durable before it is sent
     a status and {code, msg, retry, data}   `err`, with the same code and words
@@ -20,6 +21,7 @@ import msgspec
 
 from cluster.port import Answer, Unavailable
 from cluster.state.outcome import Done, Refused
+from cluster.tracing import Trace, within
 from node.auth import Principal
 from node.desk.context import Context, NotServed
 from node.desk.frames import AS_TEXT, Encoding
@@ -90,7 +92,24 @@ class Calls:
             operation = _operation(kind, request)
         except NotAllowed as error:
             return self._gate.refusal(error.code, str(error), error.data)
-        return partial(self._perform, principal, operation)
+        traceparent = (request.header(b"traceparent") or b"").decode("latin-1")
+        op = request.path.removeprefix(PATH)
+        trace = self._context.traces.begin(op, principal.role, traceparent)
+        if trace is None:
+            return partial(self._perform, principal, operation)
+        return partial(self._perform_traced, trace, principal, operation)
+
+    async def _perform_traced(
+        self, trace: Trace, principal: Principal, operation: Operation
+    ) -> Response:
+        outcome = "cancelled"
+        try:
+            with within(trace):
+                response = await self._perform(principal, operation)
+            outcome = "ok" if response.status == 200 else f"http_{response.status}"
+            return response
+        finally:
+            self._context.traces.end(outcome, trace)
 
     async def _perform(self, principal: Principal, operation: Operation) -> Response:
         self._idleness.asked(principal)
@@ -110,7 +129,7 @@ class Calls:
         assert outcome is not None, "what has no reply needs a connection"
         started = self._context.clock()
         answer = await self._context.port.propose(outcome)
-        self._context.tally.durable.add(max(0.0, self._context.clock() - started))
+        self._context.tally.durable.observe(max(0.0, self._context.clock() - started))
         return self._answered(answer)
 
     def _answered(self, answer: Answer) -> Response:

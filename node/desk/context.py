@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from cluster.ids import Ulids
 from cluster.port import Port, ReplicaStatus, Standing, Unavailable
+from cluster.state.drains import drained
 from cluster.state.state import State
 from node.auth import Verifier
 from node.desk.rates import Rates
@@ -23,6 +24,7 @@ from node.desk.session import Session
 from node.desk.statistics import Tally
 from node.protocol.catalogue import NodeAddress
 from node.protocol.codes import Close
+from node.tracing.requests import RequestTraces
 
 Health = Literal["ok", "degraded", "minority"]
 
@@ -31,7 +33,6 @@ _GOODBYES: dict[Standing, Close] = {
     "catching_up": Close.MINORITY,
     "fenced": Close.MINORITY,
     "failed": Close.NODE_LEAVING,
-    "draining": Close.DRAIN,
 }
 
 
@@ -56,6 +57,7 @@ class Context:
     rates: Rates
     """How fast principals may ask."""
     tally: Tally = field(default_factory=Tally)
+    traces: RequestTraces = field(default_factory=lambda: RequestTraces(0.0))
     draining: bool = False
     overloaded: bool = False
     """Whether memory is all used: who is not needed is sent elsewhere."""
@@ -80,6 +82,12 @@ class Context:
         }
         return tuple(NodeAddress(id=name, url=url) for name, url in urls.items() if url)
 
+    @property
+    def taking(self) -> list[NodeAddress]:
+        """The members that take clients: not those that operators drained, unless all are."""
+        closed = drained(self.state)
+        return [node for node in self.nodes if node.id not in closed] or list(self.nodes)
+
     def now_ms(self) -> int:
         """Return cluster time: never before what was already applied."""
         return max(self.clock_ms(), self.port.state.now_ms)
@@ -88,18 +96,20 @@ class Context:
         """Return why nobody is let in now, or None."""
         if self.draining:
             return Close.DRAIN, "this node is being stopped"
+        if self.status.standing == "draining":
+            return Close.DRAIN, "this node is being drained"
         goodbye = _GOODBYES.get(self.status.standing)
         return None if goodbye is None else (goodbye, self.status.why or self.status.standing)
 
     def others(self) -> list[NodeAddress]:
         """Return where else clients may go, the nodes that this one reaches first."""
         peers = self.status.peers
-        others = [node for node in self.nodes if node.id != self.port.node_id]
+        others = [node for node in self.taking if node.id != self.port.node_id]
         return sorted(others, key=lambda node: not peers.get(node.id, {}).get("connected", False))
 
     def health(self) -> Health:
         """Return the cluster's health as seen from here."""
-        if self.status.standing != "serving":
+        if self.status.standing not in ("serving", "draining"):
             return "minority"
         missing = any(not peer.get("connected", False) for peer in self.status.peers.values())
         return "degraded" if missing else "ok"

@@ -12,9 +12,9 @@ Every refusal has the body {code, msg, retry, data}: an `err` of a WebSocket, wi
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from node.auth import BadToken, ExpiredToken, Principal, UnaskedToken, UndecidedToken
 from node.desk.access import denial
@@ -31,39 +31,59 @@ Then = Callable[[Principal], Answer | ResponseFactory]
 """What is done once somebody was let in."""
 
 
+class _Door(NamedTuple):
+    """What is asked for, and who may."""
+
+    op: str
+    roles: Collection[str]
+    fenced: bool
+    """Whether one may while nothing can be acknowledged here."""
+
+
 class Gate:
     """Lets requests in."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    def admit(self, request: Request, op: str, then: Then) -> Answer | ResponseFactory:
+    def admit(
+        self,
+        request: Request,
+        op: str,
+        then: Then,
+        *,
+        roles: Collection[str] | None = None,
+        fenced: bool = False,
+    ) -> Answer | ResponseFactory:
         """Return what `then` makes of who asks for `op` and may, or the refusal.
 
-        A factory, where an issuer has to be asked first.
+        A factory, where an issuer has to be asked first.  `roles`: of what is no operation of the
+        catalogue.  `fenced`: while this node lets nobody in, too.
         """
+        door = _Door(op, BY_NAME[op].roles if roles is None else roles, fenced)
         try:
             principal = self._principal(request)
         except UnaskedToken as question:
-            return partial(self._ask, question, op, then)
+            return partial(self._ask, question, door, then)
         except BadToken as error:
             return self._not_believed(error)
-        return self._refused(principal, op) or then(principal)
+        return self._refused(principal, door) or then(principal)
 
-    async def _ask(self, question: UnaskedToken, op: str, then: Then) -> Answer:
+    async def _ask(self, question: UnaskedToken, door: "_Door", then: Then) -> Answer:
         try:
             principal = await question.ask()
         except BadToken as error:
             return self._not_believed(error)
-        answer = self._refused(principal, op) or then(principal)
+        answer = self._refused(principal, door) or then(principal)
         return await answer() if callable(answer) else answer
 
-    def _refused(self, principal: Principal, op: str) -> Response | None:
+    def _refused(self, principal: Principal, door: "_Door") -> Response | None:
         """Return the refusal of somebody who is known; None when they may."""
+        op = door.op
         denied = self.denied(principal)
         if denied is not None:
             return denied
-        if principal.role not in BY_NAME[op].roles:
+        if principal.role not in door.roles:
             message = f"{op} is not for the role {principal.role}"
             return self.refusal("forbidden", message, {"rule": "role"})
         wait_s = self._context.rates.wait_s(principal)
@@ -74,7 +94,7 @@ class Gate:
             return self.refusal(
                 "overloaded", "this node has no room left", self._context.elsewhere()
             )
-        return self.closed()
+        return None if door.fenced else self.closed()
 
     def closed(self) -> Response | None:
         """Return the refusal of everybody, while this node lets nobody in."""

@@ -1,19 +1,23 @@
 """How the cluster stands, told to those who are here; and their goodbyes.  No I/O.
 
     the cluster's health, or its leader, changes    `cluster`: to the desk; of the quorum, to all
+    a node is drained, or no more                   `cluster` to all
     the node may not serve, or a fault of ours      `bye` to all, spread over a second
-    it is stopped                                   `bye` to all, spread over longer for many
+    it is stopped, or drained                       `bye` to all, spread over longer for many
+    an operator sends somebody away                 `bye` to them, at once
     it has no memory left                           `bye` to some visitors, second by second
 
 Spread, because the other nodes are not to be met by all at once.
 """
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
 import trio
 
 from cluster.port import ReplicaStatus
+from cluster.state.drains import drained
+from cluster.state.outcome import Dismissed
 from node.desk.context import Context, Health
 from node.desk.frames import Shared
 from node.desk.session import NEVER, Session
@@ -48,16 +52,21 @@ class Goodbyes:
         self._schedule = schedule
         self._health: Health = "minority"
         self._leader = ""
+        self._drained: frozenset[str] = frozenset()
 
     def note(self, status: ReplicaStatus) -> None:
         """Push what changed to those who work here, and to all whether there is a quorum."""
         self._context.status = status
         health, leader = self._context.health(), status.leader
-        if (health, leader) == (self._health, self._leader):
+        closed = drained(self._context.state)
+        if (health, leader, closed) == (self._health, self._leader, self._drained):
             return
         told_all = health != self._health and "minority" in (health, self._health)
-        self._health, self._leader = health, leader
-        push = ClusterPush(state=health, leader=leader, nodes=list(self._context.nodes))
+        told_all = told_all or closed != self._drained
+        self._health, self._leader, self._drained = health, leader, closed
+        push = ClusterPush(
+            state=health, leader=leader, nodes=self._context.taking, draining=sorted(closed)
+        )
         shared = Shared(push, self._context.tally)
         for session in self._sessions:
             if session.live and (told_all or session.audience == "agent"):
@@ -68,7 +77,24 @@ class Goodbyes:
         self.note(status)
         closed = self._context.closed()
         if closed is not None:
-            self.evacuate(*closed)
+            many_s = len(self._sessions) / GOODBYES_PER_S
+            in_no_hurry = status.standing == "draining" and many_s > GOODBYE_S[1]
+            self.evacuate(*closed, (TICK_S, many_s) if in_no_hurry else GOODBYE_S)
+
+    def dismiss(self, notice: Dismissed, sessions: Iterable[Session]) -> None:
+        """Say goodbye to those of the principal's `sessions` here that an operator means."""
+        context = self._context
+        if not notice.stop and notice.to == context.port.node_id:
+            return  # it is where it should be
+        nodes = sorted(context.others(), key=lambda node: node.id != notice.to)
+        for session in sessions:
+            if notice.sid not in ("", session.sid):
+                continue
+            if notice.stop:
+                reason = "an operator ended this session: log in anew"
+                session.bye(Close.LOGGED_OUT, reason, [], "session.ended")
+            else:
+                session.bye(Close.MOVED, "an operator sends you to another node", nodes)
 
     def evacuate(self, code: Close, reason: str, spread_s: tuple[float, float] = GOODBYE_S) -> None:
         """Have every connection closed, each at its own moment within `spread_s` from now."""

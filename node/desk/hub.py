@@ -9,6 +9,7 @@
                          RulesApplied    ──▶ supervisors and operators
                          QueueStaffing   ──▶ supervisors and operators
                          AccessRevoked   ──▶ nothing more: 4109, and why
+                         Dismissed       ──▶ the principal's sessions: 4006, or 4109
 
 Whoever opened a conversation, and whoever it is assigned to, follows it without asking, on all
 their devices; an owner who lets go of it hears that, and no more.  `node.desk.following` says how
@@ -28,6 +29,7 @@ from cluster.state.outcome import (
     AgentChanged,
     Appended,
     ConversationPurged,
+    Dismissed,
     InvitationGone,
     InvitationMade,
     Notice,
@@ -75,10 +77,12 @@ class Hub:
         *,
         now_ms: Callable[[], int],
         on_session_gone: Callable[[SessionGone], None],
+        on_dismissed: Callable[[Dismissed, list[Session]], None],
     ) -> None:
         self._state = state
         self._tally = tally
         self._on_session_gone = on_session_gone
+        self._on_dismissed = on_dismissed
         self._by_principal: dict[tuple[str, str], tuple[Session, ...]] = {}  # mostly one each
         self._by_role: dict[str, Sessions] = {}
         self.following = Following(state, tally)
@@ -234,6 +238,8 @@ class Hub:
                 self._purge(cv)
             case SessionGone():
                 self._on_session_gone(notice)
+            case Dismissed(kind, principal_id):
+                self._on_dismissed(notice, self.sessions_of(kind, principal_id))
             case QueueStaffing(queue, since_ms, staffed):
                 self._tell_overseers(QueueAlertPush(queue=queue, staffed=staffed, since=since_ms))
             case AccessRevoked(kind, principal_id, jti):

@@ -2,7 +2,7 @@
 
     /v1/op/…                       operations that need no connection, with an example each
     /v1/events                     the stream of events
-    /livez /readyz /cluster        probes and pages, which ask for no token
+    /livez /startupz /readyz /cluster        probes and pages, which ask for no token
     /metrics /v1/openapi.json …
 
 Source: OpenAPI 3.1.0; JSON Schema 2020-12.
@@ -27,7 +27,7 @@ from node.protocol.examples import example
 from node.protocol.json_schema import Schema, components, ref
 from node.protocol.refusals import MEANING
 
-_LEFT_OUT = ("op", "id")
+_LEFT_OUT = ("op", "id", "trace")
 """Fields that the path, and HTTP, say instead."""
 _KEY = {
     "name": "Idempotency-Key",
@@ -36,10 +36,11 @@ _KEY = {
     "description": "Stands for the field `key`; give one of the two.",
 }
 PAGES: dict[str, tuple[str, str, str, tuple[int, ...]]] = {
-    "/livez": ("livez", "Whether the process turns at all", "text/plain", ()),
+    "/livez": ("livez", "Whether a restart would mend nothing", "text/plain", (503,)),
     "/readyz": ("readyz", "Whether clients should come here, and why not", "text/plain", (503,)),
+    "/startupz": ("startupz", "Whether it has begun: then the others count", "text/plain", (503,)),
     "/cluster": ("cluster", "The cluster as this node sees it", "application/json", ()),
-    "/metrics": ("metrics", "Figures in Prometheus' text format", "text/plain", ()),
+    "/metrics": ("metrics", "Figures, as OpenMetrics if asked for", "text/plain", ()),
     "/v1/openapi.json": ("openapi", "This description", "application/json", ()),
     "/v1/asyncapi.yaml": ("asyncapi", "The WebSocket protocol, described", "application/yaml", ()),
     "/v1/unidesk.proto": ("proto", "Operations and events by gRPC", "text/plain", ()),
@@ -211,7 +212,8 @@ def _page(path: str) -> dict[str, Any]:
             **_refusals(400),
         },
     }
-    query = {"/readyz": "verbose", "/cluster": "digest"}.get(path)
+    probes = dict.fromkeys(("/livez", "/startupz", "/readyz"), "verbose")
+    query = {**probes, "/cluster": "digest"}.get(path)
     if query is not None:
         schema: Schema = {"type": "string", "example": "1"}
         found["parameters"] = [{"name": query, "in": "query", "schema": schema}]

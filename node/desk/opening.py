@@ -227,7 +227,7 @@ class Opening:
                 ping_ms=int(PING_S * 1000),
                 now=context.now_ms(),
                 limits=LIMITS,
-                nodes=list(context.nodes),
+                nodes=context.taking,
                 state=context.health(),
                 snap=agent_snapshot(context.state, principal.id) if is_agent else None,
             )

@@ -1,8 +1,7 @@
 """The pages of the client port: probes, figures, and the cluster as this node sees it.
 
-GET /livez                200 ok
-GET /readyz[?verbose]     200, or 503 and why
-GET /metrics              Prometheus' text format
+GET /livez /readyz /startupz[/CHECK][?verbose][&exclude=CHECK]    200, or 503 and why
+GET /metrics              OpenMetrics, or Prometheus' text format
 GET /cluster[?digest=1]   JSON; with a checksum of the whole state, to compare nodes
 GET /v1/openapi.json      the operations by HTTP, described
 GET /v1/asyncapi.yaml     the WebSocket protocol
@@ -23,19 +22,25 @@ from node.config import Config
 from node.desk import asyncapi
 from node.desk.context import Context
 from node.desk.openapi import openapi
+from node.desk.outlook import outlook
 from node.desk.statistics import DeskStatistics
 from node.edge.http import Request, Response
 from node.health import (
     JSON_TYPE,
+    Check,
     NodeRow,
+    check_page,
     cluster_page,
     json_response,
-    live_page,
+    liveness,
     not_found,
+    probe_page,
     readiness,
-    ready_page,
+    startup,
 )
-from node.metrics import CONTENT_TYPE, Metrics, Sources, StateStatistics
+from node.metrics import Metrics, Sources, StateStatistics
+from node.metrics.certificates import Certificates
+from node.metrics.disk import Folder
 from node.protocol import proto
 
 QUERY_FIELDS_MAX = 16
@@ -55,7 +60,16 @@ class Pages:
         self._context = context
         self._cluster = config.cluster.id
         self._pid = pid
-        self.sources = Sources(replica=context.port.status, state=self.state_statistics, desk=desk)
+        self._node = config.node
+        self.sources = Sources(
+            replica=context.port.status,
+            state=self.state_statistics,
+            desk=desk,
+            folder=Folder(config.node.data),
+            certificates=Certificates.of(config),
+        )
+        self.core_silent: Callable[[], bool] = lambda: False
+        """Whether the node's core, where it is another process, says nothing."""
         self._metrics = Metrics(self.sources)
 
     def answer(self, request: Request) -> Response | Callable[[], Awaitable[Response]]:
@@ -68,13 +82,10 @@ class Pages:
         except ValueError:
             return json_response(400, {"code": "bad_request", "msg": "a query that is none"})
         match request.path:
-            case "/livez":
-                return live_page()
-            case "/readyz":
-                checks = readiness(self._context.port.status(), draining=self._context.draining)
-                return ready_page(checks, verbose="verbose" in query)
             case "/metrics":
-                return Response(200, self._metrics.page(), content_type=CONTENT_TYPE)
+                accept = (request.header(b"accept") or b"").decode("latin-1")
+                page, content_type = self._metrics.page(accept)
+                return Response(200, page, content_type=content_type)
             case "/v1/openapi.json":
                 return Response(200, openapi(), content_type=JSON_TYPE)
             case "/v1/asyncapi.yaml":
@@ -86,7 +97,28 @@ class Pages:
             case "/cluster":
                 return self._cluster_page(None)
             case path:
-                return not_found(path)
+                return self._probe(path, query) or not_found(path)
+
+    def _probe(self, path: str, query: dict[str, list[str]]) -> Response | None:
+        """Return the answer to a probe; None for what is none."""
+        probe, _, name = path.removeprefix("/").partition("/")
+        checks = self._checks(probe)
+        if checks is None:
+            return None
+        if name:
+            return check_page(probe, name, checks)
+        exclude = query.get("exclude", [])
+        return probe_page(probe, checks, verbose="verbose" in query, exclude=exclude)
+
+    def _checks(self, probe: str) -> tuple[Check, ...] | None:
+        match probe:
+            case "livez":
+                return liveness(core_silent=self.core_silent())
+            case "startupz":
+                return startup(self._context.port.status())
+            case "readyz":
+                return readiness(self._context.port.status(), draining=self._context.draining)
+        return None
 
     def state_statistics(self) -> StateStatistics:
         """Return the sizes of the replicated state."""
@@ -121,7 +153,10 @@ class Pages:
             context.port.status(),
             cluster=self._cluster,
             pid=self._pid,
-            nodes=[NodeRow(node.id, node.url, members[node.id].address) for node in context.nodes],
+            nodes=[
+                NodeRow(node.id, node.url, members[node.id].address, members[node.id].role)
+                for node in context.nodes
+            ],
             rules_rev=state.rules.rev if state.rules is not None else 0,
             counts={
                 "conversations": len(state.conversations),
@@ -130,6 +165,7 @@ class Pages:
                 "sessions": len(state.sessions),
                 "connections": desk.connections,
             },
+            more=outlook(self._node, state, desk, self.sources.wal, context.clock_ms()),
             digest=digest,
         )
 

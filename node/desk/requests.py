@@ -21,6 +21,8 @@ from functools import partial
 from cluster.port import Answer, Unavailable
 from cluster.state.commands import Command
 from cluster.state.outcome import Done, Refused
+from cluster.tracing import CURRENT, Trace, within
+from node.auth import Principal
 from node.desk.context import Context, NotServed
 from node.desk.idleness import Idleness
 from node.desk.lookup import Answered, Effect, Later
@@ -180,10 +182,22 @@ class Requests:
             message = f"{op} is not for the role {principal.role}"
             session.refuse(request.id, "forbidden", message, {"rule": "role"})
             return
+        trace = self._context.traces.begin(op, principal.role, request.trace)
+        if trace is None:
+            self._perform(session, principal, request)
+        else:
+            with within(trace):
+                self._perform(session, principal, request)
+
+    def _perform(self, session: Session, principal: Principal, request: AnyRequest) -> None:
         try:
             self._finish(session, request, self._operations.perform(session, principal, request))
         except NotAllowed as error:
-            session.refuse(request.id, error.code, str(error), error.data)
+            self._refuse_not_allowed(session, request, error)
+
+    def _refuse_not_allowed(self, session: Session, request: AnyRequest, error: NotAllowed) -> None:
+        session.refuse(request.id, error.code, str(error), error.data)
+        self._context.traces.end(error.code)
 
     def _hello(self, session: Session, request: Hello) -> None:
         if session.phase is Phase.AWAITING_HELLO:
@@ -195,13 +209,14 @@ class Requests:
         match outcome:
             case Answered(result, then):
                 session.reply(request.id, dict(result))
+                self._context.traces.end("ok")
                 if then is not None:
                     then()
             case Later(run):
                 session.busy = True
                 self._context.start(self._wait, session, request, run)
             case None:
-                pass
+                self._context.traces.end("ok")
             case _:
                 self._submit(session, request, outcome)
 
@@ -216,23 +231,28 @@ class Requests:
             if session.live:
                 self._finish(session, request, outcome)
         except NotAllowed as error:
-            session.refuse(request.id, error.code, str(error), error.data)
+            self._refuse_not_allowed(session, request, error)
         except NotServed as error:
             self._refuse_unavailable(session, request.id, error.answer)
+            self._context.traces.end(error.answer.code)
         self.unblock(session)
 
     def _submit(self, session: Session, request: AnyRequest, command: Command) -> None:
         if session.in_flight >= IN_FLIGHT_MAX:
             session.refuse(request.id, "overloaded", f"{IN_FLIGHT_MAX} requests are under way")
+            self._context.traces.end("overloaded")
             return
         session.in_flight += 1
         if request.id:
             session.pending += (request.id,)
         started = self._context.clock()
-        self._context.port.submit(command, partial(self._on_answer, session, request.id, started))
+        on_answer = partial(self._on_answer, session, request.id, started, CURRENT.get())
+        self._context.port.submit(command, on_answer)
 
-    def _on_answer(self, session: Session, number: int, started: float, answer: Answer) -> None:
-        self._context.tally.durable.add(max(0.0, self._context.clock() - started))
+    def _on_answer(
+        self, session: Session, number: int, started: float, trace: Trace | None, answer: Answer
+    ) -> None:
+        self._context.tally.durable.observe(max(0.0, self._context.clock() - started))
         session.in_flight -= 1
         session.pending = without(session.pending, number)
         match answer:
@@ -242,6 +262,8 @@ class Requests:
                 session.refuse(number, code, message, data)
             case Unavailable():
                 self._refuse_unavailable(session, number, answer)
+        if trace is not None:
+            self._context.traces.end("ok" if isinstance(answer, Done) else answer.code, trace)
 
     def _refuse_unavailable(self, session: Session, number: int, answer: Unavailable) -> None:
         session.refuse(number, answer.code, answer.message, self._context.elsewhere())

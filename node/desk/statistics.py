@@ -4,35 +4,10 @@
 only grow.  Keys are operations, codes and roles of the protocol, so there are few of them.
 """
 
-from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass
 
-LATENCY_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-
-
-class Latency:
-    """How long something took: a count per bucket, the last for all above the bounds."""
-
-    __slots__ = ("counts", "sum_s")
-
-    def __init__(self) -> None:
-        self.counts = [0] * (len(LATENCY_BOUNDS_S) + 1)
-        self.sum_s = 0.0
-
-    def add(self, seconds: float) -> None:
-        """Count one that took `seconds`."""
-        self.counts[bisect_left(LATENCY_BOUNDS_S, seconds)] += 1
-        self.sum_s += seconds
-
-    def buckets(self) -> tuple[tuple[float, int], ...]:
-        """Return (upper bound in seconds, how many took at most as long), rising; inf last."""
-        total = 0
-        found = []
-        for bound, count in zip((*LATENCY_BOUNDS_S, float("inf")), self.counts, strict=True):
-            total += count
-            found.append((bound, total))
-        return tuple(found)
+from wal.histogram import REQUEST_BOUNDS_S, SHORT_BOUNDS_S, Buckets, Histogram
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +60,10 @@ class DeskStatistics(OverviewStatistics):
     """Of these, those whose events were no longer all kept."""
     ephemeral_total: int
     """Typing and receipts passed on from here."""
-    durable_buckets: tuple[tuple[float, int], ...]
-    """From a durable request to its answer: (seconds at most, count), rising."""
-    durable_sum_s: float
+    durable: Buckets
+    """From a durable request to its answer, in seconds."""
+    fan_out: Buckets
+    """From an entry that was applied to its frames in the hands of sockets."""
 
 
 class Tally:
@@ -100,6 +76,7 @@ class Tally:
         "ephemeral",
         "errors",
         "events_sent",
+        "fan_out",
         "gaps",
         "requests",
         "resumes",
@@ -107,11 +84,12 @@ class Tally:
 
     def __init__(self) -> None:
         self.byes: Counter[int] = Counter()
-        self.durable = Latency()
+        self.durable = Histogram(REQUEST_BOUNDS_S)
         self.encoded = 0
         self.ephemeral = 0
         self.errors: Counter[str] = Counter()
         self.events_sent = 0
+        self.fan_out = Histogram(SHORT_BOUNDS_S)
         self.gaps = 0
         self.requests: Counter[str] = Counter()
         self.resumes = 0

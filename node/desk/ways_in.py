@@ -5,6 +5,7 @@
 /v1/login/…     BrowserLogin    at the company's own provider
 /v1/token       TokenEndpoint   a secret for a token
 /v1/visitor     Visitors        a token for anybody, from pages that may ask
+/v1/backup/…    Backups         the whole state, for operators
 anything else   Pages           probes, figures, descriptions; 404
 
 /v1/ws          a WebSocket, in the client's first encoding that is spoken here
@@ -13,6 +14,8 @@ anything else   Pages           probes, figures, descriptions; 404
 from collections.abc import Callable, Sequence
 
 from node.config import Config
+from node.desk.backups import PATH as BACKUP_PATH
+from node.desk.backups import Backups
 from node.desk.browser_login import PATH as LOGIN_PATH
 from node.desk.browser_login import BrowserLogin
 from node.desk.calls import PATH as CALLS_PATH
@@ -68,6 +71,7 @@ class WaysIn:
             context, gate, config.cluster, issuers, config.limits.trusted_addresses
         )
         self._visitors = Visitors(context, gate, config)
+        self._backups = Backups(context, gate)
         self._pages = pages
         self.origins = self._visitors.origins
 
@@ -88,6 +92,8 @@ class WaysIn:
             return self._browser_login.answer(request)
         if request.path == VISITOR_PATH:
             return self._visitors.answer(request)
+        if request.path == BACKUP_PATH or request.path.startswith(f"{BACKUP_PATH}/"):
+            return self._backups.answer(request)
         return self._pages.answer(request)
 
     def on_live(self, session: Session) -> None:
@@ -99,6 +105,7 @@ class WaysIn:
         self._browser_login.forget_idle()
         self._tokens.forget_idle()
         self._visitors.forget_idle()
+        self._backups.forget_idle()
 
 
 def on_upgrade(request: Request) -> str | Response | None:

@@ -77,6 +77,8 @@ class Reactor:
         self.corked: Stream | None = None
         self.resting: set[Stream] = set()
         """Streams that are not read from, because they are about to leave this process."""
+        self.held = False
+        """Nothing is read or written, as if the network were gone."""
         self.connections = 0
         self.handshaking = 0
         self.requests_running = 0

@@ -141,6 +141,22 @@ class EdgeServer:
         for stream in resting:
             stream.watch()
 
+    def hold(self, held: bool) -> None:
+        """Hold all bytes, both ways, and accept nobody, as if the network were gone; or go on.
+
+        Deadlines run meanwhile: a client that would be given up is.  Harmless when repeated.
+        """
+        reactor = self._reactor
+        if reactor is None or reactor.held is held:
+            return
+        reactor.held = held
+        for listener in self._listeners:
+            reactor.deafen(listener)
+            if not held:
+                reactor.listen(listener)
+        for stream in reactor.streams():
+            stream.watch()
+
     def streams(self) -> list[Stream]:
         """Return all sockets that are here."""
         return self._reactor.streams() if self._reactor is not None else []
@@ -294,6 +310,8 @@ class EdgeServer:
         assert self._reactor is not None
         await trio.sleep(self._limits.accept_pause_s)
         self._resting = False
+        if self._reactor.held:
+            return
         for listener in self._listeners:
             self._reactor.listen(listener)
 

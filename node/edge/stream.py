@@ -217,6 +217,8 @@ class Stream(abc.ABC):
 
     def _try_write(self, data: bytes, *more: bytes) -> int:
         """Return the bytes taken; a broken socket drops the stream.  Within TLS there is one."""
+        if self._reactor.held:
+            return 0
         try:
             if self.tls is not None:
                 written = self.tls.write(data)
@@ -299,6 +301,8 @@ class Stream(abc.ABC):
         wanted = IN if self.wants_input() and not (resting and self in resting) else 0
         if self._outbox:
             wanted |= OUT
+        if self._reactor.held:
+            wanted = 0
         if wanted != self._watching and self.fd >= 0:
             self._watching = wanted
             self._reactor.modify(self, wanted)

@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from cluster.state.commands import CloseSession, LoseSession
+from cluster.state.levels import FIRST, LEVEL, beyond
 from node.config import Config
 from node.desk.parcel import SessionParcel
 from node.edge.parcel import Parcel
@@ -117,6 +118,16 @@ def _digest(key: bytes) -> str:
     return hashlib.sha256(key).hexdigest()
 
 
+_NEEDS = "what release it needs (the cluster uses commands that this one does not know)"
+"""Named as if it were of the configuration: releases without levels find it changed, and object."""
+
+
+def estate(config: Config, level_used: int) -> Estate:
+    """Return what the next process of a node must find, in a cluster of that level."""
+    needs = {_NEEDS: str(level_used)} if level_used > FIRST else {}
+    return Estate(fixed(config) | needs)
+
+
 def fixed(config: Config) -> dict[str, str]:
     """Return what of a configuration an upgrade cannot change, by its name in the file."""
     return {
@@ -133,7 +144,10 @@ def fixed(config: Config) -> dict[str, str]:
 
 def objection(had: dict[str, str], has: dict[str, str]) -> str:
     """Return why a process with `has` cannot succeed one with `had`; empty when it can."""
-    changed = sorted(name for name in had if has.get(name) != had[name])
+    level_used = int(had.get(_NEEDS, FIRST))
+    if level_used > LEVEL:
+        return beyond(level_used)
+    changed = sorted(name for name in had if name != _NEEDS and has.get(name) != had[name])
     if not changed:
         return ""
     return (

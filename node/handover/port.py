@@ -179,6 +179,14 @@ class MovingPort:
             return _LATE
         return await self._port.change_members(change)
 
+    async def hand_over(self, to: str = "") -> str | Unavailable:
+        """See `Port.hand_over`."""
+        with trio.move_on_after(BARRIER_S) as scope:
+            await self._open.wait()
+        if scope.cancelled_caught:
+            return _LATE
+        return await self._port.hand_over(to)
+
     def whisper(self, payload: bytes) -> None:
         """See `Port.whisper`; while the core changes it is lost."""
         if not self._holding:

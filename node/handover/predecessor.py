@@ -153,7 +153,7 @@ class Predecessor:
 
     async def _work(self, ours: socket.socket, tell: Tell) -> None:
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
-        estate = messages.Estate(messages.fixed(self._config))
+        estate = messages.estate(self._config, self._replica.state.level)
         self._feed = Feed(
             self._replica,
             stream,

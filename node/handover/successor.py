@@ -31,7 +31,7 @@ from node.handover import messages
 from node.handover.descriptors import Mismatch
 from node.handover.descriptors import take as take_descriptors
 from node.handover.port import MovingPort
-from node.server import NodeLost, join_peers, open_replica, serve_commands
+from node.server import NodeLost, join_peers, load_plugins, open_replica, serve_commands
 from node.workers.remote import CoreGone, RemotePort
 from wal.errors import StorageError
 
@@ -142,14 +142,22 @@ class Successor:
         assert left is not None
         assert desk is not None
         succession = Succession(port.boot, left.next_number, port.state, left.applied_index)
-        self._replica = replica = await open_replica(config, succession=succession, listeners=peers)
+        plugins = load_plugins(config)
+        self._replica = replica = await open_replica(
+            config, succession=succession, listeners=peers, hooks=plugins.hooks()
+        )
         try:
             port.go_on(replica)
             desk.sources.wal = replica.wal_statistics
+            desk.sources.figures = replica.figures
+            replica.watch_spans(front.spans.take)
             desk.presence.go_on_with(left.ends)
             desk.supervising.give_up(left.supervisors)
             self._runs.set()
-            await join_peers(replica, config)
+            async with trio.open_nursery() as nursery:
+                plugins.start(nursery, port, front.edge)
+                await join_peers(replica, config)
+                nursery.cancel_scope.cancel()
         finally:
             replica.close()
             log.info("node down")

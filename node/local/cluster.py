@@ -8,7 +8,7 @@ What happens in it is real: `unidesk serve` per node, real disks, real sockets, 
 
 import json
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -46,15 +46,18 @@ class LocalCluster:
         first_port: int = 0,
         sections: Sections | None = None,
         grpc: bool = False,
+        zones: Mapping[str, str] | None = None,
     ) -> None:
         """Find the cluster of `folder`, or make it.  Raises `LocalFailure`.
 
-        `sections` is added to each node.toml: `{"timing": {"offer": "5s"}}`.
+        `sections` is added to each node.toml: `{"timing": {"offer": "5s"}}`; `zones` says where the
+        nodes are.
         """
         self.folder = Folder.open(
             folder, nodes=nodes, cluster_id=cluster_id, first_port=first_port, grpc=grpc
         )
         self._sections = sections or {}
+        self._zones = zones or {}
         self._processes = {
             name: NodeProcess(name, self.folder.config(name), self.folder.log(name))
             for name in self.folder.names
@@ -122,7 +125,7 @@ class LocalCluster:
         self.folder.hold()
         try:
             self.folder.check_ports()
-            self.folder.write_configs(self._sections)
+            self.folder.write_configs(self._sections, self._zones)
             for process in self._processes.values():
                 process.start()
         except BaseException:

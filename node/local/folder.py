@@ -36,6 +36,7 @@ TOKEN_TTL_S = 8 * 3600
 Setting = str | int | bool | Sequence[str]
 Sections = Mapping[str, Mapping[str, Setting]]
 """Tables of a node.toml, by name."""
+NO_ZONES: Mapping[str, str] = {}
 
 
 class Ports(msgspec.Struct, frozen=True):
@@ -215,13 +216,13 @@ class Folder:
                         f"or change the port in {self.path / 'cluster.json'}"
                     )
 
-    def write_configs(self, sections: Sections) -> None:
+    def write_configs(self, sections: Sections, zones: Mapping[str, str] = NO_ZONES) -> None:
         """Write every node's configuration; `sections` adds tables, or lines to those there are."""
         for name in self.names:
-            _write(self.config(name), self._config_text(name, sections))
+            _write(self.config(name), self._config_text(name, sections, zones.get(name, "")))
             _turn_log(self.log(name))
 
-    def _config_text(self, name: str, sections: Sections) -> str:
+    def _config_text(self, name: str, sections: Sections, zone: str) -> str:
         ports = self.layout.nodes[name]
         tables: dict[str, Mapping[str, Setting]] = {
             "cluster": {"id": self.layout.id, "key_file": "cluster.key"},
@@ -236,6 +237,8 @@ class Folder:
             tables[f"nodes.{other}"] = {"peer": at, "url": self.address(other).url}
         for title, values in sections.items():
             tables[title] = {**tables.get(title, {}), **values}
+        if zone:
+            tables["node"] = {**tables["node"], "zone": zone}
         rendered = [_block(title, values) for title, values in tables.items()]
         return "\n".join(["# Written by unidesk at every start of this cluster.\n", *rendered])
 

@@ -49,6 +49,8 @@ class NodeProcess:
         self.starts = 0
         self.environ: dict[str, str] = {}
         """Added to the environment of its next start."""
+        self.root = Path(node.__file__).parent.parent
+        """Where the program of its next start, or of its next upgrade, is."""
 
     @property
     def pid(self) -> int | None:
@@ -69,16 +71,15 @@ class NodeProcess:
         """Start the process; harmless when it runs.  Raises `LocalFailure`."""
         if self.running:
             return
-        path = _python_path()
         try:
             with self._log.open("ab") as log:
                 # In a thread, the kernel would kill the node when the thread ends.
                 self._process = subprocess.Popen(  # noqa: S603 - our own command
-                    [sys.executable, "-m", "node", "serve", "--config", str(self._config)],
+                    [*self._program, "serve", "--config", str(self._config)],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    env=os.environ | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"} | self.environ,
+                    env=self._environ | {"PYTHONUNBUFFERED": "1"} | self.environ,
                     start_new_session=True,
                     preexec_fn=_die_with_parent,
                 )
@@ -89,15 +90,14 @@ class NodeProcess:
 
     async def upgrade(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         """Run `unidesk upgrade` for it; return how that went.  Goes on with the new process."""
-        command = [sys.executable, "-m", "node", "upgrade", "--config", str(self._config), "--json"]
-        environ = os.environ | {"PYTHONPATH": _python_path()}
+        command = [*self._program, "upgrade", "--config", str(self._config), "--json"]
         with orphans_come_here():
             done = await trio.run_process(
                 [*command, *arguments],
                 capture_stdout=True,
                 capture_stderr=True,
                 check=False,
-                env=environ,
+                env=self._environ,
             )
             pid = _pid_of_successor(done.stdout)
             if done.returncode == 0 and pid:
@@ -157,6 +157,16 @@ class NodeProcess:
             return f"  (unreadable: {error})"
         return "\n".join(f"  {line}" for line in lines[-LOG_TAIL_LINES:]) or "  (empty)"
 
+    @property
+    def _program(self) -> list[str]:
+        # -P: a folder `node` where this process was started is another program, perhaps.
+        return [sys.executable, "-P", "-m", "node"]
+
+    @property
+    def _environ(self) -> dict[str, str]:
+        path = filter(None, [str(self.root), os.environ.get("PYTHONPATH", "")])
+        return os.environ | {"PYTHONPATH": os.pathsep.join(path)}
+
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(number)
@@ -164,11 +174,6 @@ class NodeProcess:
     async def _wait_ended(self) -> None:
         while self.running:
             await trio.sleep(POLL_S)
-
-
-def _python_path() -> str:
-    root = str(Path(node.__file__).parent.parent)
-    return os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
 
 
 def _pid_of_successor(told: bytes) -> int:

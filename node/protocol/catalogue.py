@@ -2,7 +2,8 @@
 
     client -> server   a map with `op` and `id`; one reply: {op: "ok", id, r} or
                        {op: "err", id, code, ...}.  `id` 0 or absent asks for no reply
-                       (ack, read, typing, pong).
+                       (ack, read, typing, pong).  `trace`, in any request, is the W3C
+                       `traceparent` of what it is a part of; by HTTP and gRPC the header says it
     server -> client   a reply, or a push (no `id`).
 
 Unknown fields are ignored both ways; unknown pushes are ignored by clients; an unknown
@@ -15,7 +16,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from node.protocol import results, rule_results, service_results
+from node.protocol import chaos_results, node_results, results, rule_results, service_results
 from node.protocol.pushes import (
     Bye,
     Caught,
@@ -65,6 +66,7 @@ from node.protocol.requests.canned import (
     CannedPut,
     CannedRemove,
 )
+from node.protocol.requests.chaos import ChaosStart, ChaosStatus, ChaosStop
 from node.protocol.requests.company import CvInvite, CvLeave, SupJoin, SupLeave
 from node.protocol.requests.connection import Auth, Hello, Pong, Resume
 from node.protocol.requests.conversations import (
@@ -88,6 +90,7 @@ from node.protocol.requests.lists import (
     QueueWatch,
 )
 from node.protocol.requests.members import MembersChange, MembersGet
+from node.protocol.requests.nodes import LeaderTransfer, NodeDrain, SessionDismiss, SessionList
 from node.protocol.requests.rules import (
     Contact,
     RulesApply,
@@ -167,6 +170,13 @@ AnyRequest = (
     | Pong
     | CvTake
     | WrapDone
+    | LeaderTransfer
+    | NodeDrain
+    | SessionList
+    | SessionDismiss
+    | ChaosStart
+    | ChaosStop
+    | ChaosStatus
 )
 
 BY_NAME: dict[str, type[Request]] = {
@@ -227,6 +237,13 @@ RESULTS: dict[type[Request], type[results.Result]] = {
     Why: rule_results.Reasons,
     CvTake: results.Accepted,
     WrapDone: results.Nothing,
+    LeaderTransfer: node_results.Transferred,
+    NodeDrain: node_results.Drained,
+    SessionList: node_results.Sessions,
+    SessionDismiss: node_results.SessionsDismissed,
+    ChaosStart: chaos_results.ChaosStarted,
+    ChaosStop: chaos_results.ChaosEnded,
+    ChaosStatus: chaos_results.ChaosNow,
 }
 """What the reply's `r` holds; operations that are not here have no reply."""
 

@@ -149,6 +149,9 @@ class ClusterPush(Push, tag="cluster"):
     state: Literal["ok", "degraded", "minority"]
     leader: str = ""
     nodes: list[NodeAddress] = []
+    """Those that take clients."""
+    draining: list[str] = []
+    """Ids of nodes that take none: operators drained them."""
 
 
 class PresencePush(Push, tag="presence", kw_only=True):

@@ -157,10 +157,10 @@ def _add(
 
 
 def _is_told(struct: type[msgspec.Struct], field: Any, hints: dict[str, Any]) -> bool:
-    """Whether the call itself says it: its number, a tag that is always the same."""
+    """Whether the call itself says it: its number and trace, a tag that is always the same."""
     hint = hints[field.name]
     single = get_origin(hint) is Literal and len(get_args(hint)) == 1
-    return single or (issubclass(struct, Operation) and field.name == "id")
+    return single or (issubclass(struct, Operation) and field.name in ("id", "trace"))
 
 
 def _field(struct: type[msgspec.Struct], field: Any, hint: Any, *, asked: bool) -> Field:

@@ -7,9 +7,9 @@ import msgspec
 import trio
 
 from node.client import Client, RequestFailed, Stopped, Timing, open_client
-from node.local import LocalCluster
 from node.protocol.catalogue import CvHistory, Ev
 from node.replay.checker import Record, View
+from node.replay.reached import Reached
 
 PAGE = 200
 PAGES_MAX = 100
@@ -18,7 +18,7 @@ TIMING = Timing(retry_s_max=0.5)
 
 
 async def read_histories(
-    cluster: LocalCluster, records: Iterable[Record], *, nodes: Iterable[str] = ()
+    cluster: Reached, records: Iterable[Record], *, nodes: Iterable[str] = ()
 ) -> list[str]:
     """Add to each record the view of `nodes` (of all); return what could not be had, in words."""
     trouble: list[str] = []

@@ -23,7 +23,7 @@ from node.rpc.desk import Asked, Headers, RpcDesk
 from node.rpc.status import DETAILS, Ending, closed
 from node.rpc.stream import PushStream
 
-KEPT = (b"authorization", b"idempotency-key")
+KEPT = (b"authorization", b"idempotency-key", b"traceparent")
 """Metadata that means something."""
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"

@@ -18,13 +18,17 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
+from functools import reduce
 from typing import Any
 
+import msgspec
 import structlog
 import trio
 
 from cluster.replica import Replica
 from node.config import Config
+from node.processes import ProcessFigures, this_process
+from node.tracing.figures import TracingFigures
 from node.workers import messages
 from node.workers.feed import Feed
 from node.workers.figures import added, of_the_departed
@@ -52,6 +56,7 @@ log = structlog.get_logger(__name__)
 class _Worker:
     """One process that is fed."""
 
+    number: int
     patience: trio.CancelScope
     """Cut off when it passes."""
     measured: messages.Measured | None = None
@@ -60,7 +65,11 @@ class _Worker:
 class Core:
     """The processes of one node."""
 
-    def __init__(self, config: Config, replica: Replica) -> None:
+    def __init__(
+        self, config: Config, replica: Replica, tracing: Callable[[], TracingFigures]
+    ) -> None:
+        """`tracing` says what this process exports."""
+        self._tracing = tracing
         self._config = config
         self._replica = replica
         self._holders = Holders(replica)
@@ -156,7 +165,7 @@ class Core:
     async def _serve_worker(self, number: int, feed: Feed) -> None:
         """Feed one worker; return when it is gone, or better were."""
         with trio.move_on_after(START_S) as patience:
-            self._feeds[feed] = _Worker(patience)
+            self._feeds[feed] = _Worker(number, patience)
             try:
                 await feed.run()
             except* (trio.BrokenResourceError, trio.ClosedResourceError) as errors:
@@ -230,6 +239,7 @@ class Core:
                 added(of_the_departed(one.edge) for one in departed),
                 added(of_the_departed(one.desk) for one in departed),
                 added(of_the_departed(one.rpc) for one in departed),
+                tracing=departed[0].tracing.plus(last.tracing),
             )
 
     async def _keep_sessions(self) -> None:
@@ -252,5 +262,16 @@ class Core:
             edge=[one.edge for one in known],
             desk=[one.desk for one in known],
             rpc=[one.rpc for one in known if one.rpc],
-            wal=asdict(self._replica.wal_statistics()),
+            wal=msgspec.to_builtins(asdict(self._replica.wal_statistics())),
+            replica=self._replica.figures(),
+            processes=self._process_figures(),
+            tracing=reduce(TracingFigures.plus, (one.tracing for one in known), self._tracing()),
         )
+
+    def _process_figures(self) -> dict[str, ProcessFigures]:
+        workers = {
+            f"worker-{one.number}": one.measured.process
+            for one in self._feeds.values()
+            if one.measured is not None and one.measured.process is not None
+        }
+        return {"core": this_process(), **workers}

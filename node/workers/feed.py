@@ -16,11 +16,12 @@ import msgspec
 import structlog
 import trio
 
-from cluster.port import Answer, NotLeading, Unavailable
+from cluster.port import Answer, HandOverRefused, NotLeading, Unavailable
 from cluster.raft.members import Members, MembersRefused
 from cluster.replica import Replica
 from cluster.state import commands, snapshot
 from cluster.state.outcome import Done, Refused
+from cluster.tracing import parse, within
 from node.workers import messages
 from node.workers.holders import Holders
 from node.workers.messages import Message
@@ -180,9 +181,9 @@ class Feed:
 
     def _hear(self, message: Any) -> None:
         match message:
-            case messages.Submit(number, data):
-                self._submit(number, data)
-            case messages.Await():
+            case messages.Submit(number, data, trace):
+                self._submit(number, data, trace)
+            case messages.Await() | messages.HandOver():
                 assert self._nursery is not None
                 self._awaited += 1
                 self._nursery.start_soon(self._await, message)
@@ -194,7 +195,7 @@ class Feed:
             case _:
                 self._on_other(message)
 
-    def _submit(self, number: int, data: bytes) -> None:
+    def _submit(self, number: int, data: bytes, trace: str) -> None:
         try:
             command = commands.decode(data)
         except msgspec.DecodeError as error:
@@ -204,7 +205,8 @@ class Feed:
         if refused is not None:
             self._answer(number, refused)
         else:
-            self._replica.submit(command, lambda answer: self._answer(number, answer))
+            with within(parse(trace) if trace else None):
+                self._replica.submit(command, lambda answer: self._answer(number, answer))
 
     def _answer(self, number: int, answer: Answer) -> None:
         match answer:
@@ -216,28 +218,25 @@ class Feed:
                 data: dict[str, Any] = refused.data
                 self._send(messages.Answered(number, data, False, refused.code, refused.message))
 
-    async def _await(self, asked: messages.Await) -> None:
+    async def _await(self, asked: messages.Await | messages.HandOver) -> None:
         try:
             await self._answer_await(asked)
         finally:
             self._awaited -= 1
 
-    async def _answer_await(self, asked: messages.Await) -> None:
+    async def _answer_await(self, asked: messages.Await | messages.HandOver) -> None:
         try:
             result = await self._result(asked)
         except NotLeading as error:
             self._send(messages.Passed(asked.number, text=error.leader, kind="not_leading"))
-        except MembersRefused as refused:
+        except (MembersRefused, HandOverRefused) as refused:
             self._send(messages.Passed(asked.number, text=str(refused), kind="refused"))
         else:
-            if result is None:
-                self._send(messages.Passed(asked.number))
-            else:
-                self._send(
-                    messages.Passed(asked.number, result.code, result.message, "unavailable")
-                )
+            self._send(_passed(asked.number, result))
 
-    async def _result(self, asked: messages.Await) -> Unavailable | None:
+    async def _result(self, asked: messages.Await | messages.HandOver) -> Unavailable | str | None:
+        if isinstance(asked, messages.HandOver):
+            return await self._replica.hand_over(asked.to)
         if not asked.wanted:
             return await self._replica.barrier()
 
@@ -247,3 +246,13 @@ class Feed:
             return Members.decode(asked.wanted)
 
         return await self._replica.change_members(change)
+
+
+def _passed(number: int, result: Unavailable | str | None) -> messages.Passed:
+    match result:
+        case None:
+            return messages.Passed(number)
+        case str(leader):
+            return messages.Passed(number, text=leader, kind="leads")
+        case Unavailable(code, text):
+            return messages.Passed(number, code, text, "unavailable")

@@ -1,6 +1,6 @@
 """What several workers measured, as one.  No I/O.
 
-    totals, buckets, gauges    added up
+    totals, histograms, gauges added up
     lag, pressure              the largest
     lists, search              the largest: each worker has all of it
 
@@ -11,27 +11,33 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+import msgspec
+
 from node.desk.statistics import DeskStatistics
 from node.edge.pressure import Level
 from node.edge.statistics import EdgeStatistics
 from node.rpc.statistics import RpcStatistics
+from wal.histogram import Buckets
 
 _LARGEST = frozenset({"loop_lag_s", "loop_lag_s_max", "level"}) | {
     *("lists_known", "lists_missing", "search_texts", "search_to_read", "search_told")
 }
-_LASTING = ("_total", "_buckets", "_sum_s")
+_HISTOGRAMS = frozenset({"durable", "fan_out"})
+
+
+def _lasts(name: str) -> bool:
+    return name.endswith("_total") or name in _HISTOGRAMS
 
 
 def plain(statistics: EdgeStatistics | DeskStatistics | RpcStatistics) -> dict[str, Any]:
     """Return the fields, to be sent."""
-    return asdict(statistics)
+    found: dict[str, Any] = msgspec.to_builtins(asdict(statistics))
+    return found
 
 
 def of_the_departed(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return what stays of a worker's figures when it is gone: its totals."""
-    return {
-        name: value if name.endswith(_LASTING) else type(value)() for name, value in fields.items()
-    }
+    return {name: value if _lasts(name) else type(value)() for name, value in fields.items()}
 
 
 def edge_of_all(workers: Iterable[Mapping[str, Any]]) -> EdgeStatistics:
@@ -42,9 +48,7 @@ def edge_of_all(workers: Iterable[Mapping[str, Any]]) -> EdgeStatistics:
 
 def desk_of_all(workers: Iterable[Mapping[str, Any]]) -> DeskStatistics:
     """Return one desk; there is at least one worker."""
-    fields = added(workers)
-    buckets = tuple((bound, count) for bound, count in fields["durable_buckets"])
-    return DeskStatistics(**{**fields, "durable_buckets": buckets})
+    return msgspec.convert(added(workers), DeskStatistics, str_keys=True)
 
 
 def rpc_of_all(workers: Iterable[Mapping[str, Any]]) -> RpcStatistics:
@@ -61,6 +65,8 @@ def added(workers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
                 total[name] = value
             elif name in _LARGEST:
                 total[name] = max(total[name], value)
+            elif name in _HISTOGRAMS:
+                total[name] = _both(total[name], value)
             else:
                 total[name] = _sum(total[name], value)
     return total
@@ -70,8 +76,10 @@ def _sum(one: Any, other: Any) -> Any:
     if isinstance(one, Mapping):
         keys = [*one, *(key for key in other if key not in one)]
         return {key: one.get(key, 0) + other.get(key, 0) for key in keys}
-    if isinstance(one, (list, tuple)):  # of (bound, count)
-        if not one or not other:
-            return one or other
-        return [(bound, count + more) for (bound, count), (_, more) in zip(one, other, strict=True)]
     return one + other
+
+
+def _both(one: Any, other: Any) -> Any:
+    """Return the histogram of what two have seen."""
+    mine, its = (msgspec.convert(histogram, Buckets) for histogram in (one, other))
+    return msgspec.to_builtins(mine.plus(its))

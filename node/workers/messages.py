@@ -5,7 +5,8 @@
     EntryApplied: applied by the core           -
     Standing: when it changes, and often        -
     Answered: one for each Submit               Submit: numbers rise
-    Passed: one for each Await                  Await: a barrier, or a change of members
+    Passed: one for each Await                  Await: a barrier, a change of members
+    Passed: one for each HandOver               HandOver: of the leadership
     Heard: from other nodes and workers         Tell: whispers
     Taken: a session, by another worker         -
     Figures: of all workers                     Measured: its own
@@ -20,7 +21,10 @@ from typing import Any
 
 import msgspec
 
+from cluster.figures import ReplicaFigures
 from cluster.port import ReplicaStatus
+from node.processes import ProcessFigures
+from node.tracing.figures import TracingFigures
 
 FRAME_BYTES_MAX = 32 * 1024 * 1024
 """An entry holds at most a few batches; a chunk of state is far smaller."""
@@ -81,7 +85,7 @@ class Passed(Message, tag="passed"):
     code: str = ""
     text: str = ""
     kind: str = ""
-    """`unavailable`, `refused` or `not_leading`; of the last, `text` is the leader."""
+    """`unavailable`, `refused`, `not_leading` or `leads`; of these two, `text` is the leader."""
 
 
 class Heard(Message, tag="heard"):
@@ -98,19 +102,25 @@ class Taken(Message, tag="taken"):
 
 
 class Figures(Message, tag="figures"):
-    """What all workers, those that are gone too, measured: edge, desk, gRPC and log."""
+    """What all workers, those that are gone too, measured: edge, desk, gRPC; and the core."""
 
     edge: list[dict[str, Any]]
     desk: list[dict[str, Any]]
     rpc: list[dict[str, Any]]
     wal: dict[str, Any]
+    replica: ReplicaFigures | None = None
+    processes: dict[str, ProcessFigures] = {}
+    """Of those that live, by what they are: `core`, `worker-1` …"""
+    tracing: TracingFigures = TracingFigures()
+    """What all of them export."""
 
 
 class Submit(Message, tag="submit"):
-    """A command, encoded."""
+    """A command, encoded; and the trace that it is a part of, as `traceparent` says it."""
 
     number: int
     command: bytes
+    trace: str = ""
 
 
 class Await(Message, tag="await"):
@@ -119,6 +129,13 @@ class Await(Message, tag="await"):
     number: int
     expected: bytes = b""
     wanted: bytes = b""
+
+
+class HandOver(Message, tag="hand_over"):
+    """Let node `to` lead, or whoever is best."""
+
+    number: int
+    to: str = ""
 
 
 class Tell(Message, tag="tell"):
@@ -133,6 +150,8 @@ class Measured(Message, tag="measured"):
     edge: dict[str, Any]
     desk: dict[str, Any]
     rpc: dict[str, Any] = {}
+    process: ProcessFigures | None = None
+    tracing: TracingFigures = TracingFigures()
 
 
 FromCore = (
@@ -147,7 +166,7 @@ FromCore = (
     | Taken
     | Figures
 )
-FromWorker = Submit | Await | Tell | Measured
+FromWorker = Submit | Await | HandOver | Tell | Measured
 
 _encoder = msgspec.msgpack.Encoder()
 

@@ -23,13 +23,15 @@ import trio
 from msgspec.structs import replace
 
 from cluster.answering import answer_to
-from cluster.port import Answer, NotLeading, ReplicaStatus, Unavailable
+from cluster.figures import ReplicaFigures
+from cluster.port import Answer, HandOverRefused, NotLeading, ReplicaStatus, Unavailable
 from cluster.raft.members import Members, MembersRefused
 from cluster.state import commands, snapshot
 from cluster.state.commands import Command
 from cluster.state.machine import Applied, Machine
 from cluster.state.outcome import Done, Refused
 from cluster.state.state import State
+from cluster.tracing import CURRENT
 from cluster.watchers import Watchers
 from node.workers import messages
 from node.workers.outlet import Outlet, Overrun
@@ -129,12 +131,15 @@ class RemotePort:
     def submit(self, command: Command, on_answer: Callable[[Answer], None]) -> None:
         """See `Port.submit`."""
         data = commands.encode(command)
-        if self._is_silent:
+        if self.silent:
             on_answer(Unavailable("minority", _SILENT))
             return
         self._number += 1
         self._asked[self._number] = _Asked(on_answer, trio.current_time() + ANSWER_S)
-        self._outlet.send(messages.encode(messages.Submit(self._number, data)))
+        trace = CURRENT.get()
+        self._outlet.send(
+            messages.encode(messages.Submit(self._number, data, str(trace) if trace else ""))
+        )
 
     async def propose(self, command: Command) -> Answer:
         """See `Port.propose`."""
@@ -142,18 +147,33 @@ class RemotePort:
 
     async def barrier(self) -> Unavailable | None:
         """See `Port.barrier`."""
-        return _unavailable(await self._await(b"", b""))
+        return _unavailable(await self._await(lambda number: messages.Await(number)))
 
     async def change_members(self, change: Callable[[Members], Members]) -> Unavailable | None:
         """See `Port.change_members`."""
         before = self.members()
-        passed = await self._await(before.encode(), change(before).encode())
+        expected, wanted = before.encode(), change(before).encode()
+        passed = await self._await(lambda number: messages.Await(number, expected, wanted))
         match passed.kind:
             case "not_leading":
                 raise NotLeading(passed.text)
             case "refused":
                 raise MembersRefused(passed.text)
         return _unavailable(passed)
+
+    async def hand_over(self, to: str = "") -> str | Unavailable:
+        """See `Port.hand_over`."""
+        passed = await self._await(lambda number: messages.HandOver(number, to))
+        match passed.kind:
+            case "not_leading":
+                raise NotLeading(passed.text)
+            case "refused":
+                raise HandOverRefused(passed.text)
+            case "leads":
+                return passed.text
+        unavailable = _unavailable(passed)
+        assert unavailable is not None
+        return unavailable
 
     def whisper(self, payload: bytes) -> None:
         """See `Port.whisper`."""
@@ -189,7 +209,12 @@ class RemotePort:
 
     def wal_statistics(self) -> LogStatistics | None:
         """Return the core's log in figures, about a second old; None before they are here."""
-        return LogStatistics(**self.figures.wal) if self.figures is not None else None
+        known = self.figures
+        return msgspec.convert(known.wal, LogStatistics) if known is not None else None
+
+    def replica_figures(self) -> ReplicaFigures | None:
+        """Return what the core measured, about a second old; None before it is here."""
+        return self.figures.replica if self.figures is not None else None
 
     # -- the loop
 
@@ -263,7 +288,7 @@ class RemotePort:
         while True:
             await trio.sleep(LOOK_S)
             self._give_up_late(trio.current_time())
-            if self._is_silent and self._standing is not None:
+            if self.silent and self._standing is not None:
                 silent = replace(self._standing.status, standing="fenced", why=_SILENT)
                 self._stand(replace(self._standing, status=silent))
 
@@ -276,7 +301,8 @@ class RemotePort:
             asked.on_answer(_LATE)
 
     @property
-    def _is_silent(self) -> bool:
+    def silent(self) -> bool:
+        """Whether the core said nothing for long: its loop hangs, or its machine is overwhelmed."""
         return trio.current_time() > self._heard_s + SILENCE_S
 
     def _stand(self, message: messages.Standing) -> None:
@@ -286,8 +312,8 @@ class RemotePort:
         if old is not None and (old.standing, old.leader) != (new.standing, new.leader):
             self._on_standing.tell(new)
 
-    async def _await(self, expected: bytes, wanted: bytes) -> messages.Passed:
-        if self._is_silent:
+    async def _await(self, ask: Callable[[int], messages.Message]) -> messages.Passed:
+        if self.silent:
             return messages.Passed(0, "minority", _SILENT, "unavailable")
         self._number += 1
         number = self._number
@@ -299,8 +325,7 @@ class RemotePort:
             done.set()
 
         self._passed[number] = on_passed
-        asked = messages.Await(number, expected, wanted)
-        self._outlet.send(messages.encode(asked))
+        self._outlet.send(messages.encode(ask(number)))
         with trio.move_on_after(ANSWER_S):
             await done.wait()
             return results[0]

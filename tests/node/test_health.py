@@ -1,13 +1,14 @@
 """The pages for probes and people."""
 
 import json
+from typing import get_args
 
 import pytest
 
 from cluster.port import Standing
 from node.edge.application import Feed
 from node.edge.http import Request, Response
-from node.health import readiness, ready_page
+from node.health import probe_page, readiness
 from node.protocol import catalogue as ops
 from tests.node.desk.office import Office, office
 
@@ -45,20 +46,68 @@ async def test_a_node_that_is_not_ready_says_why_in_words(standing: Standing, wo
         desk.port().stand(standing, "no majority")
         page = get(desk, "/readyz")
         assert page.status == 503
-        assert page.body.decode().startswith(f"{word}: ")
+        assert page.body.decode().startswith(f"[-]{word} failed: ")
+        assert page.body.decode().endswith("readyz check failed\n")
         assert len(page.body.split()) > 2
 
 
 async def test_verbose_lists_every_check() -> None:
     async with office() as desk:
         lines = get(desk, "/readyz?verbose").body.decode().splitlines()
-        assert "[+] quorum ok" in lines
-        assert lines[-1] == "ready"
+        assert "[+]quorum ok" in lines
+        assert lines[-1] == "readyz check passed"
         desk.port().stand("fenced")
         lines = get(desk, "/readyz?verbose").body.decode().splitlines()
-        assert any(line.startswith("[-] quorum: ") for line in lines)
-        assert "[+] disk ok" in lines
-        assert lines[-1] == "not ready"
+        assert any(line.startswith("[-]quorum failed: ") for line in lines)
+        assert "[+]disk ok" in lines
+        assert lines[-1] == "readyz check failed"
+
+
+async def test_a_check_that_is_excluded_does_not_count() -> None:
+    async with office() as desk:
+        desk.port().stand("fenced")
+        page = get(desk, "/readyz?verbose&exclude=quorum&exclude=nonsense")
+        assert page.status == 200
+        lines = page.body.decode().splitlines()
+        assert "[+]quorum excluded: ok" in lines
+        assert any(line.startswith("warn: no check is called nonsense") for line in lines)
+        assert get(desk, "/readyz?exclude=quorum").body == b"ok\n"
+        assert get(desk, "/readyz?exclude=disk").status == 503
+
+
+async def test_one_check_may_be_asked_alone() -> None:
+    async with office() as desk:
+        desk.port().stand("fenced")
+        assert get(desk, "/readyz/disk").status == 200
+        assert get(desk, "/readyz/quorum").status == 503
+        assert get(desk, "/livez/loop").body == b"ok\n"
+        unknown = get(desk, "/readyz/moon")
+        assert unknown.status == 404
+        assert "quorum" in json.loads(unknown.body)["msg"]
+
+
+async def test_a_node_has_started_once_a_leader_was_heard_and_stays_so() -> None:
+    async with office() as desk:
+        desk.port().stand("starting")
+        page = get(desk, "/startupz?verbose")
+        assert page.status == 503
+        assert "[-]joined failed: " in page.body.decode()
+        assert "[+]log ok" in page.body.decode()
+        for standing in get_args(Standing):
+            if standing != "starting":
+                desk.port().stand(standing)
+                assert get(desk, "/startupz").status == 200, standing
+
+
+async def test_only_a_loop_that_hangs_is_a_reason_to_restart() -> None:
+    async with office() as desk:
+        for standing in get_args(Standing):
+            desk.port().stand(standing, "the disk hangs, nobody is heard")
+            assert get(desk, "/livez").status == 200, standing
+        desk.desks["n1"].pages.core_silent = lambda: True
+        page = get(desk, "/livez?verbose")
+        assert page.status == 503
+        assert "[-]core failed: " in page.body.decode()
 
 
 async def test_a_draining_desk_is_not_ready() -> None:
@@ -66,7 +115,7 @@ async def test_a_draining_desk_is_not_ready() -> None:
         await desk.desks["n1"].drain(0.0)
         assert get(desk, "/readyz").status == 503
         checks = readiness(desk.port().status(), draining=True)
-        assert b"stopped" in ready_page(checks, verbose=False).body
+        assert b"stopped" in probe_page("readyz", checks).body
 
 
 async def test_the_cluster_page_shows_what_this_node_sees() -> None:

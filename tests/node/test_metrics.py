@@ -15,6 +15,7 @@ from node.edge.pressure import Level
 from node.edge.statistics import EdgeStatistics
 from node.protocol import catalogue as ops
 from tests.node.desk.office import Office, office
+from wal.histogram import DISK_BOUNDS_S, Histogram
 from wal.log import LogStatistics
 
 EDGE = EdgeStatistics(
@@ -44,7 +45,7 @@ EDGE = EdgeStatistics(
 def wal_statistics() -> LogStatistics:
     names = LogStatistics.__dataclass_fields__
     figures: dict[str, Any] = dict.fromkeys(names, 1)
-    return LogStatistics(**figures)
+    return LogStatistics(**{**figures, "sync_buckets": Histogram(DISK_BOUNDS_S).buckets()})
 
 
 def scrape(desk: Office) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -103,7 +104,9 @@ async def test_names_and_units_are_in_order() -> None:
         answer = desk.desks["n1"].on_request(Request("GET", "/metrics", "", (), b"", "x:1"))
         assert isinstance(answer, Response)
         for family in families(answer.body.decode()):
-            assert re.fullmatch(r"unidesk_[a-z][a-z_]*", family.name), family.name
+            assert re.fullmatch(r"(unidesk|process|python_gc)_[a-z][a-z_]*", family.name), (
+                family.name
+            )
             assert family.documentation, family.name
             assert not family.name.endswith(("_ms", "_s", "_kb", "_count"))
             for sample in family.samples:

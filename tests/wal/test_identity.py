@@ -8,7 +8,7 @@ import pytest
 from tests.sim.disk import SimDisk
 from tests.wal.samples import open_log, sim_disk
 from wal.errors import CorruptLog, ForeignLog
-from wal.identity import FILE, Identity, claim, read_identity
+from wal.identity import FILE, Identity, claim, raise_format, read_format, read_identity
 
 
 def test_a_claimed_folder_keeps_its_identity() -> None:
@@ -72,3 +72,30 @@ def test_an_identity_of_a_newer_format_is_refused() -> None:
 def test_ids_that_do_not_fit_are_refused(cluster: str, node: str) -> None:
     with pytest.raises(ForeignLog, match="cannot be used"):
         claim(sim_disk(), cluster, node)
+
+
+def test_a_format_that_rises_is_refused_by_programs_from_before_and_by_no_other() -> None:
+    disk = sim_disk()
+    first = claim(disk, "shop", "a", now_ms=1_795_431_600_123)
+    fields = json.loads(disk.read(FILE))
+    raise_format(disk, 3)
+    disk.crash(power=True)
+    assert read_format(disk) == 3
+    # Exactly these fields: for the first releases one more would be damage, to be set aside.
+    assert json.loads(disk.read(FILE)) == fields | {"format": 3}
+    for reads in (3, 4):
+        assert claim(disk, "shop", "a", format_max=reads) == first
+    for reads in (1, 2):
+        with pytest.raises(ForeignLog, match=f"format 3 .* up to {reads}.*Start the version"):
+            claim(disk, "shop", "a", format_max=reads)
+    raise_format(disk, 2)
+    assert read_format(disk) == 3
+
+
+def test_a_format_with_other_fields_is_no_damage() -> None:
+    disk = sim_disk()
+    disk.write_atomic(FILE, [b'{"format": 9, "of": "later releases"}'])
+    with pytest.raises(ForeignLog, match="format 9 of the identity"):
+        claim(disk, "shop", "a", format_max=8)
+    with pytest.raises(CorruptLog, match="not an identity file"):
+        claim(disk, "shop", "a", format_max=9)

@@ -21,11 +21,13 @@ from node.desk.lookup import Effect, Lookup
 from node.desk.opening import Opening
 from node.desk.operations.accounts import Accounts
 from node.desk.operations.agents import Agents
+from node.desk.operations.breaking import Breaking
 from node.desk.operations.canned import CannedResponses
 from node.desk.operations.company import Company
 from node.desk.operations.effects import Asker, Handler
 from node.desk.operations.lists import Lists
 from node.desk.operations.members import Membership
+from node.desk.operations.nodes import Nodes
 from node.desk.operations.own import Own
 from node.desk.operations.planning import Planning
 from node.desk.operations.reading import Reading
@@ -78,6 +80,8 @@ class Operations:
             **Accounts(context, passwords, lookup.barrier).handlers(),
             **Lists(context, lookup, looks, overview).handlers(),
             **Supervising(context, overview).handlers(),
+            **Nodes(context, hub, workers=config.node.workers).handlers(),
+            **Breaking(context, lookup).handlers(),
         }
 
     def perform(self, asker: Asker, principal: Principal, request: Request) -> Effect:

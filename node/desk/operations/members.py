@@ -57,7 +57,7 @@ class Membership:
 
     def _change(self, asker: Asker, principal: Principal, request: ops.MembersChange) -> Later:
         """Begin a change; the reply comes when it is committed.  Raises `NotAllowed`."""
-        _check_id(request.node, "node")
+        check_node(request.node, "node")
         change = self._asked(request)
         detail = {"change": request.change, "member": request.node, "new": request.new}
         line = AddAudit(principal.by, "members.change", detail)
@@ -93,7 +93,7 @@ class Membership:
                 return lambda members: members.keep(node)
             case "replace":
                 new = request.new
-                _check_id(new, "new")
+                check_node(new, "new")
                 address = self._address(new, request.address)
                 return lambda members: members.replace(node, new, address)
 
@@ -127,7 +127,7 @@ def _ignore(answer: Answer) -> None:
     """Nobody waits for a line of the audit log."""
 
 
-def _check_id(node: str, field: str) -> None:
+def check_node(node: str, field: str) -> None:
     """Refuse what no `node.toml` could have as its node's id.  Raises `NotAllowed`."""
     if not NAME.fullmatch(node):
         raise NotAllowed("bad_request", f"{field}: {node[:64]!r} is no node's id")

@@ -24,3 +24,5 @@ class Request(msgspec.Struct, tag_field="op", kw_only=True, omit_defaults=True):
     roles: ClassVar[Roles] = ALL
     """Who may ask for it at all."""
     id: int = 0
+    trace: str = ""
+    """W3C `traceparent` of what this is a part of; by HTTP and gRPC the header says it."""

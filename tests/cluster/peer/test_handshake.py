@@ -36,6 +36,37 @@ def test_a_release_that_says_no_level_has_the_first() -> None:
     assert accepting.on_proof("proof", proof).level == FIRST
 
 
+USES_NEWER = dataclasses.replace(N2, uses=lambda: LEVEL)
+EARLIER_IS_REFUSED = f"commands of level {LEVEL}, and 'n1' knows those up to 1: upgrade 'n1'"
+BEYOND = LEVEL + 1
+THIS_IS_REFUSED = f"commands of level {BEYOND}, and 'n2' knows those up to {LEVEL}: upgrade 'n2'"
+
+
+def test_a_cluster_that_uses_newer_commands_refuses_an_earlier_release_that_dials() -> None:
+    said = hello(N1, "n2", NONCE)
+    del said["level"], said["uses"]
+    with pytest.raises(PeerRefused, match=EARLIER_IS_REFUSED):
+        acceptor(USES_NEWER).on_hello("hello", said)
+    assert acceptor(USES_NEWER).on_hello("hello", hello(N1, "n2", NONCE))["uses"] == LEVEL
+
+
+def test_a_cluster_that_uses_newer_commands_refuses_an_earlier_release_that_is_dialled() -> None:
+    challenge = acceptor(N1).on_hello("hello", hello(USES_NEWER, "n1", NONCE))
+    answer(USES_NEWER, "n1", NONCE, "challenge", challenge)
+    del challenge["level"], challenge["uses"]
+    with pytest.raises(PeerRefused, match=EARLIER_IS_REFUSED):
+        answer(USES_NEWER, "n1", NONCE, "challenge", challenge)
+
+
+def test_a_release_that_the_cluster_has_outgrown_refuses_itself_on_either_side() -> None:
+    later = {"level": BEYOND, "uses": BEYOND}
+    with pytest.raises(PeerRefused, match=THIS_IS_REFUSED):
+        acceptor(N2).on_hello("hello", hello(N1, "n2", NONCE) | later)
+    challenge = acceptor(N1).on_hello("hello", hello(N2, "n1", NONCE)) | later
+    with pytest.raises(PeerRefused, match=THIS_IS_REFUSED):
+        answer(N2, "n1", NONCE, "challenge", challenge)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -47,6 +78,9 @@ def test_a_release_that_says_no_level_has_the_first() -> None:
         ({"node": 7}, "without: node"),
         ({"boot": ""}, "without: boot"),
         ({"address": "x" * 301}, "without: address"),
+        ({"level": "2"}, "without: level"),
+        ({"level": 0}, "without: level"),
+        ({"uses": -1}, "without: uses"),
         ({"nonce": b"short"}, "without a nonce"),
     ],
 )

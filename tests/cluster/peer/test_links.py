@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 import trio
 
-from cluster.peer import links
+from cluster.peer import handshake, links
 from cluster.peer.frames import LENGTH, FrameReader, PeerRefused, encode
 from cluster.peer.handshake import HELLO_BYTES_MAX, Self
 from cluster.peer.links import Address, Links
+from cluster.state.levels import FIRST, LEVEL
 
 
 class Node:
@@ -23,6 +24,7 @@ class Node:
                 kw.get("boot", f"boot-{name}"),
                 kw.get("key", b"k" * 32),
                 f"{listen[0]}:{listen[1]}",
+                kw.get("uses", lambda: FIRST),
             ),
             listen,
             peers,
@@ -321,3 +323,29 @@ async def test_a_node_comes_back_though_its_old_link_was_never_closed(
 
 def refusal(node: Node) -> str:
     return node.links.statistics()["n1"].refused
+
+
+async def test_a_level_that_rises_ends_the_links_of_earlier_releases_both_ways(
+    addresses: dict[str, Address], nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The test has one release: what n2 says of itself on the wire is made smaller."""
+    used = FIRST
+
+    def earlier(body: dict[str, Any], field: str = "level") -> int:
+        return FIRST if body.get("node") == "n2" and field == "level" else int(body[field])
+
+    monkeypatch.setattr(handshake, "_level", earlier)
+    one = Node("n1", addresses["n1"], {"n2": addresses["n2"]}, uses=lambda: used)
+    two = Node("n2", addresses["n2"], {"n1": addresses["n1"]})
+    await nursery.start(one.links.run)
+    await nursery.start(two.links.run)
+    await until(lambda: one.links.connected("n2") and two.links.connected("n1"))
+    assert one.links.level("n2") == FIRST
+    used = LEVEL
+    for node, other in ((one, "n2"), (two, "n1")):
+        node.links.send(other, encode("raft", {}))
+    for node, other in ((one, "n2"), (two, "n1")):
+        await until(lambda: "upgrade 'n2'" in node.links.statistics()[other].refused)  # noqa: B023
+        assert not node.links.connected(other)
+    assert not one.frames
+    assert not two.frames

@@ -7,7 +7,8 @@ import trio
 import trustme
 
 from cluster.peer.frames import encode
-from cluster.peer.links import Address, PeerTls
+from cluster.peer.links import Address
+from cluster.peer.tls import PeerTls
 from tests.cluster.peer.test_links import Node, free_address, until
 
 

@@ -1,13 +1,18 @@
 """A node without memory decides nothing until its leader vouches for it."""
 
+import random
 import zlib
 from typing import Any
 
 import pytest
 
 from cluster.raft.abstaining import Memory
+from cluster.raft.members import Members
 from cluster.raft.messages import NO_OP
 from tests.cluster.raft.rig import TIMING, Rig, Wire, run
+from tests.sim.disk import SimDisk
+from wal.identity import claim
+from wal.snapshot import SnapshotMeta, SnapshotStore
 
 
 def forgetful(**options: object) -> tuple[Rig, int]:
@@ -257,3 +262,69 @@ def test_a_node_alone_begins_at_once() -> None:
     rig.turn(1.0)
     assert rig.engine.is_leader
     assert not rig.engine.status().abstains
+
+
+# -- the beginning of a cluster that was restored from a backup
+
+
+def restored(index: int = 50) -> Rig:
+    """A voter whose folder holds nothing but the snapshot that a restore puts there."""
+    disk = SimDisk(random.Random(1))
+    store = SnapshotStore(disk, claim(disk, "rig", "b", now_ms=1))
+    members = Members.of("abc").encode().decode()
+    store.save(SnapshotMeta(index, 0, index - 1, 0, members), [b"state"])
+    return Rig(disk=disk, forgetful=True)
+
+
+def ask(rig: Rig, last_index: int) -> Wire:
+    request = {"last_index": last_index, "last_term": 0, "round": 1}
+    rig.deliver("a", "pre_vote_request", 1, voters=zlib.crc32(b"a\0b\0c"), **request)
+    rig.turn()
+    return rig.last("pre_vote", "a")
+
+
+def test_restored_nodes_begin_like_empty_ones_behind_the_index_of_the_backup() -> None:
+    rig = restored()
+    rig.turn(1.0)
+    assert rig.last("pre_vote_request")["last_index"] == 50
+    rig.grant("a", granted=False, empty=True, life=11)
+    rig.grant("c", granted=False, empty=True, life=13)
+    rig.turn()
+    rig.deliver("c", "vote", 1)
+    assert rig.engine.is_leader
+    rig.turn()
+    rig.commit_all("c")
+    assert rig.committed[0].index == 51  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("rig", "others"),
+    [(restored(), 1), (restored(), 51), (Rig(forgetful=True), 50)],
+)
+def test_two_nodes_that_would_begin_at_different_indices_do_not(rig: Rig, others: int) -> None:
+    assert not ask(rig, others)["empty"]
+
+
+def test_nodes_that_would_begin_at_one_index_say_so() -> None:
+    assert ask(restored(), 50)["empty"]
+
+
+def test_who_was_restored_once_more_after_the_cluster_began_abstains_until_vouched_for() -> None:
+    rig = restored()
+    answer = rig.append("a", 3, (50, 0), run(51, 53, 3), commit=53)
+    assert answer is not None
+    assert answer["life"]
+    assert [item.index for item in rig.committed] == [51, 52, 53]  # type: ignore[union-attr]
+    rig.turn(TIMING.election_min_s + 0.01)
+    rig.deliver("c", "vote_request", 4, last_index=60, last_term=3)
+    rig.turn()
+    assert "vote" not in rig.kinds()
+    assert not ask(rig, 53)["empty"]
+
+
+def test_a_restored_cluster_goes_on_after_a_power_cut_at_its_beginning() -> None:
+    rig = restored()
+    rig.append("a", 1, (50, 0), run(51, 52, 1), commit=52)
+    rig.reboot()
+    assert rig.engine.status().last_index == 52
+    assert rig.engine.status().commit_index >= 50

@@ -49,6 +49,22 @@ def sensible(state: State, now_ms: int, new: str) -> Iterator[Command]:
     if state.level < LEVEL:
         yield c.RaiseLevel(LEVEL)
     yield c.NoteHeal(9, "slow syncs", "hand over", "done", now_ms)
+    yield from (
+        c.DrainNode(node, OPS, drained=not one.drained_ms) for node, one in state.nodes.items()
+    )
+    yield from (c.DismissSession(OPS, sid, stop=True) for sid in state.sessions)
+    yield c.DismissSession(OPS, kind="visitor", id="ann")
+    known = [(one.node, one.boot) for one in state.nodes.values()]
+    yield from (c.AllowChaos(boot, "dc1") for _, boot in known)
+    agreeing = {one.node: one.boot for one in state.consents.values()}
+    agreed = [node for node, boot in known if agreeing.get(node) == boot]
+    if agreed:
+        yield c.StartChaos(OPS, new, new, "pause", (tuple(agreed),), 5_000)
+    if len(agreed) > 1:
+        apart = (tuple(agreed[:1]), tuple(agreed[1:]))
+        yield c.StartChaos(OPS, new, new, "partition", apart, 5_000, clients=True, zone="dc1")
+    if state.faults:
+        yield c.EndChaos(OPS)
     for account in state.accounts.values():
         if account.kind == "service":
             yield c.SetSecret(OPS, new, account.id, HASH)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import msgspec
 import trio
 
-from cluster.port import Answer, NotLeading, ReplicaStatus, Standing, Unavailable
+from cluster.port import Answer, HandOverRefused, NotLeading, ReplicaStatus, Standing, Unavailable
 from cluster.raft.members import Members
 from cluster.state import commands, entry, snapshot
 from cluster.state.commands import Command
@@ -240,6 +240,15 @@ class DeskPort:
             raise NotLeading(self.leader)
         self._cluster.members = change(self._cluster.members)
         return None
+
+    async def hand_over(self, to: str = "") -> str | Unavailable:
+        if self.node_id != self.leader:
+            raise NotLeading(self.leader)
+        others = [name for name in self._cluster.members.voters if name != self.node_id]
+        if to and to not in others:
+            raise HandOverRefused(f"{to} is no other voter")
+        self.leader = to or others[0]
+        return self.leader
 
     def whisper(self, payload: bytes) -> None:
         for one in self._cluster.ports.values():

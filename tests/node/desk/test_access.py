@@ -70,6 +70,13 @@ REQUESTS: dict[str, ops.Request] = {
     "rules.simulate": ops.RulesSimulate(contact=ops.Contact()),
     "rules.stats": ops.RulesStats(),
     "why": ops.Why(cv=ULID),
+    "leader.transfer": ops.LeaderTransfer(node="n2"),
+    "node.drain": ops.NodeDrain(node="n2"),
+    "session.list": ops.SessionList(),
+    "session.dismiss": ops.SessionDismiss(do="move", kind="visitor", who="ann"),
+    "chaos.start": ops.ChaosStart(key="k8", kind="kill", groups=["n1"]),
+    "chaos.stop": ops.ChaosStop(),
+    "chaos.status": ops.ChaosStatus(),
 }
 #                  visitor agent supervisor operator service
 MATRIX = {
@@ -129,6 +136,13 @@ MATRIX = {
     "rules.simulate": "no   no    yes   yes   no",
     "rules.stats":    "no   no    yes   yes   no",
     "why":            "no   yes   yes   yes   no",
+    "leader.transfer": "no  no    no    yes   no",
+    "node.drain":      "no  no    no    yes   no",
+    "session.list":    "no  no    no    yes   no",
+    "session.dismiss": "no  no    no    yes   no",
+    "chaos.start":   "no    no    no    yes   no",
+    "chaos.stop":    "no    no    no    yes   no",
+    "chaos.status":  "no    no    no    yes   no",
 }  # fmt: skip
 
 

@@ -125,6 +125,14 @@ REQUESTS: tuple[ops.Request, ...] = (
     ops.RulesSimulate(id=33, cv=CV, files={"main.toml": "[fallback]\n"}),
     ops.RulesStats(id=34),
     ops.Why(id=35, cv=CV, at=4),
+    ops.LeaderTransfer(id=70, node="n2"),
+    ops.NodeDrain(id=71, node="n2", drain=False),
+    ops.SessionList(id=72, limit=50, after=SID),
+    ops.SessionDismiss(id=73, do="move", sid=SID, to="n2"),
+    ops.SessionDismiss(id=74, do="close", kind="visitor", who="ann"),
+    ops.ChaosStart(id=60, key="k60", kind="partition", zone="dc2", for_ms=30_000, clients=True),
+    ops.ChaosStop(id=61, faults=[OID]),
+    ops.ChaosStatus(id=62),
 )
 
 ANSWERS: tuple[ops.Reply | ops.Push, ...] = (
@@ -181,6 +189,7 @@ ANSWERS: tuple[ops.Reply | ops.Push, ...] = (
         nodes=[N2],
     ),
     ops.Ping(),
+    ops.ClusterPush(state="ok", leader="n1", nodes=[N2], draining=["n3"]),
     ops.Bye(code=4109, reason="revoked", resume=False, rule="token.revoked"),
     ops.QueueAlertPush(queue="vip", staffed=False, since=AT),
     ops.QueuePush(cv=CV, pos=3, of=9, eta_s=120, conf="low"),

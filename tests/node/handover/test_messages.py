@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cluster.state import levels
 from cluster.state.commands import CloseSession, LoseSession
 from node.auth import Principal
 from node.desk.parcel import Followed, SessionParcel
@@ -107,6 +108,20 @@ def test_an_objection_names_what_has_changed() -> None:
     assert "another key" not in repr(messages.fixed(other))
     allowed = replace(config, timing=replace(config.timing, drain_s=1.0))
     assert messages.objection(had, messages.fixed(allowed)) == ""
+
+
+def test_an_earlier_release_objects_to_a_cluster_that_has_outgrown_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = config_of("n1", ("n1", "n2"))
+    has = messages.fixed(config)
+    assert messages.estate(config, levels.FIRST).fixed == has  # nothing that it could mind
+    had = messages.estate(config, levels.LEVEL).fixed
+    assert messages.objection(had, has) == ""
+    # A release without levels holds each name against its own configuration.
+    assert [name for name in had if has.get(name) != had[name]] == [messages._NEEDS]
+    monkeypatch.setattr(messages, "LEVEL", levels.LEVEL - 1)
+    assert f"uses commands of level {levels.LEVEL}" in messages.objection(had, has)
 
 
 def test_descriptors_arrive_in_order_and_are_closed_when_they_are_not_those_awaited() -> None:

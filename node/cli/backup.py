@@ -1,0 +1,220 @@
+"""`unidesk backup`: the whole state of a running cluster into one file.  Talks to nodes, writes a
+file.
+
+    OUT.tmp   what has come so far; nobody else's
+    fsync · read back, every checksum · rename to OUT · fsync of the folder
+
+So OUT is a whole backup or not there, whenever this process, or the machine, dies.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from node.cli.asking import Json
+from node.cli.connecting import ConfigFile, Data, Token, Urls, Where
+
+if TYPE_CHECKING:
+    from cluster.backup.file import End, Header
+    from node.client.http_kept import KeptHttp
+
+ASK_S = 30.0
+PROGRESS_BYTES = 64 * 1024 * 1024
+
+
+def backup(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.")],
+    stale: Annotated[
+        bool,
+        typer.Option(
+            "--stale", help="Take what a node has although no quorum confirms that it is all."
+        ),
+    ] = False,
+    as_json: Json = False,
+    urls: Urls = None,
+    token: Token = "",
+    config: ConfigFile = None,
+    data: Data = None,
+) -> None:
+    """Write a consistent backup of the whole cluster, while it runs.
+
+    It holds everything that was acknowledged before the command began.  OUT gets mode 0600: hashes
+    of passwords are in it.
+
+    Example:  unidesk backup desk.backup --config node.toml
+    """
+    from node.cli.output import console, print_json
+    from node.cli.running import run
+
+    where = Where(urls, token, config, data)
+    with writing(out) as file:
+        run(lambda: _fill(where, file, stale=stale))
+        header, end = finish(file, out)
+    shown = shown_header(header) | {"file": str(out), "bytes": end.bytes, "sha256": end.sha256}
+    if as_json:
+        print_json(shown)
+    else:
+        note = "; STALE: it may lack what was acknowledged" if header.stale else ""
+        console().print(
+            f"{out}: {end.bytes:,} bytes of cluster {header.cluster}, up to index {header.index}"
+            f" as of {shown['cluster_time']}{note}\nsha256 {end.sha256}"
+        )
+
+
+def shown_header(header: "Header") -> dict[str, Any]:
+    """Return what a backup is of, as JSON has it."""
+    from datetime import UTC, datetime
+
+    def moment(ms: int) -> str:
+        return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
+
+    return {
+        "cluster": header.cluster,
+        "node": header.node,
+        "index": header.index,
+        "term": header.term,
+        "cluster_time": moment(header.cluster_ms),
+        "created": moment(header.created_ms),
+        "release": header.release,
+        "level": header.level,
+        "stale": header.stale,
+        "origin": header.origin,
+    }
+
+
+# -- the file
+
+
+@contextmanager
+def writing(out: Path) -> Iterator[IO[bytes]]:
+    """Open OUT.tmp for this process alone; remove it unless it became OUT.  Raises `Problem`."""
+    import fcntl
+
+    from node.cli.problem import USAGE, Problem
+
+    if out.exists():
+        raise Problem(f"{out} exists, and is not overwritten: name another file", USAGE)
+    tmp = out.with_name(out.name + ".tmp")
+    try:
+        descriptor = os.open(tmp, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Problem(f"{tmp}: {error.strerror}") from None
+    with os.fdopen(descriptor, "r+b") as file:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Problem(f"{tmp}: another backup is being written there") from None
+        os.fchmod(descriptor, 0o600)
+        file.truncate()
+        try:
+            yield file
+        finally:
+            tmp.unlink(missing_ok=True)
+
+
+def finish(file: IO[bytes], out: Path) -> "tuple[Header, End]":
+    """Return what is in the file; it is on the disk, was read back, and is called OUT.
+
+    Raises `Problem`.
+    """
+    from cluster.backup.file import BackupRefused, Reader
+    from node.cli.problem import Problem
+
+    try:
+        file.flush()
+        os.fsync(file.fileno())
+        file.seek(0)
+        reader = Reader(f"{out}.tmp", file.read)
+        for _ in reader.blocks():
+            pass
+    except BackupRefused as refused:
+        raise Problem(f"what came is not whole: {refused}") from None
+    assert reader.end is not None
+    _publish(out)
+    return reader.header, reader.end
+
+
+def _publish(out: Path) -> None:
+    os.rename(out.with_name(out.name + ".tmp"), out)  # noqa: PTH104 - beside os.fsync
+    folder = os.open(out.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+# -- the node
+
+
+async def _fill(where: Where, file: IO[bytes], *, stale: bool) -> None:
+    """Write what the first node sends that can.  Raises `Problem`, `Unreachable`."""
+    from node.cli.connecting import connect_as
+    from node.cli.problem import Problem
+    from node.client import Address
+    from node.client.http import Unreachable
+    from node.client.http_kept import open_http
+
+    cluster, proof = connect_as(where, "operator", "operator")
+    headers = {"Authorization": f"Bearer {proof}"}
+    failures: list[str] = []
+    for url in cluster.urls:
+        address = Address.parse(url)
+        try:
+            async with open_http(address, headers, timeout_s=ASK_S) as http:
+                name = await _begin(http, stale=stale)
+                if isinstance(name, str):
+                    await _copy(http, f"/v1/backup/{name}", file)
+                    return
+                failures.append(f"{address.authority}: {name[0]}")
+        except Unreachable as error:
+            failures.append(str(error))
+    hint = "" if stale else "; without a quorum, --stale takes what one node has"
+    raise Problem("no node could: " + "; ".join(failures) + hint)
+
+
+async def _begin(http: "KeptHttp", *, stale: bool) -> str | tuple[str]:
+    """Return the backup's name, or in a tuple why this node has none."""
+    import json
+
+    answer = await http.ask("POST", f"/v1/backup{'?stale=true' * stale}", timeout_s=ASK_S)
+    if answer.status == 200:
+        return str(json.loads(answer.body)["backup"])
+    return (_said(answer.status, answer.body),)
+
+
+def _said(status: int, body: bytes) -> str:
+    import json
+
+    try:
+        return str(json.loads(body)["msg"])
+    except (ValueError, KeyError, TypeError):
+        return f"HTTP {status}"
+
+
+async def _copy(http: "KeptHttp", target: str, file: IO[bytes]) -> None:
+    import sys
+
+    from node.cli.output import tell
+    from node.cli.problem import Problem
+
+    number = size = told = 0
+    file.seek(0)
+    file.truncate()
+    while True:
+        answer = await http.ask("GET", f"{target}?piece={number}", timeout_s=ASK_S)
+        if answer.status == 204:
+            return
+        if answer.status != 200:
+            raise Problem(
+                f"piece {number} of the backup: {_said(answer.status, answer.body)};"
+                " begin again, and go to a node itself, past any proxy"
+            )
+        file.write(answer.body)
+        size, number = size + len(answer.body), number + 1
+        if size - told >= PROGRESS_BYTES and sys.stderr.isatty():
+            told = size
+            tell(f"{size:,} bytes")

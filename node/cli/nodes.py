@@ -1,0 +1,57 @@
+"""What the nodes of a cluster say of themselves, all asked at once.  Talks to nodes."""
+
+import contextlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from node.client.status import NodeStatus
+
+Statuses = dict[str, "NodeStatus | None"]
+"""By URL; None for who does not answer."""
+
+
+async def ask_all(
+    urls: tuple[str, ...], *, timeout_s: float = 1.0, digest: bool = False
+) -> Statuses:
+    """Return what each node says, those included that only another node knows: each asked once."""
+    import trio
+
+    from node.client import Address, BadAddress
+    from node.client.http import Unreachable
+    from node.client.roaming import NODES_MAX
+    from node.client.status import fetch_status
+
+    found: Statuses = {}
+
+    async def ask(url: str) -> None:
+        try:
+            found[url] = await fetch_status(Address.parse(url), timeout_s=timeout_s, digest=digest)
+        except Unreachable:
+            found[url] = None
+
+    wanted = {Address.parse(url).authority: url for url in urls}
+    asked: set[str] = set()
+    for _ in range(2):
+        async with trio.open_nursery() as nursery:
+            for authority in [one for one in wanted if one not in asked]:
+                asked.add(authority)
+                nursery.start_soon(ask, wanted[authority])
+        for one in [one for one in found.values() if one is not None]:
+            for other in one.nodes[:NODES_MAX]:
+                url = str(other.get("url", ""))
+                with contextlib.suppress(BadAddress):
+                    wanted.setdefault(Address.parse(url).authority, url)
+    return dict(sorted(found.items(), key=lambda item: (item[1].node if item[1] else "~", item[0])))
+
+
+def answered(found: Statuses) -> "list[NodeStatus]":
+    """Return what those said who answered."""
+    return [one for one in found.values() if one is not None]
+
+
+def names_of(found: Statuses) -> dict[str, str]:
+    """Return node ids by URL, of those too that do not answer, as others know them."""
+    known = {
+        str(row.get("url")): str(row.get("id")) for one in answered(found) for row in one.nodes
+    }
+    return known | {url: one.node for url, one in found.items() if one is not None}

@@ -1,0 +1,124 @@
+"""`unidesk snapshot`: the state in files: checked, saved from a stopped node, restored.  Reads and
+writes files.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from node.cli.asking import Json
+from node.cli.restore import restore
+
+if TYPE_CHECKING:
+    from cluster.backup.checking import Checked
+
+app = typer.Typer(help="The state in files: check it, save it, restore it.", no_args_is_help=True)
+
+
+@app.command()
+def verify(
+    path: Annotated[
+        Path, typer.Argument(metavar="FILE|DIR", help="A backup, or a stopped node's data folder.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Check every checksum, load the state, check its invariants; say what is in it.
+
+    Exit code 1 when anything is wrong; the file and the place are named.
+
+    Example:  unidesk snapshot verify desk.backup
+    """
+    from node.cli.output import console, print_json
+
+    checked = _checked(path)
+    shown = _shown(checked)
+    if as_json:
+        print_json({"path": str(path), "whole": True, **shown})
+        return
+    out = console()
+    out.print(
+        f"{path}: whole; cluster {checked.cluster}, node {checked.node},"
+        f" index {checked.index}, level {checked.state.level}"
+    )
+    out.print("  " + ", ".join(f"{number:,} {name}" for name, number in shown["counts"].items()))
+    if shown["stale"]:
+        out.print("  stale: no quorum confirmed that all that was acknowledged is in it")
+
+
+@app.command()
+def save(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A stopped node's data folder.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The backup to write.")],
+    as_json: Json = False,
+) -> None:
+    """Write a backup of what a stopped node holds: its snapshot, and the log it knows committed.
+
+    For when no quorum is left to ask; of a cluster that runs, take `unidesk backup`.
+
+    Example:  unidesk snapshot save /var/lib/unidesk desk.backup
+    """
+    import time
+
+    from cluster.backup.checking import header_of
+    from cluster.backup.file import encode
+    from cluster.state import snapshot
+    from node import __version__
+    from node.cli.backup import finish, writing
+    from node.cli.output import console, print_json
+
+    checked = _checked(folder)
+    header = header_of(checked, created_ms=time.time_ns() // 1_000_000, release=__version__)
+    with writing(out) as file:
+        for part in encode(header, snapshot.dump(checked.state)):
+            file.write(part)
+        header, end = finish(file, out)
+    if as_json:
+        print_json({"file": str(out), "bytes": end.bytes, "sha256": end.sha256, **_shown(checked)})
+    else:
+        console().print(
+            f"{out}: {end.bytes:,} bytes, up to index {checked.index}; stale: only this node's"
+        )
+
+
+app.command(name="restore")(restore)
+
+
+def _shown(checked: "Checked") -> dict[str, Any]:
+    from cluster.backup.checking import counts_of
+
+    counts = counts_of(checked.state)
+    return {
+        "cluster": checked.cluster,
+        "node": checked.node,
+        "index": checked.index,
+        "term": checked.term,
+        "level": checked.state.level,
+        "stale": checked.header.stale if checked.header is not None else False,
+        "sha256": checked.sha256,
+        "counts": {"messages": counts.messages, **counts.sections},
+    }
+
+
+def _checked(path: Path) -> "Checked":
+    """Return what is at `path`.  Raises `Problem`."""
+    from cluster.backup.checking import check_backup, check_folder
+    from cluster.backup.file import BackupRefused
+    from node.cli.problem import USAGE, Problem
+    from wal.disk import FileDisk
+    from wal.errors import StorageError
+
+    if not path.exists():
+        raise Problem(f"{path}: nothing is there; name a backup, or a data folder", USAGE)
+    try:
+        if not path.is_dir():
+            return check_backup(path)
+        disk = FileDisk(path)
+        try:
+            return check_folder(disk)
+        finally:
+            disk.close()
+    except (BackupRefused, StorageError) as error:
+        raise Problem(str(error)) from None
+    except OSError as error:
+        raise Problem(f"{path}: {error.strerror}") from None

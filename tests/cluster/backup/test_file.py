@@ -1,0 +1,72 @@
+"""A backup file: whole, or refused with the place of the damage."""
+
+import io
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cluster.backup.file import BLOCK_BYTES_MAX, BackupRefused, Header, Reader, encode
+
+HEADER = Header("shop", "n1", 7, 3, 1_000, 2_000, "0.1.0", 2)
+
+
+def written(chunks: list[bytes]) -> bytes:
+    return b"".join(encode(HEADER, chunks))
+
+
+def reader(data: bytes) -> Reader:
+    return Reader("shop.backup", io.BytesIO(data).read)
+
+
+def read(data: bytes) -> bytes:
+    return b"".join(reader(data).blocks())
+
+
+@given(st.lists(st.binary(max_size=2_000), max_size=5))
+def test_what_was_written_is_read_back(chunks: list[bytes]) -> None:
+    found = reader(written(chunks))
+    assert found.header == HEADER
+    assert b"".join(found.blocks()) == b"".join(chunks)
+    assert found.end is not None
+    assert found.end.bytes == sum(map(len, chunks))
+
+
+def test_the_end_is_unknown_until_all_was_read() -> None:
+    found = reader(written([b"state"]))
+    blocks: Iterator[bytes] = found.blocks()
+    next(blocks)
+    assert found.end is None
+
+
+def test_large_states_are_cut_into_blocks() -> None:
+    state = bytes(range(256)) * (BLOCK_BYTES_MAX // 100)
+    assert [len(one) for one in reader(written([state])).blocks()][:2] == [BLOCK_BYTES_MAX] * 2
+    assert read(written([state])) == state
+
+
+SMALL = written([b"one", b"two"])
+
+
+@pytest.mark.parametrize("length", range(len(SMALL)))
+def test_a_file_that_ends_early_anywhere_is_refused(length: int) -> None:
+    with pytest.raises(BackupRefused, match=r"shop.backup: at byte \d+: "):
+        read(SMALL[:length])
+
+
+@pytest.mark.parametrize("place", range(len(SMALL)))
+def test_a_bit_that_is_flipped_anywhere_is_seen(place: int) -> None:
+    flipped = SMALL[:place] + bytes([SMALL[place] ^ 1]) + SMALL[place + 1 :]
+    with pytest.raises(BackupRefused, match=r"shop\.backup: "):
+        read(flipped)
+
+
+def test_bytes_behind_the_end_are_refused() -> None:
+    with pytest.raises(BackupRefused, match="bytes behind its end"):
+        read(SMALL + b"x")
+
+
+def test_what_is_no_backup_is_called_so() -> None:
+    with pytest.raises(BackupRefused, match="no backup of unidesk"):
+        reader(b"PK\x03\x04" + bytes(100))

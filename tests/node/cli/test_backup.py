@@ -1,0 +1,201 @@
+"""The drill: a cluster under load is backed up, destroyed, and begins anew from the file."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from node.client import Client, RequestFailed, Stopped, open_client
+from node.local import LocalCluster
+from node.protocol.catalogue import CvHistory, CvOpen, MsgSend, UserPut
+
+pytestmark = pytest.mark.process
+
+UNIDESK = [sys.executable, "-m", "node"]
+SPEAKERS = 12
+Said = dict[str, list[tuple[int, str]]]
+"""Acknowledged messages of each conversation: seq and text, in the order they were said."""
+
+
+async def unidesk(*arguments: object, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    command = [*UNIDESK, *map(str, arguments)]
+    return await trio.run_process(
+        command, capture_stdout=True, capture_stderr=True, check=False, stdin=stdin
+    )
+
+
+async def told(*arguments: object, stdin: bytes = b"") -> dict[str, Any]:
+    done = await unidesk(*arguments, "--json", stdin=stdin)
+    assert done.returncode == 0, done.stderr.decode()
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+async def speak(client: Client, cv: str, said: Said) -> None:
+    """Say one thing after the other, and note what was acknowledged."""
+    number = len(said[cv])
+    while True:
+        number += 1
+        body = f"{cv}: {number}"
+        try:
+            reply = await client.request(MsgSend(cv=cv, key=f"k{number}", body=body))
+        except (RequestFailed, Stopped):
+            return
+        said[cv].append((reply["seq"], body))
+
+
+@asynccontextmanager
+async def speaking(cluster: LocalCluster, said: Said) -> AsyncIterator[None]:
+    """Let visitors speak meanwhile, each in a conversation of their own."""
+    token = cluster.mint("service", "load")
+    async with open_client(cluster.urls, token) as client, trio.open_nursery() as nursery:
+        for number in range(SPEAKERS):
+            opened = await client.request(CvOpen(key=f"o{number}", text="hello"))
+            said[opened["cv"]] = []
+            nursery.start_soon(speak, client, opened["cv"], said)
+        yield
+        nursery.cancel_scope.cancel()
+
+
+async def history(client: Client, cv: str) -> list[tuple[int, str]]:
+    events = (await client.request(CvHistory(cv=cv)))["events"]
+    seqs = [event["seq"] for event in events]
+    assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))
+    return [
+        (event["seq"], event["data"]["body"])
+        for event in events
+        if event["type"] == "msg" and event["data"]["body"].startswith(cv)
+    ]
+
+
+async def test_a_cluster_under_load_is_backed_up_destroyed_and_begins_anew(tmp_path: Path) -> None:
+    said: Said = {}
+    old, out = LocalCluster(tmp_path / "old", cluster_id="old"), tmp_path / "desk.backup"
+    async with old:
+        async with open_client(old.urls, old.mint("operator", "boss")) as client:
+            await client.request(
+                UserPut(
+                    key="u", user="ada", kind="agent", secret="ada's long password", rev_expected=0
+                )
+            )
+        async with speaking(old, said):
+            await trio.sleep(0.5)
+            before = {cv: list(messages) for cv, messages in said.items()}
+            taken = await told("backup", out, "--data", old.folder.path)
+            await trio.sleep(0.2)
+        await old.kill_all()
+    shutil.rmtree(tmp_path / "old")
+    assert (taken["cluster"], taken["stale"]) == ("old", False)
+    assert out.stat().st_mode & 0o777 == 0o600
+    assert sum(map(len, before.values())) > SPEAKERS
+    assert (await told("snapshot", "verify", out))["counts"]["conversations"] == SPEAKERS
+
+    new = LocalCluster(tmp_path / "new", cluster_id="new")
+    new.folder.write_configs({})
+    configs = [part for name in new.names for part in ("--config", new.folder.config(name))]
+    assert (await told("restore", out, *configs))["missing"] == []
+    again = await unidesk("restore", out, *configs)
+    assert again.returncode == 1
+    assert b"not empty" in again.stderr
+    async with new:
+        async with open_client(new.urls, new.mint("service", "load")) as client:
+            for cv, messages in before.items():
+                kept = await history(client, cv)
+                assert kept[: len(messages)] == messages
+                assert kept == said[cv][: len(kept)]
+            # What was acknowledged is known by its key; what was said later goes on behind it.
+            number = len(kept)
+            once = await client.request(MsgSend(cv=cv, key=f"k{number}", body=kept[-1][1]))
+            assert (once["seq"], once["dup"]) == (kept[-1][0], True)
+            goes_on = await client.request(MsgSend(cv=cv, key="next", body="we go on"))
+        assert goes_on["seq"] > kept[-1][0]
+        await told("login", "ada", "--url", new.urls[0], stdin=b"ada's long password\n")
+        audit = await unidesk("audit", "--data", new.folder.path)
+        assert b"backup.take" in audit.stdout, audit
+
+
+@pytest.mark.slow
+async def test_workers_write_backups_and_a_killed_client_leaves_no_file(tmp_path: Path) -> None:
+    sections = {"node": {"workers": 2}}
+    async with LocalCluster(tmp_path / "old", nodes=1, sections=sections) as cluster:
+        said: Said = {}
+        async with speaking(cluster, said):
+            await trio.sleep(0.3)
+        out = tmp_path / "a.backup"
+        before = {cv: list(messages) for cv, messages in said.items()}
+        for _ in range(3):  # each at whatever worker the kernel chooses
+            out.unlink(missing_ok=True)
+            await told("backup", out, "--data", cluster.folder.path)
+            counts = (await told("snapshot", "verify", out))["counts"]
+            assert counts["messages"] >= sum(map(len, before.values()))
+        refused = await unidesk("backup", out, "--data", cluster.folder.path)
+        assert refused.returncode == 2
+        assert b"not overwritten" in refused.stderr
+
+        killed = tmp_path / "killed.backup"
+        command = [*UNIDESK, "backup", str(killed), "--data", str(cluster.folder.path)]
+        process = await trio.lowlevel.open_process(command)
+        with trio.fail_after(30):
+            while not (tmp_path / "killed.backup.tmp").exists() and process.poll() is None:
+                await trio.sleep(0.001)
+        os.kill(process.pid, signal.SIGKILL)
+        await process.wait()
+        assert not killed.exists()
+        await told("backup", killed, "--data", cluster.folder.path)
+
+        outsider = await unidesk(
+            "backup", tmp_path / "b", "--url", cluster.urls[0],
+            "--token", cluster.mint("supervisor", "eve"),
+        )  # fmt: skip
+        assert b"not for the role supervisor" in outsider.stderr
+    async with LocalCluster(tmp_path / "three") as three:
+        for name in three.names[1:]:
+            await three.kill(name)
+        await trio.sleep(1.5)
+        minority = await unidesk("backup", tmp_path / "c", "--data", three.folder.path)
+        assert minority.returncode == 1
+        assert b"--stale" in minority.stderr
+        stale = await told("backup", tmp_path / "c", "--data", three.folder.path, "--stale")
+        assert stale["stale"]
+
+
+async def test_a_damaged_backup_is_refused_with_its_place_and_changes_nothing(
+    tmp_path: Path,
+) -> None:
+    cluster = LocalCluster(tmp_path / "one", nodes=1)
+    async with cluster:
+        await told("backup", tmp_path / "good", "--data", cluster.folder.path)
+    folder = cluster.folder.data("n1")
+    whole = await told("snapshot", "verify", folder)
+    saved = await told("snapshot", "save", folder, tmp_path / "saved")
+    assert saved["index"] == whole["index"]
+    assert (await told("snapshot", "verify", tmp_path / "saved"))["stale"]
+
+    data = (tmp_path / "good").read_bytes()
+    (tmp_path / "short").write_bytes(data[:-9])
+    middle = len(data) // 2
+    flipped = data[:middle] + bytes([data[middle] ^ 4]) + data[middle + 1 :]
+    (tmp_path / "flipped").write_bytes(flipped)
+    new = LocalCluster(tmp_path / "new", nodes=1, cluster_id="new")
+    new.folder.write_configs({})
+    for name, word in (("short", b"it ends here"), ("flipped", b"checksum")):
+        for command in (
+            ("snapshot", "verify", tmp_path / name),
+            ("restore", tmp_path / name, "--config", new.folder.config("n1")),
+        ):
+            done = await unidesk(*command)
+            assert done.returncode == 1
+            assert name.encode() in done.stderr
+            assert word in done.stderr
+    assert not list(new.folder.data("n1").iterdir())
+    same = await unidesk("restore", tmp_path / "good", "--config", cluster.folder.config("n1"))
+    assert b"--same-id" in same.stderr

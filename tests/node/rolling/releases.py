@@ -1,0 +1,47 @@
+"""A release before this one, as its program stood in this repository's history.  Talks to git."""
+
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+BEFORE_LEVELS = "84e91ce"
+"""The last commit whose program knows nothing of levels."""
+ROOT = Path(__file__).parents[3]
+
+_SMALL = '''"""Snapshots are small and soon, so that they are what a node that was away is sent."""
+import sys
+
+if {"serve", "node.handover"} & set(sys.orig_argv):
+    from cluster.raft import compaction
+
+    compaction.SNAPSHOT_EVERY_ENTRIES = 200
+    compaction.TRAILING_ENTRIES_MAX = 50
+'''
+
+
+def extract(commit: str, folder: Path) -> Path:
+    """Return `folder` with the program of `commit`.
+
+    Skips the test, loudly, where the history is cut off, as in a shallow clone.
+    """
+    archive = folder.with_suffix(".tar")
+    command = ["git", "-C", str(ROOT), "archive", "-o", str(archive), commit]
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode:
+        why = done.stderr.decode(errors="replace").strip()
+        pytest.skip(
+            f"NOT TESTED: nodes of two releases in one cluster. {commit} is not here ({why});"
+            " a whole clone has it: git fetch --unshallow"
+        )
+    with tarfile.open(archive) as whole:
+        whole.extractall(folder, filter="data")
+    return folder
+
+
+def snapshots_soon(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nodes of whatever release take snapshots after few entries."""
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(_SMALL)
+    monkeypatch.setenv("PYTHONPATH", str(folder))
