@@ -347,11 +347,28 @@ class Leading:
         elif now_s >= leadership.hand_over_until_s:
             leadership.handing_to = None  # it did not come in time: this node leads on
 
+    def _say_farewell(self, leadership: Leadership) -> None:
+        """Let a follower campaign at once: this node heard no majority, and may yet be heard.
+
+        Who cannot hear it waits for an election timeout, as ever; who is in a later term by then
+        takes no notice.
+        """
+        level = [
+            (self._parts.core.match_index(peer), peer)
+            for peer, follower in leadership.followers.items()
+            if follower.votes and not follower.memory.life
+        ]
+        if level:
+            _, target = max(level)
+            self._parts.promise(target, TimeoutNow(leadership.term))
+
     def resign(self) -> None:
         """Forget a term that is over; everyone may be sent to again."""
         leadership, self._leadership = self._leadership, None
         if leadership is None:
             return
+        if self._parts.core.term == leadership.term:
+            self._say_farewell(leadership)
         for peer, follower in leadership.followers.items():
             if follower.paused or follower.lagging:
                 self._parts.core.resume(peer)
