@@ -38,13 +38,15 @@ from cluster.heal.digests import Digests
 from cluster.heal.hands import OwnHands
 from cluster.heal.healing import LOOK_EVERY_S, Healing
 from cluster.heal.journal import Journal
-from cluster.heal.picture import Seen, others_in
+from cluster.heal.nodes import rows
+from cluster.heal.picture import Seen, Troubles, others_in
+from cluster.heal.rules import SLOW_DISK
 from cluster.heal.starting import Filling
 from cluster.opening import Opened
 from cluster.packing import pack
 from cluster.peer.frames import PeerRefused, encode
 from cluster.peer.links import Address, parse_address
-from cluster.port import Answer, NotLeading, ReplicaStatus, Unavailable
+from cluster.port import Answer, Figures, NotLeading, ReplicaStatus, Unavailable
 from cluster.proposals import COMMAND_BYTES_MAX, Proposals
 from cluster.raft.engine import Committed, Install
 from cluster.raft.members import Members, MembersRefused
@@ -80,9 +82,6 @@ _UNSEEN = Unavailable("timeout", "it was applied, but its outcome was not seen h
 log = structlog.get_logger()
 
 
-Figures = dict[str, float | int | bool | str]
-
-
 class Peers(Protocol):
     """The way to the other nodes; what is sent may be lost."""
 
@@ -98,6 +97,10 @@ class Peers(Protocol):
 
     def figures(self) -> dict[str, Figures]:
         """Return per peer what is known of the link: `connected`, and whatever helps people."""
+        ...
+
+    def troubles(self) -> dict[str, Troubles]:
+        """Return who resets, or speaks no sense; by name, or by address where none is proven."""
         ...
 
 
@@ -180,6 +183,7 @@ class Participant:
         self._healing = Healing(table.watchers(), self.hands, self.heal)
         self._rebuilt_s = world.clock() if rebuilt else float("-inf")
         self._look_due_s = 0.0
+        self._led_since_s = world.clock()
         self._vitals_due_s = 0.0
         dispatcher = Dispatcher(world.new_id, settings.offer_ttl_ms)
         self._duties = LeaderDuties(self, dispatcher, on_lost=self._note_lost)
@@ -206,6 +210,8 @@ class Participant:
     @property
     def has_work(self) -> bool:
         """Whether the next turn has something to do at once."""
+        if self._judge.held:
+            return False
         can_propose = self._proposals.queued and self.reaches_leader
         waits = self._inbox or self._forwarded or can_propose or self._barriers.waiting
         return bool(waits) or self._duties.has_more
@@ -224,6 +230,10 @@ class Participant:
         elif (trace := CURRENT.get()) is not None:
             number = self._proposals.next_number - 1
             self._tell_peers("trace", self.traces.begin(self.boot, number, trace))
+
+    def next_wakeup(self) -> float:
+        """Return in how many seconds a turn is needed if nothing else happens before."""
+        return LOOK_EVERY_S if self._judge.held else self.engine.next_wakeup()
 
     @property
     def next_number(self) -> int:
@@ -345,10 +355,41 @@ class Participant:
 
     def replicate(self) -> None:
         """Step 6; the log may be dirty after."""
+        if self._judge.held:
+            return
         self._propose()
         self.engine.record_members()
         self.engine.replicate()
         self._send(self.engine.take_early())
+
+    @property
+    def is_held(self) -> bool:
+        """Whether this node must not take part now: it `rest`s instead of a turn."""
+        return bool(self._judge.held)
+
+    def rest(self) -> None:
+        """Instead of a turn: hear, write and say nothing in Raft, as if it were stopped.
+
+        The others elect without it.  What may end the rest is looked at.
+        """
+        self._inbox.clear()
+        self._forwarded.clear()
+        self.settle()
+
+    def look_first(self) -> None:
+        """Before the first turn: a disk that is full already must not be written to."""
+        self._look_around()
+
+    def note_stall(self) -> None:
+        """Look, while a sync is under way and no turn can be taken, whether it hangs."""
+        running_s = self._world.storage().sync_running_ms / 1000
+        led = self.engine.is_leader
+        with self._telling_standing():
+            stalled = self._judge.stall(running_s)
+        if stalled and self._settings.heal.mode != "off":
+            ms = round(running_s * 1000)
+            words = f"a sync of {'the leader' if led else 'a follower'} has taken {ms} ms so far"
+            self.heal.note(SLOW_DISK, words, "fenced; the others elect", running_ms=ms, led=led)
 
     def snapshot_due(self) -> tuple[SnapshotMeta, State] | None:
         """Return what to save, once, right after a turn's entries were applied.
@@ -452,14 +493,18 @@ class Participant:
     def _silent_s(self) -> dict[str, float]:
         """Return for how long other nodes said nothing; who is no member is silent for ever.
 
-        Followers say nothing to each other by Raft, so that a new leader knows of them by their
-        vitals alone: without those, whoever did not elect it would seem dead.
+        Followers do not hear each other by Raft: who has just begun to lead goes by their vitals,
+        and waits for those who send none.
         """
+        now_s = self._now_s()
+        if not self.engine.is_leader:
+            self._led_since_s = now_s
+        said_s = {peer: one.at_s for peer, one in self.circle.all().items()}
+        silent_s = {
+            peer: min(age_s, now_s - max(said_s.get(peer, 0.0), self._led_since_s))
+            for peer, age_s in self.engine.contact_age_s().items()
+        }
         gone = self.state.nodes.keys() - self._members.by_id.keys()
-        silent_s = self.engine.contact_age_s()
-        for peer, heard in self.circle.fresh().items():
-            if peer in silent_s:
-                silent_s[peer] = min(silent_s[peer], self._now_s() - heard.at_s)
         return silent_s | dict.fromkeys(sorted(gone), float("inf"))
 
     def _note_lost(self, node: str, silent_s: float, sessions: int) -> None:
@@ -510,18 +555,22 @@ class Participant:
         if now_s < self._look_due_s:
             return
         self._look_due_s = now_s + LOOK_EVERY_S
-        self._healing.look(
-            Seen(
-                now_s=now_s,
-                node=self.node,
-                mine=self.vitals(),
-                others=others_in(self.circle, now_s),
-                raft=self.engine.status(),
-                members=self.engine.members,
-                settings=self._settings.heal,
-                replaced_s=heal_log.age_s(self.state, rules.DEAD_VOTER),
-                rebuilt_s=now_s - self._rebuilt_s,
-            )
+        self._healing.look(self._seen(self.engine.status()))
+
+    def _seen(self, raft: RaftStatus) -> Seen:
+        now_s = self._now_s()
+        return Seen(
+            now_s=now_s,
+            node=self.node,
+            mine=self.vitals(),
+            others=others_in(self.circle, now_s),
+            raft=raft,
+            members=self.engine.members,
+            settings=self._settings.heal,
+            replaced_s=heal_log.age_s(self.state, rules.DEAD_VOTER),
+            rebuilt_s=now_s - self._rebuilt_s,
+            held=self._judge.held,
+            troubles=self._peers.troubles(),
         )
 
     def _hears(self) -> tuple[str, ...]:
@@ -577,8 +626,8 @@ class Participant:
             boot=self.boot,
             standing=self._judge.standing,
             why=_why(self._judge.why, raft),
-            role=raft.role,
-            leader=self.leader or "",
+            role="follower" if self._judge.held else raft.role,
+            leader="" if self._judge.held else self.leader or "",
             term=raft.term,
             commit_index=raft.commit_index,
             applied_index=self.applying.applied_index,
@@ -592,6 +641,8 @@ class Participant:
             abstains=raft.abstains,
             level=levels.LEVEL,
             level_used=self.state.level,
+            heal_mode=self._settings.heal.mode,
+            nodes=rows(self._seen(raft)),
         )
 
     def _look_at_standing(self) -> None:

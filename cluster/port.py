@@ -29,6 +29,8 @@ class Unavailable(msgspec.Struct, frozen=True):
     message: str
 
 
+Figures = dict[str, float | int | bool | str]
+
 Standing = Literal["starting", "serving", "fenced", "catching_up", "draining", "failed"]
 
 
@@ -49,7 +51,7 @@ class ReplicaStatus(msgspec.Struct, frozen=True):
     first_index: int
     quorum_heard_s: float
     """Seconds since a majority, this node included, was heard (leader) or the leader was heard."""
-    peers: dict[str, dict[str, float | int | bool | str]]
+    peers: dict[str, Figures]
     """Per other node: connected, last_heard_s, match_index (at the leader), level (0: unknown),
     queued_bytes ..."""
     snapshot_index: int
@@ -65,6 +67,10 @@ class ReplicaStatus(msgspec.Struct, frozen=True):
     """Which commands this node's release knows; see `cluster.state.levels`."""
     level_used: int = FIRST
     """Which of them the cluster uses, as far as was applied here."""
+    heal_mode: str = ""
+    """`act`, `observe` or `off`; see `cluster.heal`."""
+    nodes: dict[str, Figures] = {}
+    """Per member, as last heard: zone, version, level, standing, disk, clock.  This node's too."""
 
 
 Answer = Outcome | Unavailable

@@ -26,6 +26,7 @@ from msgspec.structs import replace
 
 from cluster.answering import answer_to
 from cluster.backup.origin import origin_of
+from cluster.disk_watch import DiskWatch
 from cluster.figures import ReplicaFigures
 from cluster.handing_over import begin, reason_against
 from cluster.heal import left
@@ -39,10 +40,17 @@ from cluster.heal.starting import tell_start
 from cluster.hooks import NO_HOOKS, Hooks
 from cluster.ids import Ulids
 from cluster.opening import Opened, Succession, open_data
-from cluster.participant import Figures, Participant, World
+from cluster.participant import Participant, World
 from cluster.peer.handshake import Self
 from cluster.peer.links import Links
-from cluster.port import Answer, HandOverRefused, NotLeading, ReplicaStatus, Unavailable
+from cluster.port import (
+    Answer,
+    Figures,
+    HandOverRefused,
+    NotLeading,
+    ReplicaStatus,
+    Unavailable,
+)
 from cluster.raft.engine import Committed, Engine
 from cluster.raft.members import Members
 from cluster.settings import ReplicaSettings
@@ -54,7 +62,7 @@ from cluster.state.state import State
 from cluster.tracing import Span
 from wal import aside
 from wal.disk import Disk, FileDisk
-from wal.errors import SnapshotRefused, StorageError
+from wal.errors import DiskFull, SnapshotRefused, StorageError
 from wal.identity import move_on, raise_format, read_format
 from wal.log import Log, LogStatistics
 from wal.recovery import Recovered
@@ -69,6 +77,7 @@ LEAVE_S = 1.0
 LEADERSHIP_POLL_S = 0.005
 LEVEL_S = 1.0
 """How long a hand-over waits for somebody to be level; under load that is a matter of moments."""
+STALL_POLL_S = 0.25
 
 log = structlog.get_logger()
 
@@ -142,7 +151,14 @@ class Replica:
         self._stopped = trio.Event()
         tell_start(heal, opened, left_notes)
         wall_ms = _wall_ms if hooks.wall_ms is None else hooks.wall_ms(_wall_ms)
-        world = World(time.monotonic, wall_ms, Ulids(wall_ms, secrets.token_bytes).new)
+        self._watch = DiskWatch(disk, opened.wal)
+        self._watch.sample()
+        world = World(
+            time.monotonic,
+            wall_ms,
+            Ulids(wall_ms, secrets.token_bytes).new,
+            self._watch.storage,
+        )
         self._part = Participant(
             settings,
             opened,
@@ -464,12 +480,15 @@ class Replica:
                 await nursery.start(self._links.run)
                 task_status.started()
                 nursery.start_soon(self._announce)
+                nursery.start_soon(self._watch.run)
+                nursery.start_soon(self._note_stalls)
                 await self._take_turns(nursery)
                 nursery.cancel_scope.cancel()
         finally:
             self._stopped.set()
 
     async def _take_turns(self, nursery: trio.Nursery) -> None:
+        self._part.look_first()
         try:
             while not self._stopping:
                 await self._wait_for_work()
@@ -489,7 +508,7 @@ class Replica:
 
     async def _wait_for_work(self) -> None:
         if not self._part.has_work:
-            with trio.move_on_after(self._part.engine.next_wakeup()):
+            with trio.move_on_after(self._part.next_wakeup()):
                 await self._wake.wait()
         self._wake = trio.Event()
 
@@ -499,6 +518,10 @@ class Replica:
             raise self._ending
         if self._moving_to:
             await self._follow_epoch()
+        if part.is_held:
+            part.rest()
+            await trio.lowlevel.checkpoint()
+            return
         part.deliver()
         await self._sync()
         part.release()
@@ -553,7 +576,7 @@ class Replica:
             saved = await trio.to_thread.run_sync(
                 lambda: self._snapshots.save(meta, snapshot.dump(copy))
             )
-        except SnapshotRefused:  # the leader's newer one came meanwhile
+        except (SnapshotRefused, DiskFull):  # the leader's newer one came meanwhile; no room
             engine.snapshot_failed()
         else:
             engine.snapshot_saved(saved)
@@ -570,6 +593,12 @@ class Replica:
         done = "its data was set aside; it abstains until the others have filled it"
         left.leave(self._disk, Left(DIVERGENCE, why[:500], done, _wall_ms()))
         aside.begin(self._disk, why)
+
+    async def _note_stalls(self) -> None:
+        """Fence this node while its disk hangs: no turn can, and nobody else at this node looks."""
+        while True:
+            await trio.sleep(STALL_POLL_S)
+            self._part.note_stall()
 
     async def _announce(self) -> None:
         """Tell the cluster that this boot lives, until it has heard."""

@@ -27,6 +27,7 @@ class Judge:
         self._caught_up = False
         self.held = ""
         """Why this node must not take part, in words; empty when it may."""
+        self._stalled = False
 
     @property
     def caught_up(self) -> bool:
@@ -48,6 +49,7 @@ class Judge:
         """
         if self.standing == "failed":
             return
+        self._stalled = False
         if self.held:
             self._caught_up = False
             self.standing, self.why = "fenced", self.held
@@ -69,6 +71,15 @@ class Judge:
                 f"no leader for {silent_s:.1f} s: fewer than a majority of {self.voters} voters"
                 " can be reached"
             )
+
+    def stall(self, running_s: float) -> bool:
+        """A sync does not come back; return whether that fenced the node, until `look`."""
+        if self._stalled or running_s <= self._fence_s or self.standing in ("starting", "failed"):
+            return False
+        self._stalled, self._caught_up = True, False
+        self.standing = "fenced"
+        self.why = f"the disk has not answered for {running_s:.1f} s, and nothing is sent before"
+        return True
 
     def fail(self, why: str) -> None:
         """The disk failed: nothing is promised any more."""

@@ -152,6 +152,7 @@ def cluster_page(
         "rules_rev": rules_rev,
         "counts": dict(counts),
         **(more or {}),
+        "heal_mode": status.heal_mode,
     }
     if status.peer_tls:
         page["peer_tls"] = status.peer_tls
@@ -173,6 +174,7 @@ def not_found(path: str) -> Response:
 
 def _node(row: NodeRow, status: ReplicaStatus) -> dict[str, Any]:
     known: dict[str, Any] = {"id": row.id, "url": row.url, "peer": row.peer, "member": row.role}
+    known |= {"vitals": status.nodes.get(row.id, {"known": False})}
     if row.id == status.node:
         return known | {
             "self": True,

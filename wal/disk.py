@@ -20,8 +20,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from wal.errors import FileGone, LogLocked, StorageFailed
+from wal.errors import DiskFull, FileGone, LogLocked, StorageFailed
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 TMP = ".tmp"
 """What a file is called until it is whole."""
 
@@ -73,6 +74,10 @@ class Disk(Reader, Protocol):
 
     def bytes_free(self) -> int: ...
 
+    def bytes_total(self) -> int:
+        """Return how many bytes the file system has for such as this process."""
+        ...
+
     def close(self) -> None: ...
 
     def write_atomic(self, name: str, chunks: Iterable[bytes]) -> None:
@@ -101,7 +106,8 @@ def _refusals(path: Path, operation: str) -> Iterator[None]:
         yield
     except OSError as error:
         code = errno.errorcode.get(error.errno or 0, "?")
-        raise StorageFailed(str(path), operation, f"{error.strerror} ({code})") from error
+        kind = DiskFull if error.errno in _NO_ROOM else StorageFailed
+        raise kind(str(path), operation, f"{error.strerror} ({code})") from error
 
 
 def is_held(path: Path | str) -> bool:
@@ -204,9 +210,17 @@ class FileDisk(Folder, Disk):
                 os.close(fd)
 
     def bytes_free(self) -> int:
-        with _refusals(self.path, "statvfs"):
-            figures = os.statvfs(self.path)
+        figures = self._figures()
         return figures.f_bavail * figures.f_frsize
+
+    def bytes_total(self) -> int:
+        figures = self._figures()
+        reserved = figures.f_bfree - figures.f_bavail  # for root alone
+        return (figures.f_blocks - reserved) * figures.f_frsize
+
+    def _figures(self) -> os.statvfs_result:
+        with _refusals(self.path, "statvfs"):
+            return os.statvfs(self.path)
 
     def close(self) -> None:
         """Let go of the folder; another process may have it now."""

@@ -8,6 +8,7 @@ and the mend.
     CorruptLog        sets the data aside (`wal.aside`); the node abstains until peers vouch for it
     CorruptSnapshot   the same, for a snapshot
     StorageFailed     stops at once: what is on the disk is unknown until it is read again
+    DiskFull          the same; but a snapshot on its way to the disk is only given up
     ForeignLog        stops; a person put the wrong folder or the wrong program here
     LogLocked         stops; another process of this node is alive
     SnapshotRefused   drops what the peer sent and asks again, or asks another peer
@@ -52,6 +53,10 @@ class StorageFailed(StorageError):
             " Mend the disk (space, rights, hardware), then start the node again"
         )
         self.path, self.operation, self.reason = path, operation, reason
+
+
+class DiskFull(StorageFailed):
+    """There was no room for what was written; the file may hold a part of it."""
 
 
 class ForeignLog(StorageError):

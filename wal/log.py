@@ -39,6 +39,7 @@ from wal.record import (
 )
 from wal.recovery import Position, Recovered, Segment
 from wal.segment import segment_name
+from wal.syncs import SyncFigures, Syncs
 
 SEGMENT_BYTES_MAX = 16 * 1024 * 1024
 GATHERED_BYTES_MAX = PAYLOAD_BYTES_MAX
@@ -115,6 +116,7 @@ class Log:
         self._frame_bytes = self._frames = self._syncs = self._rolls = 0
         self._sync_total = self._sync_last = self._sync_max = 0.0
         self._sync_histogram = Histogram(DISK_BOUNDS_S)
+        self._recent = Syncs(clock)
 
     @classmethod
     def open(
@@ -196,6 +198,7 @@ class Log:
         assert batch.number == self._written + 1
         self._writing = True
         self._failure = "it was interrupted"  # until the end is reached
+        self._recent.begin()
         try:
             if self._full(len(batch.payload)):
                 self._roll(batch.before)
@@ -204,6 +207,7 @@ class Log:
             self._failure = f"{failed.operation}: {failed.reason}"
             raise
         finally:
+            self._recent.end()
             self._writing = False
         self._written = batch.number
         self._failure = ""
@@ -241,6 +245,10 @@ class Log:
             poisoned=bool(self._failure) and not self._writing,
             sync_buckets=self._sync_histogram.buckets(),
         )
+
+    def recent_syncs(self) -> SyncFigures:
+        """Return how the writes of the last seconds did, syncs included.  From any thread."""
+        return self._recent.figures()
 
     def close(self) -> None:
         """Let go of the current segment.  What was not written is lost."""

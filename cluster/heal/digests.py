@@ -11,7 +11,7 @@ nobody compares two that differ in it.
 from cluster.state import levels, snapshot
 from cluster.state.state import State
 
-DIGEST_EVERY = 8_192
+DIGEST_EVERY = 10_000
 """Entries; the same on all nodes, or they never meet."""
 
 Due = tuple[int, State]

@@ -7,6 +7,9 @@
 Times are the caller's monotonic seconds.
 """
 
+from cluster.heal.decision import Decision
+from cluster.heal.picture import Seen
+
 COOL_DOWN_S = 300.0
 """Between two times that a node gives leadership away because it would be better off elsewhere."""
 RETRY_S = 10.0
@@ -41,12 +44,13 @@ class HandOvers:
     def __init__(self) -> None:
         self._asked_s = float("-inf")
         self._given_s = float("-inf")
-        self._told_s = float("-inf")
+        self._told: dict[int, float] = {}
 
-    def look(self, *, leads: bool) -> None:
+    def look(self, seen: Seen) -> list[Decision]:
         """Notice that what was asked for has happened."""
-        if not leads and self._asked_s > self._given_s:
+        if not seen.leads and self._asked_s > self._given_s:
             self._given_s = self._asked_s
+        return []
 
     def left_s(self, now_s: float) -> float:
         """Return for how long leadership must not be given away; 0 when it may."""
@@ -59,10 +63,9 @@ class HandOvers:
         if not acts:
             self._given_s = now_s
 
-    def tells(self) -> bool:
-        """Return, once per cool-down, that it holds something back."""
-        last_s = max(self._asked_s, self._given_s)
-        if self._told_s == last_s:
+    def tells(self, rule: int, now_s: float) -> bool:
+        """Return, once per cool-down and rule, that it holds something back."""
+        if now_s - self._given_s >= COOL_DOWN_S or self._told.get(rule) == self._given_s:
             return False
-        self._told_s = last_s
+        self._told[rule] = self._given_s
         return True

@@ -54,6 +54,8 @@ class Seen:
     """Since a voter was replaced, by the heal log."""
     rebuilt_s: float = float("inf")
     """Since this node's data was set aside because its state differed."""
+    held: str = ""
+    """Why it was told not to take part; empty when it may."""
     troubles: Mapping[str, Troubles] = field(default_factory=dict)
     """By peer's name, or by address of who calls and proves nothing."""
 

@@ -35,6 +35,7 @@ CLOCKS = 14
 DIVERGENCE = 15
 BAD_PEER = 16
 QUORUM_LOST = 17
+LONELY = 18
 
 RULES: dict[int, Rule] = {
     rule.number: rule
@@ -120,7 +121,7 @@ RULES: dict[int, Rule] = {
             TWIN,
             "twin",
             "two processes with one node's id",
-            "the newer one wins in the log, the other ends with a clear error",
+            "the one that lives stays, the other ends with a clear error",
             "let both vote",
         ),
         Rule(
@@ -157,6 +158,13 @@ RULES: dict[int, Rule] = {
             "most voters are gone for good",
             "serve stale reads marked so; a person decides with `unidesk cluster recover`",
             "decide that by itself",
+        ),
+        Rule(
+            LONELY,
+            "lonely leader",
+            "no other voter of the leader's zone is well, and another zone has two that are",
+            "hand leadership to that zone",
+            "hand over again within five minutes",
         ),
     )
 }

@@ -20,6 +20,9 @@ ITEMS_MAX = 100_000
 class PeerRefused(Exception):
     """What the other side sent is not of our cluster's language; the link must end."""
 
+    peer: str = ""
+    """Who sent it, where that was proven before."""
+
 
 def encode(kind: str, body: Any) -> bytes:
     """Return one frame."""

@@ -23,10 +23,12 @@ from typing import Any
 import structlog
 import trio
 
+from cluster.heal.picture import Troubles
 from cluster.hooks import Wire
 from cluster.peer import handshake
 from cluster.peer.frames import FrameReader, PeerRefused, encode
 from cluster.peer.meetings import Meetings
+from cluster.peer.patience import PAUSE_S_USUAL, STEADY_S, Patience, TroubleBook
 from cluster.peer.tls import Certificates, PeerTls, TlsStatistics, check_name
 
 QUEUE_BYTES_MAX = 32 * 1024 * 1024
@@ -35,8 +37,6 @@ READ_BYTES = 256 * 1024
 HANDSHAKE_S = 5.0
 SEND_S = 5.0
 """A peer that takes nothing for this long is hung up on."""
-REDIAL_S = (0.02, 0.5)
-"""First and longest pause between two attempts to reach a peer."""
 ACCEPTED_MAX = 64
 REMOVED_S = 5.0
 """Longer than an election timeout, after which who was removed asks whether it is known."""
@@ -110,6 +110,12 @@ class _Link:
         """Of the certificate that it was made with."""
         self.successor: _Made | None = None
         """What carries on once the pump has sent what it has in hand."""
+        self.reached = False
+        """Whether the last attempt met somebody at the address."""
+        self.since_s = 0.0
+        """When it came up last."""
+        self.redial = trio.Event()
+        """The peer dialled in: it is there."""
 
     def push(self, frame: bytes) -> None:
         """Send `frame` at once if the socket takes it, else queue it."""
@@ -194,6 +200,7 @@ class Links:
         self._certificates = Certificates(tls) if tls is not None else None
         self._refusals: dict[str, str] = {}
         """Why hosts were turned away last: what is said already is not said again."""
+        self._troubles = TroubleBook()
 
     def send(self, peer: str, frame: bytes) -> None:
         """Queue `frame` for `peer`; never waits, may drop, as for a peer that is unknown."""
@@ -274,6 +281,10 @@ class Links:
         if link.peer not in self._members and self._links.get(link.peer) is link:
             self._drop(link)
 
+    def troubles(self) -> dict[str, Troubles]:
+        """Return who refused, reset or made no sense, and how often since the start."""
+        return self._troubles.all()
+
     def statistics(self) -> dict[str, LinkStatistics]:
         return {
             link.peer: LinkStatistics(
@@ -327,23 +338,37 @@ class Links:
             await self._dial_again_and_again(link)
 
     async def _dial_again_and_again(self, link: _Link) -> None:
-        pause = REDIAL_S[0]
+        patience = Patience(random.random)
         while True:
             before = link.connects
-            try:
-                with trio.CancelScope() as link.call:
-                    await self._dial(link)
-            except (OSError, trio.TooSlowError, trio.BrokenResourceError) as error:
-                self._note_refusal(link, self._explain(link.peer, error))
-            except PeerRefused as error:
-                self._note_refusal(link, str(error))
-                self._tell(error)
-            if link.connects != before:
-                pause = REDIAL_S[0]
+            trouble = await self._try(link)
+            if link.connects != before and trio.current_time() - link.since_s >= STEADY_S:
+                patience.steady()
                 continue
-            self._on_lost(link.peer)
-            await trio.sleep(pause)
-            pause = min(pause * 2, REDIAL_S[1])
+            if link.connects == before:
+                self._on_lost(link.peer)
+            pause_s = patience.troubled() if trouble else patience.missed()
+            if trouble:
+                self._troubles.note(link.peer, trouble, pause_s)
+            await _pause(link, pause_s)
+
+    async def _try(self, link: _Link) -> str:
+        """Have the link for as long as it lasts; return what trouble the peer made, in words."""
+        link.reached = False
+        try:
+            with trio.CancelScope() as link.call:
+                await self._dial(link)
+        except PeerRefused as error:
+            self._note_refusal(link, str(error))
+            self._tell(error)
+            return str(error)
+        except trio.TooSlowError:  # nobody there, or a process that is stopped
+            self._note_refusal(link, "TooSlowError: no answer in time")
+            return ""
+        except (OSError, trio.BrokenResourceError) as error:
+            self._note_refusal(link, self._explain(link.peer, error))
+            return link.refused if link.reached else ""
+        return "" if link.call.cancelled_caught else "it hung up again at once"
 
     def _tell(self, error: PeerRefused) -> None:
         match error:
@@ -370,6 +395,7 @@ class Links:
         link.clear()
         link.connected = True
         link.connects += 1
+        link.since_s = trio.current_time()
         log.info("peer link up", peer=link.peer)
         try:
             while made is not None:
@@ -387,6 +413,7 @@ class Links:
         """Return a new connection to the peer, which has accepted this node."""
         with trio.fail_after(HANDSHAKE_S):
             tcp = await trio.open_tcp_stream(*link.address)
+        link.reached = True
         try:
             _tune(tcp)
             certificates = self._certificates
@@ -494,9 +521,10 @@ class Links:
             if self._certificates is not None and isinstance(error.__cause__, ssl.SSLError):
                 self._note_turned_away(address, self._certificates.explain("who dialled", error))
         except PeerRefused as error:
+            self._troubles.note(error.peer or address.rpartition(":")[0], str(error))
+            self._note_turned_away(address, str(error))
             if isinstance(error, handshake.Stranger):
                 self._meetings.met_stranger(error.who, str(error), address)
-            self._note_turned_away(address, str(error))
         finally:
             self._accepted -= 1
 
@@ -528,9 +556,16 @@ class Links:
                 while data := await stream.receive_some(READ_BYTES):
                     handshake.check_levels(self._me, peer)  # the level rises while it is here
                     self._present[peer.node] = (peer.boot, trio.current_time())
-                    for kind, body in reader.feed(bytes(data)):
-                        if self._wire is None or not self._wire.swallows(peer.node, kind, body):
-                            self._on_frame(peer.node, kind, body)
+                    self._take(peer.node, reader, bytes(data))
+
+    def _take(self, peer: str, reader: FrameReader, data: bytes) -> None:
+        try:
+            for kind, body in reader.feed(data):
+                if self._wire is None or not self._wire.swallows(peer, kind, body):
+                    self._on_frame(peer, kind, body)
+        except PeerRefused as error:
+            error.peer = peer
+            raise
 
     @contextmanager
     def _welcome(self, peer: handshake.Peer) -> Iterator[None]:
@@ -541,6 +576,7 @@ class Links:
             if len(self.guests) >= GUESTS_MAX:
                 raise PeerRefused(f"{node} is no member, and {GUESTS_MAX} such nodes are here")
             self._add(_Link(node, parse_address(peer.address)))
+        self._links[node].redial.set()
         self._incoming[node] += 1
         try:
             yield
@@ -623,6 +659,14 @@ def _check_certificate(stream: trio.abc.Stream, node: str) -> None:
     """Raise `PeerRefused` when the other end shows the certificate of another node."""
     if isinstance(stream, trio.SSLStream):
         check_name(stream.getpeercert(), node)
+
+
+async def _pause(link: _Link, pause_s: float) -> None:
+    """Wait, but not long for a peer that dials in meanwhile."""
+    link.redial = trio.Event()
+    await trio.sleep(min(pause_s, PAUSE_S_USUAL))
+    with trio.move_on_after(max(pause_s - PAUSE_S_USUAL, 0.0)):
+        await link.redial.wait()
 
 
 async def _receive_one(stream: trio.abc.Stream, reader: FrameReader) -> tuple[str, Any]:

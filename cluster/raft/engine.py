@@ -145,6 +145,7 @@ class Engine:
         self._heard_s: dict[str, float] = {}
         self._quorum_s = now_s
         self._peer_errors = 0
+        self._unheard = 0
         self._led = False
         self._handlers = make_handlers(
             self._leading, self._following, self._voting, self._forwarded
@@ -392,6 +393,7 @@ class Engine:
             abstains=parts.abstains,
             empty=parts.journal.empty,
             reads_waiting=len(self._forwarded) + (len(leadership.reads) if leadership else 0),
+            unheard_total=self._unheard,
         )
 
     def quorum_age_s(self) -> float:
@@ -424,8 +426,10 @@ class Engine:
         """After anything that may have made or unmade a leader."""
         leads = self._parts.core.is_leader
         if self._led and not leads:
+            now_s = self._parts.clock()
+            self._unheard += self._leading.is_unheard(now_s)
             self._leading.resign()
-            self._parts.elections.rearm(self._parts.clock())
+            self._parts.elections.rearm(now_s)
         self._led = leads
 
     def _follow_members(self) -> None:

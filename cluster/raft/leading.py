@@ -362,6 +362,13 @@ class Leading:
             _, target = max(level)
             self._parts.promise(target, TimeoutNow(leadership.term))
 
+    def is_unheard(self, now_s: float) -> bool:
+        """Whether the term that this node leads, or led until now, has no majority's answers."""
+        if self._leadership is None:
+            return False
+        silent_s = now_s - self._leadership.quorum_heard_s(now_s)
+        return silent_s >= self._parts.timing.election_max_s
+
     def resign(self) -> None:
         """Forget a term that is over; everyone may be sent to again."""
         leadership, self._leadership = self._leadership, None

@@ -57,3 +57,5 @@ class RaftStatus:
     pre_votes_total: int
     peer_errors_total: int
     reads_waiting: int
+    unheard_total: int = 0
+    """How often this node led, and stepped down as no majority answered."""

@@ -4,7 +4,7 @@
     sync_fails   each sync says EIO
     disk_full    no byte is written any more, ENOSPC; none is free
 
-What fails is said as the file system says it (`StorageFailed`), so what a node does about it is
+What fails is said as the file system says it (`StorageFailed`, `DiskFull`), so what a node does about it is
 what it would do about the real thing.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from node.chaos.faults import Part
 from wal.disk import Disk
-from wal.errors import StorageFailed
+from wal.errors import DiskFull, StorageFailed
 
 SLICE_S = 0.02
 """A slow sync looks this often whether it still has to be slow."""
@@ -67,6 +67,9 @@ class ChaosDisk(Disk):
     def bytes_free(self) -> int:
         return 0 if self._effect().disk_full else self._disk.bytes_free()
 
+    def bytes_total(self) -> int:
+        return self._disk.bytes_total()
+
     def close(self) -> None:
         self._disk.close()
 
@@ -82,4 +85,4 @@ class ChaosDisk(Disk):
 
     def _check_room(self, name: str, operation: str) -> None:
         if self._effect().disk_full:
-            raise StorageFailed(self.path_of(name), operation, "No space left on device (ENOSPC)")
+            raise DiskFull(self.path_of(name), operation, "No space left on device (ENOSPC)")

@@ -23,6 +23,7 @@ from node.cli import (
     conversations,
     demo,
     doctor,
+    heal,
     login,
     queues,
     replay,
@@ -73,6 +74,7 @@ def make_app() -> typer.Typer:
     ):
         app.command(name)(command)
     app.add_typer(cluster.app, name="cluster")
+    app.add_typer(heal.app, name="heal")
     app.add_typer(conversations.app, name="conversations")
     app.add_typer(sessions.app, name="sessions")
     app.add_typer(rules.app, name="rules")

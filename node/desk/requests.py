@@ -43,6 +43,7 @@ from node.protocol.catalogue import (
     CvList,
     CvMissed,
     CvRatings,
+    HealLog,
     Hello,
     Pong,
     QueueList,
@@ -64,7 +65,7 @@ EXCESS_MAX = 1_000
 """Requests that may come too fast in a row; after one more the connection is closed."""
 _LARGE = (
     *(CvGet, CvHistory, CvList, CvMissed, CvRatings, CannedFind, CannedList, Why),
-    *(UserList, AuditList, QueueList, QueueWatch, AgentList),
+    *(HealLog, UserList, AuditList, QueueList, QueueWatch, AgentList),
     *(RulesGet, RulesHistory, RulesPlan, RulesSimulate, RulesStats),
 )
 """What may have a long answer; a long resume pauses by itself."""

@@ -16,7 +16,14 @@ from typing import Any, get_args
 
 import msgspec
 
-from node.protocol import chaos_results, node_results, results, rule_results, service_results
+from node.protocol import (
+    chaos_results,
+    heal_results,
+    node_results,
+    results,
+    rule_results,
+    service_results,
+)
 from node.protocol.pushes import (
     Bye,
     Caught,
@@ -82,6 +89,7 @@ from node.protocol.requests.conversations import (
     Read,
     Typing,
 )
+from node.protocol.requests.healing import HealLog, HealStatus
 from node.protocol.requests.lists import (
     AgentList,
     ConversationFilter,
@@ -177,6 +185,8 @@ AnyRequest = (
     | ChaosStart
     | ChaosStop
     | ChaosStatus
+    | HealLog
+    | HealStatus
 )
 
 BY_NAME: dict[str, type[Request]] = {
@@ -244,6 +254,8 @@ RESULTS: dict[type[Request], type[results.Result]] = {
     ChaosStart: chaos_results.ChaosStarted,
     ChaosStop: chaos_results.ChaosEnded,
     ChaosStatus: chaos_results.ChaosNow,
+    HealLog: heal_results.HealLines,
+    HealStatus: heal_results.Healing,
 }
 """What the reply's `r` holds; operations that are not here have no reply."""
 

@@ -71,3 +71,27 @@ def test_a_node_serves_when_the_cluster_knows_that_it_was_started() -> None:
     assert "does not know this start" in one.why
     one.look(led=True, silent_s=0)
     assert standing(one) == "serving"
+
+
+def test_a_sync_that_hangs_fences_once_until_a_turn_is_taken_again() -> None:
+    judge = Judge(3, 1.2)
+    judge.note_caught_up()
+    judge.look(led=True, silent_s=0)
+    assert not judge.stall(1.0)
+    assert judge.stall(1.4)
+    assert (judge.standing, judge.caught_up) == ("fenced", False)
+    assert "the disk has not answered for 1.4 s" in judge.why
+    assert not judge.stall(1.8)
+    judge.look(led=True, silent_s=0)
+    assert judge.standing == "catching_up"
+
+
+def test_a_node_that_is_held_is_fenced_with_its_reason_and_catches_up_after() -> None:
+    judge = Judge(3, 1.2)
+    judge.note_caught_up()
+    judge.held = "its disk is full"
+    judge.look(led=True, silent_s=0)
+    assert (judge.standing, judge.why) == ("fenced", "its disk is full")
+    judge.held = ""
+    judge.look(led=True, silent_s=0)
+    assert judge.standing == "catching_up"

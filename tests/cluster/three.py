@@ -1,12 +1,15 @@
 """Three replicas in one loop: real sockets, real files, the production loop."""
 
 import os
+import shutil
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import trio
 
+from cluster.heal.ending import MustEnd, StartAgain
 from cluster.opening import Succession
 from cluster.replica import Replica
 from cluster.settings import ReplicaSettings
@@ -27,6 +30,8 @@ class Cluster:
         self._nursery = nursery
         self.replicas: dict[str, Replica] = {}
         self._lives: dict[str, trio.CancelScope] = {}
+        self.ended: dict[Replica, BaseException] = {}
+        """Those that ended by themselves, and why."""
 
     async def add(self, name: str) -> Replica:
         """Start a node that the others were not told of."""
@@ -46,10 +51,21 @@ class Cluster:
             listen=told[name],
             peers={n: a for n, a in told.items() if n != name},
             snapshot_every_entries=10,
+            digest_every_entries=20,
         )
 
     async def start(self, name: str) -> Replica:
         return await self._run(name, Replica.open(self._settings(name)))
+
+    async def copy(self, name: str) -> Replica:
+        """Start a second process of a node, on a copy of its folder and a port of its own."""
+        twin = self._folder / f"{name}-copy"
+        shutil.copytree(self._folder / name, twin)
+        address = ("127.0.0.1", (await free_ports())[0])
+        settings = replace(self._settings(name), data=twin, listen=address)
+        replica = Replica.open(settings)
+        await self._nursery.start(self._live, replica)
+        return replica
 
     async def succeed(self, name: str, *, behind: int = 0) -> Replica:
         """Let another replica go on with the node, its state and its port.
@@ -79,11 +95,15 @@ class Cluster:
     async def _live(
         self, replica: Replica, *, task_status: trio.TaskStatus[trio.CancelScope]
     ) -> None:
-        with trio.CancelScope() as scope:
-            async with trio.open_nursery() as nursery:
-                await nursery.start(replica.run)
-                task_status.started(scope)
-        replica.close()
+        try:
+            with trio.CancelScope() as scope:
+                async with trio.open_nursery() as nursery:
+                    await nursery.start(replica.run)
+                    task_status.started(scope)
+        except* (MustEnd, StartAgain) as errors:
+            self.ended[replica] = _first(errors)
+        finally:
+            replica.close()
 
     async def stop(self, name: str) -> None:
         self._lives.pop(name).cancel()
@@ -95,6 +115,12 @@ class Cluster:
 
     def leader(self) -> str:
         return next(n for n, r in self.replicas.items() if r.status().role == "leader")
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 async def free_ports() -> list[int]:

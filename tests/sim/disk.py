@@ -18,7 +18,7 @@ from collections.abc import Callable
 from random import Random
 
 from wal.disk import Disk
-from wal.errors import FileGone, StorageFailed
+from wal.errors import DiskFull, FileGone, StorageFailed
 
 SECTOR_BYTES = 512
 BYTES_FREE = 1 << 40
@@ -159,7 +159,7 @@ class SimDisk(Disk):
         if self._bytes_left is not None:
             self._bytes_left -= room
         if room < len(data):
-            raise StorageFailed(self.path_of(name), "write", "No space left on device (ENOSPC)")
+            raise DiskFull(self.path_of(name), "write", "No space left on device (ENOSPC)")
         self._after("write", name)
 
     def sync(self, name: str) -> None:
@@ -201,6 +201,9 @@ class SimDisk(Disk):
 
     def bytes_free(self) -> int:
         return BYTES_FREE if self._bytes_left is None else self._bytes_left
+
+    def bytes_total(self) -> int:
+        return BYTES_FREE
 
     def close(self) -> None:
         """Nothing is held."""

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cluster.heal.digests import digest_of
+from cluster.heal.picture import Troubles
 from cluster.ids import Ulids
 from cluster.opening import Succession, open_data
-from cluster.participant import Figures, Participant, World
+from cluster.participant import Participant, World
 from cluster.peer.frames import FrameReader
 from cluster.peer.links import Address
-from cluster.port import Answer, Unavailable
+from cluster.port import Answer, Figures, Unavailable
 from cluster.raft.engine import Committed, Engine, Timing
 from cluster.raft.members import Members
 from cluster.settings import ReplicaSettings
@@ -23,6 +24,7 @@ from cluster.state import snapshot
 from cluster.state.commands import BootNode
 from cluster.state.levels import LEVEL
 from cluster.state.state import State
+from cluster.vitals import Storage
 from tests.sim.checks import Checks
 from tests.sim.disk import SimDisk
 from wal.disk import Disk
@@ -33,6 +35,7 @@ from wal.recovery import Recovered
 from wal.snapshot import SnapshotMeta, SnapshotStore
 
 TIMING = Timing(heartbeat_s=0.05, election_min_s=0.3, election_max_s=0.6)
+DIGEST_EVERY = 32
 Frame = tuple[str, bytes]
 """To whom, and what."""
 
@@ -47,6 +50,8 @@ class Setup:
     reaches: Callable[[str, str], bool]
     checks: Checks
     snapshot_every_entries: int
+    sync_s: Callable[[str], float] = lambda name: 0.0005
+    """How long a node's syncs take."""
     off: frozenset[str] = frozenset()
 
 
@@ -71,6 +76,9 @@ class SimPeers:
         """Everybody can be reached by name."""
 
     def figures(self) -> dict[str, Figures]:
+        return {}
+
+    def troubles(self) -> dict[str, Troubles]:
         return {}
 
     def take(self) -> list[Frame]:
@@ -109,6 +117,7 @@ class SimNode:
             peers={voter: ("sim", 1) for voter in setup.voters if voter != self.name},
             timing=TIMING,
             offer_ttl_ms=800,
+            digest_every_entries=DIGEST_EVERY,
         )
         opened = open_data(
             self.disk,
@@ -134,7 +143,7 @@ class SimNode:
         def wall_ms() -> int:
             return setup.wall_ms(self.name)
 
-        world = World(setup.clock, wall_ms, Ulids(wall_ms, self.rng.randbytes).new)
+        world = World(setup.clock, wall_ms, Ulids(wall_ms, self.rng.randbytes).new, self.storage)
         self.part = Participant(
             settings,
             opened,
@@ -143,7 +152,17 @@ class SimNode:
             peers=self.peers,
             next_number=next_number,
         )
+        self.part.look_first()
         setup.checks.started(self.name, self.applied_index, self.engine.term)
+
+    def storage(self) -> Storage:
+        """What the simulated disk says of itself."""
+        return Storage(
+            free_bytes=self.disk.bytes_free(),
+            total_bytes=self.disk.bytes_total(),
+            sync_p99_ms=1000 * self.setup.sync_s(self.name),
+            syncs_slow=100 if self.setup.sync_s(self.name) >= 0.05 else 0,
+        )
 
     def _make_engine(self, log: Log, recovered: Recovered, snapshots: SnapshotStore) -> Engine:
         return Engine(
@@ -200,6 +219,10 @@ class SimNode:
     def begin_turn(self, send: Callable[[list[Frame]], None]) -> None:
         """The first half of a turn: `send` what needs no sync as soon as it can leave."""
         self._announce()
+        if self.part.is_held:
+            self.part.rest()
+            send(self.peers.take())
+            return
         self.part.deliver()
         send(self.peers.take())
         self.log.sync()
@@ -224,6 +247,8 @@ class SimNode:
     def end_turn(self) -> list[Frame]:
         """The second half; return what leaves after the sync."""
         checks, part = self.setup.checks, self.part
+        if part.is_held:
+            return self.peers.take()
         self.log.sync()
         part.release()
         late = self.peers.take()
@@ -231,6 +256,7 @@ class SimNode:
             self.saving = part.snapshot_due()
         if (due := part.applying.digests.take()) is not None:
             part.applying.digests.done(due[0], digest_of(due[1]))
+        assert not part.hands.rebuilding, part.hands.rebuilding
         checks.seen(self.name, self.engine.term, self.engine.is_leader)
         checks.holds(self.name, part.status().violations)
         return late

@@ -91,6 +91,7 @@ class World:
             self.reaches,
             self.checks,
             snapshot_every_entries=self.rng.choice((20, 60, 1_000)),
+            sync_s=self.sync_s_of,
             off=off,
         )
         self._events: list[tuple[float, int, str, Callable[[], None]]] = []
@@ -103,6 +104,8 @@ class World:
         self.busy: dict[str, float] = {}
         """Until when a node is in a sync, or stopped."""
         self.sync_s = 0.0005
+        self.slow: dict[str, float] = {}
+        """Whose disk alone is slower, and how slow."""
         self.faults = Faults(self, without)
         self.history: dict[str, list[Operation]] = {cv: [] for cv in SHARED}
         self.clients: list[Client] = [
@@ -298,6 +301,10 @@ class World:
         if name not in self.up:
             self.start(name)
 
+    def sync_s_of(self, name: str) -> float:
+        """Return how long a sync of this node takes on average."""
+        return self.slow.get(name, self.sync_s)
+
     def wake(self, name: str) -> None:
         """Let the node take a turn as soon as it can."""
         delay_s = max(0.0, self.busy.get(name, 0.0) - self.now_s)
@@ -323,7 +330,7 @@ class World:
 
     def _begin_turn(self, node: SimNode) -> None:
         node.begin_turn(partial(self._send, node.name))
-        sync_s = self.rng.expovariate(1 / self.sync_s) if node.log.dirty else 0.0
+        sync_s = self.rng.expovariate(1 / self.sync_s_of(node.name)) if node.log.dirty else 0.0
         if sync_s:
             self.busy[node.name] = self.now_s + sync_s
             self.at(sync_s, f"synced {node.name}", partial(self._on_synced, node))
@@ -342,7 +349,7 @@ class World:
         if node.part.has_work:
             self.wake(node.name)
         else:
-            self._arm(node.name, node.engine.next_wakeup())
+            self._arm(node.name, node.part.next_wakeup())
 
     def _on_saved(self, node: SimNode) -> None:
         if self.up.get(node.name) is node:

@@ -25,6 +25,7 @@ from node.desk.operations.breaking import Breaking
 from node.desk.operations.canned import CannedResponses
 from node.desk.operations.company import Company
 from node.desk.operations.effects import Asker, Handler
+from node.desk.operations.healing import Healing
 from node.desk.operations.lists import Lists
 from node.desk.operations.members import Membership
 from node.desk.operations.nodes import Nodes
@@ -82,6 +83,7 @@ class Operations:
             **Supervising(context, overview).handlers(),
             **Nodes(context, hub, workers=config.node.workers).handlers(),
             **Breaking(context, lookup).handlers(),
+            **Healing(context).handlers(),
         }
 
     def perform(self, asker: Asker, principal: Principal, request: Request) -> Effect:

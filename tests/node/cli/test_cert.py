@@ -130,8 +130,8 @@ class Shop(LocalCluster):
         self.certs = CertificateFolder(path / "certs")
         write = self.folder.write_configs
 
-        def with_tls(sections: Any) -> None:
-            write(sections)
+        def with_tls(*given: Any, **more: Any) -> None:
+            write(*given, **more)
             for name in self.names:
                 with self.folder.config(name).open("a") as file:
                     file.write(f'[peer.tls]\ncert = "{name}/{name}.crt"\n')

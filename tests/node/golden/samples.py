@@ -133,6 +133,8 @@ REQUESTS: tuple[ops.Request, ...] = (
     ops.ChaosStart(id=60, key="k60", kind="partition", zone="dc2", for_ms=30_000, clients=True),
     ops.ChaosStop(id=61, faults=[OID]),
     ops.ChaosStatus(id=62),
+    ops.HealLog(id=36, node="n1", rule=9, before=f"{AT}.1", limit=50),
+    ops.HealStatus(id=37),
 )
 
 ANSWERS: tuple[ops.Reply | ops.Push, ...] = (

@@ -1,0 +1,57 @@
+"""Rows 1, 2 and 4, written down: fenced, back, a leader that heard nobody.  No I/O.
+
+    serving ──fenced──▶ note of row 1 ──serving──▶ note of row 2: how long, how much was missed
+    leader that no majority answers ──steps down──▶ note of row 4
+
+What is done is not decided here: `cluster.standing` fences, and check-quorum in `cluster.raft`
+deposes; neither can be turned off.  A node that was shut for its disk's sake is row 8's.
+"""
+
+from cluster.heal.decision import Decision, Figures
+from cluster.heal.picture import Seen
+from cluster.heal.rules import DEAF_LEADER, MINORITY, RETURN
+
+
+class Fences:
+    """Tells when this node stopped serving for want of a majority, and when it went on."""
+
+    def __init__(self) -> None:
+        self._since_s: float | None = None
+        self._applied_index = 0
+        self._unheard_total: int | None = None
+
+    def look(self, seen: Seen) -> list[Decision]:
+        return [*self._deposed(seen), *self._fenced(seen)]
+
+    def _deposed(self, seen: Seen) -> list[Decision]:
+        total = seen.raft.unheard_total
+        before, self._unheard_total = self._unheard_total, total
+        if before is None or total == before:
+            return []
+        words = f"no majority of {len(seen.members.voters)} voters answered this leader"
+        figures: Figures = {"times": total - before, "term": seen.raft.term}
+        return [Decision(DEAF_LEADER, words, "stepped down", figures)]
+
+    def _fenced(self, seen: Seen) -> list[Decision]:
+        standing = seen.mine.standing
+        if self._since_s is None:
+            if standing != "fenced" or seen.held:
+                return []
+            self._since_s, self._applied_index = seen.now_s, seen.mine.applied_index
+            voters, heard = len(seen.members.voters), len(seen.mine.hears)
+            silent_ms = round(seen.raft.quorum_contact_age_s * 1000)
+            words = f"no majority of {voters} voters was heard for {silent_ms} ms"
+            figures = {"silent_ms": silent_ms, "voters": voters, "others_heard": heard}
+            return [Decision(MINORITY, words, "fenced: refuses, and sends clients away", figures)]
+        if standing != "serving":
+            return []
+        fenced_ms = round((seen.now_s - self._since_s) * 1000)
+        missed = seen.mine.applied_index - self._applied_index
+        self._since_s = None
+        told: Figures = {
+            "fenced_ms": fenced_ms,
+            "entries_missed": missed,
+            "leader": seen.mine.leader,
+        }
+        words = f"a majority is back after {fenced_ms / 1000:.1f} s"
+        return [Decision(RETURN, words, f"caught up by {missed} entries, and serves", told)]

@@ -1,0 +1,72 @@
+"""Row 3, the leader is not heard here, but others hear it.  No I/O.
+
+    leader ──x──▶ this node        fresh vitals of others name a leader of their own
+       └──▶ other ──▶ this node    who hears both could relay
+
+Nothing is done: pre-vote and the others' lease keep this node from deposing the leader, and it
+follows on as soon as it hears it.  The note and the status say which link to look at.
+"""
+
+from collections import Counter
+
+from cluster.heal.decision import Decision, Figures
+from cluster.heal.limits import Lasting
+from cluster.heal.picture import Seen
+from cluster.heal.rules import ONE_WAY
+
+DEAF_FOR_S = 1.0
+HEARS_FOR_S = 5.0
+
+
+class OneWay:
+    """Whether this node alone misses the leader."""
+
+    def __init__(self) -> None:
+        self._deaf = Lasting(DEAF_FOR_S, HEARS_FOR_S)
+        self._told = ""
+        self._since_s = 0.0
+
+    def look(self, seen: Seen) -> list[Decision]:
+        leader = unheard_leader(seen)
+        deaf = self._deaf.look(bool(leader), seen.now_s)
+        if deaf and leader and not self._told:
+            self._told, self._since_s = leader, seen.now_s
+            could = relays(seen, leader)
+            figures: Figures = {"leader": leader, "could_relay": ", ".join(could)}
+            words = f"{leader} leads and is not heard here; {len(could)} others hear both"
+            return [Decision(ONE_WAY, words, "asks before it votes, and waits", figures)]
+        if not deaf and self._told:
+            leader, self._told = self._told, ""
+            ms = round((seen.now_s - self._since_s) * 1000)
+            figures = {"leader": leader, "deaf_ms": ms}
+            return [Decision(ONE_WAY, f"{leader} is heard again", "follows on", figures)]
+        return []
+
+
+def unheard_leader(seen: Seen) -> str:
+    """Return who leads by the word of most who speak, and is not heard here; else nothing."""
+    if seen.leads or seen.mine.leader:
+        return ""
+    fresh = seen.fresh
+    named = Counter(one.vitals.leader for one in fresh.values() if one.vitals.leader)
+    for leader, count in named.most_common(1):
+        if 2 * count >= len(fresh) and leader in seen.members.voters:
+            return leader
+    return ""
+
+
+def relays(seen: Seen, leader: str) -> list[str]:
+    """Return whom this node hears, and who hear `leader`."""
+    return sorted(
+        name for name, one in seen.fresh.items() if name != leader and (leader in one.vitals.hears)
+    )
+
+
+def hint(seen: Seen) -> str:
+    """Return in words which link to look at; empty where nothing is odd."""
+    leader = unheard_leader(seen)
+    if not leader:
+        return ""
+    could = relays(seen, leader)
+    told = f"; {', '.join(could)} could relay" if could else ""
+    return f"{leader} leads and is not heard here: look at the link from {leader}{told}"

@@ -1,0 +1,73 @@
+"""What a process leaves for the next one, and what is not worth a second note."""
+
+from random import Random
+
+from cluster.heal import left
+from cluster.heal.journal import Journal
+from cluster.heal.left import LEFT_MAX, Left
+from cluster.heal.seldom import AGAIN_S, KNOWN_MAX, Seldom
+from cluster.heal.starting import Filling
+from tests.sim.disk import SimDisk
+
+
+def note(number: int) -> Left:
+    return Left(7, f"seen {number}", "done", number)
+
+
+def test_the_next_process_takes_what_was_left_once() -> None:
+    disk = SimDisk(Random(1))
+    assert left.take(disk) == []
+    for number in range(3):
+        left.leave(disk, note(number))
+    left.leave(disk, note(2))
+    assert left.take(disk) == [note(0), note(1), note(2)]
+    assert left.take(disk) == []
+
+
+def test_the_newest_are_kept_and_nonsense_is_dropped() -> None:
+    disk = SimDisk(Random(1))
+    for number in range(LEFT_MAX + 5):
+        left.leave(disk, note(number))
+    assert left.take(disk)[0] == note(5)
+    disk.write_atomic(left.FILE, [b"\xff{"])
+    assert left.take(disk) == []
+
+
+def test_a_disk_that_failed_keeps_no_note_and_harms_nobody() -> None:
+    disk = SimDisk(Random(1))
+    disk.full_after(0)
+    left.try_to_leave(disk, note(1))
+    disk.full_after(None)
+    assert left.take(disk) == []
+
+
+def test_the_same_neighbour_is_noted_once_an_hour_and_a_flood_not_at_all() -> None:
+    now_s = [0.0]
+    seldom = Seldom(lambda: now_s[0])
+    assert seldom.is_due("stranger", "n1")
+    assert not seldom.is_due("stranger", "n1")
+    assert [seldom.is_due("stranger", f"x{n}") for n in range(KNOWN_MAX)].count(True) == (
+        KNOWN_MAX - 1
+    )
+    assert seldom.held_back == 2
+    now_s[0] = AGAIN_S
+    assert seldom.is_due("stranger", "n1")
+
+
+def test_a_node_that_was_filled_says_how_long_it_abstained() -> None:
+    now_s = [10.0]
+    heal = Journal(lambda: 0)
+    filling = Filling(heal, lambda: now_s[0], abstains=True)
+    filling.look(abstains=True, was_known=True, index=3)
+    now_s[0] = 12.5
+    filling.look(abstains=False, was_known=True, index=9)
+    filling.look(abstains=False, was_known=True, index=10)
+    assert [(one.rule, one.figures) for one in heal.recent] == [
+        (6, {"abstained_ms": 2500, "index": 9})
+    ]
+
+
+def test_a_cluster_that_begins_has_nothing_to_tell() -> None:
+    heal = Journal(lambda: 0)
+    Filling(heal, lambda: 0.0, abstains=True).look(abstains=False, was_known=False, index=3)
+    assert not heal.recent

@@ -1,0 +1,151 @@
+"""What AutoHeal does in a simulated cluster: slow and full disks, links that flap."""
+
+from collections.abc import Callable
+
+import pytest
+
+from cluster.heal import rules
+from cluster.state.model import HealNote
+from tests.sim.checks import check
+from tests.sim.world import World
+
+MIB = 1024**2
+
+
+def calm(seed: int, *, nodes: int = 3, busy: bool = True) -> World:
+    """A cluster that has a leader and serves; nothing happens to it by chance."""
+    world = World(seed, nodes=nodes)
+    for name in world.names[nodes:]:
+        world.stop(name)
+    until(world, 10.0, lambda: len(leaders(world)) == 1 and all_serve(world))
+    wait(world, 1.5)  # until all have told each other that they serve
+    if not busy:
+        for client in world.clients:
+            client.finish_soon()
+    return world
+
+
+def until(world: World, s_max: float, holds: Callable[[], bool]) -> float:
+    """Let time pass until `holds()`; return how long that took."""
+    begun_s = world.now_s
+    while not holds():
+        check(world.now_s - begun_s < s_max, f"not within {s_max} s of simulated time")
+        world.step()
+    return world.now_s - begun_s
+
+
+def wait(world: World, s: float) -> None:
+    ends_s = world.now_s + s
+    while world.now_s < ends_s:
+        world.step()
+
+
+def leaders(world: World) -> list[str]:
+    return [name for name, node in sorted(world.up.items()) if node.part.status().role == "leader"]
+
+
+def is_another(world: World, than: str) -> bool:
+    """Whether one node leads, and another one."""
+    return len(leaders(world)) == 1 and leaders(world) != [than]
+
+
+def standing(world: World, name: str) -> str:
+    return world.up[name].part.status().standing
+
+
+def all_serve(world: World) -> bool:
+    return all(standing(world, name) == "serving" for name in world.up)
+
+
+def heal_log(world: World, name: str, rule: int) -> list[HealNote]:
+    return [line for line in world.up[name].part.state.heal_log if line.rule == rule]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_leader_with_a_slow_disk_hands_over_once_and_says_why(seed: int) -> None:
+    world = calm(seed)
+    (slow,) = leaders(world)
+    term = world.up[slow].engine.term
+    world.slow[slow] = 0.06  # twenty times its peers, and never an election timeout
+    took_s = until(world, 10.0, lambda: is_another(world, slow))
+    assert took_s < 8
+    (heir,) = leaders(world)
+    for client in world.clients:
+        client.finish_soon()
+    wait(world, 30.0)
+    assert leaders(world) == [heir]
+    assert world.up[heir].engine.term == term + 1
+    (note,) = heal_log(world, heir, rules.SLOW_DISK)
+    assert (note.node, note.outcome) == (slow, "done")
+    assert not any(node.lost_ms for node in world.up[heir].part.state.nodes.values())
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_leader_whose_disk_fills_leaves_goes_deaf_and_comes_back(seed: int) -> None:
+    world = calm(10 + seed)
+    (full,) = leaders(world)
+    disk = world.disks[full]
+    disk.full_after(40 * MIB)
+    wait(world, 1.0)  # 40 MiB of a tebibyte: below every bound
+    until(world, 5.0, lambda: standing(world, full) == "fenced")
+    assert "its disk is full" in world.up[full].part.status().why
+    wrote = disk.bytes_free()
+    until(world, 3.0, lambda: is_another(world, full))
+    acked = len(world.checks.acked)
+    wait(world, 5.0)
+    assert len(world.checks.acked) > acked, "the others go on"
+    assert disk.bytes_free() == wrote, "a full disk was written to"
+    disk.full_after(None)
+    until(world, 5.0, lambda: standing(world, full) == "serving")
+    (heir,) = leaders(world)
+    wait(world, 2.0)
+    done = [note.done for note in heal_log(world, heir, rules.DISK_FULL) if note.node == full]
+    assert any(one.startswith("leadership to") for one in done)
+    assert "takes part again" in done
+
+
+def test_a_node_that_starts_on_a_full_disk_writes_nothing_and_waits_for_room() -> None:
+    world = calm(20)
+    name = next(name for name in world.names[:3] if name not in leaders(world))
+    world.stop(name)
+    disk = world.disks[name]
+    disk.full_after(0)
+    world.start(name)
+    wait(world, 10.0)
+    assert standing(world, name) == "fenced"
+    assert name in world.up
+    disk.full_after(None)
+    until(world, 5.0, lambda: standing(world, name) == "serving")
+
+
+@pytest.mark.parametrize("nodes", [3, 5])
+@pytest.mark.parametrize("both_ways", [True, False])
+def test_a_link_that_flaps_for_a_minute_changes_the_leader_three_times_at_most(
+    nodes: int, both_ways: bool
+) -> None:
+    """Also where it is the link between the leader and a follower."""
+    world = calm(30, nodes=nodes, busy=False)
+    (leader,) = leaders(world)
+    follower = next(name for name in world.names[:nodes] if name != leader)
+    links = {(leader, follower)} | ({(follower, leader)} if both_ways else set())
+    assert changes_while_flapping(world, links) <= 3
+
+
+@pytest.mark.parametrize("seed", range(40, 44))
+def test_a_leader_whose_links_all_flap_changes_three_times_a_minute_at_most(seed: int) -> None:
+    world = calm(seed, busy=False)
+    (leader,) = leaders(world)
+    links = {(a, b) for a in world.names for b in world.names if leader in (a, b) and a != b}
+    assert changes_while_flapping(world, links) <= 3
+
+
+def changes_while_flapping(world: World, links: set[tuple[str, str]]) -> int:
+    """Cut and mend `links` every 200 ms for a minute; return how often another node led."""
+    before = len(world.checks.leaders)
+    for _ in range(300):
+        world.network.cuts ^= links
+        wait(world, 0.2)
+    world.network.cuts.clear()
+    wait(world, 2.0)
+    assert len(leaders(world)) == 1
+    return len(world.checks.leaders) - before
