@@ -340,10 +340,26 @@ class Leading:
         target = leadership.handing_to
         if target is None:
             return
-        if now_s >= leadership.hand_over_until_s:
-            leadership.handing_to = None  # it did not come in time: this node leads on
-        elif self._parts.core.match_index(target) == self._parts.journal.last_index:
+        if self._parts.core.match_index(target) == self._parts.journal.last_index:
+            # Also when a slow sync let the time run out: it was level before the next proposal.
             leadership.handing_to = None
+            self._parts.promise(target, TimeoutNow(leadership.term))
+        elif now_s >= leadership.hand_over_until_s:
+            leadership.handing_to = None  # it did not come in time: this node leads on
+
+    def _say_farewell(self, leadership: Leadership) -> None:
+        """Let a follower campaign at once: this node heard no majority, and may yet be heard.
+
+        Who cannot hear it waits for an election timeout, as ever; who is in a later term by then
+        takes no notice.
+        """
+        level = [
+            (self._parts.core.match_index(peer), peer)
+            for peer, follower in leadership.followers.items()
+            if follower.votes and not follower.memory.life
+        ]
+        if level:
+            _, target = max(level)
             self._parts.promise(target, TimeoutNow(leadership.term))
 
     def is_unheard(self, now_s: float) -> bool:
@@ -358,6 +374,8 @@ class Leading:
         leadership, self._leadership = self._leadership, None
         if leadership is None:
             return
+        if self._parts.core.term == leadership.term:
+            self._say_farewell(leadership)
         for peer, follower in leadership.followers.items():
             if follower.paused or follower.lagging:
                 self._parts.core.resume(peer)

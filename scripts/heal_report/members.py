@@ -22,6 +22,8 @@ from scripts.heal_report.guests import guest
 from scripts.heal_report.scene import Broken, NotBuilt, Scene
 from scripts.heal_report.signs import event, standing
 
+START_S = 60.0
+"""For a node to start, on a machine that has much to do."""
 GONE_S = 15.0
 """For one of two twins to end."""
 ANSWER_S = 5.0
@@ -74,8 +76,10 @@ async def clone(scene: Scene) -> None:
     copy = scene.cluster.folder.path / "copied"
     data = scene.cluster.folder.data(name)
     shutil.copytree(data, copy, ignore=shutil.ignore_patterns("*.sock"))
+    scene.inject()
     with guest(scene.cluster, name, f"{name}-copy", data=copy, changes={}) as twin:
         scene.logs.follow(f"{name}-copy", scene.cluster.folder.log(f"{name}-copy"))
+        scene.inject(await scene.wait_for(event("node up"), START_S))
         await scene.detect(
             rules.TWIN, event("peer refused", "second"), event("peer link down", "second")
         )
@@ -95,7 +99,7 @@ async def foreigner(scene: Scene) -> None:
     scene.inject()
     with guest(scene.cluster, name, "foreigner", data=data, changes=elsewhere):
         scene.logs.follow("foreigner", scene.cluster.folder.log("foreigner"))
-        scene.inject(await scene.wait_for(event("node up")))
+        scene.inject(await scene.wait_for(event("node up"), START_S))
         await scene.detect_and_heal(rules.STRANGER, event("peer refused", "cluster"))
 
 

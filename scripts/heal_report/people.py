@@ -36,7 +36,7 @@ skills = ["shown"]
 accept = "120s"
 """
 """The writers' conversations wait in `general`, where nobody is asked."""
-OFFER_S = 10.0
+OFFER_S = 30.0
 BACK_S = 40.0
 """Five seconds until a node counts as gone, fifteen of grace, and some."""
 RESUMED_S = 10.0

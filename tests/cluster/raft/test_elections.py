@@ -397,6 +397,40 @@ def test_a_hand_over_that_took_too_long_does_not_happen_later() -> None:
     assert "timeout_now" not in rig.kinds()
 
 
+def test_a_leader_whose_sync_takes_longer_than_a_hand_over_hands_over_after_it() -> None:
+    """`make heal-report`, row 9: a disk of 300 ms a sync kept the leader that it should cost."""
+    rig = Rig()
+    rig.lead()
+    rig.commit_all("a")
+    rig.engine.propose(b"x")
+    rig.turn()
+    assert rig.engine.transfer_leadership("a")
+    rig.ack("a")
+    rig.turn(0.4)
+    assert "timeout_now" in rig.kinds()
+
+
+def test_a_leader_that_hears_no_majority_lets_who_is_level_campaign_at_once() -> None:
+    """It may be heard though it hears nobody; its followers need not wait for an election."""
+    rig = Rig()
+    term = rig.lead()
+    rig.commit_all("a")
+    for _ in range(60):
+        rig.turn(0.02)
+    assert not rig.engine.is_leader
+    assert rig.last("timeout_now", "a") == {"type": "timeout_now", "term": term}
+
+
+def test_a_leader_that_meets_a_later_term_says_no_farewell() -> None:
+    rig = Rig()
+    term = rig.lead()
+    rig.commit_all("a")
+    rig.append("a", term + 1, (rig.engine.status().last_index, term), [])
+    rig.turn()
+    assert not rig.engine.is_leader
+    assert "timeout_now" not in rig.kinds()
+
+
 def test_leadership_is_not_handed_to_who_is_silent() -> None:
     rig = Rig()
     rig.lead()
