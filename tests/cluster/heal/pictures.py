@@ -39,6 +39,7 @@ def raft(role: str = "leader", *, voters: tuple[str, ...], **fields: Any) -> Raf
         "match_index": dict.fromkeys(voters[1:], 100),
         "paused": (),
         "abstains": False,
+        "empty": False,
         "pre_votes_total": 0,
         "peer_errors_total": 0,
         "reads_waiting": 0,
