@@ -398,12 +398,12 @@ class Links:
             await stream.aclose()
             return
         self._accepted += 1
+        address = _address(stream)  # a stream that has ended no longer knows
         try:
             await self._serve(stream)
         except (OSError, trio.BrokenResourceError, trio.TooSlowError):
             pass
         except PeerRefused as error:
-            address = _address(stream)
             self._troubles.note(error.peer or address.rpartition(":")[0], str(error))
             log.warning("peer refused", why=str(error), address=address)
             if isinstance(error, handshake.Stranger):
