@@ -508,12 +508,13 @@ class Participant:
         return silent_s | dict.fromkeys(sorted(gone), float("inf"))
 
     def _note_lost(self, node: str, silent_s: float, sessions: int) -> None:
+        is_member = silent_s < float("inf")
         self.heal.note(
             rules.SILENT_NODE,
-            f"{node} said nothing for {silent_s:.1f} s",
+            f"{node} said nothing for {silent_s:.1f} s" if is_member else f"{node} is no member",
             "lost: the grace of its sessions begins, and offers to them go back with their age",
             node=node,
-            silent_ms=int(silent_s * 1000) if silent_s < float("inf") else -1,
+            silent_ms=int(silent_s * 1000) if is_member else -1,
             sessions=sessions,
         )
 

@@ -22,7 +22,8 @@ INDEXES_KEPT = 8
 """A node that is behind tells its checksum later."""
 AGAIN_S = 3600.0
 """Before a node that was rebuilt is rebuilt once more."""
-HAND_OVER_S = 5.0
+HAND_OVER_S = 10.0
+"""Between two attempts to hand leadership over."""
 
 
 class Divergence:

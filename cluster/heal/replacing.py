@@ -22,7 +22,8 @@ from cluster.heal.picture import Seen
 STABLE_S = 10.0
 PAUSE_S = 3600.0
 """Between two replacements: what kills a node an hour is nothing that standbys mend."""
-RETRY_S = 10.0
+RETRY_S = 60.0
+"""After an attempt that came to nothing."""
 LAG_MAX = 5_000
 """Entries behind; its word may be half a second old, and the last of it is checked before it votes.
 """
@@ -35,7 +36,8 @@ class Replacing:
         self._stable: dict[str, Lasting] = {}
         self._held: dict[str, str] = {}
         """Dead voter to why it was not replaced, as it was said last."""
-        self._tried_s = float("-inf")
+        self._again_s = float("-inf")
+        """Before that nothing is tried; what is only observed counts as done."""
 
     def look(self, seen: Seen) -> Sequence[Decision]:
         if not seen.leads:
@@ -47,13 +49,13 @@ class Replacing:
         dead = sorted((age_s, name) for name, age_s in _dead_voters(seen).items())
         for gone in self._held.keys() - {name for _, name in dead}:
             del self._held[gone]
-        if not dead or seen.now_s - self._tried_s < RETRY_S:
+        if not dead or seen.now_s < self._again_s:
             return []
         age_s, name = dead[-1]
         held = self._why_not(seen, well)
         if held:
             return self._hold_back(name, age_s, held)
-        self._tried_s = seen.now_s
+        self._again_s = seen.now_s + (RETRY_S if seen.acts else PAUSE_S)
         self._held.pop(name, None)
         standby = well[0]
         return [

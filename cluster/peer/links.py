@@ -514,7 +514,7 @@ class Links:
             await stream.aclose()
             return
         self._accepted += 1
-        address = _address(stream)
+        address = _address(stream)  # a stream that has ended no longer knows
         try:
             await self._serve(stream)
         except (OSError, trio.BrokenResourceError, trio.TooSlowError) as error:

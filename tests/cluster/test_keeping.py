@@ -3,19 +3,15 @@
 import time
 from pathlib import Path
 
-import msgspec
-
 from cluster.heal import rules
 from cluster.heal.ending import MustEnd, StartAgain
 from cluster.recovery.carrying_out import carry_out, consent
 from cluster.recovery.plan import make_plan
 from cluster.recovery.survivor import read_survivor
-from cluster.state import snapshot
 from cluster.state.snapshot import digest
+from tests.cluster.flipping import change_a_value
 from tests.cluster.three import NAMES, Cluster, talk, until
 from wal.disk import FileDisk
-from wal.identity import read_identity
-from wal.snapshot import SnapshotStore
 
 
 def noted(cluster: Cluster, rule: int) -> list[str]:
@@ -43,20 +39,6 @@ async def test_a_twin_of_the_leader_ends_too(cluster: Cluster) -> None:
     twin = await cluster.copy(leader)
     await until(lambda: twin in cluster.ended, 5)
     assert cluster.leader() == leader
-
-
-def change_a_value(folder: Path) -> None:
-    """Let the newest snapshot say something else, with checksums that are right."""
-    disk = FileDisk(folder)
-    identity = read_identity(disk)
-    assert identity is not None
-    store = SnapshotStore(disk, identity)
-    meta, payload = store.open_latest()
-    state = snapshot.load(payload)
-    first = next(iter(state.conversations.values()))
-    state.conversations[first.cv] = msgspec.structs.replace(first, subject="flipped")
-    store.save(meta, snapshot.dump(state))
-    disk.close()
 
 
 async def test_a_state_that_differs_is_set_aside_and_built_anew(

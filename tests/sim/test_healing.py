@@ -118,8 +118,7 @@ def test_a_node_that_starts_on_a_full_disk_writes_nothing_and_waits_for_room() -
     until(world, 5.0, lambda: standing(world, name) == "serving")
 
 
-@pytest.mark.parametrize("nodes", [3, 5])
-@pytest.mark.parametrize("both_ways", [True, False])
+@pytest.mark.parametrize(("nodes", "both_ways"), [(3, True), (3, False), (5, False)])
 def test_a_link_that_flaps_for_a_minute_changes_the_leader_three_times_at_most(
     nodes: int, both_ways: bool
 ) -> None:
@@ -131,7 +130,7 @@ def test_a_link_that_flaps_for_a_minute_changes_the_leader_three_times_at_most(
     assert changes_while_flapping(world, links) <= 3
 
 
-@pytest.mark.parametrize("seed", range(40, 44))
+@pytest.mark.parametrize("seed", [40, 41])
 def test_a_leader_whose_links_all_flap_changes_three_times_a_minute_at_most(seed: int) -> None:
     world = calm(seed, busy=False)
     (leader,) = leaders(world)

@@ -7,6 +7,7 @@ import pytest
 from cluster.heal.decision import Decision, StandIn
 from cluster.heal.picture import Seen
 from cluster.heal.replacing import PAUSE_S, STABLE_S, Replacing
+from cluster.heal.settings import HealSettings
 from cluster.raft.members import MembersRefused
 from tests.cluster.heal.keeping import members, raft, said, seen, vitals
 
@@ -98,3 +99,10 @@ def test_only_a_standby_stands_in_and_only_for_a_voter() -> None:
         FIVE.stand_in("n3", "n2")
     with pytest.raises(MembersRefused, match="does not vote"):
         FIVE.add("n7", "", role="standby").stand_in("n7", "n6")
+
+
+def test_what_is_only_observed_is_said_once_an_hour() -> None:
+    def make(now_s: float) -> Seen:
+        return picture(now_s, settings=HealSettings("observe", replace_after_s=60.0))
+
+    assert sum(one.action is not None for one in watch(Replacing(), make, 200.0)) == 1

@@ -1,6 +1,7 @@
 """Links over real sockets on loopback."""
 
 import os
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -349,3 +350,44 @@ async def test_a_level_that_rises_ends_the_links_of_earlier_releases_both_ways(
         assert not node.links.connected(other)
     assert not one.frames
     assert not two.frames
+
+
+async def test_a_peer_that_speaks_no_sense_is_counted_dialled_more_rarely_and_disturbs_nobody(
+    addresses: dict[str, Address], nursery: trio.Nursery
+) -> None:
+    dialled = 0
+
+    async def babble(stream: trio.SocketStream) -> None:
+        nonlocal dialled
+        dialled += 1
+        with suppress(OSError, trio.BrokenResourceError):
+            await stream.send_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            await stream.receive_some(1)
+
+    [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    nursery.start_soon(trio.serve_listeners, babble, [listener])
+    bad: Address = listener.socket.getsockname()
+    one = Node("n1", addresses["n1"], {"n2": addresses["n2"], "n3": bad})
+    two = Node("n2", addresses["n2"], {"n1": addresses["n1"]})
+    await nursery.start(one.links.run)
+    await nursery.start(two.links.run)
+    await until(lambda: one.links.connected("n2"))
+    await until(lambda: dialled >= 6)
+    troubles = one.links.troubles()
+    assert troubles.keys() == {"n3"}
+    assert troubles["n3"].total >= 5
+    assert troubles["n3"].pause_ms >= 200
+    assert one.links.statistics()["n2"].connects_total == 1
+    nursery.cancel_scope.cancel()
+
+
+async def test_who_calls_and_speaks_no_sense_is_counted_by_address(
+    addresses: dict[str, Address], nursery: trio.Nursery
+) -> None:
+    one = Node("n1", addresses["n1"], {})
+    await nursery.start(one.links.run)
+    async with await trio.open_tcp_stream(*addresses["n1"]) as stream:
+        await stream.send_all(b"GET / HTTP/1.1\r\n\r\n")
+        await until(one.links.troubles)
+    assert one.links.troubles()["127.0.0.1"].total == 1
+    nursery.cancel_scope.cancel()

@@ -15,9 +15,11 @@ from node.client import Client, RequestFailed, open_client
 from node.local import LocalCluster
 from node.protocol.catalogue import CvHistory, CvOpen, MembersChange, MembersGet, MsgSend
 
-pytestmark = [pytest.mark.process, pytest.mark.slow]
+pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.timeout(300)]
 
 LOAD_S = 1.5
+LONG_S = 60.0
+"""A process may need many seconds to start where much else runs."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ async def test_a_survivor_goes_on_and_the_lost_are_refused(tmp_path: Path) -> No
             shutil.move(cluster.folder.data(name), tmp_path / f"old-{name}")
 
         # the survivor alone: it says so, and takes nothing
-        with trio.fail_after(10):
+        with trio.fail_after(LONG_S):
             while (status := await cluster.status_of("n1")) is None or status.standing != "fenced":
                 await trio.sleep(0.05)
         async with open_client([cluster.url("n1")], token) as client:
@@ -122,7 +124,7 @@ async def test_a_survivor_goes_on_and_the_lost_are_refused(tmp_path: Path) -> No
             cluster.restart(name)
         for name in ("n2", "n3"):
             process = cluster.process(name)
-            with trio.fail_after(20):
+            with trio.fail_after(LONG_S):
                 while process.running:
                     status = await cluster.status_of(name)
                     assert status is None or status.standing != "serving"
@@ -133,12 +135,12 @@ async def test_a_survivor_goes_on_and_the_lost_are_refused(tmp_path: Path) -> No
         for name in ("n2", "n3"):
             shutil.rmtree(cluster.folder.data(name))
             cluster.restart(name)
-        with trio.fail_after(30):
+        with trio.fail_after(LONG_S):
             while await roles(cluster) != {"n1": "voter", "n2": "waits", "n3": "waits"}:
                 await trio.sleep(0.2)
         for name in ("n2", "n3"):
             await change(cluster, MembersChange(change="add", node=name))
-            with trio.fail_after(30):
+            with trio.fail_after(LONG_S):
                 while (await roles(cluster))[name] != "voter":
                     await trio.sleep(0.2)
         await cluster.wait_ready()

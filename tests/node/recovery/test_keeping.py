@@ -13,7 +13,7 @@ from node.local import LocalCluster
 from node.local.process import NodeProcess
 from node.protocol.catalogue import CvHistory, CvOpen, MembersChange, MembersGet, MsgSend
 
-pytestmark = [pytest.mark.process, pytest.mark.slow]
+pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.timeout(300)]
 
 SOCKETS = shutil.ignore_patterns("*.sock")
 SECTIONS = {"heal": {"replace_after": "10s"}}
@@ -75,7 +75,7 @@ async def test_a_copy_ends_itself_and_a_standby_takes_the_place_of_the_dead(
             twin = another(cluster, dying, dying, copy)
             twin.start()
             try:
-                with trio.fail_after(30):
+                with trio.fail_after(60):
                     while twin.running:
                         await trio.sleep(0.05)
             finally:
@@ -89,7 +89,7 @@ async def test_a_copy_ends_itself_and_a_standby_takes_the_place_of_the_dead(
             standby.start()
             try:
                 three = dict.fromkeys(cluster.names, "voter")
-                await wait_roles(cluster, leader, 30, **three, n4="waits")
+                await wait_roles(cluster, leader, 60, **three, n4="waits")
                 async with open_client(
                     [cluster.url(leader)], cluster.mint("operator", "op")
                 ) as operator:
@@ -97,11 +97,11 @@ async def test_a_copy_ends_itself_and_a_standby_takes_the_place_of_the_dead(
                 assert await roles(cluster, leader) == three | {"n4": "standby"}
                 await cluster.kill(dying)
                 del three[dying]
-                await wait_roles(cluster, leader, 40, **three, n4="voter")
+                await wait_roles(cluster, leader, 90, **three, n4="voter")
                 await client.request(MsgSend(cv=cv, key="2", body="2"))
 
                 cluster.restart(dying)  # it comes back, and is told that it is no member
-                await wait_roles(cluster, leader, 30, **three, n4="voter", **{dying: "waits"})
+                await wait_roles(cluster, leader, 60, **three, n4="voter", **{dying: "waits"})
             finally:
                 with trio.CancelScope(shield=True):
                     await standby.kill()
