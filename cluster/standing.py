@@ -11,6 +11,9 @@ A node that was never led stays `starting`: it has nobody to send away.
 
 from cluster.port import Standing
 
+STALL_S = 2.0
+"""Three election timeouts: by then others lead, and who asks here should ask them."""
+
 
 class Judge:
     """Holds the standing and the reason, in words for people."""
@@ -65,7 +68,7 @@ class Judge:
 
     def stall(self, running_s: float) -> bool:
         """A sync does not come back; return whether that fenced the node, until `look`."""
-        if self._stalled or running_s <= self._fence_s or self.standing in ("starting", "failed"):
+        if self._stalled or running_s <= STALL_S or self.standing in ("starting", "failed"):
             return False
         self._stalled, self._caught_up = True, False
         self.standing = "fenced"

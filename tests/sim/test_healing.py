@@ -130,7 +130,7 @@ def test_a_link_that_flaps_for_a_minute_changes_the_leader_three_times_at_most(
     assert changes_while_flapping(world, links) <= 3
 
 
-@pytest.mark.parametrize("seed", (40, 41))
+@pytest.mark.parametrize("seed", [40, 41])
 def test_a_leader_whose_links_all_flap_changes_three_times_a_minute_at_most(seed: int) -> None:
     world = calm(seed, busy=False)
     (leader,) = leaders(world)
