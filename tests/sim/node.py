@@ -252,7 +252,7 @@ class SimNode:
         if self.saving is None:
             self.saving = part.snapshot_due()
         checks.seen(self.name, self.engine.term, self.engine.is_leader)
-        checks.holds(self.name, part.status().violations)
+        checks.holds(self.name, part.violations)
         return late
 
     def save_snapshot(self) -> None:
