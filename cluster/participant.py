@@ -39,6 +39,7 @@ from cluster.heal.hands import OwnHands
 from cluster.heal.healing import LOOK_EVERY_S, Healing
 from cluster.heal.journal import Journal
 from cluster.heal.nodes import rows
+from cluster.heal.one_way import hint
 from cluster.heal.picture import Seen, Troubles, others_in
 from cluster.heal.rules import SLOW_DISK
 from cluster.heal.starting import Filling
@@ -614,9 +615,15 @@ class Participant:
             storage=self._world.storage(),
         )
 
+    @property
+    def violations(self) -> int:
+        """Return after how many commands an invariant of the state did not hold."""
+        return self._violations
+
     def status(self) -> ReplicaStatus:
         """Return this node's standing in figures."""
         raft = self.engine.status()
+        seen = self._seen(raft)
         peers = self._peers.figures()
         for peer, figures in peers.items():
             figures["last_heard_s"] = raft.contact_age_s.get(peer, -1.0)
@@ -626,7 +633,7 @@ class Participant:
             node=self.node,
             boot=self.boot,
             standing=self._judge.standing,
-            why=_why(self._judge.why, raft),
+            why="; ".join(filter(None, (_why(self._judge.why, raft), hint(seen)))),
             role="follower" if self._judge.held else raft.role,
             leader="" if self._judge.held else self.leader or "",
             term=raft.term,
@@ -643,7 +650,7 @@ class Participant:
             level=levels.LEVEL,
             level_used=self.state.level,
             heal_mode=self._settings.heal.mode,
-            nodes=rows(self._seen(raft)),
+            nodes=rows(seen),
         )
 
     def _look_at_standing(self) -> None:

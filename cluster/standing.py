@@ -14,6 +14,8 @@ A node that was never led stays `starting`: it has nobody to send away.
 from cluster.port import Standing
 
 DRAINED = "an operator drained this node; `unidesk cluster undrain` lets it take clients again"
+STALL_S = 2.0
+"""Three election timeouts: by then others lead, and who asks here should ask them."""
 
 
 class Judge:
@@ -74,7 +76,7 @@ class Judge:
 
     def stall(self, running_s: float) -> bool:
         """A sync does not come back; return whether that fenced the node, until `look`."""
-        if self._stalled or running_s <= self._fence_s or self.standing in ("starting", "failed"):
+        if self._stalled or running_s <= STALL_S or self.standing in ("starting", "failed"):
             return False
         self._stalled, self._caught_up = True, False
         self.standing = "fenced"

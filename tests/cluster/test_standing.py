@@ -77,11 +77,11 @@ def test_a_sync_that_hangs_fences_once_until_a_turn_is_taken_again() -> None:
     judge = Judge(3, 1.2)
     judge.note_caught_up()
     judge.look(led=True, silent_s=0)
-    assert not judge.stall(1.0)
-    assert judge.stall(1.4)
-    assert (judge.standing, judge.caught_up) == ("fenced", False)
-    assert "the disk has not answered for 1.4 s" in judge.why
     assert not judge.stall(1.8)
+    assert judge.stall(2.4)
+    assert (judge.standing, judge.caught_up) == ("fenced", False)
+    assert "the disk has not answered for 2.4 s" in judge.why
+    assert not judge.stall(2.8)
     judge.look(led=True, silent_s=0)
     assert judge.standing == "catching_up"
 

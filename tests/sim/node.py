@@ -258,7 +258,7 @@ class SimNode:
             part.applying.digests.done(due[0], digest_of(due[1]))
         assert not part.hands.rebuilding, part.hands.rebuilding
         checks.seen(self.name, self.engine.term, self.engine.is_leader)
-        checks.holds(self.name, part.status().violations)
+        checks.holds(self.name, part.violations)
         return late
 
     def save_snapshot(self) -> None:

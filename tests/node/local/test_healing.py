@@ -16,6 +16,7 @@ from node.client.status import NodeStatus
 from node.local import LocalCluster
 from node.protocol.catalogue import CvHistory, CvOpen, HealLog, MsgSend
 from scripts.nemesis import shim
+from scripts.nemesis.proxy import Network
 
 pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -185,3 +186,37 @@ async def test_a_leader_stopped_for_ten_seconds_commits_nothing_twice_and_serves
     (history,) = {tuple(one) for one in histories.values()}
     assert [seq for seq, _ in history] == list(range(1, len(history) + 1))
     assert seen[:1] == acked[-1:], "a read was served as fresh without what was acknowledged"
+
+
+async def test_a_link_that_flaps_for_a_minute_changes_the_leader_three_times_at_most(
+    tmp_path: Path,
+) -> None:
+    """The link between the leader and a follower, both ways, each 200 ms down and 200 ms up."""
+    cluster = LocalCluster(tmp_path)
+    network = Network(cluster.names, random.Random(1))
+    async with trio.open_nursery() as proxies:
+        for (_, target), link in network.links.items():
+            await proxies.start(link.serve, cluster.folder.layout.nodes[target].peer)
+        cluster.folder.via = {
+            pair: f"127.0.0.1:{link.port}" for pair, link in network.links.items()
+        }
+        async with cluster, open_client(cluster.urls, cluster.mint("visitor", "ada")) as client:
+            cv = (await client.request(CvOpen(key="o", text="one")))["cv"]
+            leader = await cluster.wait_leader()
+            follower = next(name for name in cluster.names if name != leader)
+            before = await until(cluster, leader, lambda one: one.leads)
+            flapping = network.between({leader}, {follower}) + network.between({follower}, {leader})
+            for number in range(150):
+                for link in flapping:
+                    link.cut()
+                await trio.sleep(0.2)
+                for link in flapping:
+                    link.mend()
+                await trio.sleep(0.2)
+                if number % 10 == 0:
+                    await talk(client, cv, times=1, key=f"f{number}")
+            await cluster.wait_ready()
+            now = await cluster.wait_leader()
+            after = await until(cluster, now, lambda one: one.leads)
+        proxies.cancel_scope.cancel()
+    assert after.term - before.term <= 3
