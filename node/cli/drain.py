@@ -79,7 +79,7 @@ def undrain(
     async def body(client: "Client") -> None:
         from node.protocol.catalogue import NodeDrain
 
-        reply.update(await client.request(NodeDrain(node=node, drain=False), timeout_s=REQUEST_S))
+        reply.update(await client.request(NodeDrain(node=node, undrain=True), timeout_s=REQUEST_S))
 
     _ask(Where(url, token, config, data), body)
     if as_json:

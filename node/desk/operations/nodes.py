@@ -81,10 +81,10 @@ class Nodes:
     def _drain(self, asker: Asker, principal: Principal, request: ops.NodeDrain) -> Effect:
         check_node(request.node, "node")
         context = self._context
-        if request.drain and not _reached_besides(context, request.node):
+        if not request.undrain and not _reached_besides(context, request.node):
             message = f"no node but {request.node} is reached: its clients would have nowhere to go"
             raise NotAllowed("conflict", message)
-        return commands.DrainNode(request.node, principal.by, request.drain)
+        return commands.DrainNode(request.node, principal.by, not request.undrain)
 
     def _list(self, asker: Asker, principal: Principal, request: ops.SessionList) -> Answered:
         limit = min(request.limit, ROWS_MAX)

@@ -24,7 +24,8 @@ class NodeDrain(Request, tag="node.drain"):
     roles = OPERATOR
 
     node: str
-    drain: bool = True
+    undrain: bool = False
+    """Let it take clients again."""
 
 
 class SessionList(Request, tag="session.list"):

@@ -126,7 +126,7 @@ REQUESTS: tuple[ops.Request, ...] = (
     ops.RulesStats(id=34),
     ops.Why(id=35, cv=CV, at=4),
     ops.LeaderTransfer(id=70, node="n2"),
-    ops.NodeDrain(id=71, node="n2", drain=False),
+    ops.NodeDrain(id=71, node="n2", undrain=True),
     ops.SessionList(id=72, limit=50, after=SID),
     ops.SessionDismiss(id=73, do="move", sid=SID, to="n2"),
     ops.SessionDismiss(id=74, do="close", kind="visitor", who="ann"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from cluster.port import Answer, Unavailable
+from cluster.port import Answer, HandOverRefused, Unavailable
 from cluster.raft.members import Members, MembersRefused
 from cluster.replica import Replica
 from cluster.settings import ReplicaSettings
@@ -256,6 +256,15 @@ async def test_members_are_changed_only_from_what_the_worker_saw(tmp_path: Path)
         port._members = stale
         with pytest.raises(MembersRefused, match="changed meanwhile"):
             await port.change_members(lambda now: now.add("n3", "127.0.0.1:2", role="learner"))
+
+
+async def test_a_worker_hears_why_leadership_stays(tmp_path: Path) -> None:
+    async with pair(tmp_path) as two:
+        port, _ = await two.worker()
+        with pytest.raises(HandOverRefused, match="no other voter"):
+            await port.hand_over()
+        with pytest.raises(HandOverRefused, match="n7 is no member"):
+            await port.hand_over("n7")
 
 
 async def test_whispers_and_figures_pass_in_both_directions(tmp_path: Path) -> None:
