@@ -6,9 +6,13 @@ Three node processes on loopback, restored from a backup that is made here: conv
 wait, of a few messages of 100 bytes each.  Senders are visitors, spread over the nodes; each sends
 its next message when the last was acknowledged.  Their latency is measured for some seconds before
 a `unidesk backup`, while it is read, and for some seconds after; *ratio* is against before.
+
+`--alone` starts no nodes, and says what processor time the steps take in one process: the copy is
+what a node's loop does, all the rest is a thread's or the command's.
 """
 
 import argparse
+import io
 import json
 import sys
 import tempfile
@@ -20,7 +24,7 @@ from typing import Any
 import trio
 
 from cluster.backup.file import Header, Reader, encode
-from cluster.backup.restore import restore
+from cluster.backup.restore import load, restore
 from cluster.ids import Ulids
 from cluster.raft.members import Members
 from cluster.state import snapshot
@@ -93,6 +97,32 @@ def prepare(cluster: LocalCluster, file: Path, count: int, messages: int) -> flo
         disk.close()
         took = time.monotonic() - began
     return took
+
+
+def alone(count: int, messages: int) -> dict[str, float]:
+    """Return the processor time of each step, in milliseconds, and the size in bytes."""
+    state = State()
+    state.now_ms, state.applied_index = OPENED_MS + count, 1_000
+    state.conversations.update((one.cv, one) for one in waiting(count, messages))
+    header = Header("made", "n1", 1_000, 1, state.now_ms, 0, "bench", 1)
+    found: dict[str, float] = {}
+    began = time.process_time()
+
+    def step(name: str) -> None:
+        nonlocal began
+        found[name] = 1000 * (time.process_time() - began)
+        began = time.process_time()
+
+    copy = state.frozen_copy()
+    step("copy")
+    data = b"".join(encode(header, snapshot.dump(copy)))
+    step("encode")
+    for _ in Reader("made", io.BytesIO(data).read).blocks():
+        pass
+    step("check")
+    load(Reader("made", io.BytesIO(data).read))
+    step("load")
+    return found | {"bytes": len(data)}
 
 
 async def send(client: Client, number: int, latencies: list[float]) -> None:
@@ -189,7 +219,12 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=5)
     parser.add_argument("--senders", type=int, default=16)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--alone", action="store_true")
     options = parser.parse_args()
+    if options.alone:
+        for name, value in alone(options.conversations, options.messages).items():
+            print(f"{name:<8}{value:12,.0f}{'' if name == 'bytes' else ' ms'}")
+        return
     found = trio.run(run, options)
     if options.json:
         print(json.dumps(found, indent=2))

@@ -89,6 +89,19 @@ def test_nodes_that_go_on_in_other_processes_keep_their_promises(seed: int, node
     pytest.fail("no node went on in another process")
 
 
+@pytest.mark.parametrize(("seed", "nodes"), list(enumerate([1, 2, 3, 3, 4, 5], start=4_000)))
+def test_clusters_that_begin_with_a_backup_keep_their_promises(seed: int, nodes: int) -> None:
+    outcome = World(seed, nodes=nodes, restored_at=40).run(STEPS)
+    assert outcome.counts["acked"] > 20
+
+
+def test_disks_that_are_restored_once_more_after_the_beginning_harm_nobody() -> None:
+    counts: Counter[str] = Counter()
+    for seed in (4_103, 4_105):
+        counts += World(seed, restored_at=40).run(STEPS).counts
+    assert counts["restored again"] > 0
+
+
 @pytest.mark.slow
 @pytest.mark.soak
 @pytest.mark.timeout(3_600)

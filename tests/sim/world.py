@@ -10,17 +10,22 @@ seed gives the same run, event by event; `digest` is over all of them.
 
 import hashlib
 import heapq
+import io
 import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from cluster.backup.file import Header, Reader, encode
+from cluster.backup.restore import restore
 from cluster.opening import Succession
 from cluster.peer.frames import FrameReader
 from cluster.raft.members import Members
 from cluster.routing.ruleset import compile_rules
+from cluster.state import snapshot
 from cluster.state.commands import ApplyRules, By
+from cluster.state.state import State
 from tests.sim.checks import Checks, check, given_out
 from tests.sim.clients import RULES, Agent, Client, Speaker, Visitor
 from tests.sim.disk import SimCrash, SimDisk
@@ -64,9 +69,15 @@ class World:
         without: frozenset[str] = frozenset(),
         trace: Callable[[str], None] | None = None,
         upgrades: bool = False,
+        restored_at: int = 0,
     ) -> None:
-        """`upgrades`: nodes go on in other processes, too."""
+        """`upgrades`: nodes go on in other processes, too.
+
+        `restored_at`: the cluster begins with a backup of that index, which is put again on the
+        disks that replace lost ones.
+        """
         self.upgrades = upgrades
+        self._restored_at = restored_at
         self.now_s = START_S
         self.rng = random.Random(f"world {seed}")
         self.network = Network(random.Random(f"network {seed}"))
@@ -99,6 +110,8 @@ class World:
         self._digest = hashlib.blake2b(digest_size=16)
         self._trace = trace
         self.disks = {n: SimDisk(random.Random(f"disk {seed} {n}")) for n in self.names}
+        for name in self.names[:nodes] if restored_at else ():
+            self._restore(name)
         self.up: dict[str, SimNode] = {}
         self._timers: dict[str, float] = {}
         self.busy: dict[str, float] = {}
@@ -280,8 +293,20 @@ class World:
         self.counts["lost disks"] += 1
         self.crash(name, power=True)
         self.disks[name] = SimDisk(self.rng)
+        if self._restored_at and name in self._setup.voters:
+            self.counts["restored again"] += 1
+            self._restore(name)
         self.checks.forgot(name)
         self._forgetful[name] = True
+
+    def _restore(self, name: str) -> None:
+        """Let a disk hold what `unidesk restore` puts there."""
+        state = State()
+        state.applied_index = self._restored_at
+        header = Header("old", "n1", state.applied_index, 1, 0, 0, "sim", state.level)
+        data = io.BytesIO(b"".join(encode(header, snapshot.dump(state))))
+        members = Members.of(self._setup.voters)
+        restore(self.disks[name], "sim", name, members, lambda: Reader("it", data.read), now_ms=1)
 
     def rot(self, name: str, file: str, offset: int) -> None:
         """End a node and flip a bit of one of its files."""
