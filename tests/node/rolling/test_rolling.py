@@ -187,6 +187,7 @@ async def test_nodes_handed_over_go_from_the_release_before_to_this_one_and_not_
             await more(ledger, 20)
         for name in (first, *others):
             assert (await hand_over(cluster, name, ROOT)).get("done")
+            await more(ledger, 20)
         await wait_level(cluster, LEVEL)
 
         told = await hand_over(cluster, first, old)
