@@ -7,8 +7,8 @@ answered.  The gap is the longest time between two acknowledgements from the fau
 seconds after its end.  Three real nodes, their links through proxies, a library inside each that
 spoils its disk; a node that ends itself is started again, as by a supervisor.
 
-`settled` is when the last second of the fault had a p99 that is usual again: how long the fault
-was felt at all, for those that slow writes down instead of stopping them.
+`felt` is until when writes took longer than nearly all did before: a fault may slow them down
+instead of stopping them.
 """
 
 import argparse
@@ -30,6 +30,7 @@ from node.cli.durations import seconds
 from node.client import Client, RequestFailed, Timing, new_key, open_client
 from node.local import UNLIMITED, LocalFailure
 from node.protocol.catalogue import CvOpen, MsgSend
+from node.replay.figures import percentile
 from scripts.nemesis.stage import Stage, first, open_stage
 
 EVERY_S = 0.01
@@ -40,8 +41,9 @@ BEFORE_S = 1.0
 READY_S = 60.0
 FLAP_S = (0.4, 0.6)
 SLOW_S = 0.3
-USUAL_S = 0.1
-"""A write that takes longer is felt."""
+USUAL_S_MIN = 0.1
+USUAL_FACTOR = 3
+"""A write that takes longer than so often the 99th of 100 before the fault is felt."""
 TIMING = Timing(request_s=60.0, resend_s_min=0.01, resend_s_max=0.05, unanswered_s=60.0)
 
 
@@ -80,8 +82,10 @@ def longest_gap_s(at: list[float], begin_s: float, end_s: float) -> float:
 
 
 def felt_s(acknowledged: list[tuple[float, float]], begin_s: float, end_s: float) -> float:
-    """Return until when, since `begin_s`, writes took longer than USUAL_S."""
-    slow = [at for at, took_s in acknowledged if begin_s <= at <= end_s and took_s > USUAL_S]
+    """Return until when, since `begin_s`, writes took longer than is usual."""
+    before = [took_s for at, took_s in acknowledged if at < begin_s]
+    usual_s = max(USUAL_S_MIN, USUAL_FACTOR * percentile(before, 99))
+    slow = [at for at, took_s in acknowledged if begin_s <= at <= end_s and took_s > usual_s]
     return max(slow, default=begin_s) - begin_s
 
 

@@ -15,6 +15,7 @@ import os
 import platform
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import trio
@@ -29,8 +30,10 @@ from scripts.nemesis.stage import first
 TRIAL_S = 240.0
 
 
-async def run(rows: list[Row], times: int) -> list[Outcome]:
-    """Return what came of each row."""
+async def run(
+    rows: list[Row], times: int, keep: Callable[[list[Outcome]], None] = lambda _: None
+) -> list[Outcome]:
+    """Return what came of each row; `keep` is told after each what there is so far."""
     outcomes = []
     for row in rows:
         trials = []
@@ -38,6 +41,7 @@ async def run(rows: list[Row], times: int) -> list[Outcome]:
             trials.append(await run_once(row))
             _tell(row, number, trials[-1])
         outcomes.append(Outcome(row.name, row.injected, row.since, row.resync, row.by_hand, trials))
+        keep(outcomes)
     return outcomes
 
 
@@ -96,12 +100,16 @@ def main() -> int:
         rows = chosen(options.only)
     except ValueError as error:
         parser.error(str(error))
-    outcomes = trio.run(run, rows, max(1, options.times))
-    if options.save_json:
-        options.save_json.write_text(to_json(outcomes) + "\n", encoding="utf-8")
-    if options.page:
-        command = "make heal-report" if options.times == 3 else " ".join(sys.argv)
-        options.page.write_text(table.page(outcomes, command, machine()), encoding="utf-8")
+    times = max(1, options.times)
+
+    def keep(outcomes: list[Outcome]) -> None:
+        if options.save_json:
+            options.save_json.write_text(to_json(outcomes) + "\n", encoding="utf-8")
+        if options.page:
+            command = f"make heal-report TIMES={times}"
+            options.page.write_text(table.page(outcomes, command, machine()), encoding="utf-8")
+
+    outcomes = trio.run(run, rows, times, keep)
     print(to_json(outcomes) if options.json else table.terminal(outcomes))
     return 0 if is_good(outcomes) else 1
 

@@ -12,7 +12,7 @@ from cluster.heal import rules
 from scripts.heal_report.scene import Broken, Scene
 from scripts.heal_report.signs import event, standing
 
-FLAP_S = (1.5, 0.5)
+FLAP_S = (2.0, 0.5)
 """Down and up: longer than an election timeout, or there is nothing to be seen."""
 FLAPS = 4
 SPLIT_S = 4.0

@@ -50,7 +50,7 @@ ROWS = (
     Row("2", "a split of 2 and 3 is over", links.split_over, nodes=5),
     Row("3a", "link leader-follower cut", links.link_cut, since="end"),
     Row("3b", "one follower hears no leader", links.one_way, since="end"),
-    Row("3c", "link flaps: 1.5 s down, 0.5 s up", links.flapping, since="end"),
+    Row("3c", "link flaps: 2 s down, 0.5 s up", links.flapping, since="end"),
     Row("4", "leader is heard, hears nobody", links.deaf_leader, since="end"),
     Row("5", "killed while writing, torn tail", disks.torn_tail),
     Row("6a", "a bit flipped in the log", disks.bit_rot, resync=True),

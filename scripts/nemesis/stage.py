@@ -21,6 +21,8 @@ from scripts.nemesis.shim import Shim, build
 
 RESTART_S = 0.3
 POLL_S = 0.2
+READY_S = 120.0
+"""For all nodes to start, on a machine that has much to do."""
 
 
 @dataclass
@@ -92,9 +94,14 @@ async def open_stage(
             pair: f"127.0.0.1:{link.port}" for pair, link in stage.network.links.items()
         }
         before(cluster)
-        async with cluster:
+        cluster.start()
+        try:
+            await cluster.wait_ready(timeout_s=READY_S)
             await cluster.wait_leader()
             yield stage
+        finally:
+            with trio.CancelScope(shield=True):
+                await cluster.stop()
         proxies.cancel_scope.cancel()
 
 

@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from cluster.heal import rules
+from scripts.bench_faults import felt_s, longest_gap_s
 from scripts.heal_report import folders, guests, signs, table
 from scripts.heal_report.__main__ import run, to_json
 from scripts.heal_report.rows import ROWS, chosen
@@ -208,3 +209,18 @@ def test_a_row_on_real_nodes_loses_nothing_and_says_what_was_seen() -> None:
     assert "peer protocol" in found.seen
     assert found.acknowledged >= 40
     assert found.lost == 0
+
+
+# -- gaps
+
+
+def test_the_longest_gap_counts_from_the_begin_and_to_the_end() -> None:
+    assert longest_gap_s([1.0, 2.0, 2.5], 0.5, 6.0) == 3.5
+    assert longest_gap_s([], 0.0, 6.0) == 6.0
+    assert longest_gap_s([4.0, 5.0], 0.0, 5.5) == 4.0
+
+
+def test_a_fault_is_felt_until_writes_take_what_they_took_before() -> None:
+    usual = [(number / 100, 0.01) for number in range(100)]
+    assert felt_s([*usual, (1.5, 0.01)], 1.0, 9.0) == 0.0
+    assert felt_s([*usual, (2.0, 0.9), (3.0, 0.01)], 1.0, 9.0) == 1.0
