@@ -39,12 +39,7 @@ Damage = Callable[[Path], None]
 
 async def torn_tail(scene: Scene) -> None:
     """5: counted from the start that finds it."""
-    name = await scene.follower()
-
-    def damage(data: Path) -> None:
-        folders.tear_tail(data, scene.cluster.folder.layout.id, name)
-
-    await _damaged(scene, name, damage, rules.TORN_TAIL)
+    await _damaged(scene, await scene.follower(), folders.tear_tail, rules.TORN_TAIL)
 
 
 async def bit_rot(scene: Scene) -> None:

@@ -176,7 +176,7 @@ def log_of(data: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "verdict", "entries"),
     [
-        (lambda data: folders.tear_tail(data, "c", "n1"), "torn", 3),
+        (folders.tear_tail, "torn", 3),
         (folders.lose_tail, "clean", 2),
         (folders.flip_in_log, "corrupt", None),
     ],
