@@ -320,7 +320,7 @@ class Leading:
             (self._parts.core.match_index(peer), peer)
             for peer, follower in leadership.followers.items()
             if self._parts.core.match_index(peer) >= self._parts.core.commit_index
-            and now_s - follower.heard_s < self._parts.timing.election_min_s
+            and now_s - follower.heard_s < self._parts.timing.election_max_s
             and target in (None, peer)
             and follower.votes
         ]

@@ -27,7 +27,7 @@ from scripts.heal_report.scene import run_trial
 from scripts.heal_report.verdict import Outcome, Trial, is_good, median_heal_s
 from scripts.nemesis.stage import first
 
-TRIAL_S = 240.0
+TRIAL_S = 480.0
 
 
 async def run(

@@ -31,20 +31,15 @@ LEFT_BYTES = (3 * 1024 * 1024, 0)
 """What is left for the node: first nearly nothing, then nothing."""
 FILL_BYTES = 256 * 1024
 FULL_S = 2.0
-DIVERGED_S = 30.0
-"""Digests are exchanged every so many entries, and the writers write some hundred a second."""
+DIVERGED_S = 240.0
+"""Checksums are taken every 10,000 entries, and the writers make some hundred a second."""
 
 Damage = Callable[[Path], None]
 
 
 async def torn_tail(scene: Scene) -> None:
     """5: counted from the start that finds it."""
-    name = await scene.follower()
-
-    def damage(data: Path) -> None:
-        folders.tear_tail(data, scene.cluster.folder.layout.id, name)
-
-    await _damaged(scene, name, damage, rules.TORN_TAIL)
+    await _damaged(scene, await scene.follower(), folders.tear_tail, rules.TORN_TAIL)
 
 
 async def bit_rot(scene: Scene) -> None:

@@ -25,7 +25,7 @@ from cluster.state import snapshot
 from cluster.state.machine import Machine
 from cluster.state.state import State
 from wal.disk import FileDisk
-from wal.identity import claim
+from wal.identity import Identity, read_identity
 from wal.log import Log
 from wal.record import Entry, decode_frame, decode_records, encode_frame
 from wal.recovery import Recovered
@@ -37,10 +37,10 @@ EARLY_BYTES = 200
 """Behind the head of a segment: inside its head frame, or the first after it."""
 
 
-def tear_tail(data: Path, cluster: str, node: str) -> None:
+def tear_tail(data: Path) -> None:
     """Begin the frame that would have been the next."""
     with closing(FileDisk(data)) as disk:
-        log, recovered = Log.open(disk, identity=claim(disk, cluster, node))
+        log, recovered = Log.open(disk, identity=_whose(disk))
         log.close()
     end = recovered.end
     frame, _ = encode_frame(
@@ -53,6 +53,12 @@ def tear_tail(data: Path, cluster: str, node: str) -> None:
     with (data / segment_name(end.segment)).open("r+b") as file:
         file.seek(end.offset)
         file.write(frame[: len(frame) // 2])
+
+
+def _whose(disk: FileDisk) -> Identity:
+    identity = read_identity(disk)
+    assert identity is not None, "no node has ever run on this folder"
+    return identity
 
 
 def lose_tail(data: Path) -> None:
@@ -106,7 +112,7 @@ def save_snapshot(
         meta = opened.engine.snapshot_wanted()
         assert meta is not None, "a node that has committed nothing has no snapshot"
         change(state)
-        store = SnapshotStore(disk, claim(disk, cluster, node))
+        store = SnapshotStore(disk, opened.identity)
         store.save(meta, snapshot.dump(state))
         opened.wal.close()
     return meta.index

@@ -101,7 +101,7 @@ async def node_killed(scene: Scene) -> None:
             await scene.detect(rules.SILENT_NODE, event("node lost"))
 
             async def is_back() -> bool:
-                return bool((await first.request(CvGet(cv=older)))["state"] == "waiting")
+                return bool((await first.request(CvGet(cv=older)))["conv"]["state"] == "waiting")
 
             await scene.wait(is_back, "the offer to who does not come back is withdrawn", BACK_S)
             async with seat(scene, "fresh", other) as fresh:

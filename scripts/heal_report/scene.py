@@ -241,16 +241,14 @@ class Scene:
 
     async def _why_unwell(self, names: tuple[str, ...]) -> str:
         found = {name: await self.cluster.status_of(name) for name in names}
-        committed = max(
-            (one.commit_index for one in found.values() if one and one.leads), default=0
-        )
+        committed = max((one.commit_index for one in found.values() if one is not None), default=0)
         for name, one in found.items():
             if one is None:
                 return f"{name} does not answer"
             if one.standing != "serving" or one.abstains:
                 return f"{name} is {one.standing}, {one.why}"
-            if not committed:
-                return "nobody leads"
+            if not one.leader:
+                return f"{name} knows no leader"
             if one.applied_index < committed - LAG_MAX:
                 return f"{name} is at {one.applied_index} of {committed}"
             lost = [row["id"] for row in one.nodes if row["id"] in names and not row["connected"]]

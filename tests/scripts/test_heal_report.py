@@ -88,7 +88,8 @@ def test_rows_that_heal_too_late_in_the_median_are_not_good() -> None:
 
 
 def test_every_rule_has_a_row_and_every_row_a_name_of_its_own() -> None:
-    assert {row.number for row in ROWS} == set(rules.RULES)
+    preference = rules.LONELY  # where leaders like to be: nothing is broken, so nothing is injected
+    assert {row.number for row in ROWS} == set(rules.RULES) - {preference}
     assert len({row.name for row in ROWS}) == len(ROWS)
 
 
@@ -176,7 +177,7 @@ def log_of(data: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "verdict", "entries"),
     [
-        (lambda data: folders.tear_tail(data, "c", "n1"), "torn", 3),
+        (folders.tear_tail, "torn", 3),
         (folders.lose_tail, "clean", 2),
         (folders.flip_in_log, "corrupt", None),
     ],

@@ -410,6 +410,16 @@ def test_a_leader_whose_sync_takes_longer_than_a_hand_over_hands_over_after_it()
     assert "timeout_now" in rig.kinds()
 
 
+def test_who_was_heard_before_a_slow_sync_can_be_handed_over_to() -> None:
+    """A turn hears first, then syncs, then decides: with 300 ms a sync nobody was heard lately."""
+    rig = Rig()
+    rig.lead()
+    rig.commit_all("a")
+    rig.ack("a")
+    rig.turn(0.35)
+    assert rig.engine.transfer_leadership("a")
+
+
 def test_a_leader_that_hears_no_majority_lets_who_is_level_campaign_at_once() -> None:
     """It may be heard though it hears nobody; its followers need not wait for an election."""
     rig = Rig()
@@ -435,7 +445,7 @@ def test_leadership_is_not_handed_to_who_is_silent() -> None:
     rig = Rig()
     rig.lead()
     rig.commit_all("a")
-    for _ in range(20):
+    for _ in range(40):
         rig.turn(0.02)
         rig.ack("c")
     assert rig.engine.transfer_leadership("c")
