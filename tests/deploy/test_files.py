@@ -93,6 +93,7 @@ def test_the_container_may_do_little() -> None:
     assert mounted <= claimed | {one["name"] for one in pod["volumes"]}
 
 
+@pytest.mark.slow
 @pytest.mark.peers
 def test_kubernetes_own_schemas_accept_the_manifests() -> None:
     import kubernetes_validate
