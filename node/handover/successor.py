@@ -201,6 +201,7 @@ class Successor:
             case messages.Yours():
                 self._inherited = message
                 self._inherits.set()
+                self._remote.give_up()  # what has no outcome yet may have one in the log
 
     async def _compare(self, copy: State) -> None:
         digest = await trio.to_thread.run_sync(digest_of, copy)
