@@ -433,9 +433,12 @@ class Links:
             link.level, link.generation = made.level, made.generation
             link.pumping = False
             link.fd = made.tcp.socket.fileno() if made.stream is made.tcp else -1
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._watch_for_end, made.stream, nursery.cancel_scope)
-                nursery.start_soon(self._pump, link, made.stream, nursery.cancel_scope)
+            try:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._watch_for_end, made.stream, nursery.cancel_scope)
+                    nursery.start_soon(self._pump, link, made.stream, nursery.cancel_scope)
+            finally:
+                link.fd = -1  # before it is closed: then its number is soon somebody else's
 
     async def _keep_fresh(self) -> None:
         """Take a renewed certificate into use, on the links that there are too."""

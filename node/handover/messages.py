@@ -3,6 +3,7 @@
     the one that leaves                        the one that comes
     Estate: what must not change               Objects: what has; the end
     (the state, and entries as applied)        Level: all of it is here
+    Compare: what is the state, right here     Compared: its checksum
     Listeners, with their descriptors          Ready: who connects is accepted here
     Moved ..., with descriptors                Taken: one for each
     Hold: ask me nothing more                  Held: what I asked before has come before this
@@ -75,6 +76,20 @@ class Objects(Message, tag="objects"):
 class Level(Message, tag="level"):
     """It has the state, and everything else that can be had before."""
 
+    compares: bool = False
+    """Whether its release understands `Compare`."""
+
+
+class Compare(Message, tag="compare"):
+    """Say the checksum of the state, as of the entry before this."""
+
+
+class Compared(Message, tag="compared"):
+    """The checksum, and the index of the last entry in it."""
+
+    index: int
+    digest: str
+
 
 class Ready(Message, tag="ready"):
     """It accepts connections."""
@@ -97,10 +112,10 @@ class Running(Message, tag="running"):
 
 
 _to_successor: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(
-    messages.FromCore | Estate | Listeners | Moved | Hold | Yours
+    messages.FromCore | Estate | Compare | Listeners | Moved | Hold | Yours
 )
 _to_predecessor: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(
-    messages.FromWorker | Objects | Level | Ready | Taken | Held | Running
+    messages.FromWorker | Objects | Level | Compared | Ready | Taken | Held | Running
 )
 
 
@@ -112,6 +127,22 @@ def to_successor(data: bytes) -> Any:
 def to_predecessor(data: bytes) -> Any:
     """Return what the process that comes said.  Raises `ValueError`."""
     return _to_predecessor.decode(data)
+
+
+def difference(ours: Compared, theirs: Compared) -> str:
+    """Return why the next process must not go on with its copy; empty when it may.
+
+    Releases of different levels may write one state in two ways: that says nothing.
+    """
+    kind, _, _ = ours.digest.partition(":")
+    if not theirs.digest.startswith(f"{kind}:") or ours == theirs:
+        return ""
+    if ours.index != theirs.index:
+        return "this node was sent a snapshot meanwhile; try again"
+    return (
+        f"the same log gives the new process another state at index {ours.index}: its program does"
+        " not do what this one does; is it changed, or only half there? Install the release again"
+    )
 
 
 def _digest(key: bytes) -> str:

@@ -6,6 +6,9 @@
                            stop the replica, let go of its folder ─▶ Yours ─▶ Running ─▶ the end
                            fails here: the node has ended, as if it had been killed
 
+Once it is level it proves that it made of the entries what this process made of them: a program
+that does not do what it should must not answer for the node.
+
 A connection is silent only while its own batch travels.  One that waits for an answer is not read
 from until it has it, and leaves then.  What neither side can hand over - TLS, half a request's
 body, goodbyes that are said already - ends here as when a node is stopped.
@@ -20,6 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 import structlog
 import trio
 
+from cluster.heal.digests import digest_of
 from cluster.replica import Replica
 from node.config import Config
 from node.desk.application import Desk
@@ -86,6 +90,8 @@ class Predecessor:
         self._took = trio.Event()
         self._moved = 0
         self._held_s = 0.0
+        self._compares = False
+        self._compared: messages.Compared | None = None
         self._gone: dict[Role, list[str]] = {"agent": [], "supervisor": []}
         """Sessions that have left, of those whose end the log is told."""
         self._life = trio.CancelScope()
@@ -191,6 +197,7 @@ class Predecessor:
 
     async def _steps(self, feed: Feed, tell: Tell) -> None:
         await self._wait_for(messages.Level, START_S)
+        await self._compare(feed)
         tell("it is level with this node")
         self._edge.deafen()
         self._send_listeners(feed)
@@ -213,6 +220,19 @@ class Predecessor:
         await self._leave(feed)
         await self._wait_for(messages.Running, RUNNING_S)
         tell(f"commands waited for {self._held_s * 1000:.0f} ms")
+
+    async def _compare(self, feed: Feed) -> None:
+        """Raise `HandoverFailed` if the successor made another state of the same entries."""
+        if not self._compares:
+            return
+        copy = self._replica.state.frozen_copy()
+        feed.send(messages.Compare())  # stands where the copy does
+        digest = await trio.to_thread.run_sync(digest_of, copy)
+        await self._wait_for(messages.Compared, START_S)
+        assert self._compared is not None
+        why = messages.difference(messages.Compared(copy.applied_index, digest), self._compared)
+        if why:
+            raise HandoverFailed(why)
 
     async def _leave(self, feed: Feed) -> None:
         """From here on this process is no node."""
@@ -309,6 +329,12 @@ class Predecessor:
         match message:
             case messages.Objects(why):
                 raise HandoverFailed(why)
+            case messages.Level(compares):
+                self._compares = compares
+                self._event(messages.Level).set()
+            case messages.Compared():
+                self._compared = message
+                self._event(messages.Compared).set()
             case messages.Running(held_s):
                 self._held_s = held_s
                 self._event(messages.Running).set()

@@ -1,6 +1,6 @@
 """The process that takes a node over.  Talks to the one that has it, then is the node.
 
-    read the configuration ─▶ follow the state ─▶ Level
+    read the configuration ─▶ follow the state ─▶ Level, Compared
     the clients' listener  ─▶ desk and edge    ─▶ Ready ─▶ sessions, with their sockets
     Hold, Yours            ─▶ open the log, join the peers ─▶ Running ─▶ serve, as any node does
 
@@ -16,8 +16,10 @@ from pathlib import Path
 import structlog
 import trio
 
+from cluster.heal.digests import digest_of
 from cluster.opening import Succession
 from cluster.replica import Replica
+from cluster.state.state import State
 from cluster.toml_source import SourceErrors
 from node import __version__, logs
 from node.cli.problem import Problem
@@ -71,6 +73,7 @@ class Successor:
         self._front: Front | None = None
         self._listeners: list[socket.socket] = []
         self._objection = ""
+        self._nursery: trio.Nursery | None = None
         self._start_front = trio.Event()
         self._never = trio.Event()
         self._holds = trio.Event()
@@ -90,7 +93,8 @@ class Successor:
             if config is None or self._objection:
                 await self._never.wait()  # the other process has been told, and ends this one
                 return
-            self._remote.send(messages.Level())
+            self._nursery = nursery
+            self._remote.send(messages.Level(compares=True))
             await self._start_front.wait()
             self._port = port = MovingPort(self._remote)
             listener, *peers = self._listeners
@@ -180,6 +184,9 @@ class Successor:
         match message:
             case messages.Estate(had):
                 self._check(had)
+            case messages.Compare():
+                assert self._nursery is not None
+                self._nursery.start_soon(self._compare, self._remote.state.frozen_copy())
             case messages.Listeners(peers):
                 fds = take_descriptors(self._channel, 0, 1 + peers)
                 self._listeners = [socket.socket(fileno=fd) for fd in fds]
@@ -194,6 +201,11 @@ class Successor:
             case messages.Yours():
                 self._inherited = message
                 self._inherits.set()
+                self._remote.give_up()  # what has no outcome yet may have one in the log
+
+    async def _compare(self, copy: State) -> None:
+        digest = await trio.to_thread.run_sync(digest_of, copy)
+        self._remote.send(messages.Compared(copy.applied_index, digest))
 
     def _check(self, had: dict[str, str]) -> None:
         """Read the configuration; say so, and end, when it does not fit."""

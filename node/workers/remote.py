@@ -216,6 +216,12 @@ class RemotePort:
         """Return what the core measured, about a second old; None before it is here."""
         return self.figures.replica if self.figures is not None else None
 
+    def give_up(self) -> None:
+        """Answer all who wait for the core: it has answered what it will."""
+        waiting, self._asked = self._asked, {}
+        for one in waiting.values():
+            one.on_answer(_LATE)
+
     # -- the loop
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ class Node:
                 kw.get("boot", f"boot-{name}"),
                 kw.get("key", b"k" * 32),
                 f"{listen[0]}:{listen[1]}",
-                kw.get("uses", lambda: FIRST),
+                uses=kw.get("uses", lambda: FIRST),
             ),
             listen,
             peers,
@@ -85,6 +86,38 @@ async def test_a_peer_that_goes_away_is_reported_lost_and_dialled_again(
             life.cancel_scope.cancel()
         await until(lambda: one.lost)
         assert not one.links.connected("n2")
+
+
+async def test_no_frame_is_written_to_a_descriptor_that_is_closed_already(
+    addresses: dict[str, Address], nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its number may be another socket's by then, or a file's."""
+    one = Node("n1", addresses["n1"], {"n2": addresses["n2"]})
+    two = Node("n2", addresses["n2"], {"n1": addresses["n1"]})
+    await nursery.start(one.links.run)
+    async with trio.open_nursery() as life:
+        await life.start(two.links.run)
+        await until(lambda: one.links.connected("n2"))
+        closed: list[int] = []
+        close = trio.SocketStream.aclose
+
+        async def aclose(stream: trio.SocketStream) -> None:
+            closed.append(stream.socket.fileno())
+            await close(stream)
+            one.links.send("n2", encode("raft", {}))
+
+        written: list[int] = []
+
+        def write(fd: int, frame: bytes) -> int:
+            written.append(fd)
+            return len(frame)
+
+        monkeypatch.setattr(trio.SocketStream, "aclose", aclose)
+        monkeypatch.setattr(links, "os", SimpleNamespace(write=write, urandom=os.urandom))
+        life.cancel_scope.cancel()
+    await until(lambda: not one.links.connected("n2"))
+    assert closed
+    assert not set(written) & set(closed)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import socket
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ from node.edge.decoder import Decoder
 from node.edge.limits import EdgeLimits
 from node.edge.parcel import Parcel
 from node.handover import asking, descriptors, messages
-from node.workers.messages import FRAME_BYTES_MAX, Frames, encode
+from node.workers.messages import FRAME_BYTES_MAX, Frames, Message, encode
 from tests.node.desk.office import config_of
 
 seconds = st.floats(-1e6, 1e6)
@@ -85,6 +86,24 @@ def test_the_core_arrives_as_it_left() -> None:
     ]
     (frame,) = Frames().feed(encode(messages.Yours(17, 1_000, ends, ("s1",))))
     assert messages.to_successor(frame) == messages.Yours(17, 1_000, ends, ("s1",))
+
+
+def test_a_successor_with_another_state_is_refused_and_with_another_form_of_it_is_not() -> None:
+    ours = messages.Compared(7, "1.2:aa")
+    assert messages.difference(ours, ours) == ""
+    assert "another state at index 7" in messages.difference(ours, messages.Compared(7, "1.2:ab"))
+    assert "try again" in messages.difference(ours, messages.Compared(8, "1.2:ab"))
+    assert messages.difference(ours, messages.Compared(7, "1.3:ab")) == ""
+
+
+def test_a_successor_of_an_earlier_release_is_not_asked_to_compare() -> None:
+    class Level(Message, tag="level"):
+        """As earlier releases say it, and read it."""
+
+    (frame,) = Frames().feed(encode(Level()))
+    assert messages.to_predecessor(frame) == messages.Level(compares=False)
+    (frame,) = Frames().feed(encode(messages.Level(compares=True)))
+    assert msgspec.msgpack.decode(frame, type=Level) == Level()
 
 
 def test_the_fullest_batch_fits_into_a_frame() -> None:

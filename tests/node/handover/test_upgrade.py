@@ -1,6 +1,7 @@
 """Real nodes that go on in other processes while people talk."""
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -205,6 +206,49 @@ async def test_whoever_dies_meanwhile_nothing_acknowledged_is_lost(
             await trio.sleep(0.2)
             cluster.restart(leader)
             await cluster.wait_ready()
+
+
+_FORGETFUL = '''"""Who goes on with a node opens conversations that it does not keep."""
+import sys
+
+if "node.handover" in sys.orig_argv:
+    from cluster.state import commands, machine
+
+    def forget(change, command):
+        return {}
+
+    machine._HANDLERS[commands.OpenConversation] = forget
+'''
+
+
+@pytest.mark.slow
+async def test_a_program_that_makes_another_state_of_the_log_does_not_become_the_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would say that there is no such conversation, of one that was acknowledged."""
+    changed = tmp_path / "changed" / "sitecustomize.py"
+    changed.parent.mkdir()
+    changed.write_text(_FORGETFUL)
+    monkeypatch.setenv("PYTHONPATH", str(changed.parent))
+    async with LocalCluster(tmp_path / "c", nodes=1) as cluster, talking(cluster, "n1"):
+        pid = cluster.pid("n1")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(open_again_and_again, cluster)
+            told = await cluster.upgrade("n1")
+            nursery.cancel_scope.cancel()
+        assert told["refused"]
+        assert "another state" in told["text"]
+        assert cluster.pid("n1") == pid
+        changed.unlink()
+        told = await cluster.upgrade("n1")
+        assert told["done"], told
+
+
+async def open_again_and_again(cluster: LocalCluster) -> None:
+    async with open_client(cluster.urls, cluster.mint("service", "shop")) as client:
+        for number in itertools.count():
+            await client.request(CvOpen(key=f"o{number}"))
+            await trio.sleep(0.05)
 
 
 @pytest.mark.slow

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 import trio
 
+from cluster.heal.rules import SILENT_NODE
 from cluster.state.levels import FIRST, LEVEL
 from node.local import UNLIMITED, LocalCluster
 from node.replay.checker import check
 from node.replay.histories import read_histories
 from scripts.kill_loop import Ledger, write
-from tests.node.rolling.releases import BEFORE_LEVELS, ROOT, extract, snapshots_soon
+from tests.node.rolling.releases import BEFORE_LEVELS, copy_present, extract, snapshots_soon
 
 WRITERS = 3
 BEHIND = 400
@@ -27,6 +28,11 @@ pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.timeout(500)]
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
     return extract(BEFORE_LEVELS, tmp_path / "old")
+
+
+@pytest.fixture
+def new(tmp_path: Path) -> Path:
+    return copy_present(tmp_path / "new")
 
 
 @asynccontextmanager
@@ -132,20 +138,22 @@ async def wait_level(cluster: LocalCluster, level: int) -> None:
     await until(has)
 
 
-async def test_a_rolling_restart_under_load_fails_no_request(tmp_path: Path) -> None:
+async def test_a_rolling_restart_under_load_fails_no_request(tmp_path: Path, new: Path) -> None:
     cluster = LocalCluster(tmp_path / "c", sections=UNLIMITED)
+    for name in cluster.names:
+        cluster.process(name).root = new
     async with loaded(cluster) as ledger:
         code, report = await unidesk(cluster, "upgrade", "check")
         assert (code, report["good"]) == (0, True), report
         for name in report["order"]:
             before = cluster.pid(name)
-            await restart(cluster, name, ROOT, ledger)
+            await restart(cluster, name, new, ledger)
             assert cluster.pid(name) != before
         assert await cluster.leader() != report["order"][-1]  # it led, and was the last to go
 
 
 async def test_nodes_stopped_and_started_go_from_the_release_before_to_this_one(
-    tmp_path: Path, old: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, old: Path, new: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Snapshots go both ways, one node goes back and comes again, and one crashes meanwhile."""
     snapshots_soon(tmp_path / "soon", monkeypatch)
@@ -157,24 +165,24 @@ async def test_nodes_stopped_and_started_go_from_the_release_before_to_this_one(
         assert (code, report["level_used"], report["waits_for"]) == (0, FIRST, ["n1", "n2", "n3"])
         first, second, last = report["order"]
 
-        await fall_behind(cluster, first, ROOT, ledger)  # filled by the old leader
+        await fall_behind(cluster, first, new, ledger)  # filled by the old leader
         await restart(cluster, first, old, ledger)
-        await restart(cluster, first, ROOT, ledger)
+        await restart(cluster, first, new, ledger)
 
         await cluster.kill(second)
-        await start(cluster, second, ROOT, ledger)
+        await start(cluster, second, new, ledger)
         code, report = await unidesk(cluster, "upgrade", "status")
         assert (code, report["level_used"], report["waits_for"]) == (1, FIRST, [last])
 
         await fall_behind(cluster, last, old, ledger)  # filled by a new leader
-        await restart(cluster, last, ROOT, ledger)
+        await restart(cluster, last, new, ledger)
         await wait_level(cluster, LEVEL)
         code, report = await unidesk(cluster, "upgrade", "status")
         assert (code, report["waits_for"]) == (0, [])
 
 
 async def test_nodes_handed_over_go_from_the_release_before_to_this_one_and_not_back(
-    tmp_path: Path, old: Path
+    tmp_path: Path, old: Path, new: Path
 ) -> None:
     cluster = LocalCluster(tmp_path / "c", sections=UNLIMITED)
     for name in cluster.names:
@@ -182,11 +190,11 @@ async def test_nodes_handed_over_go_from_the_release_before_to_this_one_and_not_
     async with loaded(cluster) as ledger:
         _, report = await unidesk(cluster, "upgrade", "check")
         first, *others = report["order"]
-        for root in (ROOT, old):  # back is possible while nobody uses what is newer
+        for root in (new, old):  # back is possible while nobody uses what is newer
             assert (await hand_over(cluster, first, root)).get("done")
             await more(ledger, 20)
         for name in (first, *others):
-            assert (await hand_over(cluster, name, ROOT)).get("done")
+            assert (await hand_over(cluster, name, new)).get("done")
             await more(ledger, 20)
         await wait_level(cluster, LEVEL)
 
@@ -195,7 +203,11 @@ async def test_nodes_handed_over_go_from_the_release_before_to_this_one_and_not_
         assert "commands that this one does not know" in told["text"]
         await started_on_its_folder(cluster, first, old)
         await started_without_its_folder(cluster, first, old)
-        await start(cluster, first, ROOT, ledger)
+        await start(cluster, first, new, ledger)
+        # What is new in the log works by now: it was silent, and somebody noted that.
+        code, healed = await unidesk(cluster, "heal", "log", "--rule", str(SILENT_NODE))
+        assert code == 0
+        assert first in {line["figures"]["node"] for line in healed["lines"]}
 
 
 async def started_on_its_folder(cluster: LocalCluster, name: str, old: Path) -> None:

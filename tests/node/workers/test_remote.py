@@ -75,6 +75,26 @@ async def test_a_core_that_says_nothing_leaves_its_worker_fenced_and_nobody_wait
         nursery.cancel_scope.cancel()
 
 
+async def test_who_waits_for_a_core_that_leaves_is_told_that_the_outcome_is_unknown() -> None:
+    ours, theirs = trio.testing.memory_stream_pair()
+    port = RemotePort(theirs)
+    answers: list[Answer] = []
+    standing = encode(messages.Standing(status_of("serving"), Members.of({"n1": ""}).encode(), {}))
+    state = [encode(StateChunk(chunk)) for chunk in snapshot.dump(State())]
+    async with trio.open_nursery() as nursery:
+        await ours.send_all(encode(Begin("n1", "b")) + b"".join(state) + standing)
+        await ours.send_all(encode(StateWhole()))
+        await nursery.start(port.run)
+        port.submit(OpenConversation("a", VISITOR, key="o"), answers.append)
+        assert not answers
+        port.give_up()
+        await ours.send_all(encode(Answered(1)))  # to nobody
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert [one.code for one in answers if isinstance(one, Unavailable)] == ["timeout"]
+    assert len(answers) == 1
+
+
 async def test_a_worker_that_does_not_read_is_given_up_before_it_costs_all_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
