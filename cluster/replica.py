@@ -294,7 +294,9 @@ class Replica:
 
     @property
     def is_blank(self) -> bool:
-        """Whether nothing was ever here: no entry, no snapshot, no promise that counts."""
+        """Whether nothing of any leader is here and no promise that counts: the folder was empty,
+        or restored from a backup, and its cluster has not begun.
+        """
         journal = self._part.engine.journal
         return journal.empty and journal.abstains
 

@@ -78,7 +78,7 @@ class _Made:
 
     tcp: trio.SocketStream
     stream: trio.abc.Stream
-    level: int
+    peer: handshake.Peer
     generation: int
 
 
@@ -97,6 +97,8 @@ class _Link:
         self.refused = "not tried yet"
         self.level = 0
         """Of the peer's release; 0 before the first handshake."""
+        self.origin = handshake.NO_ORIGIN
+        """Of the peer's state, when it was met."""
         self.wake = trio.Event()
         self.life = trio.CancelScope()
         """Of its dialling; cancelled when the peer is no member any more."""
@@ -212,10 +214,17 @@ class Links:
         link = self._links.get(peer)
         if link is None:
             return
-        if link.connected and link.level < self._me.uses():
+        if link.connected and not self._may_hear(link):
             link.connected, link.fd = False, -1  # it is refused when it is dialled again
             link.call.cancel()
         link.push(frame)
+
+    def _may_hear(self, link: _Link) -> bool:
+        """Whether what this node uses, and holds, since they met still fits the peer."""
+        me = self._me
+        return link.level >= me.uses() and not handshake.is_another_history(
+            me.origin(), link.origin
+        )
 
     def reset(self, peer: str) -> None:
         """Hang up on `peer`, and dial it again at once."""
@@ -418,8 +427,7 @@ class Links:
             _tune(tcp)
             certificates = self._certificates
             if certificates is None:
-                level = await self._introduce(tcp, link.peer)
-                return _Made(tcp, tcp, level, 0)
+                return _Made(tcp, tcp, await self._introduce(tcp, link.peer), 0)
             stream = trio.SSLStream(tcp, certificates.client())
             generation = certificates.generation
             return _Made(tcp, stream, await self._introduce(stream, link.peer), generation)
@@ -430,7 +438,8 @@ class Links:
     async def _carry(self, link: _Link, made: _Made) -> None:
         """Send on one connection until it breaks, or another one is to carry on."""
         async with made.tcp:
-            link.level, link.generation = made.level, made.generation
+            link.level, link.origin = made.peer.level, made.peer.origin
+            link.generation = made.generation
             link.pumping = False
             link.fd = made.tcp.socket.fileno() if made.stream is made.tcp else -1
             async with trio.open_nursery() as nursery:
@@ -464,12 +473,12 @@ class Links:
             else:
                 await trio.aclose_forcefully(made.tcp)
 
-    async def _introduce(self, stream: trio.abc.Stream, peer: str) -> int:
-        """Return the level of the peer's release, once it has accepted this node."""
+    async def _introduce(self, stream: trio.abc.Stream, peer: str) -> handshake.Peer:
+        """Return who the peer is, once it has accepted this node."""
         with trio.fail_after(HANDSHAKE_S):
             return await self._prove(stream, peer)
 
-    async def _prove(self, stream: trio.abc.Stream, peer: str) -> int:
+    async def _prove(self, stream: trio.abc.Stream, peer: str) -> handshake.Peer:
         reader = FrameReader(frame_bytes_max=handshake.HELLO_BYTES_MAX)
         nonce = os.urandom(handshake.NONCE_BYTES)
         await stream.send_all(encode("hello", handshake.hello(self._me, peer, nonce)))
@@ -479,7 +488,7 @@ class Links:
         await stream.send_all(encode("proof", proof))
         kind, body = await _receive_one(stream, reader)
         handshake.check_accepted(peer, kind, body)
-        return found.level
+        return found
 
     async def _pump(self, link: _Link, stream: trio.abc.Stream, scope: trio.CancelScope) -> None:
         """Send what is queued, as it comes; end the link when it takes no more."""
@@ -556,6 +565,7 @@ class Links:
                 reader = FrameReader()
                 while data := await stream.receive_some(READ_BYTES):
                     handshake.check_levels(self._me, peer)  # the level rises while it is here
+                    handshake.check_origin(self._me, peer)  # and this node may have been filled
                     self._present[peer.node] = (peer.boot, trio.current_time())
                     self._take(peer.node, reader, bytes(data))
 

@@ -25,7 +25,8 @@ class Node:
                 kw.get("boot", f"boot-{name}"),
                 kw.get("key", b"k" * 32),
                 f"{listen[0]}:{listen[1]}",
-                kw.get("uses", lambda: FIRST),
+                kw.get("origin", lambda: ""),
+                uses=kw.get("uses", lambda: FIRST),
             ),
             listen,
             peers,
@@ -350,6 +351,26 @@ async def test_a_level_that_rises_ends_the_links_of_earlier_releases_both_ways(
         assert not node.links.connected(other)
     assert not one.frames
     assert not two.frames
+
+
+async def test_a_node_that_is_filled_ends_its_links_to_another_history_both_ways(
+    addresses: dict[str, Address], nursery: trio.Nursery
+) -> None:
+    holds = {"n1": "", "n2": "a-backup"}
+    one, two = (
+        Node(name, addresses[name], {other: addresses[other]}, origin=lambda of=name: holds[of])
+        for name, other in (("n1", "n2"), ("n2", "n1"))
+    )
+    await nursery.start(one.links.run)
+    await nursery.start(two.links.run)
+    await until(lambda: one.links.connected("n2") and two.links.connected("n1"))
+    holds["n1"] = "another-backup"
+    heard = len(two.frames), len(one.frames)
+    one.links.send("n2", encode("raft", {}))
+    two.links.send("n1", encode("raft", {}))
+    await until(lambda: not one.links.connected("n2") and not two.links.connected("n1"))
+    assert (len(two.frames), len(one.frames)) == heard
+    await until(lambda: "another backup" in one.links.statistics()["n2"].refused)
 
 
 async def test_a_peer_that_speaks_no_sense_is_counted_dialled_more_rarely_and_disturbs_nobody(
