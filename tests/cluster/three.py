@@ -15,6 +15,7 @@ from cluster.replica import Replica
 from cluster.settings import ReplicaSettings
 from cluster.state.commands import By, OpenConversation, SendMessage
 from cluster.state.outcome import Done
+from wal.disk import Disk
 
 NAMES = ("n1", "n2", "n3")
 VISITOR = By("visitor", "ann")
@@ -54,8 +55,8 @@ class Cluster:
             digest_every_entries=20,
         )
 
-    async def start(self, name: str) -> Replica:
-        return await self._run(name, Replica.open(self._settings(name)))
+    async def start(self, name: str, disk: Disk | None = None) -> Replica:
+        return await self._run(name, Replica.open(self._settings(name), disk))
 
     async def copy(self, name: str) -> Replica:
         """Start a second process of a node, on a copy of its folder and a port of its own."""
