@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import trio
 
-from cluster.peer import handshake, links
+from cluster.peer import handshake, incoming, link, links
+from cluster.peer.address import Address, parse_address
 from cluster.peer.frames import LENGTH, FrameReader, PeerRefused, encode
 from cluster.peer.handshake import HELLO_BYTES_MAX, Self
-from cluster.peer.links import Address, Links
+from cluster.peer.links import Links
 from cluster.state.levels import FIRST, LEVEL
 
 
@@ -143,7 +144,9 @@ class Deaf:
 
     async def accept(self, stream: trio.SocketStream) -> None:
         stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, 4096)
-        await self._node.links._examine(stream, FrameReader(frame_bytes_max=HELLO_BYTES_MAX))
+        await self._node.links._incoming._examine(
+            stream, FrameReader(frame_bytes_max=HELLO_BYTES_MAX)
+        )
         self.streams.append(stream)
         await trio.sleep_forever()
 
@@ -156,7 +159,7 @@ async def test_a_peer_that_takes_nothing_is_hung_up_on_and_what_waits_is_bounded
     addresses: dict[str, Address], nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(links, "SEND_S", 0.3)
-    monkeypatch.setattr(links, "QUEUE_BYTES_MAX", 4_000_000)
+    monkeypatch.setattr(link, "QUEUE_BYTES_MAX", 4_000_000)
     one = Node("n1", addresses["n1"], {"n2": addresses["n2"]})
     deaf = Deaf(Node("n2", addresses["n2"], {"n1": addresses["n1"]}))
     await nursery.start(deaf.run, addresses["n2"])
@@ -190,7 +193,7 @@ async def test_a_peer_that_dies_while_much_waits_ends_the_link(
 async def test_more_connections_than_a_cluster_has_are_closed_at_once(
     addresses: dict[str, Address], nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(links, "ACCEPTED_MAX", 2)
+    monkeypatch.setattr(incoming, "ACCEPTED_MAX", 2)
     one = Node("n1", addresses["n1"], {"n2": addresses["n2"]})
     await nursery.start(one.links.run)
     held = [await trio.open_tcp_stream(*addresses["n1"]) for _ in range(2)]
@@ -205,7 +208,7 @@ async def test_more_connections_than_a_cluster_has_are_closed_at_once(
 async def test_who_connects_and_says_nothing_is_hung_up_on(
     addresses: dict[str, Address], nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(links, "HANDSHAKE_S", 0.1)
+    monkeypatch.setattr(incoming, "HANDSHAKE_S", 0.1)
     one = Node("n1", addresses["n1"], {"n2": addresses["n2"]})
     await nursery.start(one.links.run)
     silent = await trio.open_tcp_stream(*addresses["n1"])
@@ -248,7 +251,7 @@ async def test_who_is_removed_and_stays_is_a_guest_that_can_be_told(
     async with trio.open_nursery() as life:
         await life.start(two.links.run)
         await until(lambda: one.links.connected("n2") and two.links.connected("n1"))
-        await until(lambda: one.links._incoming["n2"])
+        await until(lambda: one.links._incoming.has("n2"))
         one.links.set_peers({})
         assert list(one.links.guests) == ["n2"]
         one.links.send("n2", encode("raft", {"you": "are no member"}))
@@ -290,7 +293,7 @@ async def test_links_follow_the_members(
 @pytest.mark.parametrize("text", ["", "n1", "n1:", ":7201", "n1:0", "n1:65536", "n1:x"])
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(PeerRefused, match="no host:port"):
-        links.parse_address(text)
+        parse_address(text)
 
 
 async def test_a_second_process_of_a_node_is_refused_while_the_first_one_speaks(
@@ -314,7 +317,7 @@ async def test_a_second_process_of_a_node_is_refused_while_the_first_one_speaks(
 async def test_a_node_comes_back_though_its_old_link_was_never_closed(
     addresses: dict[str, Address], nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(links, "CLONE_S", 0.2)
+    monkeypatch.setattr(incoming, "CLONE_S", 0.2)
     one = Node("n1", addresses["n1"], {})
     await nursery.start(one.links.run)
     for boot in ("first", "second"):
