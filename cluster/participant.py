@@ -18,15 +18,12 @@ before the sync that makes it true.  `cluster.replica` drives this with trio, so
 Clocks, chance, ids and the way to the peers come in, so a run depends on nothing else.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
-from cluster import vitals
 from cluster.applying import Applying
 from cluster.barriers import Barriers
 from cluster.clock import ClusterClock
@@ -38,16 +35,15 @@ from cluster.heal.digests import Digests
 from cluster.heal.hands import OwnHands
 from cluster.heal.healing import LOOK_EVERY_S, Healing
 from cluster.heal.journal import Journal
-from cluster.heal.nodes import rows
-from cluster.heal.one_way import hint
-from cluster.heal.picture import Seen, Troubles, others_in
+from cluster.heal.picture import Seen, others_in
 from cluster.heal.rules import SLOW_DISK
 from cluster.heal.starting import Filling
+from cluster.inbox import Inbox, parse_vitals
 from cluster.opening import Opened
 from cluster.packing import pack
+from cluster.peer.address import Address, parse_address
 from cluster.peer.frames import PeerRefused, encode
-from cluster.peer.links import Address, parse_address
-from cluster.port import Answer, Figures, NotLeading, ReplicaStatus, Unavailable
+from cluster.port import Answer, NotLeading, ReplicaStatus, Unavailable
 from cluster.proposals import COMMAND_BYTES_MAX, Proposals
 from cluster.raft.engine import Committed, Install
 from cluster.raft.members import Members, MembersRefused
@@ -63,59 +59,20 @@ from cluster.state.invariants import InvariantViolated
 from cluster.state.machine import Applied, Machine, Skipped
 from cluster.state.outcome import Outcome, Refused
 from cluster.state.state import State
+from cluster.status import status_of
+from cluster.telling import Telling
 from cluster.tracing import CURRENT, Traces
-from cluster.vitals import VITALS_EVERY_S, Circle, Storage, Vitals
+from cluster.vitals import Circle
 from cluster.watchers import Watchers
+from cluster.world import Peers, World
 from wal.snapshot import SnapshotMeta
 
-INBOX_MAX = 10_000
-"""Messages of peers that wait for a turn; the rest is dropped, and Raft sends it again."""
-FORWARDED_MAX = 1_000
 APPLIED_FIRST_BYTES_MAX = 32 * 1024
 """What is applied in about a millisecond: followers may wait for the news that long, not longer."""
 WHISPER_BYTES_MAX = 16 * 1024
-MISSING_S = 1.0
-"""Without a word for so long a node that is waited for is called missing."""
-
-_ABSTAINS = "it lost its data: it is filled by the others, and decides nothing until they say so"
 _UNSEEN = Unavailable("timeout", "it was applied, but its outcome was not seen here")
 
 log = structlog.get_logger()
-
-
-class Peers(Protocol):
-    """The way to the other nodes; what is sent may be lost."""
-
-    def send(self, peer: str, frame: bytes) -> None: ...
-
-    def connected(self, peer: str) -> bool: ...
-
-    def level(self, peer: str) -> int:
-        """Return which commands the release of `peer` understands, 0 while that is unknown."""
-        ...
-
-    def set_peers(self, peers: dict[str, Address]) -> None: ...
-
-    def figures(self) -> dict[str, Figures]:
-        """Return per peer what is known of the link: `connected`, and whatever helps people."""
-        ...
-
-    def troubles(self) -> dict[str, Troubles]:
-        """Return who resets, or speaks no sense; by name, or by address where none is proven."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """All that a participant sees of the world besides messages."""
-
-    clock: Callable[[], float]
-    """Seconds, monotonic."""
-    wall_ms: Callable[[], int]
-    """Milliseconds UTC; may jump."""
-    new_id: Callable[[], str]
-    storage: Callable[[], Storage] = Storage
-    """How this node's disk does."""
 
 
 class Participant:
@@ -147,8 +104,7 @@ class Participant:
         self._peers = peers
         self._clock = ClusterClock(world.wall_ms, world.clock)
         self._proposals = Proposals(settings.node, boot, next_number)
-        self._inbox: deque[tuple[str, Any]] = deque()
-        self._forwarded: deque[entry.Batch] = deque()
+        self._inbox = Inbox()
         self._barriers = Barriers()
         self._members = engine.members
         self._judge = Judge(len(engine.members.voters), settings.fence_s)
@@ -175,6 +131,9 @@ class Participant:
         )
         self.applying.on_applied.add(self._on_applied)
         self.circle = Circle(world.clock, world.wall_ms)
+        self._telling = Telling(
+            settings, boot, world, peers, engine=engine, applying=self.applying, circle=self.circle
+        )
         self.heal = heal or Journal(world.wall_ms)
         self._filling = Filling(self.heal, world.clock, abstains=engine.journal.abstains)
         self._announced = False
@@ -185,7 +144,6 @@ class Participant:
         self._rebuilt_s = world.clock() if rebuilt else float("-inf")
         self._look_due_s = 0.0
         self._led_since_s = world.clock()
-        self._vitals_due_s = 0.0
         dispatcher = Dispatcher(world.new_id, settings.offer_ttl_ms)
         self._duties = LeaderDuties(self, dispatcher, on_lost=self._note_lost)
         self._handing_over = HandingOver(engine, world.clock, settings.timing.election_min_s)
@@ -214,7 +172,7 @@ class Participant:
         if self._judge.held:
             return False
         can_propose = self._proposals.queued and self.reaches_leader
-        waits = self._inbox or self._forwarded or can_propose or self._barriers.waiting
+        waits = len(self._inbox) or can_propose or self._barriers.waiting
         return bool(waits) or self._duties.has_more
 
     def submit(self, command: Command, on_answer: Callable[[Answer], None]) -> None:
@@ -230,7 +188,7 @@ class Participant:
             on_answer(Unavailable("overloaded", "too many proposals wait at this node"))
         elif (trace := CURRENT.get()) is not None:
             number = self._proposals.next_number - 1
-            self._tell_peers("trace", self.traces.begin(self.boot, number, trace))
+            self._telling.tell("trace", self.traces.begin(self.boot, number, trace))
 
     def next_wakeup(self) -> float:
         """Return in how many seconds a turn is needed if nothing else happens before."""
@@ -279,15 +237,15 @@ class Participant:
         """Take one frame of a peer for the next turn.  Raises `PeerRefused`."""
         match kind:
             case "raft" if isinstance(body, dict):
-                if len(self._inbox) < INBOX_MAX and not self._judge.held:
-                    self._inbox.append((peer, body))
+                if not self._judge.held:
+                    self._inbox.take_message(peer, body)
             case "batch" if isinstance(body, bytes):
-                if len(self._forwarded) < FORWARDED_MAX and not self._judge.held:
-                    self._forwarded.append(_parse_batch(peer, body))
+                if not self._judge.held:
+                    self._inbox.take_batch(peer, body)
             case "trace" if self.traces.hear(peer, body):
                 pass
             case "vitals" if isinstance(body, bytes):
-                self.circle.take(peer, _parse_vitals(peer, body))
+                self.circle.take(peer, parse_vitals(peer, body))
             case "whisper" if isinstance(body, bytes) and len(body) <= WHISPER_BYTES_MAX:
                 self.on_whisper.tell(peer, body)
             case _:
@@ -297,8 +255,8 @@ class Participant:
 
     def deliver(self) -> None:
         """Step 1; the log may be dirty after."""
-        for _ in range(len(self._inbox)):
-            peer, message = self._inbox.popleft()
+        for _ in range(len(self._inbox.messages)):
+            peer, message = self._inbox.messages.popleft()
             try:
                 self.engine.deliver(peer, message)
             except PeerError as error:
@@ -330,12 +288,12 @@ class Participant:
             leading=self.engine.is_leader and self._judge.caught_up,
             now_ms=self._clock.now_ms(),
             silent_s=self._silent_s(),
-            level=self._common_level(),
+            level=self._telling.common_level(),
         )
         if planned:
             self.timings.dispatch_plan.observe(self._now_s() - begun_s)
         self._handing_over.turn(drained(self.state))
-        self._tell_vitals()
+        self._telling.turn(self._judge.standing, self.leader)
         self._look_around()
         if self._judge.standing in ("serving", "draining") and self.state.level > levels.FIRST:
             self.heal.tell(self.submit)
@@ -374,7 +332,6 @@ class Participant:
         The others elect without it.  What may end the rest is looked at.
         """
         self._inbox.clear()
-        self._forwarded.clear()
         self.settle()
 
     def look_first(self) -> None:
@@ -420,7 +377,7 @@ class Participant:
         if self.engine.is_leader:
             self._propose_here(now_s)
             return
-        self._forwarded.clear()  # their senders will find the leader themselves
+        self._inbox.forwarded.clear()  # their senders will find the leader themselves
         if leader is not None and self.reaches_leader:
             while (batch := self._proposals.take(now_s)) is not None:
                 self._peers.send(leader, encode("batch", entry.encode(batch)))
@@ -428,12 +385,12 @@ class Participant:
     def _propose_here(self, now_s: float) -> None:
         """At the leader: all that waits, here and from followers, as few entries."""
         while (batch := self._proposals.take(now_s)) is not None:
-            self._forwarded.append(batch)
-        while self._forwarded:
-            is_ours = all(batch.node == self.node for batch in self._forwarded)
+            self._inbox.forwarded.append(batch)
+        while self._inbox.forwarded:
+            is_ours = all(batch.node == self.node for batch in self._inbox.forwarded)
             if self.traces:
-                self.traces.appended(_names(self._forwarded))
-            proposed = self.engine.propose(pack(self._forwarded, self._clock.now_ms()))
+                self.traces.appended(_names(self._inbox.forwarded))
+            proposed = self.engine.propose(pack(self._inbox.forwarded, self._clock.now_ms()))
             if proposed is None:
                 return  # not sent: whoever proposed sends it again
             if not is_ours:
@@ -532,24 +489,8 @@ class Participant:
         """The disk failed: nothing is promised any more."""
         with self._telling_standing():
             self._judge.fail(why)
-        self._vitals_due_s = 0.0
-        self._tell_vitals()
-
-    def vitals(self) -> Vitals:
-        """Return what this node tells the others of itself."""
-        return Vitals(
-            boot=self.boot,
-            level=levels.LEVEL,
-            version=self._settings.version,
-            zone=self._settings.zone,
-            standing=self._judge.standing,
-            wall_ms=self._world.wall_ms(),
-            applied_index=self.applying.applied_index,
-            hears=self._hears(),
-            storage=self._world.storage(),
-            leader=self.leader or "",
-            digest=self.applying.digests.latest,
-        )
+        self._telling.hurry()
+        self._telling.turn(self._judge.standing, self.leader)
 
     def _look_around(self) -> None:
         """Let the rules of AutoHeal see what there is to see."""
@@ -564,7 +505,7 @@ class Participant:
         return Seen(
             now_s=now_s,
             node=self.node,
-            mine=self.vitals(),
+            mine=self._telling.vitals(self._judge.standing, self.leader),
             others=others_in(self.circle, now_s),
             raft=raft,
             members=self.engine.members,
@@ -574,32 +515,6 @@ class Participant:
             held=self._judge.held,
             troubles=self._peers.troubles(),
         )
-
-    def _hears(self) -> tuple[str, ...]:
-        """Return whom this node heard lately, by Raft or by their vitals."""
-        within_s = self._settings.timing.election_max_s
-        by_raft = {peer for peer, s in self.engine.contact_age_s().items() if s <= within_s}
-        return tuple(sorted(by_raft | self.circle.fresh().keys()))
-
-    def _tell_vitals(self) -> None:
-        now_s = self._now_s()
-        if now_s < self._vitals_due_s:
-            return
-        self._vitals_due_s = now_s + VITALS_EVERY_S
-        self.circle.keep(self._members.by_id)
-        self._tell_peers("vitals", vitals.encode(self.vitals()))
-
-    def _tell_peers(self, kind: str, body: Any) -> None:
-        """Send a frame to those whose release knows its kind."""
-        frame = encode(kind, body)
-        for peer in self._members.by_id:
-            if peer != self.node and self._peers.level(peer) > levels.FIRST:
-                self._peers.send(peer, frame)
-
-    def _common_level(self) -> int:
-        """Return the level that every member's release has; 0 while one is unknown."""
-        others = (self._peers.level(peer) for peer in self._members.by_id if peer != self.node)
-        return min([levels.LEVEL, *others])
 
     def figures(self) -> ReplicaFigures:
         """Return what was measured here so far."""
@@ -623,34 +538,17 @@ class Participant:
     def status(self) -> ReplicaStatus:
         """Return this node's standing in figures."""
         raft = self.engine.status()
-        seen = self._seen(raft)
-        peers = self._peers.figures()
-        for peer, figures in peers.items():
-            figures["last_heard_s"] = raft.contact_age_s.get(peer, -1.0)
-            figures["match_index"] = raft.match_index.get(peer, 0)
-            figures["level"] = self._peers.level(peer)
-        return ReplicaStatus(
-            node=self.node,
-            boot=self.boot,
-            standing=self._judge.standing,
-            why="; ".join(filter(None, (_why(self._judge.why, raft), hint(seen)))),
-            role="follower" if self._judge.held else raft.role,
-            leader="" if self._judge.held else self.leader or "",
-            term=raft.term,
-            commit_index=raft.commit_index,
-            applied_index=self.applying.applied_index,
-            last_index=raft.last_index,
-            first_index=raft.first_index,
-            quorum_heard_s=raft.quorum_contact_age_s,
-            peers=peers,
-            snapshot_index=raft.snapshot_index,
+        figures = self._peers.figures()
+        for peer, one in figures.items():
+            one["level"] = self._peers.level(peer)
+        return status_of(
+            self._seen(raft),
+            self._judge,
+            figures,
+            leader=self.leader or "",
             pending=len(self._proposals),
             violations=self._violations,
-            abstains=raft.abstains,
-            level=levels.LEVEL,
             level_used=self.state.level,
-            heal_mode=self._settings.heal.mode,
-            nodes=rows(seen),
         )
 
     def _look_at_standing(self) -> None:
@@ -698,36 +596,3 @@ def _names(batches: Iterable[entry.Batch]) -> Iterator[tuple[str, str, int]]:
     for batch in batches:
         for proposal in batch.proposals:
             yield batch.node, batch.boot, proposal.number
-
-
-def _why(judged: str, raft: RaftStatus) -> str:
-    """Return in words what there is to say about a node's standing."""
-    if raft.is_unknown:
-        return (
-            "it is no member of this cluster (any more);"
-            f" `unidesk cluster members add {raft.node_id}` lets it join"
-        )
-    if raft.abstains and raft.leader is None and raft.empty:
-        silent = [peer for peer, age_s in raft.contact_age_s.items() if age_s > MISSING_S]
-        missing = f"; missing: {', '.join(silent)}" if silent else ""
-        if raft.last_index > 1:
-            return f"a cluster begins when all its nodes, restored alike, have met{missing}"
-        return f"a new cluster begins when all its nodes have met{missing}"
-    return judged or (_ABSTAINS if raft.abstains else "")
-
-
-def _parse_vitals(peer: str, body: bytes) -> Vitals:
-    try:
-        return vitals.decode(body)
-    except (ValueError, RecursionError) as error:
-        raise PeerRefused(f"{peer}: vitals that are none: {error}") from None
-
-
-def _parse_batch(peer: str, body: bytes) -> entry.Batch:
-    try:
-        batch = entry.decode_batch(body)
-    except (ValueError, RecursionError) as error:
-        raise PeerRefused(f"{peer}: a batch that is none: {error}") from None
-    if batch.node != peer:
-        raise PeerRefused(f"{peer}: a batch in the name of {batch.node[:64]!r}")
-    return batch

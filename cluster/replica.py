@@ -40,7 +40,7 @@ from cluster.heal.starting import tell_start
 from cluster.hooks import NO_HOOKS, Hooks
 from cluster.ids import Ulids
 from cluster.opening import Opened, Succession, open_data
-from cluster.participant import Participant, World
+from cluster.participant import Participant
 from cluster.peer.handshake import Self
 from cluster.peer.links import Links
 from cluster.port import (
@@ -60,6 +60,7 @@ from cluster.state.drains import drained
 from cluster.state.machine import Applied
 from cluster.state.state import State
 from cluster.tracing import Span
+from cluster.world import World
 from wal import aside
 from wal.disk import Disk, FileDisk
 from wal.errors import DiskFull, SnapshotRefused, StorageError
@@ -294,7 +295,9 @@ class Replica:
 
     @property
     def is_blank(self) -> bool:
-        """Whether nothing was ever here: no entry, no snapshot, no promise that counts."""
+        """Whether nothing of any leader is here and no promise that counts: the folder was empty,
+        or restored from a backup, and its cluster has not begun.
+        """
         journal = self._part.engine.journal
         return journal.empty and journal.abstains
 

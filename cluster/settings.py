@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cluster.heal.digests import DIGEST_EVERY
 from cluster.heal.settings import HealSettings
-from cluster.peer.links import Address
+from cluster.peer.address import Address
 from cluster.peer.tls import PeerTls
 from cluster.raft.compaction import SNAPSHOT_EVERY_ENTRIES
 from cluster.raft.engine import Timing

@@ -10,6 +10,9 @@ segment and of a snapshot, and every hello between nodes, carries the whole id, 
 mix; an earlier release takes the longer id for another cluster's.  Two recoveries that were made
 apart have two plans, so they do not mix either.
 
+A restore from a backup makes no epoch: its cluster is told from others by its origin; see
+cluster/DESIGN.md, "Which history a node is of".
+
 The name people give (`shop`) has no `+` in it.  Clients' tokens are bound to the name alone.
 """
 

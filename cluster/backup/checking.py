@@ -21,6 +21,7 @@ from cluster.state import snapshot
 from cluster.state.machine import Machine
 from cluster.state.state import State
 from wal.disk import Disk
+from wal.epoch import name_of
 from wal.errors import ForeignLog, StorageError
 from wal.identity import read_identity
 from wal.opening import recover_folder
@@ -118,7 +119,7 @@ def header_of(checked: Checked, *, created_ms: int, release: str) -> Header:
     state = checked.state
     origin = origin_of(state)
     return Header(
-        cluster=checked.cluster,
+        cluster=name_of(checked.cluster),
         node=checked.node,
         index=state.applied_index,
         term=checked.term,

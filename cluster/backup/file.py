@@ -49,6 +49,7 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a backup is of."""
 
     cluster: str
+    """Its name, without an epoch."""
     node: str
     """Which node wrote it."""
     index: int

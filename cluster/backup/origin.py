@@ -7,6 +7,8 @@
 Two clusters that were restored from two backups, or one that was and one that goes on, must never
 exchange an entry: at one index of the log they hold different things.  Nodes compare their origins
 when they meet (`cluster.peer.handshake`); a cluster's id alone cannot tell, as people give it.
+
+The epoch (`wal.epoch`) is another mark: cluster/DESIGN.md says what each is for.
 """
 
 from cluster.state.values import Values

@@ -2,7 +2,7 @@
 
 met                                              done                                    rule
 -----------------------------------------------  --------------------------------------  ----
-a later epoch, and nothing is in the folder      move on to it: there is nothing to lose  17
+a later epoch, and no leader was ever here       move on to it: there is nothing to lose  17
 a later epoch, and there is data of the past     end, and say how to come back            17
 a peer hears another process of our id           end: that one has promised, and lives    12
 two processes of another node's id               note it; the links refused the newer     12

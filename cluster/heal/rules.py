@@ -78,7 +78,7 @@ RULES: dict[int, Rule] = {
         Rule(
             DAMAGE,
             "damage",
-            "damage inside the log, a damaged snapshot, or a lost folder",
+            "damage inside the log, a damaged snapshot, a lost folder, or lost frames",
             "set it aside, abstain, be filled by the others, then vote",
             "vote or acknowledge on what was lost",
         ),

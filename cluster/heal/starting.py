@@ -1,9 +1,10 @@
-"""What a start found and healed, for the heal log.  No I/O.
+"""What a start, or a leader later, found lost and healed, for the heal log.  No I/O.
 
 found                                      rule
 a torn tail, which was cut                 5
 damage, which was set aside                6, and again when the others have filled the node
 an empty folder of a node that was known   6, when the others have filled it
+frames that were synced and are gone       6, when the leader tells, and when it is filled again
 notes that an earlier process left         theirs
 """
 
@@ -41,7 +42,7 @@ def tell_start(heal: Journal, opened: Opened, left: Iterable[Left]) -> None:
 
 
 class Filling:
-    """Notes when a node that lost its data decides again; look every turn."""
+    """Notes when a node that lost its data decides no more, and again; look every turn."""
 
     def __init__(self, heal: Journal, clock: Callable[[], float], *, abstains: bool) -> None:
         self._heal = heal
@@ -51,10 +52,19 @@ class Filling:
 
     def look(self, *, abstains: bool, was_known: bool, index: int) -> None:
         """`was_known`: the cluster knew the node before this process; `index` it has applied."""
-        if abstains or not self._abstains:
+        if abstains == self._abstains:
             return
-        self._abstains = False
-        if was_known:
+        self._abstains = abstains
+        if abstains:
+            self._since_s = self._clock()
+            self._heal.note(
+                rules.DAMAGE,
+                "its log ends before an entry that it acknowledged: the disk lost what was synced",
+                "it abstains until the others have filled it",
+                "began",
+                index=index,
+            )
+        elif was_known:
             self._heal.note(
                 rules.DAMAGE,
                 "its data was lost, and the leader vouches that it holds what the others hold",

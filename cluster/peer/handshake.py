@@ -20,7 +20,8 @@ says the level of its release, and as `uses` that of its state; each refuses, so
 matter which of them is of a release that knows levels.
 
 The origin says which history a node's state is of: "first" for that of a cluster that began empty,
-else the backup that it was restored from.  Two histories never meet, whatever their ids are.
+else the backup that it was restored from.  Two histories never meet, whatever their ids are: a node
+that held nothing when it met others ends its links to another history when it is filled.
 """
 
 import hashlib
@@ -99,6 +100,8 @@ class Peer:
     """Where it says that it is reached; the dialer knows already."""
     level: int = FIRST
     """Which commands its release understands; see `cluster.state.levels`."""
+    origin: str = NO_ORIGIN
+    """Which history its state was of when it said so."""
 
 
 def hello(me: Self, to: str, nonce: bytes) -> dict[str, Any]:
@@ -150,12 +153,16 @@ class Acceptor:
                 " check the addresses in [nodes]"
             )
         self._peer = Peer(
-            _text(body, "node"), _text(body, "boot"), _text(body, "address"), _level(body)
+            _text(body, "node"),
+            _text(body, "boot"),
+            _text(body, "address"),
+            _level(body),
+            _origin(body),
         )
         check_levels(self._me, self._peer, _level(body, "uses"))
         if self._peer.node == self._me.node:
             raise PeerRefused(f"a second node {self._me.node!r}: is the data folder a copy?")
-        _check_origin(self._me, self._peer.node, body)
+        check_origin(self._me, self._peer)
         self._their_nonce = _nonce(body)
         return {
             "cluster": self._me.cluster,
@@ -199,8 +206,8 @@ def answer(me: Self, to: str, nonce: bytes, kind: str, body: Any) -> tuple[Peer,
         raise PeerRefused(f"{to}: wrong proof: the cluster keys differ")
     if later:
         raise Superseded(to, cluster)
-    _check_origin(me, to, body)
-    peer = Peer(to, _text(body, "boot"), level=_level(body))
+    peer = Peer(to, _text(body, "boot"), level=_level(body), origin=_origin(body))
+    check_origin(me, peer)
     check_levels(me, peer, _level(body, "uses"))
     return peer, {"proof": _proof(me, "dial", theirs, nonce, me.node, acceptor=to)}
 
@@ -216,6 +223,24 @@ def check_levels(me: Self, peer: Peer, uses: int = FIRST) -> None:
                 f"this cluster uses commands of level {level}, and {behind!r} knows those up to"
                 f" {knows}: upgrade {behind!r}"
             )
+
+
+def check_origin(me: Self, peer: Peer) -> None:
+    """Refuse a peer whose state is of another history than this node's is now.
+
+    Raises `PeerRefused`.
+    """
+    ours, theirs = me.origin(), peer.origin
+    if is_another_history(ours, theirs):
+        raise PeerRefused(
+            f"{peer.node} has the history {theirs[:16]!r}, and {me.node} has {ours[:16]!r}: one of"
+            " them was restored from another backup; empty its data folder, and let it join"
+        )
+
+
+def is_another_history(ours: str, theirs: str) -> bool:
+    """Whether two origins must not meet; who holds nothing yet may meet anybody."""
+    return NO_ORIGIN not in (ours, theirs) and ours != theirs
 
 
 def refusal(error: PeerRefused) -> tuple[str, str]:
@@ -241,17 +266,6 @@ def _foreign(theirs: str, ours: str) -> str:
         f"cluster {theirs!r}; this node is of {ours!r}:"
         " check [cluster] id and the address in [nodes]"
     )
-
-
-def _check_origin(me: Self, peer: str, body: dict[Any, Any]) -> None:
-    ours, theirs = me.origin(), body.get("origin", NO_ORIGIN)
-    if not isinstance(theirs, str) or len(theirs) > TEXT_CHARS_MAX:
-        raise PeerRefused("hello without: origin")
-    if NO_ORIGIN not in (ours, theirs) and ours != theirs:
-        raise PeerRefused(
-            f"{peer} has the history {theirs[:16]!r}, and {me.node} has {ours[:16]!r}: one of them"
-            " was restored from another backup; empty its data folder, and let it join"
-        )
 
 
 def _proof(
@@ -290,6 +304,13 @@ def _level(body: dict[Any, Any], field: str = "level") -> int:
     value = body.get(field, FIRST)  # earlier releases say none
     if not isinstance(value, int) or not FIRST <= value <= LEVEL_MAX:
         raise PeerRefused(f"hello without: {field}")
+    return value
+
+
+def _origin(body: dict[Any, Any]) -> str:
+    value = body.get("origin", NO_ORIGIN)
+    if not isinstance(value, str) or len(value) > TEXT_CHARS_MAX:
+        raise PeerRefused("hello without: origin")
     return value
 
 

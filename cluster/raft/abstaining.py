@@ -1,7 +1,7 @@
 """A node that may have forgotten promises decides nothing until they are void.  No I/O.
 
-    lost    the folder, or a log that was damaged and set aside: entries that were
-            acknowledged, votes that were given
+    lost    the folder, a log that was damaged and set aside, or frames that the disk had called
+            durable (`cluster.raft.doubting`): entries that were acknowledged, votes that were given
     so      no vote, no candidacy; acknowledgements, and answers that confirm a leader, are
             counted for nothing; entries and snapshots are taken like any follower's
     until   the leader vouches for it: an entry that the leader appended in its own term,
@@ -38,6 +38,10 @@ A cluster that is restored from a backup begins in the same way, at the index of
 term 0, in place of index 1: `empty` is who holds nothing of any leader, and all must be so at
 one index.  Its nodes abstain like empty ones, so a folder that is restored once more, after the
 cluster has begun, votes for nobody before it is vouched for.
+
+Where some voters were restored and others are empty, or were restored at another index, nobody
+begins.  Two backups of one index cannot be told apart here, and need not be: nodes compare the
+origins of their states before they exchange a word (`cluster.backup.origin`).
 
 `life` is a number drawn at the start of a process: an answer or a voucher for an earlier
 life of the same node is seen.

@@ -8,6 +8,7 @@ from cluster.raft.leading import Leading
 from cluster.raft.messages import (
     AppendAck,
     AppendEntries,
+    MemoryLost,
     Message,
     NewerTerm,
     PreVote,
@@ -51,4 +52,5 @@ def make_handlers(
         Vote: voting.on_vote,
         NewerTerm: voting.on_newer_term,
         TimeoutNow: voting.on_timeout_now,
+        MemoryLost: following.on_memory_lost,
     }

@@ -8,6 +8,7 @@ store's.
     the last chunk, too early   who leads, in which term               snapshot_ack: once more
     a snapshot held already     who leads                              append_ack
     of a term that is over      nothing                                newer_term
+    memory_lost                 nothing                                this node abstains
 
 A leader that contradicts what is known - two in one term, an entry against a committed one -
 is refused with `PeerError`: nothing it says can be trusted, and nothing is changed.
@@ -22,6 +23,7 @@ from cluster.raft import guard
 from cluster.raft.messages import (
     AppendAck,
     AppendEntries,
+    MemoryLost,
     PeerError,
     ReadAck,
     ReadProbe,
@@ -113,6 +115,14 @@ class Following:
         elif message.term == parts.core.term and parts.core.leader == source:
             parts.elections.leader_heard(source, parts.clock())
             parts.promise(source, ReadAck(message.term, message.request, parts.forgetful_life))
+
+    def on_memory_lost(self, source: str, message: MemoryLost) -> None:
+        """Abstain, unless the entry is here: filled again meanwhile, or another's word."""
+        parts, core = self._parts, self._parts.core
+        if parts.abstains or (message.term, source) != (core.term, core.leader):
+            return
+        if not guard.holds(parts.journal, message.index, message.index_term, core.commit_index):
+            parts.journal.forget()
 
     def _follow(self, source: str, term: int) -> bool:
         """Whether `source` leads a term that is not over; the election timer starts anew."""

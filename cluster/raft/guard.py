@@ -35,6 +35,7 @@ RULES = frozenset(
         "resets",  # hole 5
         "ack_term",  # hole 6
         "one_vote_per_voter",  # hole 8
+        "lost_frames",  # hole 8, in doubting.py
         "read_quorum",  # hole 14, in leading.py
         "pre_vote",  # hole 15, in election.py
         "lease",  # hole 15, in election.py

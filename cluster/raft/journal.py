@@ -137,6 +137,12 @@ class RaftJournal(Journal):  # type: ignore[misc]  # the library is untyped
         self._commit_index = self._commit_recorded = index
         self._log.append(Reset())
 
+    def forget(self) -> None:
+        """The disk lost promises of this node: it abstains from now on."""
+        hard_state = HardState(self._hard_state.term, self._hard_state.vote, abstains=True)
+        self._record(hard_state)
+        self._hard_state = hard_state
+
     def trust(self) -> None:
         """Whatever promises were forgotten, none can do harm any more: take part again."""
         hard_state = self._hard_state

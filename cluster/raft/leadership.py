@@ -20,6 +20,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from cluster.raft.abstaining import Memory
+from cluster.raft.doubting import Doubt
 from cluster.raft.guard import Answers
 from cluster.raft.reads import Reads
 from cluster.raft.snapshots import SnapshotSender
@@ -37,6 +38,7 @@ class Follower:
     votes: bool = True
     answers: Answers = field(default_factory=Answers)
     memory: Memory = field(default_factory=Memory)
+    doubt: Doubt = field(default_factory=Doubt)
     proven_index: int = 1
     """The highest index that it proved to hold, counted for the commit or not."""
     sender: SnapshotSender | None = None
@@ -92,6 +94,12 @@ class Leadership:
         self.followers = {peer: before.get(peer) or Follower(now_s) for peer in sorted(votes)}
         for peer, follower in self.followers.items():
             follower.votes = votes[peer]
+
+    def can_spare(self, peer: str) -> bool:
+        """Whether a majority of the voters remembers, this node included, without `peer`."""
+        votes = {name: one for name, one in self.followers.items() if one.votes}
+        remember = [name for name, one in votes.items() if not one.memory.life and name != peer]
+        return peer not in votes or 2 * (1 + len(remember)) > 1 + len(votes)
 
     def next_request(self) -> int:
         """Return the number for the next message."""

@@ -8,6 +8,7 @@ reading chunks from the snapshot store.
     an ack that came             what PySyncObj sees of it
     of another term, or late     nothing
     a reset already served       that the peer is alive
+    one below what was proven    the same; the peer is asked (`cluster.raft.doubting`)
     any other                    match index, or where to go on
 
 Source: Raft thesis (Ongaro 2014), sections 3.10, 5.2, 6.4; DESIGN.md, holes 4, 5, 6, 14.
@@ -22,6 +23,7 @@ from cluster.raft.messages import (
     AppendAck,
     AppendEntries,
     LogEntry,
+    MemoryLost,
     PeerError,
     ReadAck,
     ReadAnswer,
@@ -121,21 +123,26 @@ class Leading:
 
     def _keep_up(self, leadership: Leadership, peer: str, follower: Follower, now_s: float) -> None:
         """Send a paused follower its heartbeats: their answers say how far it came."""
-        core, journal = self._parts.core, self._parts.journal
         if now_s >= follower.heartbeat_due_s:
             follower.heartbeat_due_s = now_s + self._parts.timing.heartbeat_s
-            prev_index = max(follower.proven_index, journal.base_index)
-            prev_term = journal.term_at(prev_index)
-            assert prev_term is not None
-            append = AppendEntries(
-                term=core.term,
-                request=leadership.next_request(),
-                prev_index=prev_index,
-                prev_term=prev_term,
-                commit_index=core.commit_index,
-                vouched=follower.memory.vouched(prev_index, core.commit_index),
-            )
-            self._parts.outbox.early.append((peer, append))
+            prev_index = max(follower.proven_index, self._parts.journal.base_index)
+            self._send_empty(leadership, peer, follower, prev_index)
+
+    def _send_empty(
+        self, leadership: Leadership, peer: str, follower: Follower, prev_index: int
+    ) -> None:
+        """Ask whether `peer` holds the entry at `prev_index`, which is in the log here."""
+        core, prev_term = self._parts.core, self._parts.journal.term_at(prev_index)
+        assert prev_term is not None
+        append = AppendEntries(
+            term=core.term,
+            request=leadership.next_request(),
+            prev_index=prev_index,
+            prev_term=prev_term,
+            commit_index=core.commit_index,
+            vouched=follower.memory.vouched(prev_index, core.commit_index),
+        )
+        self._parts.outbox.early.append((peer, append))
 
     def _send_snapshot(
         self, leadership: Leadership, peer: str, follower: Follower, now_s: float
@@ -180,6 +187,7 @@ class Leading:
         follower = leadership.followers[source]
         if not self._is_of_this_life(leadership, source, follower, ack):
             return
+        self._doubt(leadership, source, follower, ack)
         admitted = follower.answers.admit(
             ack,
             request_last=leadership.request,
@@ -208,6 +216,34 @@ class Leading:
             core.acknowledged(source, admitted.next_index)
         else:
             core.sent_to(source, admitted.next_index)
+
+    def _doubt(
+        self, leadership: Leadership, source: str, follower: Follower, ack: AppendAck
+    ) -> None:
+        """See whether a follower's disk lost what it proved to hold; it is counted no more then.
+
+        Where the cluster cannot do without its vote, it is only filled again: abstaining, it
+        would stop the others, and this leader has what it lost.
+        """
+        if follower.memory.life or "lost_frames" in self._parts.off:
+            return
+        core, doubt, now_s = self._parts.core, follower.doubt, self._parts.clock()
+        index_term = self._parts.journal.term_at(follower.proven_index)
+        if index_term is None:
+            return  # below the base: it is sent the snapshot
+        if doubt.is_confirmed(ack) and doubt.index == follower.proven_index:
+            core.forget(source)
+            if leadership.can_spare(source):
+                lost = MemoryLost(leadership.term, follower.proven_index, index_term)
+                self._parts.promise(source, lost)
+            else:
+                follower.proven_index = 1
+                core.send_from(source, ack.next_index)
+                core.hurry()
+        elif doubt.arises(ack, follower.proven_index, now_s):
+            again_s = now_s + self._parts.timing.election_min_s
+            self._send_empty(leadership, source, follower, follower.proven_index)
+            doubt.asked(follower.proven_index, leadership.request, again_s=again_s)
 
     def on_snapshot_ack(self, source: str, ack: SnapshotAck) -> None:
         leadership = self._addressed(source, ack.term)

@@ -1,6 +1,6 @@
 """What nodes say to each other about the log: plain dicts from a peer to typed messages.  No I/O.
 
-    leader -> follower   append_entries    snapshot_chunk    read_probe    timeout_now
+    leader -> follower   append_entries    snapshot_chunk    read_probe    timeout_now  memory_lost
     follower -> leader   append_ack        snapshot_ack      read_ack      newer_term
     anyone -> anyone     pre_vote_request  pre_vote          vote_request  vote
     any node -> leader   read_request      read_answer (back)
@@ -180,6 +180,16 @@ class TimeoutNow(_Message, frozen=True, tag="timeout_now"):
     """Campaign at once: the leader hands over."""
 
 
+class MemoryLost(_Message, frozen=True, tag="memory_lost"):
+    """The receiver proved to hold this entry, and does no more (`cluster.raft.doubting`).
+
+    Earlier releases refuse it, and go on as before.
+    """
+
+    index: Index
+    index_term: Count
+
+
 Message = (
     AppendEntries
     | AppendAck
@@ -195,6 +205,7 @@ Message = (
     | Vote
     | NewerTerm
     | TimeoutNow
+    | MemoryLost
 )
 
 _KINDS: dict[str, type[Message]] = {

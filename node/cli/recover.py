@@ -143,8 +143,8 @@ def _survivor(config: "Config") -> "Survivor":
 
 def _answering(configs: "list[Config]", survivors: "list[Survivor]") -> list[str]:
     """Return the members without a folder here whose ports for other nodes answer."""
+    from cluster.peer.address import parse_address
     from cluster.peer.frames import PeerRefused
-    from cluster.peer.links import parse_address
 
     places = {name: peer for one in configs for name, peer in one.peers.items()}
     for one in survivors:

@@ -103,18 +103,20 @@ def _check_new(file: Path, config: "Config", *, same_id: bool) -> None:
     from cluster.backup.file import BackupRefused, Reader
     from node.cli.output import tell
     from node.cli.problem import Problem
+    from wal.epoch import name_of
 
     try:
         with file.open("rb") as opened:
             header = Reader(str(file), opened.read).header
     except (OSError, BackupRefused) as error:
         raise Problem(_words(error, file)) from None
-    if header.cluster == config.cluster.id and not same_id:
+    is_same = name_of(header.cluster) == config.cluster.id
+    if is_same and not same_id:
         raise Problem(
             f"{file} is of cluster {header.cluster!r}, and so is [cluster] id: give the new cluster"
             " another id, or, if no node of the old one will ever run again, say --same-id"
         )
-    if header.cluster == config.cluster.id:
+    if is_same:
         tell(
             f"warning: two clusters of the id {header.cluster!r} must never run at once: clients"
             " and tokens cannot tell them apart; see that every old node is gone"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from cluster import barriers, participant, proposals
+from cluster import barriers, inbox, proposals
 from cluster.port import Answer, ReplicaStatus, Unavailable
 from cluster.proposals import COMMAND_BYTES_MAX
 from cluster.replica import Replica
@@ -101,13 +101,13 @@ async def test_a_node_with_too_much_to_do_says_so_at_once(
 async def test_messages_of_peers_beyond_the_limit_are_dropped(
     alone: Alone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(participant, "INBOX_MAX", 1)
-    monkeypatch.setattr(participant, "FORWARDED_MAX", 0)
+    monkeypatch.setattr(inbox, "MESSAGES_MAX", 1)
+    monkeypatch.setattr(inbox, "FORWARDED_MAX", 0)
     alone.replica._on_frame("n2", "raft", {"type": "vote", "term": 0})
     alone.replica._on_frame("n2", "raft", {"type": "vote", "term": 0})
     assert len(alone.replica._part._inbox) == 1
     alone.replica._on_frame("n2", "batch", b"\x94\xa2n2\xa1b\x01\x90")
-    assert not alone.replica._part._forwarded
+    assert not alone.replica._part._inbox.forwarded
     assert await alone.replica.barrier() is None  # what no voter sent harms nobody
 
 

@@ -15,6 +15,7 @@ from cluster.replica import Replica
 from cluster.settings import ReplicaSettings
 from cluster.state.commands import By, OpenConversation, SendMessage
 from cluster.state.outcome import Done
+from wal.disk import Disk
 
 NAMES = ("n1", "n2", "n3")
 VISITOR = By("visitor", "ann")
@@ -30,6 +31,7 @@ class Cluster:
         self._nursery = nursery
         self.replicas: dict[str, Replica] = {}
         self._lives: dict[str, trio.CancelScope] = {}
+        self._closed: dict[Replica, trio.Event] = {}
         self.ended: dict[Replica, BaseException] = {}
         """Those that ended by themselves, and why."""
 
@@ -54,8 +56,8 @@ class Cluster:
             digest_every_entries=20,
         )
 
-    async def start(self, name: str) -> Replica:
-        return await self._run(name, Replica.open(self._settings(name)))
+    async def start(self, name: str, disk: Disk | None = None) -> Replica:
+        return await self._run(name, Replica.open(self._settings(name), disk))
 
     async def copy(self, name: str) -> Replica:
         """Start a second process of a node, on a copy of its folder and a port of its own."""
@@ -95,6 +97,7 @@ class Cluster:
     async def _live(
         self, replica: Replica, *, task_status: trio.TaskStatus[trio.CancelScope]
     ) -> None:
+        self._closed[replica] = trio.Event()
         try:
             with trio.CancelScope() as scope:
                 async with trio.open_nursery() as nursery:
@@ -104,11 +107,12 @@ class Cluster:
             self.ended[replica] = _first(errors)
         finally:
             replica.close()
+            self._closed[replica].set()
 
     async def stop(self, name: str) -> None:
         self._lives.pop(name).cancel()
-        del self.replicas[name]
-        await trio.sleep(0.05)
+        with trio.fail_after(20):  # a thread of it may still write
+            await self._closed[self.replicas.pop(name)].wait()
 
     async def serving(self) -> None:
         await until(lambda: all(r.status().standing == "serving" for r in self.replicas.values()))

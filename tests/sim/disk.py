@@ -7,6 +7,7 @@
                          as Linux does: the next sync succeeds without them
     full_after(n)        n more bytes, then ENOSPC; the write that hits it is cut short
     flip_bit(name, at)   the medium rots
+    cut(name, size)      what was synced is gone: the disk lied
     on_call(op, name)    is called before each operation as "write" and after it as "write.done";
                          it may raise `SimCrash`, after which the disk is gone until `crash`
 
@@ -132,6 +133,12 @@ class SimDisk(Disk):
         file = self._files[name]
         file.durable[offset] ^= 1 << bit
         file.cached[offset] ^= 1 << bit
+
+    def cut(self, name: str, size: int) -> None:
+        """The end of a file is gone, synced or not: the disk lied."""
+        file = self._files[name]
+        del file.durable[size:]
+        del file.cached[size:]
 
     # -- the port
 

@@ -173,6 +173,7 @@ def _make_mutants() -> Iterator[Mutant]:
         "align": "test_entries_behind_a_snapshot_survive_a_crash_before_the_cut",
         "late_answers": "test_outbox",
         "lease": "test_without_the_lease_a_flapping_node_deposes_a_healthy_leader",
+        "lost_frames": "test_doubting",
         "matching_prefix": "test_a_repeated_append_does_not_cut_what_was_acknowledged",
         "newer_term": "test_a_leader_of_a_term_that_is_over_is_told_so_and_steps_down",
         "old_snapshot": "test_an_older_snapshot_is_not_taken_over_what_is_held",

@@ -13,9 +13,9 @@ from cluster.heal.digests import digest_of
 from cluster.heal.picture import Troubles
 from cluster.ids import Ulids
 from cluster.opening import Succession, open_data
-from cluster.participant import Participant, World
+from cluster.participant import Participant
+from cluster.peer.address import Address
 from cluster.peer.frames import FrameReader
-from cluster.peer.links import Address
 from cluster.port import Answer, Figures, Unavailable
 from cluster.raft.engine import Committed, Engine, Timing
 from cluster.raft.members import Members
@@ -25,6 +25,7 @@ from cluster.state.commands import BootNode
 from cluster.state.levels import LEVEL
 from cluster.state.state import State
 from cluster.vitals import Storage
+from cluster.world import World
 from tests.sim.checks import Checks
 from tests.sim.disk import SimDisk
 from wal.disk import Disk

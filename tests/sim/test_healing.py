@@ -7,14 +7,20 @@ import pytest
 from cluster.heal import rules
 from cluster.state.model import HealNote
 from tests.sim.checks import check
+from tests.sim.disk import SimDisk
 from tests.sim.world import World
+from wal.record import Commit, Entry, Record, decode_frame, decode_records
+from wal.recovery import read_head
+from wal.segment import HEAD_BYTES, segment_number
 
 MIB = 1024**2
 
 
-def calm(seed: int, *, nodes: int = 3, busy: bool = True) -> World:
+def calm(
+    seed: int, *, nodes: int = 3, busy: bool = True, off: frozenset[str] = frozenset()
+) -> World:
     """A cluster that has a leader and serves; nothing happens to it by chance."""
-    world = World(seed, nodes=nodes)
+    world = World(seed, nodes=nodes, off=off)
     for name in world.names[nodes:]:
         world.stop(name)
     until(world, 10.0, lambda: len(leaders(world)) == 1 and all_serve(world))
@@ -148,3 +154,65 @@ def changes_while_flapping(world: World, links: set[tuple[str, str]]) -> int:
     wait(world, 2.0)
     assert len(leaders(world)) == 1
     return len(world.checks.leaders) - before
+
+
+@pytest.mark.parametrize(("seed", "nodes"), [(50, 3), (51, 5), (52, 2)])
+def test_a_follower_whose_disk_lost_its_last_frames_is_found_out_and_filled(
+    seed: int, nodes: int
+) -> None:
+    world = calm(seed, nodes=nodes)
+    (leader,) = leaders(world)
+    name, term = next(n for n in world.names[:nodes] if n != leader), world.up[leader].engine.term
+    lose_last_frame(world, name)
+    until(world, 3.0, lambda: standing(world, name) == "serving" and not world.forgets(name))
+    assert (leaders(world), world.up[leader].engine.term) == ([leader], term), "nobody else noticed"
+    for client in world.clients:
+        client.finish_soon()
+    until(world, 10.0, lambda: len({node.applied_index for node in world.up.values()}) == 1)
+    wanted = ["began", "done"] if nodes > 2 else []  # two voters cannot spare one
+
+    def outcomes() -> list[str]:
+        noted = heal_log(world, leader, rules.DAMAGE)
+        return [note.outcome for note in noted if note.node == name]
+
+    wait(world, 1.0)
+    until(world, 5.0, lambda: outcomes() == wanted)
+
+
+def test_without_its_rule_such_a_follower_waits_for_a_snapshot_or_another_leader() -> None:
+    world = calm(55, off=frozenset({"lost_frames"}))
+    (leader,) = leaders(world)
+    name = next(n for n in world.names[:3] if n != leader)
+    lose_last_frame(world, name)
+    wait(world, 2.0)
+    assert standing(world, name) != "serving"
+
+
+def lose_last_frame(world: World, name: str) -> None:
+    """End a node when it has acknowledged an entry; it starts again on a log without that."""
+    node, disk = world.up[name], world.disks[name]
+    (leader,) = leaders(world)
+
+    def is_proven() -> bool:
+        last_index = node.engine.status().last_index
+        proven = world.up[leader].engine.status().match_index[name]
+        return proven == last_index and isinstance(last_record(disk)[2], (Entry, Commit))
+
+    until(world, 5.0, is_proven)
+    world.stop(name)
+    file, offset, _ = last_record(disk)
+    disk.cut(file, offset)
+    world.start(name)
+
+
+def last_record(disk: SimDisk) -> tuple[str, int, Record]:
+    """Return the segment and the offset of the last frame of a log, and its last record."""
+    file = max(name for name in disk.names() if segment_number(name) is not None)
+    data = disk.read(file)
+    head, offset = read_head(file, data[:HEAD_BYTES]), HEAD_BYTES
+    while True:
+        frame = decode_frame(data, offset, segment=head.number, salt=head.salt)
+        if frame.end == len(data) or not any(data[frame.end :]):
+            records = decode_records(data[frame.start : frame.start + frame.length])
+            return file, offset, records[-1]
+        offset = frame.end

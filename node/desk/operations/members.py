@@ -9,8 +9,8 @@ Only the leader can change members: another node answers `not_leader` and says w
 from collections.abc import Callable
 from functools import partial
 
+from cluster.peer.address import parse_address
 from cluster.peer.frames import PeerRefused
-from cluster.peer.links import parse_address
 from cluster.port import Answer, NotLeading
 from cluster.raft.members import Members, MembersRefused, Role
 from cluster.state.commands import AddAudit

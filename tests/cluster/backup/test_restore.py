@@ -8,6 +8,7 @@ import pytest
 import trio
 
 from cluster.backup import restore as restoring
+from cluster.backup.checking import Checked, header_of
 from cluster.backup.file import BackupRefused, Header, Reader, encode
 from cluster.backup.origin import origin_of
 from cluster.raft.members import Members
@@ -215,3 +216,8 @@ def test_a_crash_at_any_place_leaves_what_no_node_starts_on_and_what_can_be_rest
             disk.close()
             break
     assert 3 < refused <= place
+
+
+def test_a_backup_of_a_recovered_clusters_folder_has_its_name_without_the_epoch() -> None:
+    checked = Checked("shop+1.5f0c2a9b", "n1", 9, 3, empty_state(), None)
+    assert header_of(checked, created_ms=1, release="0.1.0").cluster == "shop"

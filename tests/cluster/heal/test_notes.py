@@ -67,6 +67,21 @@ def test_a_node_that_was_filled_says_how_long_it_abstained() -> None:
     ]
 
 
+def test_a_node_that_is_told_what_its_disk_lost_says_so_and_when_it_is_filled() -> None:
+    now_s = [10.0]
+    heal = Journal(lambda: 0)
+    filling = Filling(heal, lambda: now_s[0], abstains=False)
+    filling.look(abstains=False, was_known=True, index=3)
+    now_s[0] = 60.0
+    filling.look(abstains=True, was_known=True, index=3)
+    now_s[0] = 60.5
+    filling.look(abstains=False, was_known=True, index=9)
+    assert [(one.rule, one.outcome, one.figures) for one in heal.recent] == [
+        (6, "began", {"index": 3}),
+        (6, "done", {"abstained_ms": 500, "index": 9}),
+    ]
+
+
 def test_a_cluster_that_begins_has_nothing_to_tell() -> None:
     heal = Journal(lambda: 0)
     Filling(heal, lambda: 0.0, abstains=True).look(abstains=False, was_known=False, index=3)

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import trio
 
-from cluster.peer import handshake, links
+from cluster.peer import handshake, incoming, link, links
+from cluster.peer.address import Address, parse_address
 from cluster.peer.frames import LENGTH, FrameReader, PeerRefused, encode
 from cluster.peer.handshake import HELLO_BYTES_MAX, Self
-from cluster.peer.links import Address, Links
+from cluster.peer.links import Links
 from cluster.state.levels import FIRST, LEVEL
 
 
@@ -26,6 +27,7 @@ class Node:
                 kw.get("boot", f"boot-{name}"),
                 kw.get("key", b"k" * 32),
                 f"{listen[0]}:{listen[1]}",
+                kw.get("origin", lambda: ""),
                 uses=kw.get("uses", lambda: FIRST),
             ),
             listen,
@@ -175,7 +177,9 @@ class Deaf:
 
     async def accept(self, stream: trio.SocketStream) -> None:
         stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, 4096)
-        await self._node.links._examine(stream, FrameReader(frame_bytes_max=HELLO_BYTES_MAX))
+        await self._node.links._incoming._examine(
+            stream, FrameReader(frame_bytes_max=HELLO_BYTES_MAX)
+        )
         self.streams.append(stream)
         await trio.sleep_forever()
 
@@ -188,7 +192,7 @@ async def test_a_peer_that_takes_nothing_is_hung_up_on_and_what_waits_is_bounded
     addresses: dict[str, Address], nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(links, "SEND_S", 0.3)
-    monkeypatch.setattr(links, "QUEUE_BYTES_MAX", 4_000_000)
+    monkeypatch.setattr(link, "QUEUE_BYTES_MAX", 4_000_000)
     one = Node("n1", addresses["n1"], {"n2": addresses["n2"]})
     deaf = Deaf(Node("n2", addresses["n2"], {"n1": addresses["n1"]}))
     await nursery.start(deaf.run, addresses["n2"])
@@ -222,7 +226,7 @@ async def test_a_peer_that_dies_while_much_waits_ends_the_link(
 async def test_more_connections_than_a_cluster_has_are_closed_at_once(
     addresses: dict[str, Address], nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(links, "ACCEPTED_MAX", 2)
+    monkeypatch.setattr(incoming, "ACCEPTED_MAX", 2)
     one = Node("n1", addresses["n1"], {"n2": addresses["n2"]})
     await nursery.start(one.links.run)
     held = [await trio.open_tcp_stream(*addresses["n1"]) for _ in range(2)]
@@ -237,7 +241,7 @@ async def test_more_connections_than_a_cluster_has_are_closed_at_once(
 async def test_who_connects_and_says_nothing_is_hung_up_on(
     addresses: dict[str, Address], nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(links, "HANDSHAKE_S", 0.1)
+    monkeypatch.setattr(incoming, "HANDSHAKE_S", 0.1)
     one = Node("n1", addresses["n1"], {"n2": addresses["n2"]})
     await nursery.start(one.links.run)
     silent = await trio.open_tcp_stream(*addresses["n1"])
@@ -280,7 +284,7 @@ async def test_who_is_removed_and_stays_is_a_guest_that_can_be_told(
     async with trio.open_nursery() as life:
         await life.start(two.links.run)
         await until(lambda: one.links.connected("n2") and two.links.connected("n1"))
-        await until(lambda: one.links._incoming["n2"])
+        await until(lambda: one.links._incoming.has("n2"))
         one.links.set_peers({})
         assert list(one.links.guests) == ["n2"]
         one.links.send("n2", encode("raft", {"you": "are no member"}))
@@ -322,7 +326,7 @@ async def test_links_follow_the_members(
 @pytest.mark.parametrize("text", ["", "n1", "n1:", ":7201", "n1:0", "n1:65536", "n1:x"])
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(PeerRefused, match="no host:port"):
-        links.parse_address(text)
+        parse_address(text)
 
 
 async def test_a_second_process_of_a_node_is_refused_while_the_first_one_speaks(
@@ -346,7 +350,7 @@ async def test_a_second_process_of_a_node_is_refused_while_the_first_one_speaks(
 async def test_a_node_comes_back_though_its_old_link_was_never_closed(
     addresses: dict[str, Address], nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(links, "CLONE_S", 0.2)
+    monkeypatch.setattr(incoming, "CLONE_S", 0.2)
     one = Node("n1", addresses["n1"], {})
     await nursery.start(one.links.run)
     for boot in ("first", "second"):
@@ -383,6 +387,26 @@ async def test_a_level_that_rises_ends_the_links_of_earlier_releases_both_ways(
         assert not node.links.connected(other)
     assert not one.frames
     assert not two.frames
+
+
+async def test_a_node_that_is_filled_ends_its_links_to_another_history_both_ways(
+    addresses: dict[str, Address], nursery: trio.Nursery
+) -> None:
+    holds = {"n1": "", "n2": "a-backup"}
+    one, two = (
+        Node(name, addresses[name], {other: addresses[other]}, origin=lambda of=name: holds[of])
+        for name, other in (("n1", "n2"), ("n2", "n1"))
+    )
+    await nursery.start(one.links.run)
+    await nursery.start(two.links.run)
+    await until(lambda: one.links.connected("n2") and two.links.connected("n1"))
+    holds["n1"] = "another-backup"
+    heard = len(two.frames), len(one.frames)
+    one.links.send("n2", encode("raft", {}))
+    two.links.send("n1", encode("raft", {}))
+    await until(lambda: not one.links.connected("n2") and not two.links.connected("n1"))
+    assert (len(two.frames), len(one.frames)) == heard
+    await until(lambda: "another backup" in one.links.statistics()["n2"].refused)
 
 
 async def test_a_peer_that_speaks_no_sense_is_counted_dialled_more_rarely_and_disturbs_nobody(

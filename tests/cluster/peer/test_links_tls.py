@@ -8,8 +8,8 @@ import trio
 import trustme
 
 from cluster.peer import links
+from cluster.peer.address import Address
 from cluster.peer.frames import encode
-from cluster.peer.links import Address
 from cluster.peer.tls import PeerTls
 from node.certs.authority import issue, make_authority
 from node.certs.folder import CertificateFolder
