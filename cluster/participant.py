@@ -38,6 +38,7 @@ from cluster.heal.digests import Digests
 from cluster.heal.hands import OwnHands
 from cluster.heal.healing import LOOK_EVERY_S, Healing
 from cluster.heal.journal import Journal
+from cluster.heal.limits import HAND_OVERS_MAX
 from cluster.heal.nodes import rows
 from cluster.heal.one_way import hint
 from cluster.heal.picture import Seen, Troubles, others_in
@@ -549,6 +550,7 @@ class Participant:
             storage=self._world.storage(),
             leader=self.leader or "",
             digest=self.applying.digests.latest,
+            abstains=self.engine.journal.abstains,
         )
 
     def _look_around(self) -> None:
@@ -570,6 +572,7 @@ class Participant:
             members=self.engine.members,
             settings=self._settings.heal,
             replaced_s=heal_log.age_s(self.state, rules.DEAD_VOTER),
+            handed_over_s=heal_log.hand_overs_s(self.state, HAND_OVERS_MAX),
             rebuilt_s=now_s - self._rebuilt_s,
             held=self._judge.held,
             troubles=self._peers.troubles(),
