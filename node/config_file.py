@@ -35,6 +35,7 @@ the file are relative to the file.
 
 from pathlib import Path
 from typing import Any, cast, get_args
+from urllib.parse import urlsplit
 
 from cluster.heal.settings import HealMode, HealSettings
 from cluster.state.limits import TOKEN_TTL_S
@@ -353,12 +354,26 @@ def _trace(table: Table | None) -> TraceConfig:
         return TraceConfig()
     named = "endpoint" in table
     endpoint = table.text("endpoint", example="http://127.0.0.1:4318") if named else ""
-    if endpoint and not endpoint.startswith(("http://", "https://")):
-        mend = 'write "http://127.0.0.1:4318", or leave it out'
-        table.note("endpoint", f'"{endpoint[:64]}" is no address of a collector', mend)
+    if endpoint:
+        _check_collector(table, endpoint)
     sample = table.share("sample", SAMPLE if endpoint else 0.0)
     table.finish()
     return TraceConfig(endpoint, sample)
+
+
+def _check_collector(table: Table, endpoint: str) -> None:
+    """Note what is no collector's address, and secrets in one: it is shown in logs."""
+    try:
+        parts = urlsplit(endpoint)
+        known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        known = None
+    if not known:
+        mend = 'write "http://127.0.0.1:4318", or leave it out'
+        table.note("endpoint", f'"{endpoint[:64]}" is no address of a collector', mend)
+    elif "@" in parts.netloc:
+        mend = "put it into the environment: OTEL_EXPORTER_OTLP_HEADERS"
+        table.note("endpoint", "has a name or password of the collector in it", mend)
 
 
 def _check_members(config: Config, node: Table, nodes: Table) -> None:
