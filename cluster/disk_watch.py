@@ -9,7 +9,7 @@ A disk that hangs may hold the look at its room for as long; the figures of sync
 import structlog
 import trio
 
-from cluster.vitals import Storage
+from cluster.vitals import BYTES_MAX, Storage
 from wal.disk import Disk
 from wal.errors import StorageFailed
 from wal.log import Log
@@ -32,7 +32,8 @@ class DiskWatch:
     def sample(self) -> None:
         """Look how much room there is.  Blocks."""
         try:
-            self._room = (self._disk.bytes_free(), self._disk.bytes_total())
+            free, total = self._disk.bytes_free(), self._disk.bytes_total()
+            self._room = (min(free, BYTES_MAX), min(total, BYTES_MAX))
             self._failing = ""
         except StorageFailed as error:
             self._room = (-1, -1)

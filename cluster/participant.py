@@ -35,6 +35,7 @@ from cluster.heal.digests import Digests
 from cluster.heal.hands import OwnHands
 from cluster.heal.healing import LOOK_EVERY_S, Healing
 from cluster.heal.journal import Journal
+from cluster.heal.limits import HAND_OVERS_MAX
 from cluster.heal.picture import Seen, others_in
 from cluster.heal.rules import SLOW_DISK
 from cluster.heal.starting import Filling
@@ -511,6 +512,7 @@ class Participant:
             members=self.engine.members,
             settings=self._settings.heal,
             replaced_s=heal_log.age_s(self.state, rules.DEAD_VOTER),
+            handed_over_s=heal_log.hand_overs_s(self.state, HAND_OVERS_MAX),
             rebuilt_s=now_s - self._rebuilt_s,
             held=self._judge.held,
             troubles=self._peers.troubles(),

@@ -54,6 +54,7 @@ class Telling:
             storage=self._world.storage(),
             leader=leader or "",
             digest=self._applying.digests.latest,
+            abstains=self._engine.journal.abstains,
         )
 
     def turn(self, standing: Standing, leader: str | None) -> None:

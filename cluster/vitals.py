@@ -5,52 +5,73 @@
 
 They may be lost, and nothing that must be true everywhere follows from them: they are evidence for
 `cluster.heal`, for leaders and for people.  Fields are only ever added, with a default.
+
+A neighbour may be faulty, and what it says ends up in figures, words and pages: every field has
+bounds, and what is beyond them, or no number, is refused as a whole.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
+
+from cluster.state.limits import INTEGER_MAX
 
 VITALS_EVERY_S = 0.5
 STALE_S = 2.0
 """Vitals older than this say nothing about now."""
 CLOCKS_KEPT = 20
 """Readings of another clock, over ten seconds: the one that was least on its way counts."""
+BYTES_MAX = 2**62
+"""Of a disk; some file systems that have no end say more."""
+_HEARS_MAX = 256
+"""Members, and guests that are about to be."""
+
+_Word = Annotated[str, Meta(max_length=128)]
+"""An id, a version, a checksum."""
+_Count = Annotated[int, Meta(ge=0, le=INTEGER_MAX)]
+_Bytes = Annotated[int, Meta(ge=-1, le=BYTES_MAX)]
+_Ms = Annotated[float, Meta(ge=-1.0, le=1e12)]
+"""Not NaN either, which no bound admits."""
+_Clock = Annotated[int, Meta(ge=-INTEGER_MAX, le=INTEGER_MAX)]
 
 
 class Storage(msgspec.Struct, frozen=True, omit_defaults=True):
     """One node's disk; -1 is unknown."""
 
-    free_bytes: int = -1
-    total_bytes: int = -1
-    sync_p99_ms: float = -1.0
+    free_bytes: _Bytes = -1
+    total_bytes: _Bytes = -1
+    sync_p99_ms: _Ms = -1.0
     """Of the syncs of the last seconds."""
-    syncs_slow: int = 0
+    syncs_slow: _Count = 0
     """How many of them took longer than `wal.syncs.SLOW_S`."""
-    sync_running_ms: float = 0.0
+    sync_running_ms: _Ms = 0.0
     """How long the sync under way takes already."""
 
 
 class Vitals(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one node says of itself."""
 
-    boot: str
-    level: int
-    version: str = ""
-    zone: str = ""
-    standing: str = ""
-    wall_ms: int = 0
+    boot: _Word
+    level: _Count
+    version: _Word = ""
+    zone: _Word = ""
+    standing: _Word = ""
+    wall_ms: _Clock = 0
     """Its clock when this was sent."""
-    applied_index: int = 0
-    hears: tuple[str, ...] = ()
+    applied_index: _Count = 0
+    hears: Annotated[tuple[_Word, ...], Meta(max_length=_HEARS_MAX)] = ()
     """Other nodes that it heard within an election timeout."""
     storage: Storage = Storage()
-    digest: tuple[int, str] = (0, "")
+    digest: tuple[_Count, _Word] = (0, "")
     """Checksum of its state at an index that all nodes take one at."""
-    leader: str = ""
+    leader: _Word = ""
     """Whom it hears as leader."""
+    abstains: bool = False
+    """Whether it lost its data, and does not vote until the others have filled it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,10 +26,14 @@ from dataclasses import dataclass
 
 import msgspec
 
+from cluster.state.limits import INTEGER_MAX
+
 MAGIC = b"UDBK"
 VERSION = 1
 HEADER_BYTES_MAX = 64 * 1024
 BLOCK_BYTES_MAX = 256 * 1024
+TIME_MS_MAX = 253_402_300_799_999
+"""The last moment of the year 9999."""
 BACKUP_BYTES_MAX = 4 * 1024**3
 """As much as a snapshot may have, which it becomes."""
 
@@ -123,7 +127,8 @@ class Reader:
             )
         try:
             self.header = msgspec.json.decode(text, type=Header)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            _check(self.header)
+        except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
             raise self._refusal(_HEAD.size, f"its header: {error}") from None
 
     def blocks(self) -> Iterator[bytes]:
@@ -158,6 +163,19 @@ class Reader:
 
     def _refusal(self, offset: int, what: str) -> BackupRefused:
         return BackupRefused(f"{self._name}: at byte {offset}: {what}; use another backup")
+
+
+def _check(header: Header) -> None:
+    """Raise `ValueError` unless people can be shown what is in it."""
+    for name in ("cluster_ms", "created_ms"):
+        if not 0 <= getattr(header, name) <= TIME_MS_MAX:
+            raise ValueError(f"{name}: no time")
+    for name in ("index", "term", "level"):
+        if not 0 <= getattr(header, name) <= INTEGER_MAX:
+            raise ValueError(f"{name}: out of range")
+    for name in ("cluster", "node", "release", "origin"):
+        if not getattr(header, name).isprintable():
+            raise ValueError(f"{name}: not printable")
 
 
 def _crc(data: bytes, length: int, seed: int) -> int:

@@ -16,6 +16,7 @@ import structlog
 from cluster.heal.rules import RULES
 from cluster.port import Answer, Unavailable
 from cluster.state.commands import HealOutcome, NoteHeal
+from cluster.state.limits import HEAL_TEXT_BYTES_MAX
 
 NOTES_KEPT = 200
 NOTES_WAIT_MAX = 100
@@ -43,8 +44,10 @@ class Journal:
         self, rule: int, seen: str, done: str, outcome: HealOutcome = "done", **figures: Any
     ) -> None:
         """Write down what was seen and done by `rule`; `figures` are integers, words, truths."""
+        seen, done = _cut(seen), _cut(done)
         one = NoteHeal(rule, seen, done, outcome, self._wall_ms(), figures)
-        name = RULES[rule].name
+        known = RULES.get(rule)  # what an earlier process left may be of a later release
+        name = known.name if known is not None else "of_a_later_release"
         log.warning("heal", rule=rule, name=name, seen=seen, done=done, outcome=outcome, **figures)
         self.counts[name, outcome] += 1
         self.recent.append(one)
@@ -61,3 +64,8 @@ class Journal:
         self._under_way -= 1
         if isinstance(answer, Unavailable) and len(self._waiting) < NOTES_WAIT_MAX:
             self._waiting.appendleft(one)
+
+
+def _cut(text: str) -> str:
+    """Return as much of `text` as the log takes: what was wrong may quote what others sent."""
+    return text.encode(errors="replace")[:HEAL_TEXT_BYTES_MAX].decode(errors="ignore")

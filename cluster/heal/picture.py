@@ -7,7 +7,7 @@ Evidence that is not fresh is no evidence: `fresh` has who spoke within `vitals.
 rule that acts looks at anybody else.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cluster.heal.settings import HealSettings
@@ -52,6 +52,8 @@ class Seen:
     settings: HealSettings
     replaced_s: float = float("inf")
     """Since a voter was replaced, by the heal log."""
+    handed_over_s: Sequence[float] = ()
+    """Since healing gave leadership away anywhere, by the heal log: the last few, newest first."""
     rebuilt_s: float = float("inf")
     """Since this node's data was set aside because its state differed."""
     held: str = ""

@@ -3,8 +3,14 @@
 Each line is one action of `cluster.heal`, told by the node that took it, with what it saw.  A node
 that was cut off tells when it is back, so lines are in the order in which the log took them, and
 `at_ms` is the clock of who tells.
+
+Where there are too many, the oldest line goes of the rule that has most: a rule that fires all the
+time, or somebody who provokes it, must not make the cluster forget the others, whose limits go by
+this log.
 """
 
+from collections import Counter
+from itertools import islice
 from typing import Any
 
 from cluster.state import limits
@@ -18,7 +24,7 @@ _ACTS = ("done", "began")
 
 
 def note(change: Change, command: NoteHeal) -> dict[str, Any]:
-    """Put a line into the log; the oldest falls out where there are too many."""
+    """Put a line into the log, and make room for it."""
     texts = {"seen": command.seen, "done": command.done, "outcome": command.outcome}
     for field, text in texts.items():
         if len(text.encode()) > limits.HEAL_TEXT_BYTES_MAX:
@@ -39,11 +45,32 @@ def note(change: Change, command: NoteHeal) -> dict[str, Any]:
         command.figures,
         command.at_ms,
     )
+    if len(state.heal_log) >= limits.HEAL_LOG_MAX:
+        _make_room(state)
     state.heal_log.append(line)
     return {}
+
+
+def _make_room(state: State) -> None:
+    counts = Counter(one.rule for one in state.heal_log)
+    _, most = max((count, rule) for rule, count in counts.items())
+    oldest = next(place for place, one in enumerate(state.heal_log) if one.rule == most)
+    del state.heal_log[oldest]
 
 
 def age_s(state: State, rule: int) -> float:
     """Return for how long `rule` has not been acted on, in cluster time; infinite if never."""
     acted = [one.noted_ms for one in state.heal_log if one.rule == rule and one.outcome in _ACTS]
     return (state.now_ms - max(acted)) / 1000 if acted else float("inf")
+
+
+def hand_overs_s(state: State, last: int) -> list[float]:
+    """Return how long ago, in cluster time, healing gave leadership away: the `last` times, newest
+    first.
+    """
+    gave = (
+        one.noted_ms
+        for one in reversed(state.heal_log)
+        if one.outcome in _ACTS and "target" in one.figures
+    )
+    return [(state.now_ms - noted_ms) / 1000 for noted_ms in islice(gave, last)]

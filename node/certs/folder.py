@@ -19,6 +19,7 @@ is renamed into place: a node that looks in between keeps what it has.
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
@@ -36,6 +37,7 @@ from node.certs.authority import (
     node_of,
     pem_of,
 )
+from node.tables import NAME
 
 CA = "ca"
 
@@ -65,9 +67,15 @@ class CertificateFolder:
     # -- the authority
 
     def begin(self, name: str, *, days: int = CA_DAYS, force: bool = False) -> Pair:
-        """Make the authority.  Raises `CertificatesRefused` when there is one."""
+        """Make the authority.
+
+        Raises `CertificatesRefused` when there is one, or no certificate can have the name.
+        """
         self._refuse_existing(CA, force=force)
-        made = make_authority(name, days=days)
+        try:
+            made = make_authority(name, days=days)
+        except ValueError:
+            raise CertificatesRefused("--name: 1 to 64 characters") from None
         self._write(CA, made.key_pem, made.certificate_pem)
         return made
 
@@ -126,10 +134,15 @@ class CertificateFolder:
         self, node: str, hosts: Sequence[str], *, days: int = NODE_DAYS, force: bool = False
     ) -> Pair:
         """Make the certificate of a node.  Raises `CertificatesRefused` when it has one."""
-        if node == CA:
-            raise CertificatesRefused(f"{CA!r} is the authority's name: call the node otherwise")
+        check_node(node)
         self._refuse_existing(node, force=force)
         authority = self.authority()
+        until = authority.certificate.not_valid_after_utc
+        if until <= datetime.now(UTC):
+            raise CertificatesRefused(
+                f"{self.files(CA).cert}: the authority has expired, on {until:%Y-%m-%d}:"
+                " `unidesk cert rotate --ca` makes the next one"
+            )
         try:
             made = issue(authority, node, hosts, days=days)
         except ValueError as error:
@@ -142,7 +155,13 @@ class CertificateFolder:
 
         Raises `CertificatesRefused` when it has none.
         """
+        check_node(node)
         before = read_certificates(self.files(node).cert)[0]
+        if node_of(before) != node:
+            raise CertificatesRefused(
+                f"{self.files(node).cert} is the certificate of {node_of(before) or 'no node'!r}:"
+                " a node's file has its name"
+            )
         return self.issue(node, hosts_of(before), days=days, force=True)
 
     def nodes(self) -> dict[str, x509.Certificate]:
@@ -171,6 +190,16 @@ class CertificateFolder:
         files = self.files(name)
         _write(files.key, key, 0o600)
         _write(files.cert, certificate, 0o644)
+
+
+def check_node(node: str) -> None:
+    """Raise `CertificatesRefused` unless it is a node's id, which makes a file's name too."""
+    if node == CA:
+        raise CertificatesRefused(f"{CA!r} is the authority's name: call the node otherwise")
+    if not NAME.fullmatch(node):
+        raise CertificatesRefused(
+            f"{node[:64]!r} is no id of a node: a-z, 0-9, _ and -, at most 32"
+        )
 
 
 def read_certificates(path: Path) -> list[x509.Certificate]:

@@ -14,7 +14,7 @@ import msgspec
 import trio
 
 from node.chaos.scenario import Load
-from node.client import RequestFailed, Stopped, Timing, open_client
+from node.client import Timing, open_client
 from node.client.statistics import ClientStatistics
 from node.demo.script import SCENES
 from node.protocol.catalogue import RulesApply
@@ -23,7 +23,7 @@ from node.replay.checker import Record
 from node.replay.crew import Crew, CrewAgent
 from node.replay.dialogues import Dialogue, Turn
 from node.replay.reached import Reached
-from node.replay.speaking import Book, Speaking, Unfinished
+from node.replay.speaking import Book, Speaking
 
 CAPACITY = 5
 TIMING = Timing(
@@ -163,19 +163,13 @@ class Talking:
         speaking = Speaking(dialogue, visitor, home, crew, self.book, pace_s=self._load.pace_s)
         token = self._cluster.mint("visitor", visitor)
         urls = homes.from_home(self._cluster.urls, number)
-        async with open_client(
-            urls, token, name=CLIENT, timing=TIMING, on_push=speaking.on_push
-        ) as client:
-            speaking.visitor = client
-            finished = False
-            try:
-                await speaking.speak(agent_closes=number % 2 == 0)
-                finished = True
-            except (Unfinished, RequestFailed, Stopped) as error:
-                self.unfinished.append(f"{dialogue.id} ({visitor}): {error}")
-            self._add(client.statistics())
+        unfinished, statistics = await speaking.visit(
+            urls, token, name=CLIENT, timing=TIMING, agent_closes=number % 2 == 0
+        )
+        if unfinished:
+            self.unfinished.append(f"{dialogue.id} ({visitor}): {unfinished}")
+        self._add(statistics)
         if speaking.record is not None:
-            speaking.record.views += speaking.views(finished=finished)
             self.records.append(speaking.record)
 
     def _add(self, statistics: ClientStatistics) -> None:

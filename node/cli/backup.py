@@ -1,13 +1,15 @@
 """`unidesk backup`: the whole state of a running cluster into one file.  Talks to nodes, writes a
 file.
 
-    OUT.tmp   what has come so far; nobody else's
+    OUT.tmp   what has come so far; nobody else's, and no link to elsewhere
     fsync · read back, every checksum · rename to OUT · fsync of the folder
 
 So OUT is a whole backup or not there, whenever this process, or the machine, dies.
 """
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 ASK_S = 30.0
 PROGRESS_BYTES = 64 * 1024 * 1024
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
 def backup(
@@ -108,21 +111,49 @@ def writing(out: Path) -> Iterator[IO[bytes]]:
     if out.exists():
         raise Problem(f"{out} exists, and is not overwritten: name another file", USAGE)
     tmp = out.with_name(out.name + ".tmp")
-    try:
-        descriptor = os.open(tmp, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise Problem(f"{tmp}: {error.strerror}") from None
+    descriptor = _opened(tmp)
     with os.fdopen(descriptor, "r+b") as file:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Problem(f"{tmp}: another backup is being written there") from None
+        if not _is_at(tmp, descriptor):
+            raise Problem(f"{tmp}: another backup was being written there: try again")
         os.fchmod(descriptor, 0o600)
         file.truncate()
         try:
             yield file
+        except OSError as error:
+            if error.errno not in _UNWRITABLE:
+                raise
+            raise Problem(f"{tmp}: {error.strerror}; nothing is kept") from None
         finally:
-            tmp.unlink(missing_ok=True)
+            if _is_at(tmp, descriptor):
+                tmp.unlink(missing_ok=True)
+
+
+def _opened(tmp: Path) -> int:
+    """Return a plain file of this user: somebody else's may be read by them.  Raises `Problem`."""
+    from node.cli.problem import Problem
+
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        descriptor = os.open(tmp, flags, 0o600)
+    except OSError as error:
+        raise Problem(f"{tmp}: {error.strerror}") from None
+    found = os.fstat(descriptor)
+    if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid():
+        return descriptor
+    os.close(descriptor)
+    raise Problem(f"{tmp}: no plain file, or somebody else's: name another file")
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Whether what was opened still has this name; another backup may have renamed it."""
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def finish(file: IO[bytes], out: Path) -> "tuple[Header, End]":

@@ -6,12 +6,14 @@ a thread that encodes.
     GET  /v1/backup/ID?piece=N the N-th piece of the file, from 0; the one before may be asked again
                                204: that was all
 
-    ?stale=true                without line and barrier: what this node has, quorum or not
+    ?stale=true                what this node has, quorum or not: without barrier, and the line is
+                               written when there is a quorum
 
 The backup holds all that was acknowledged anywhere before the POST.  Nothing stops for it: the kept
 copy shares all values with the state (`frozen_copy`), and a piece is encoded when it is asked for,
 in a thread.  So the pace is the reader's, and the memory is one piece, and what the state has
-replaced meanwhile.  A reader who stays away for IDLE_S has to begin anew.
+replaced meanwhile.  A reader who stays away for IDLE_S, or is not through after WHOLE_S, has to
+begin anew.  Whose token is revoked meanwhile gets no further piece.
 
 The pieces together are `cluster.backup.file`.  They are kept by one process: with `[node] workers`
 ask on one connection.
@@ -23,6 +25,7 @@ from functools import partial
 from typing import NamedTuple
 from urllib.parse import parse_qs
 
+import structlog
 import trio
 
 from cluster.backup.file import Header, encode
@@ -38,6 +41,8 @@ from node.edge.application import Answer, ResponseFactory
 from node.edge.http import Request, Response
 from node.health import json_response, not_found
 
+log = structlog.get_logger(__name__)
+
 PATH = "/v1/backup"
 OP = "backup"
 ROLES = ("operator",)
@@ -45,6 +50,10 @@ PIECE_BYTES = 1024 * 1024
 KEPT_MAX = 2
 """At a time, of one process: each keeps what the state replaces meanwhile."""
 IDLE_S = 60.0
+WHOLE_S = 3_600.0
+"""From the first piece to the last, 4 GiB at 1.2 MB a second: who asks for one piece for ever
+must not hold the copy."""
+PIECE_DIGITS_MAX = 9
 MEDIA = "application/octet-stream"
 
 
@@ -60,6 +69,7 @@ _NONE = _Piece(-1, b"")
 class _Backup:
     parts: Iterator[bytes]
     reader: str
+    begun_s: float
     asked_s: float
     piece: _Piece = _NONE
     busy: bool = False
@@ -81,6 +91,8 @@ class Backups:
         self._context = context
         self._gate = gate
         self._kept: dict[str, _Backup] = {}
+        self._beginning = 0
+        """Who waits for a quorum, and has a place already."""
 
     def answer(self, request: Request) -> Answer | ResponseFactory:
         """Return what follows from a request at or below `PATH`."""
@@ -98,7 +110,8 @@ class Backups:
         """Let go of what nobody came back for."""
         now_s = self._context.clock()
         for name, one in list(self._kept.items()):
-            if not one.busy and now_s - one.asked_s > IDLE_S:
+            is_over = now_s - one.asked_s > IDLE_S or now_s - one.begun_s > WHOLE_S
+            if is_over and not one.busy:
                 del self._kept[name]
 
     def _admit(self, request: Request, then: Then, *, fenced: bool) -> Answer | ResponseFactory:
@@ -111,22 +124,38 @@ class Backups:
 
     async def _keep(self, principal: Principal, *, stale: bool) -> Response:
         self.forget_idle()
-        if len(self._kept) >= KEPT_MAX:
+        if len(self._kept) + self._beginning >= KEPT_MAX:
             return self._gate.refusal(
                 "overloaded", f"{KEPT_MAX} backups are being read here: wait, or ask another node"
             )
-        if not stale and (failed := await self._fresh(principal)) is not None:
+        self._beginning += 1
+        try:
+            failed = await self._written_down(principal, stale=stale)
+        finally:
+            self._beginning -= 1
+        if failed is not None:
             return self._gate.refusal(failed.code, failed.message, self._context.elsewhere())
-        name = self._context.ids.new()
+        if (denied := self._gate.denied(principal)) is not None:  # while it waited
+            return denied
+        log.info("backup begins", by=principal.id, stale=stale)
+        name, now_s = self._context.ids.new(), self._context.clock()
         parts = encode(self._header(stale=stale), self._chunks())
-        self._kept[name] = _Backup(parts, principal.id, self._context.clock())
+        self._kept[name] = _Backup(parts, principal.id, now_s, now_s)
         return json_response(200, {"backup": name, "index": self._context.state.applied_index})
 
-    async def _fresh(self, principal: Principal) -> Unavailable | Refused | None:
-        """Return None once all that was acknowledged before is in the state here."""
+    async def _written_down(
+        self, principal: Principal, *, stale: bool
+    ) -> Unavailable | Refused | None:
+        """Return None once the audit log has a line, and all that was acknowledged before is in the
+        state here; at once if `stale`.
+        """
         port = self._context.port
+        detail = {"at": port.node_id} | ({"stale": "true"} if stale else {})
+        line = AddAudit(principal.by, "backup.take", detail)
+        if stale:
+            port.submit(line, _ignore)
+            return None
         if self._context.state.level > levels.FIRST:
-            line = AddAudit(principal.by, "backup.take", {"at": port.node_id})
             answer = await port.propose(line)
             if isinstance(answer, Unavailable | Refused):
                 return answer
@@ -158,7 +187,8 @@ class Backups:
             return not_found(request.path)
         asked = parse_qs(request.query).get("piece", [""])[0]
         last = found.piece.number
-        if not asked.isdecimal() or int(asked) not in (last, last + 1) or found.busy:
+        fits = asked.isdecimal() and len(asked) <= PIECE_DIGITS_MAX
+        if not fits or int(asked) not in (last, last + 1) or found.busy:
             message = f"piece: {last + 1} is next, or {last} once more, one at a time"
             return self._gate.refusal("bad_request", message)
         return partial(self._piece, request.path, found, int(asked))
@@ -175,3 +205,7 @@ class Backups:
             self._kept.pop(path.removeprefix(f"{PATH}/"), None)
             return Response(204)
         return Response(200, found.piece.data, content_type=MEDIA)
+
+
+def _ignore(answer: object) -> None:
+    """Without a quorum there is no line; the log of the process has one."""

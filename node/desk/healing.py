@@ -18,6 +18,8 @@ from node.desk.auditing import BadCursor
 from node.protocol.heal_results import HealLine, HealRule
 
 HELD_BACK_MS = 600_000
+HELD_BACK_MAX = 50
+"""Lines of `heal.status`; `heal.log` has all."""
 _CURSOR = re.compile(r"([0-9]{1,16})(?:\.([0-9]{1,9}))?")
 
 Place = tuple[int, int]
@@ -84,12 +86,13 @@ def table(notes: Sequence[HealNote]) -> list[HealRule]:
 
 
 def held_back(notes: Sequence[HealNote], now_ms: int) -> list[HealLine]:
-    """Return what limits held back lately, newest first."""
-    return [
+    """Return what limits held back lately, newest first, HELD_BACK_MAX lines at most."""
+    held = (
         line(note)
         for note in reversed(notes)
         if note.outcome == "held_back" and note.noted_ms > now_ms - HELD_BACK_MS
-    ]
+    )
+    return list(islice(held, HELD_BACK_MAX))
 
 
 def _placed(notes: Sequence[HealNote]) -> Iterator[Placed]:

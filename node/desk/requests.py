@@ -44,6 +44,7 @@ from node.protocol.catalogue import (
     CvMissed,
     CvRatings,
     HealLog,
+    HealStatus,
     Hello,
     Pong,
     QueueList,
@@ -54,6 +55,7 @@ from node.protocol.catalogue import (
     RulesPlan,
     RulesSimulate,
     RulesStats,
+    SessionList,
     UserList,
     Why,
 )
@@ -66,7 +68,7 @@ EXCESS_MAX = 1_000
 """Requests that may come too fast in a row; after one more the connection is closed."""
 _LARGE = (
     *(CvGet, CvHistory, CvList, CvMissed, CvRatings, CannedFind, CannedList, Why),
-    *(HealLog, UserList, AuditList, QueueList, QueueWatch, AgentList),
+    *(HealLog, HealStatus, SessionList, UserList, AuditList, QueueList, QueueWatch, AgentList),
     *(RulesGet, RulesHistory, RulesPlan, RulesSimulate, RulesStats),
 )
 """What may have a long answer; a long resume pauses by itself."""

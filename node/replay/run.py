@@ -15,7 +15,7 @@ from pathlib import Path
 
 import trio
 
-from node.client import RequestFailed, Stopped, Timing, open_client
+from node.client import Timing, open_client
 from node.client.statistics import ClientStatistics
 from node.local import UNLIMITED, LocalCluster, LocalFailure
 from node.protocol.catalogue import RulesApply
@@ -27,7 +27,7 @@ from node.replay.figures import percentile, stall
 from node.replay.histories import read_histories
 from node.replay.killing import Kills, kill_leaders
 from node.replay.report import Report
-from node.replay.speaking import Book, Speaking, Unfinished
+from node.replay.speaking import Book, Speaking
 from node.replay.upgrading import Upgrades, upgrade_nodes
 
 CAPACITY = 5
@@ -203,23 +203,14 @@ class Replay:
         visitor_id = f"visitor-{self._name}-{number}"
         home = cluster.names[number % len(cluster.names)]
         speaking = Speaking(dialogue, visitor_id, home, crew, self._book, pace_s=self._plan.pace_s)
-        async with open_client(
-            homes.from_home(cluster.urls, number),
-            cluster.mint("visitor", visitor_id),
-            name=CLIENT,
-            timing=TIMING,
-            on_push=speaking.on_push,
-        ) as client:
-            speaking.visitor = client
-            finished = False
-            try:
-                await speaking.speak(agent_closes=number % 2 == 0)
-                finished = True
-            except (Unfinished, RequestFailed, Stopped) as error:
-                self._unfinished.append(f"{dialogue.id} ({visitor_id}): {error}")
-            self._totals.add(client.statistics())
+        urls, token = homes.from_home(cluster.urls, number), cluster.mint("visitor", visitor_id)
+        unfinished, statistics = await speaking.visit(
+            urls, token, name=CLIENT, timing=TIMING, agent_closes=number % 2 == 0
+        )
+        if unfinished:
+            self._unfinished.append(f"{dialogue.id} ({visitor_id}): {unfinished}")
+        self._totals.add(statistics)
         if speaking.record is not None:
-            speaking.record.views += speaking.views(finished=finished)
             self._records.append(speaking.record)
 
     # -- the end

@@ -7,13 +7,14 @@ A turn has one key for all its attempts.  Only when the cluster says that the sp
 owner any more - then nothing was taken - it goes to the new owner, with a new key.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import trio
 
-from node.client import Client, RequestFailed
+from node.client import Client, RequestFailed, Stopped, Timing, open_client
+from node.client.statistics import ClientStatistics
 from node.protocol.catalogue import CvClose, CvOpen, Ev, MsgSend, Push
 from node.replay import homes
 from node.replay.checker import Acknowledged, Record, Said, View
@@ -75,6 +76,27 @@ class Speaking:
         """Take note of what the visitor sees."""
         if isinstance(push, Ev):
             self.watching.take(push)
+
+    async def visit(
+        self, urls: Sequence[str], token: str, *, name: str, timing: Timing, agent_closes: bool
+    ) -> tuple[str, ClientStatistics]:
+        """Come as a client, speak, and leave; the record has what each side saw.
+
+        Returns why it was not finished, empty where it was, and how the client did.
+        """
+        unfinished = ""
+        async with open_client(
+            urls, token, name=name, timing=timing, on_push=self.on_push
+        ) as client:
+            self.visitor = client
+            try:
+                await self.speak(agent_closes=agent_closes)
+            except (Unfinished, RequestFailed, Stopped) as error:
+                unfinished = str(error) or type(error).__name__
+            statistics = client.statistics()
+        if self.record is not None:
+            self.record.views += self.views(finished=not unfinished)
+        return unfinished, statistics
 
     async def speak(self, *, agent_closes: bool) -> None:
         """Speak every turn and close.  Raises `Unfinished`, `RequestFailed`, `Stopped`."""

@@ -5,8 +5,9 @@
     traceparent, not sampled            not traced
     nothing, or what is none            traced in `sample` of all cases, as a trace of its own
 
-However many ask for it, at most TRACES_PER_S_MAX a second are: a stranger's header must not make
-work.  A request that is not traced costs a look at two values.
+However many ask for it, at most TRACES_PER_S_MAX a second are, and at most VISITORS_PER_S_MAX of
+those because a visitor asks: anybody is one, and their headers must not make work, nor leave no
+room for what operators look for.  A request that is not traced costs a look at two values.
 
 Source: W3C Trace Context; OpenTelemetry, "ParentBased sampler".
 """
@@ -21,6 +22,7 @@ from cluster.tracing import CURRENT, Span, Trace, parse
 from cluster.watchers import Watchers
 
 TRACES_PER_S_MAX = 100
+VISITORS_PER_S_MAX = 10
 OPEN_MAX = 1_024
 """Requests that are traced and have no answer yet; the oldest is given up."""
 
@@ -50,7 +52,7 @@ class RequestTraces:
         self._now_ns = now_ns
         self._token_hex = token_hex
         self._open: dict[str, _Open] = {}
-        self._second, self._begun = 0, 0
+        self._second, self._begun, self._begun_by_visitors = 0, 0, 0
         self.on_span: Watchers[Span] = Watchers()
 
     def begin(self, op: str, role: str, traceparent: str = "") -> Trace | None:
@@ -62,7 +64,7 @@ class RequestTraces:
             return None
         parent = parse(traceparent) if traceparent else None
         wanted = parent.sampled if parent is not None else self._rng.random() < self._sample
-        if not wanted or not self._has_room():
+        if not wanted or not self._has_room(asked_by=role if parent is not None else ""):
             return None
         trace_id = parent.trace_id if parent is not None else self._token_hex(16)
         trace = Trace(trace_id, self._token_hex(8))
@@ -82,9 +84,16 @@ class RequestTraces:
         span = Span("request", trace, found.parent_id, found.start_ns, self._now_ns(), attributes)
         self.on_span.tell(span)
 
-    def _has_room(self) -> bool:
+    def _has_room(self, *, asked_by: str) -> bool:
+        """Whether one more may be traced this second, which then counts."""
         second = self._now_ns() // 1_000_000_000
         if second != self._second:
-            self._second, self._begun = second, 0
+            self._second, self._begun, self._begun_by_visitors = second, 0, 0
+        by_visitor = asked_by == "visitor"
+        if self._begun >= TRACES_PER_S_MAX:
+            return False
+        if by_visitor and self._begun_by_visitors >= VISITORS_PER_S_MAX:
+            return False
         self._begun += 1
-        return self._begun <= TRACES_PER_S_MAX
+        self._begun_by_visitors += by_visitor
+        return True

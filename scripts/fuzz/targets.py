@@ -9,12 +9,14 @@
     place       `Last-Event-ID`                                   `NotAllowed`
     token       who somebody is                                   `BadToken`
     peer        frames of another node: its hello, Raft           `PeerRefused`, `PeerError`
+    neighbour   what nodes say of themselves, and of traces       msgspec's errors
     entry       commands, batches, entries, whispers              msgspec's errors
     worker      frames between a core and its workers             `ValueError`
     wal         records, frames, a whole segment                  `TornRecord`, `CorruptRecord`,
                                                                   `CorruptLog`
     snapshot    a snapshot file, and the state that is in it      `CorruptSnapshot`, `ForeignLog`,
                                                                   `SnapshotRefused`
+    backup      a backup, and its blocks behind good checksums    `BackupRefused`
     rules       TOML and the CEL in it                            `SourceErrors`
     config      `node.toml`                                       `SourceErrors`
 
@@ -30,11 +32,16 @@ no UTF-8; whoever calls it treats both as its `DecodeError`.
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
+from cluster import vitals
+from cluster.backup.file import BackupRefused, Header, Reader
+from cluster.backup.file import encode as encode_backup
+from cluster.backup.restore import load
 from cluster.peer.frames import FrameReader, PeerRefused
 from cluster.peer.frames import encode as encode_peer
 from cluster.peer.handshake import NONCE_BYTES, Acceptor, Self, answer, hello
@@ -44,6 +51,7 @@ from cluster.routing.ruleset import compile_rules
 from cluster.state import commands, entry, snapshot
 from cluster.state.state import State
 from cluster.toml_source import SourceErrors
+from cluster.tracing import Traces
 from node import config_file
 from node.auth import BadToken, Verifier, mint
 from node.desk import ephemeral
@@ -255,6 +263,19 @@ def peer_frames(pieces: list[bytes]) -> tuple[list[tuple[str, object]], bool]:
     return found, False
 
 
+def neighbour(data: bytes) -> None:
+    """Vitals have only what can be written down again; a trace is one, or none."""
+    with suppress(*NOT_MSGPACK):
+        said = vitals.decode(data)
+        assert vitals.decode(vitals.encode(said)) == said
+        circle = vitals.Circle(lambda: 0.0, lambda: 0)
+        circle.take("n2", said)
+        figures = {"ahead_ms": circle.all()["n2"].ahead_ms}
+        commands.encode(commands.NoteHeal(14, "", "", "done", 0, figures))
+    with suppress(*NOT_MSGPACK):
+        Traces("n1", lambda: 0.0, lambda: 0).hear("n2", msgspec.msgpack.decode(data))
+
+
 def log_entry(data: bytes) -> None:
     """Commands, batches, entries, members, whispers: decoded, or refused by msgspec."""
     decoders = (commands.decode, entry.decode_batch, entry.decode_entry, ephemeral.decode)
@@ -319,6 +340,20 @@ def snapshot_file(data: bytes) -> None:
     assert b"".join(_read_snapshot(whole)) == data
     with suppress(snapshot.SnapshotRefused):
         snapshot.load([data])
+
+
+def backup_file(data: bytes) -> None:
+    """Bytes as a backup, and as a state in one whose checksums are right."""
+    with suppress(BackupRefused):
+        for _ in Reader("it", BytesIO(data).read).blocks():
+            pass
+    whole = b"".join(encode_backup(_HEADER, [data] if data else []))
+    assert b"".join(Reader("it", BytesIO(whole).read).blocks()) == data
+    with suppress(BackupRefused):
+        load(Reader("it", BytesIO(whole).read))
+
+
+_HEADER = Header("demo", "n1", 7, 3, 1_000, 2_000, "0.1.0", 1)
 
 
 def _read_snapshot(data: bytes) -> list[bytes]:
@@ -437,6 +472,13 @@ TARGETS: dict[str, Target] = {
             b"\x02" + encode_peer("hello", hello(replace(_ME, node="n2"), "n1", _NONCE)),
         ),
     ),
+    "neighbour": Target(
+        neighbour,
+        (
+            vitals.encode(vitals.Vitals("b", 2, hears=("n2",), digest=(64, "2.2:ab"), wall_ms=7)),
+            msgspec.msgpack.encode(["b", 1, f"00-{'a' * 32}-{'b' * 16}-01"]),
+        ),
+    ),
     "entry": Target(
         log_entry,
         (
@@ -450,6 +492,7 @@ TARGETS: dict[str, Target] = {
     "snapshot": Target(
         snapshot_file, (_state(), b"".join(encode_snapshot(_META, "demo", [_state()])))
     ),
+    "backup": Target(backup_file, (_state(), b"".join(encode_backup(_HEADER, [_state()])))),
     "rules": Target(rules, (_RULES,)),
     "config": Target(node_toml, (_NODE,)),
 }

@@ -348,6 +348,9 @@ def test_what_is_traced_is_said_in_a_table_of_its_own(
     ("line", "problem"),
     [
         ('endpoint = "127.0.0.1:4318"', "no address of a collector"),
+        ('endpoint = "https://"', "no address of a collector"),
+        ('endpoint = "http://c:x"', "no address of a collector"),
+        ('endpoint = "https://me:secret@c"', "a name or password"),
         ("sample = 1.5", "a number from 0 to 1"),
         ("sample = true", "a number from 0 to 1"),
         ('sample = "1%"', "a number from 0 to 1"),

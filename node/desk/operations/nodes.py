@@ -87,7 +87,7 @@ class Nodes:
         return commands.DrainNode(request.node, principal.by, not request.undrain)
 
     def _list(self, asker: Asker, principal: Principal, request: ops.SessionList) -> Answered:
-        limit = min(request.limit, ROWS_MAX)
+        limit = min(request.limit, ROWS_MAX) or ROWS_MAX
         context, counts = self._context, self._hub.count_sessions()
         known = sorted(context.state.sessions.items())
         behind = [session for sid, session in known if sid > request.after]

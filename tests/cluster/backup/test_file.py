@@ -2,7 +2,9 @@
 
 import io
 from collections.abc import Iterator
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,6 +46,23 @@ def test_large_states_are_cut_into_blocks() -> None:
     state = bytes(range(256)) * (BLOCK_BYTES_MAX // 100)
     assert [len(one) for one in reader(written([state])).blocks()][:2] == [BLOCK_BYTES_MAX] * 2
     assert read(written([state])) == state
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"created_ms": 2**62},
+        {"cluster_ms": -1},
+        {"index": -(2**62)},
+        {"level": -1},
+        {"release": "0.1\x1b[2J"},
+    ],
+)
+def test_a_header_that_cannot_be_shown_is_refused(forged: dict[str, Any]) -> None:
+    header = msgspec.structs.replace(HEADER, **forged)
+    data = b"".join(encode(header, [b"state"]))
+    with pytest.raises(BackupRefused, match=f"its header: {next(iter(forged))}"):
+        reader(data)
 
 
 SMALL = written([b"one", b"two"])

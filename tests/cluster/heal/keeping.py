@@ -35,7 +35,7 @@ def raft(role: Any = "leader", silent_s: dict[str, float] | None = None) -> Raft
         snapshot_index=0,
         quorum_contact_age_s=0.0,
         contact_age_s=silent_s or {},
-        match_index={},
+        match_index={"n2": 100, "n3": 100},
         paused=(),
         abstains=False,
         empty=False,

@@ -7,6 +7,7 @@ from cluster.heal.journal import Journal
 from cluster.heal.left import LEFT_MAX, Left
 from cluster.heal.seldom import AGAIN_S, KNOWN_MAX, Seldom
 from cluster.heal.starting import Filling
+from cluster.state.limits import HEAL_TEXT_BYTES_MAX
 from tests.sim.disk import SimDisk
 
 
@@ -39,6 +40,22 @@ def test_a_disk_that_failed_keeps_no_note_and_harms_nobody() -> None:
     left.try_to_leave(disk, note(1))
     disk.full_after(None)
     assert left.take(disk) == []
+
+
+def test_what_a_later_release_left_is_told_after_a_downgrade() -> None:
+    heal = Journal(lambda: 0)
+    heal.note(99, "seen", "done")
+    assert heal.recent[0].rule == 99
+    assert heal.counts == {("of_a_later_release", "done"): 1}
+
+
+def test_long_words_are_cut_to_what_the_log_takes() -> None:
+    heal = Journal(lambda: 0)
+    heal.note(7, "\u4f60" * 1_000, "\udc80" + "x" * 5_000)
+    (one,) = heal.recent
+    assert len(one.seen.encode()) <= HEAL_TEXT_BYTES_MAX
+    assert one.seen == "\u4f60" * (HEAL_TEXT_BYTES_MAX // 3)
+    assert len(one.done.encode()) == HEAL_TEXT_BYTES_MAX
 
 
 def test_the_same_neighbour_is_noted_once_an_hour_and_a_flood_not_at_all() -> None:

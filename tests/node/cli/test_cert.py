@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,38 @@ def test_a_node_s_certificate_does_not_outlive_its_authority() -> None:
     authority = make_authority("short", days=3)
     made = issue(authority, "n1", days=365).certificate
     assert made.not_valid_after_utc == authority.certificate.not_valid_after_utc
+
+
+@pytest.mark.parametrize("node", ["../n1", "a/b", "n1\n", "", "N1", "x" * 33, "ca"])
+def test_what_is_no_node_s_id_makes_no_file(certs: CertificateFolder, node: str) -> None:
+    certs.issue("n1", [])
+    before = sorted(certs.path.parent.rglob("*"))
+    with pytest.raises(CertificatesRefused):
+        certs.issue(node, [])
+    with pytest.raises(CertificatesRefused):
+        certs.reissue(node)
+    assert sorted(certs.path.parent.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["", "x" * 65, "\udc80"])
+def test_an_authority_s_name_fits_into_a_certificate(tmp_path: Path, name: str) -> None:
+    with pytest.raises(CertificatesRefused, match="--name: 1 to 64 characters"):
+        CertificateFolder(tmp_path).begin(name)
+
+
+def test_a_file_of_another_node_s_name_is_not_made_anew(certs: CertificateFolder) -> None:
+    certs.issue("n1", [])
+    shutil.copy(certs.files("n1").cert, certs.files("n2").cert)
+    with pytest.raises(CertificatesRefused, match="the certificate of 'n1'"):
+        certs.reissue("n2")
+
+
+def test_an_authority_that_has_expired_says_so(tmp_path: Path) -> None:
+    folder = CertificateFolder(tmp_path)
+    old = make_authority("old", days=1, now=datetime.now(UTC) - timedelta(days=3))
+    folder._write("ca", old.key_pem, old.certificate_pem)
+    with pytest.raises(CertificatesRefused, match=r"has expired.*rotate --ca"):
+        folder.issue("n1", [])
 
 
 def test_nothing_is_overwritten_unasked(certs: CertificateFolder) -> None:

@@ -4,17 +4,21 @@ import io
 import json
 
 import pytest
+import trio
+import trio.testing
 
 from cluster.backup.file import Reader
 from cluster.backup.restore import load
 from cluster.port import Unavailable
 from cluster.state import snapshot
+from cluster.state.commands import RaiseLevel
+from cluster.state.levels import LEVEL
 from node.desk import backups
 from node.desk.application import Desk
 from node.edge.http import Request, Response
 from node.protocol import catalogue as ops
 from node.protocol.catalogue import Role
-from tests.node.desk.office import office, token
+from tests.node.desk.office import office, settle, token
 
 
 async def ask(
@@ -114,3 +118,57 @@ async def test_a_wrong_method_is_named() -> None:
         desk = desks.desks["n1"]
         assert (await ask(desk, "GET", "/v1/backup")).status == 405
         assert (await ask(desk, "POST", "/v1/backup/x")).status == 405
+
+
+async def test_who_waits_for_a_quorum_has_a_place_and_not_more_than_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with office() as desks:
+        desk, port = desks.desks["n1"], desks.port()
+        quorum, statuses = trio.Event(), list[int]()
+
+        async def late() -> None:
+            await quorum.wait()
+
+        async def post() -> None:
+            statuses.append((await ask(desk, "POST", "/v1/backup")).status)
+
+        monkeypatch.setattr(port, "barrier", late)
+        async with trio.open_nursery() as nursery:
+            for _ in range(backups.KEPT_MAX + 3):
+                nursery.start_soon(post)
+            await trio.testing.wait_all_tasks_blocked()
+            quorum.set()
+        assert sorted(statuses) == [200] * backups.KEPT_MAX + [503] * 3
+
+
+async def test_whoever_asks_for_one_piece_for_ever_loses_the_copy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with office() as desks:
+        desk = desks.desks["n1"]
+        name = await begin(desk)
+        assert (await ask(desk, "GET", f"/v1/backup/{name}?piece=0")).status == 200
+        monkeypatch.setattr(backups, "WHOLE_S", -1.0)
+        desk._ways_in.forget_idle()
+        assert (await ask(desk, "GET", f"/v1/backup/{name}?piece=0")).status == 404
+
+
+@pytest.mark.parametrize("piece", ["9" * 5_000, "-1", "", "x", "0.0"])
+async def test_a_piece_that_is_no_number_is_refused(piece: str) -> None:
+    async with office() as desks:
+        desk = desks.desks["n1"]
+        name = await begin(desk)
+        assert (await ask(desk, "GET", f"/v1/backup/{name}?piece={piece}")).status == 400
+
+
+@pytest.mark.parametrize("query", ["", "?stale=true"])
+async def test_the_audit_log_says_who_took_one(query: str) -> None:
+    async with office() as desks:
+        state = desks.port().state
+        desks.port().submit(RaiseLevel(LEVEL), lambda _: None)
+        await settle()
+        await begin(desks.desks["n1"], query)
+        await settle()
+        lines = [one for one in state.audit if one.what == "backup.take"]
+        assert [one.by.id for one in lines] == ["boss"]

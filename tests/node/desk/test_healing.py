@@ -5,7 +5,7 @@ import pytest
 from cluster.heal.rules import RULES
 from cluster.state.model import HealNote
 from node.desk.auditing import BadCursor
-from node.desk.healing import held_back, read, table
+from node.desk.healing import HELD_BACK_MAX, held_back, read, table
 
 
 def notes(count: int) -> list[HealNote]:
@@ -59,6 +59,15 @@ def test_the_table_has_every_rule_and_counts() -> None:
     assert rows.keys() == RULES.keys()
     assert (rows[9].counts, rows[9].last_at) == ({"done": 5}, 1_004)
     assert (rows[8].counts, rows[8].last_at) == ({}, 0)
+
+
+def test_however_much_was_held_back_the_newest_lines_are_told() -> None:
+    many = [
+        HealNote(700_000 + n, "n2", 9, f"seen {n}", "leads on", "held_back") for n in range(500)
+    ]
+    found = held_back(many, 800_000)
+    assert [line.seen for line in found[:2]] == ["seen 499", "seen 498"]
+    assert len(found) == HELD_BACK_MAX
 
 
 def test_what_was_held_back_lately_is_named() -> None:

@@ -3,7 +3,12 @@
 import random
 
 from cluster.tracing import CURRENT, Span, Trace, within
-from node.tracing.requests import OPEN_MAX, TRACES_PER_S_MAX, RequestTraces
+from node.tracing.requests import (
+    OPEN_MAX,
+    TRACES_PER_S_MAX,
+    VISITORS_PER_S_MAX,
+    RequestTraces,
+)
 
 OURS = Trace("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7")
 
@@ -63,13 +68,15 @@ def test_strangers_cannot_have_everything_followed() -> None:
     clock = Clock()
     found, _ = traces(0.0, clock)
 
-    def begun() -> int:
-        all_of_them = (found.begin("msg.send", "visitor", str(OURS)) for _ in range(500))
+    def begun(role: str) -> int:
+        all_of_them = (found.begin("msg.send", role, str(OURS)) for _ in range(500))
         return sum(trace is not None for trace in all_of_them)
 
-    assert begun() == TRACES_PER_S_MAX
+    assert begun("visitor") == VISITORS_PER_S_MAX
+    assert begun("agent") == TRACES_PER_S_MAX - VISITORS_PER_S_MAX
     clock.ns += 1_000_000_000
-    assert begun() == TRACES_PER_S_MAX
+    assert begun("agent") == TRACES_PER_S_MAX
+    assert begun("visitor") == 0
 
 
 def test_what_has_no_answer_gives_way() -> None:
