@@ -148,9 +148,10 @@ class Pages:
     def _cluster_page(self, digest: dict[str, object] | None) -> Response:
         context = self._context
         state, desk = context.state, self.sources.desk()
-        members = context.port.members().by_id
+        members, status = context.port.members().by_id, context.port.status()
+        own = status.nodes.get(status.node, {})
         return cluster_page(
-            context.port.status(),
+            status,
             cluster=self._cluster,
             pid=self._pid,
             nodes=[
@@ -165,7 +166,7 @@ class Pages:
                 "sessions": len(state.sessions),
                 "connections": desk.connections,
             },
-            more=outlook(self._node, state, desk, self.sources.wal, context.clock_ms()),
+            more=outlook(self._node, state, desk, self.sources.wal, context.clock_ms(), own),
             digest=digest,
         )
 
