@@ -81,7 +81,10 @@ def save(
         )
 
 
-app.command(name="restore")(restore)
+app.command(
+    name="restore",
+    help=(restore.__doc__ or "").replace("  unidesk restore ", "  unidesk snapshot restore "),
+)(restore)
 
 
 def _shown(checked: "Checked") -> dict[str, Any]:
