@@ -62,8 +62,8 @@ from cluster.state.state import State
 from cluster.tracing import Span
 from wal import aside
 from wal.disk import Disk, FileDisk
-from wal.errors import DiskFull, SnapshotRefused, StorageError
 from wal.epoch import epoch_of
+from wal.errors import DiskFull, SnapshotRefused, StorageError
 from wal.identity import move_on, raise_format, read_format
 from wal.log import Log, LogStatistics
 from wal.recovery import Recovered

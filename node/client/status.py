@@ -69,8 +69,10 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     def vitals(self, node: str) -> dict[str, Any]:
         """Return what this node heard of `node` last; empty if nothing, or too long ago."""
-        found = next((row.get("vitals", {}) for row in self.nodes if row.get("id") == node), {})
-        return dict(found) if found.get("fresh") else {}
+        for row in self.nodes:
+            if row.get("id") == node and row.get("vitals", {}).get("fresh"):
+                return dict(row["vitals"])
+        return {}
 
     @property
     def leads(self) -> bool:

@@ -137,6 +137,7 @@ class Pages:
             tallies=state.tallies,
             unserved={name: len(found) for name, found in state.unserved.items()},
             unstaffed=[one.queue for one in state.unstaffed.values() if one.alerted_ms],
+            faults=len(state.faults),
         )
 
     async def _cluster_with_digest(self) -> Response:
