@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from node.client.status import NodeStatus
 
 COLUMNS = ("node", "zone", "standing", "role", "term", "applied", "behind", "level", "free", "sync",
-           "clock", "conversations", "agents", "connections", "pid", "address")  # fmt: skip
-LESS = ("pid", "connections", "agents", "conversations", "address", "applied", "term", "sync",
+           "clock", "conversations", "agents", "pid", "address", "connections")  # fmt: skip
+LESS = ("pid", "agents", "conversations", "address", "connections", "applied", "term", "sync",
         "level", "zone")  # fmt: skip
 
 
@@ -40,6 +40,8 @@ def remarks(found: Statuses) -> Iterator[str]:
     for one in there:
         if one.why:
             yield f"{one.node} is {one.standing}: {one.why}"
+        if one.abstains:
+            yield f"{one.node} abstains: it lost its data, and does not vote until it is filled"
     if teller is None:
         return
     words = [f"epoch {teller.epoch}", f"commands of level {teller.level_used}"]
@@ -78,9 +80,9 @@ def _row(
     url: str, one: "NodeStatus | None", most: int, name: str, teller: "NodeStatus | None"
 ) -> list[str]:
     if one is None:
-        return [name, "", "no answer", *[""] * 12, url]
+        return [name, "", "no answer", *[""] * 11, url, ""]
     heard = teller.vitals(one.node) if teller is not None else {}
-    counts = (one.counts.get(what, 0) for what in ("conversations", "agents", "connections"))
+    counts = {what: str(one.counts.get(what, 0)) for what in COLUMNS}
     return [
         one.node,
         one.zone or "-",
@@ -93,9 +95,11 @@ def _row(
         _free(one.storage),
         _sync(one.storage),
         f"{heard['clock_ahead_ms']:+.0f} ms" if "clock_ahead_ms" in heard else "-",
-        *map(str, counts),
+        counts["conversations"],
+        counts["agents"],
         str(one.pid or ""),
         url,
+        counts["connections"],
     ]
 
 

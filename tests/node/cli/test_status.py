@@ -87,12 +87,14 @@ def test_why_a_node_does_not_serve_and_what_is_broken_on_purpose_is_said_below()
             found(
                 status("n1", chaos={"faults": [fault]}, epoch=2, heal_mode="observe"),
                 status("n2", standing="fenced", why="nobody is heard"),
+                status("n3", abstains=True),
             )
         )
     )
     assert said == [
         "n2 is fenced: nobody is heard",
-        "demo: epoch 2, commands of level 2, healing: n1 observe, n2 act",
+        "n3 abstains: it lost its data, and does not vote until it is filled",
+        "demo: epoch 2, commands of level 2, healing: n1 observe, n2 act, n3 act",
         "chaos: pause at n3, by eve; `unidesk chaos stop` ends it",
     ]
 
