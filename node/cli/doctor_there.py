@@ -15,7 +15,7 @@ from node.cli.doctor_here import (
     SYNC_MS_WARNED,
 )
 from node.cli.nodes import answered, names_of
-from node.cli.status_view import level_waits
+from node.cli.status_view import faults_of, level_waits
 from node.client.status import NodeStatus
 
 CLOCK_MS_WRONG = 5_000
@@ -128,8 +128,8 @@ def _chaos(nodes: Nodes) -> Iterator[Finding]:
     newest = max(answered(nodes.found), key=_newness, default=None)
     if newest is None:
         return
-    for fault in newest.chaos.get("faults", []):
-        what = f"{fault['kind']} at {', '.join(fault['nodes'])}: broken on purpose by {fault['by']}"
+    for fault in faults_of(newest):
+        what = f"broken on purpose: {fault}"
         yield Finding("warning", "chaos", what, "it ends by itself; unidesk chaos stop ends it now")
     if allowed := newest.chaos.get("allowed", []):
         what = f"operators may break {', '.join(allowed)} on purpose"

@@ -54,9 +54,17 @@ def remarks(found: Statuses) -> Iterator[str]:
         said = ", ".join(f"{one.node} {one.heal_mode}" for one in there if one.heal_mode)
         words.append(f"healing: {said}")
     yield f"{teller.cluster}: " + ", ".join(words)
-    for fault in teller.chaos.get("faults", []):
-        said = f"chaos: {fault['kind']} at {', '.join(fault['nodes'])}, by {fault['by']}"
-        yield f"{said}; `unidesk chaos stop` ends it"
+    for fault in faults_of(teller):
+        yield f"chaos: {fault}; `unidesk chaos stop` ends it"
+
+
+def faults_of(one: "NodeStatus") -> Iterator[str]:
+    """Yield what is broken on purpose, and by whom."""
+    from node.chaos.words import phrase
+
+    for fault in one.chaos.get("faults", []):
+        what = {name: value for name, value in fault.items() if name != "by"}
+        yield f"{phrase(**what)}, by {fault['by']}"
 
 
 def level_waits(there: "list[NodeStatus]") -> str:

@@ -66,7 +66,15 @@ def outlook(
         "chaos": {
             "allowed": sorted(state.consents),
             "faults": [
-                {"kind": one.kind, "nodes": sorted(one.boots), "by": one.by.id}
+                {
+                    "kind": one.kind,
+                    "groups": [",".join(group) for group in one.groups],
+                    "amount": one.amount,
+                    "jitter_ms": one.jitter_ms,
+                    "clients": one.clients,
+                    "zone": one.zone,
+                    "by": one.by.id,
+                }
                 for one in state.faults.values()
             ],
         },

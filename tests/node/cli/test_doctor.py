@@ -10,7 +10,13 @@ import pytest
 from node.cli.codes import FAILED, OK, WARNED
 from node.cli.doctor import examine, exit_code
 from node.cli.doctor_facts import CertificateFacts, Machine, Nodes
-from node.cli.doctor_gather import _certificate, _filesystem, _sync_ms, _wrong_libraries
+from node.cli.doctor_gather import (
+    _certificate,
+    _filesystem,
+    _sync_ms,
+    _wrong_libraries,
+    ahead_ms,
+)
 from node.client.status import NodeStatus
 
 WELL = Machine(
@@ -172,7 +178,7 @@ def test_a_level_that_waits_is_told_from_an_upgrade_under_way() -> None:
 def test_chaos_where_customers_are_is_warned_of_and_more_so_while_it_breaks_something() -> None:
     allowed = {"allowed": ["n1"], "faults": []}
     assert found(None, nodes(status("n1", chaos=allowed))) == [("warning", "chaos")]
-    fault = {"kind": "pause", "nodes": ["n1"], "by": "eve"}
+    fault = {"kind": "pause", "groups": ["n1"], "by": "eve"}
     broken = nodes(status("n1", chaos=allowed | {"faults": [fault]}))
     assert found(None, broken) == 2 * [("warning", "chaos")]
 
@@ -200,6 +206,15 @@ def test_every_finding_says_what_to_do() -> None:
 
 
 # -- gathering
+
+
+def test_an_answer_that_was_late_is_no_wrong_clock() -> None:
+    assert [ahead_ms(wall, 1_000, 3_000) for wall in (1_000, 2_900, 3_500, 400)] == [
+        0,
+        0,
+        500,
+        -600,
+    ]
 
 
 def test_facts_of_this_very_machine_can_be_had(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_what_was_heard_too_long_ago_is_no_clock(monkeypatch: pytest.MonkeyPatch
 
 
 def test_why_a_node_does_not_serve_and_what_is_broken_on_purpose_is_said_below() -> None:
-    fault = {"kind": "pause", "nodes": ["n3"], "by": "eve"}
+    fault = {"kind": "pause", "groups": ["n3"], "by": "eve"}
     said = list(
         remarks(
             found(
@@ -95,7 +95,7 @@ def test_why_a_node_does_not_serve_and_what_is_broken_on_purpose_is_said_below()
         "n2 is fenced: nobody is heard",
         "n3 abstains: it lost its data, and does not vote until it is filled",
         "demo: epoch 2, commands of level 2, healing: n1 observe, n2 act, n3 act",
-        "chaos: pause at n3, by eve; `unidesk chaos stop` ends it",
+        "chaos: n3 stopped, by eve; `unidesk chaos stop` ends it",
     ]
 
 
