@@ -240,7 +240,7 @@ def _ask(made: "Plan") -> None:
 
 def _show_survivors(survivors: "list[Survivor]") -> None:
     from cluster.recovery.survivor import moment
-    from node.cli.output import console, table
+    from node.cli.output import console, fitting
 
     columns = ("survivor", "incarnation", "term", "last entry", "committed", "snapshot", "reaches")
     rows = [
@@ -256,7 +256,7 @@ def _show_survivors(survivors: "list[Survivor]") -> None:
         for one in survivors
     ]
     out = console()
-    out.print(table(columns, rows))
+    out.print(fitting(columns, rows, ("incarnation", "snapshot", "term")))
     for one in survivors:
         runs = "; a process runs on it" if one.runs else ""
         out.print(f"{one.node}: {one.condition}{f', {one.why}' if one.why else ''}{runs}")
