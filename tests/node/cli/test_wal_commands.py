@@ -1,4 +1,4 @@
-"""`unidesk wal verify` and `dump`, `snapshot save`, on folders that a log wrote, whole and damaged."""
+"""`unidesk wal verify`, `wal dump`, `snapshot save` on folders that a log wrote, whole and damaged."""
 
 import json
 from pathlib import Path
