@@ -165,7 +165,7 @@ def show(
                 one["subject"],
                 one["node"] or ("authority" if one["authority"] else ""),
                 ", ".join(one["hosts"]),
-                one["until"],
+                one["until"][:10],
                 "EXPIRED" if one["days_left"] < 0 else f"{one['days_left']} days",
             )
             for one in rows

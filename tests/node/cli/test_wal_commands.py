@@ -1,4 +1,4 @@
-"""`unidesk wal verify`, `wal dump`, `snapshot save` on folders that a log wrote, whole and damaged."""
+"""`unidesk wal verify`, `wal dump`, `snapshot save`: on whole and on damaged folders."""
 
 import json
 from pathlib import Path
