@@ -71,6 +71,8 @@ class ReplicaStatus(msgspec.Struct, frozen=True):
     """`act`, `observe` or `off`; see `cluster.heal`."""
     nodes: dict[str, Figures] = {}
     """Per member, as last heard: zone, version, level, standing, disk, clock.  This node's too."""
+    epoch: int = 0
+    """How often a person let the cluster go on from less than a majority; see `wal.epoch`."""
 
 
 Answer = Outcome | Unavailable

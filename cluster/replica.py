@@ -63,6 +63,7 @@ from cluster.tracing import Span
 from cluster.world import World
 from wal import aside
 from wal.disk import Disk, FileDisk
+from wal.epoch import epoch_of
 from wal.errors import DiskFull, SnapshotRefused, StorageError
 from wal.identity import move_on, raise_format, read_format
 from wal.log import Log, LogStatistics
@@ -422,8 +423,12 @@ class Replica:
 
     def status(self) -> ReplicaStatus:
         """Return this node's standing in figures."""
-        status, tls = self._part.status(), self._links.tls_statistics()
-        return status if tls is None else replace(status, peer_tls=asdict(tls))
+        tls = self._links.tls_statistics()
+        return replace(
+            self._part.status(),
+            peer_tls={} if tls is None else asdict(tls),
+            epoch=epoch_of(self.cluster_id),
+        )
 
     def wal_statistics(self) -> LogStatistics:
         """Return the log's own figures."""

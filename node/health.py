@@ -128,6 +128,7 @@ def cluster_page(
     """Return the cluster as this node sees it; `more` are further fields."""
     page: dict[str, Any] = {
         "cluster": cluster,
+        "epoch": status.epoch,
         "node": status.node,
         "boot": status.boot,
         "pid": pid,

@@ -34,7 +34,7 @@ BEGIN, END = "<!-- begin: python -m scripts.metrics_page -->\n", "<!-- end -->\n
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Agreement and the other nodes": ("build", "node", "raft", "cluster", "peer", "proposals"),
     "How long things take": ("commit", "apply", "dispatch", "fan_out"),
-    "Healing": ("heal", "invariant", "commands"),
+    "Healing and chaos": ("heal", "invariant", "commands", "chaos"),
     "Log and disk": ("wal", "disk"),
     "Conversations, agents, queues, service": (
         *("conversations", "waiting", "agents", "agent", "offers", "rules", "rule", "sla"),

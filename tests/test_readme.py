@@ -70,7 +70,7 @@ def test_every_command_of_the_readme_exists(words: list[str]) -> None:
         assert option in said.stdout
 
 
-_GROUPS = ("cluster", "conversations", "rules", "wal")
+_GROUPS = ("chaos", "cluster", "conversations", "heal", "rules", "wal")
 
 
 @pytest.fixture(scope="module")

@@ -40,6 +40,8 @@ class Voting:
         self._lost: set[str] = set()
         self._unknown: frozenset[str] = frozenset()
         """Voters to whom this node is no member."""
+        self._unknown_s = float("-inf")
+        """When one of them last said so: whoever is led after that has become a member."""
         self._handed_term = 0
         """The term for which the leader asked this node to campaign."""
         self._begun_term = 0
@@ -53,7 +55,8 @@ class Voting:
     def is_unknown(self) -> bool:
         """Whether a majority of the voters does not know this node as a member."""
         others = self._parts.others
-        return 2 * len(self._unknown & frozenset(others)) > len(others)
+        led_since = self._parts.elections.heard_s > self._unknown_s
+        return not led_since and 2 * len(self._unknown & frozenset(others)) > len(others)
 
     @property
     def urgent(self) -> bool:
@@ -123,6 +126,8 @@ class Voting:
         if core.is_leader:
             return
         self._unknown = self._unknown - {source} if message.knows else self._unknown | {source}
+        if not message.knows:
+            self._unknown_s = self._parts.clock()
         if message.current_term > core.term:
             core.step_to(source, message.current_term)
         elif message.term == core.term + 1:

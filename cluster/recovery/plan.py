@@ -168,8 +168,8 @@ def _check_lost_for_good(
         )
     if answering:
         raise RecoveryRefused(
-            f"{', '.join(sorted(answering))} still answers: if its data is whole, give its"
-            " node.toml too; if it is not to take part, stop it first"
+            f"still answering: {', '.join(sorted(answering))}. Who has whole data takes part: give"
+            " that node.toml too; who is not to take part is stopped first"
         )
 
 

@@ -23,6 +23,7 @@ Dir = Annotated[
     Path,
     typer.Option("--dir", envvar="UNIDESK_CERTS", help="Where ca.crt and ca.key are."),
 ]
+DAYS_HELP = "How long it is good."
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 Host = Annotated[
     list[str] | None,
@@ -34,7 +35,7 @@ Host = Annotated[
 def init(
     folder: Dir = Path(),
     name: Annotated[str, typer.Option(help="Of the authority, for people.")] = "unidesk CA",
-    days: Annotated[int, typer.Option(min=1, max=36500)] = 3650,
+    days: Annotated[int, typer.Option(min=1, max=36500, help=DAYS_HELP)] = 3650,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -60,7 +61,7 @@ def issue(
     node: Annotated[str, typer.Argument(metavar="NODE", help="The node's id, as in node.toml.")],
     host: Host = None,
     folder: Dir = Path(),
-    days: Annotated[int, typer.Option(min=1, max=36500)] = 365,
+    days: Annotated[int, typer.Option(min=1, max=36500, help=DAYS_HELP)] = 365,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -96,7 +97,7 @@ def rotate(
         bool, typer.Option("--finish", help="With --ca: believe the new authority alone.")
     ] = False,
     folder: Dir = Path(),
-    days: Annotated[int | None, typer.Option(min=1, max=36500)] = None,
+    days: Annotated[int | None, typer.Option(min=1, max=36500, help=DAYS_HELP)] = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -164,7 +165,7 @@ def show(
                 one["subject"],
                 one["node"] or ("authority" if one["authority"] else ""),
                 ", ".join(one["hosts"]),
-                one["until"],
+                one["until"][:10],
                 "EXPIRED" if one["days_left"] < 0 else f"{one['days_left']} days",
             )
             for one in rows

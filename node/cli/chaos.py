@@ -308,8 +308,7 @@ def status(
 
     Example:  unidesk chaos status
     """
-    from node.chaos.words import phrase
-    from node.cli.output import console, plain, print_json, table
+    from node.cli.output import console, print_json, table
     from node.protocol.catalogue import ChaosStatus
 
     found = ask(Where(url, token, config, data), ChaosStatus())
@@ -318,16 +317,23 @@ def status(
         return
     rows = [(one["node"], one["zone"], "on" if one["enabled"] else "off") for one in found["nodes"]]
     console().print(table(("node", "zone", "chaos"), rows))
-    faults = [
+    console().print(table(("broken now", "left", "by", "fault"), broken(found)))
+
+
+def broken(found: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Return a row for each fault of a `ChaosNow`."""
+    from node.chaos.words import phrase
+    from node.cli.output import plain
+
+    return [
         (
             phrase(one["kind"], one["groups"], **_shown(one)),
             f"{max(0, one['until'] - found['now']) / 1000:.0f} s",
-            plain(one["by"]["id"]),
+            plain(one["by"][1]),  # kind, id, name
             one["fault"],
         )
         for one in found["faults"]
     ]
-    console().print(table(("broken now", "left", "by", "fault"), faults))
 
 
 def _shown(fault: dict[str, Any]) -> dict[str, Any]:

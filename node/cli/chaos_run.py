@@ -111,6 +111,7 @@ def run_plan(
 def report(
     record: Annotated[Path, typer.Argument(metavar="RUN", help="The JSON of a run.")],
     output: Output = None,
+    as_json: Json = False,
 ) -> None:
     """Make a report of a run's JSON, again.
 
@@ -119,7 +120,7 @@ def report(
     import msgspec
 
     from node.chaos.record import decode
-    from node.cli.output import tell
+    from node.cli.output import print_json, tell
     from node.cli.problem import USAGE, Problem
 
     try:
@@ -130,7 +131,10 @@ def report(
         raise Problem(f"{record}: is no record of `unidesk chaos run`: {error}", USAGE) from None
     page = output or record.with_suffix(".html")
     _write(page, _page(found))
-    tell(f"the report is in {page}")
+    if as_json:
+        print_json({"report": str(page), "good": found.good})
+    else:
+        tell(f"the report is in {page}")
 
 
 async def _run(

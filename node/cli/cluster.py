@@ -1,24 +1,19 @@
 """`unidesk cluster`: who leads, who lags, who is not there.  Talks to nodes."""
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from node.cli import drain, members, recover, top, transfer
 from node.cli.connecting import ConfigFile, Data
-from node.cli.nodes import ask_all, names_of
+from node.cli.nodes import ask_all
 
 if TYPE_CHECKING:
     from node.client.status import NodeStatus
 
 app = typer.Typer(help="The cluster as its nodes see it.", no_args_is_help=True)
 REFRESH_S = 1.0
-COLUMNS = ("node", "standing", "role", "term", "applied", "behind", "conversations", "agents",
-           "connections", "pid", "address", "")  # fmt: skip
-WIDE = 130
-ONLY_WIDE = ("agents", "connections", "pid", "address")
-"""Shown from WIDE columns on; --json has them always."""
 
 
 app.add_typer(members.app, name="members")
@@ -50,7 +45,10 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Refresh every second.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show every node: standing, role, term, how far its log is, and what it holds.
+    """Show every node: zone, standing, role, how far its log is, level, disk, clock, what it holds.
+
+    Below the table: who does not serve and why, the fencing epoch, the level of commands in use,
+    whether healing acts, and what chaos broke.
 
     Exit code 1 when no node answers, or none leads.
 
@@ -77,6 +75,7 @@ def _show(found: "dict[str, NodeStatus | None]", *, as_json: bool) -> None:
     import msgspec
 
     from node.cli.output import console, print_json
+    from node.cli.status_view import view
 
     if as_json:
         print_json(
@@ -87,42 +86,9 @@ def _show(found: "dict[str, NodeStatus | None]", *, as_json: bool) -> None:
             ]
         )
         return
-    out = console()
-    out.print(_table(found, out.width))
+    console().print(view(found))
     if not any(one is not None and one.leads for one in found.values()):
         console(stderr=True).print(_nobody_leads(found))
-
-
-def _table(found: "dict[str, NodeStatus | None]", width: int) -> Any:
-    from node.cli.output import table
-
-    answered = [one for one in found.values() if one is not None]
-    most = max((one.commit_index for one in answered), default=0)
-    names = names_of(found)
-    rows = [_row(url, one, most, names.get(url, "?")) for url, one in found.items()]
-    shown = [n for n, name in enumerate(COLUMNS) if width >= WIDE or name not in ONLY_WIDE]
-    made = table([COLUMNS[n] for n in shown], [[row[n] for n in shown] for row in rows])
-    for column in made.columns[:-1]:
-        column.no_wrap = True
-    return made
-
-
-def _row(url: str, one: "NodeStatus | None", most: int, name: str) -> tuple[str, ...]:
-    if one is None:
-        return (name, "no answer", *[""] * 8, url, "")
-    counts = (one.counts.get(what, 0) for what in ("conversations", "agents", "connections"))
-    return (
-        one.node,
-        one.standing,
-        one.role,
-        str(one.term),
-        str(one.applied_index),
-        str(max(0, most - one.applied_index)),
-        *map(str, counts),
-        str(one.pid or ""),
-        url,
-        one.why,
-    )
 
 
 def _nobody_leads(found: "dict[str, NodeStatus | None]") -> str:
@@ -135,15 +101,16 @@ async def _watch(urls: tuple[str, ...]) -> int:
     import trio
 
     from node.cli.output import console
+    from node.cli.status_view import view
 
     out = console()
     if not sys.stdout.isatty():
         while True:
-            out.print(_table(await ask_all(urls), out.width))
+            out.print(view(await ask_all(urls)))
             await trio.sleep(REFRESH_S)
     from rich.live import Live
 
     with Live(console=out, auto_refresh=False, screen=False) as live:
         while True:
-            live.update(_table(await ask_all(urls), out.width), refresh=True)
+            live.update(view(await ask_all(urls)), refresh=True)
             await trio.sleep(REFRESH_S)

@@ -73,6 +73,6 @@ class Nodes:
     peer_ports: dict[str, str] = field(default_factory=dict)
     """Node to why its port for the other nodes cannot be reached from here."""
     wall_ms: dict[str, float] = field(default_factory=dict)
-    """Node to how far its clock is ahead of this machine's, milliseconds."""
+    """Node to how far its clock is ahead of this machine's at least, milliseconds."""
     digests: dict[str, tuple[int, str]] = field(default_factory=dict)
     """Node to index and checksum of its state."""

@@ -215,8 +215,11 @@ async def gather_nodes(urls: tuple[str, ...]) -> Nodes:
     asked_ms = time.time_ns() / 1e6
     found = await ask_all(urls, timeout_s=PATIENCE_S)
     answered_ms = time.time_ns() / 1e6
-    middle_ms = (asked_ms + answered_ms) / 2
-    wall_ms = {one.node: one.wall_ms - middle_ms for one in answered(found) if one.wall_ms}
+    wall_ms = {
+        one.node: ahead_ms(one.wall_ms, asked_ms, answered_ms)
+        for one in answered(found)
+        if one.wall_ms
+    }
     peer_ports: dict[str, str] = {}
     peers = {
         str(row["id"]): str(row.get("peer", "")) for one in answered(found) for row in one.nodes
@@ -227,6 +230,14 @@ async def gather_nodes(urls: tuple[str, ...]) -> Nodes:
             if address and name not in down:
                 nursery.start_soon(_try_port, name, address, peer_ports)
     return Nodes(found, peer_ports, wall_ms, await _digests(found))
+
+
+def ahead_ms(wall_ms: float, asked_ms: float, answered_ms: float) -> float:
+    """Return how far a clock is ahead at least, if it was read between the two moments of ours.
+
+    An answer may have waited for as long as the slowest took: that is no wrong clock.
+    """
+    return max(0.0, wall_ms - answered_ms) + min(0.0, wall_ms - asked_ms)
 
 
 async def _try_port(name: str, address: str, refused: dict[str, str]) -> None:

@@ -36,7 +36,7 @@ def _key(machine: Machine) -> Iterator[Finding]:
 
 def _certificates(machine: Machine) -> Iterator[Finding]:
     for one in machine.certificates:
-        mend = "issue another, put it in its place, and start the node anew"
+        mend = "issue another and put it in its place: a node finds it by itself"
         if one.days_left is None:
             yield Finding("wrong", "certificate", f"{one.file}: {one.why}", mend)
         elif one.days_left < 0:

@@ -7,14 +7,24 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from node.cli.doctor_facts import Finding, Nodes, Weight
-from node.cli.doctor_here import FREE_SHARE_WARNED, FREE_SHARE_WRONG, SYNC_MS_WARNED
+from node.cli.doctor_here import (
+    EXPIRY_DAYS_WARNED,
+    EXPIRY_DAYS_WRONG,
+    FREE_SHARE_WARNED,
+    FREE_SHARE_WRONG,
+    SYNC_MS_WARNED,
+)
 from node.cli.nodes import answered, names_of
+from node.cli.status_view import faults_of, level_waits
 from node.client.status import NodeStatus
 
 CLOCK_MS_WRONG = 5_000
 CLOCK_MS_WARNED = 500
 LAG_WARNED = 5_000
 QUORUM_AGE_S_MAX = 2.0
+DAY_MS = 86_400_000
+BACKUP_DAYS_MAX = 8
+"""Somebody who takes one a week is in time."""
 
 
 def _reached(nodes: Nodes) -> Iterator[Finding]:
@@ -91,6 +101,57 @@ def _versions(nodes: Nodes) -> Iterator[Finding]:
         said = ", ".join(f"{count} of {version}" for version, count in sorted(versions.items()))
         what = f"nodes of different releases: {said}; new commands wait until all have them"
         yield Finding("warning", "versions", what, "go on with the upgrade: unidesk upgrade check")
+    elif waiting := level_waits(answered(nodes.found)):
+        mend = "start who does not answer, or let it go: unidesk upgrade status names it"
+        yield Finding("warning", "level", waiting, mend)
+
+
+def _certificates(nodes: Nodes) -> Iterator[Finding]:
+    """What the nodes show each other now, which need not be what is on their disks."""
+    mend = "unidesk cert rotate, and bring the files: they are taken into use by themselves"
+    for one in answered(nodes.found):
+        if failed := one.peer_tls.get("failed"):
+            what = f"{one.node} does not use the files on its disk: {failed}"
+            yield Finding("wrong", "certificate", what, mend)
+        until_ms = one.peer_tls.get("until_ms")
+        if until_ms is None or not one.wall_ms:
+            continue
+        days = (until_ms - one.wall_ms) / DAY_MS
+        if days < EXPIRY_DAYS_WARNED:
+            weight: Weight = "wrong" if days < EXPIRY_DAYS_WRONG else "warning"
+            ends = f"ends in {days:.0f} days" if days >= 0 else f"ended {-days:.0f} days ago"
+            what = f"the certificate that {one.node} shows other nodes {ends}"
+            yield Finding(weight, "certificate", what, mend)
+
+
+def _chaos(nodes: Nodes) -> Iterator[Finding]:
+    newest = max(answered(nodes.found), key=_newness, default=None)
+    if newest is None:
+        return
+    for fault in faults_of(newest):
+        what = f"broken on purpose: {fault}"
+        yield Finding("warning", "chaos", what, "it ends by itself; unidesk chaos stop ends it now")
+    if allowed := newest.chaos.get("allowed", []):
+        what = f"operators may break {', '.join(allowed)} on purpose"
+        mend = "where customers are: [chaos] enabled = false, and a restart"
+        yield Finding("warning", "chaos", what, mend)
+
+
+def _healing(nodes: Nodes) -> Iterator[Finding]:
+    for one in answered(nodes.found):
+        if one.heal_mode == "off":
+            what = f"{one.node} heals nothing, and looks for nothing to heal"
+            yield Finding("warning", "healing", what, 'set [heal] mode = "act", or "observe" first')
+
+
+def _backups(nodes: Nodes) -> Iterator[Finding]:
+    newest = max(answered(nodes.found), key=_newness, default=None)
+    if newest is None or not newest.backup_ms or not newest.wall_ms:
+        return  # none that the audit log knows: a new cluster, or copied otherwise
+    days = (newest.wall_ms - newest.backup_ms) / DAY_MS
+    if days > BACKUP_DAYS_MAX:
+        what = f"the last backup was taken {days:.0f} days ago"
+        yield Finding("warning", "backup", what, "look at its timer; unidesk backup takes one")
 
 
 def _copies(nodes: Nodes) -> Iterator[Finding]:
@@ -182,6 +243,6 @@ def _newness(one: NodeStatus) -> tuple[int, int]:
 
 
 CHECKS: Sequence[Callable[[Nodes], Iterator[Finding]]] = (
-    _reached, _standing, _leader, _one_cluster, _versions, _copies, _clocks, _disks, _voters,
-    _zones,
+    _reached, _standing, _leader, _one_cluster, _versions, _certificates, _copies, _clocks, _disks,
+    _voters, _zones, _chaos, _healing, _backups,
 )  # fmt: skip

@@ -18,6 +18,8 @@ PAGE = 500
 FOLLOW_S = 1.0
 _COLOURS = {"done": "green", "began": "cyan", "failed": "red", "held_back": "yellow"}
 COLUMNS = ("when (UTC)", "node", "rule", "outcome", "seen", "done")
+TABLE_WIDTH_MIN = 120
+"""Columns of a terminal; with less, what was seen and done stands below each line's head."""
 
 
 @app.callback()
@@ -162,6 +164,7 @@ def _when(at_ms: int) -> str:
 
 
 def _print(lines: list[dict[str, Any]], *, header: bool = True) -> None:
+    from rich.padding import Padding
     from rich.text import Text
 
     from node.cli.output import console, plain, table
@@ -172,8 +175,14 @@ def _print(lines: list[dict[str, Any]], *, header: bool = True) -> None:
         when = _when(line["done_at"] or line["at"])
         return (when, line["node"], name, outcome, plain(line["seen"]), plain(line["done"]))
 
-    made = table(COLUMNS, [row(line) for line in lines])
+    out, rows = console(), [row(line) for line in lines]
+    if rows and out.width < TABLE_WIDTH_MIN:
+        for *head, seen, done in rows:
+            out.print(Text("  ").join(Text(one) if isinstance(one, str) else one for one in head))
+            out.print(Padding(Text(f"{seen} -> {done}"), (0, 0, 0, 4)))
+        return
+    made = table(COLUMNS, rows)
     made.show_header = header
     for column in made.columns[:4]:
         column.no_wrap = True
-    console().print(made)
+    out.print(made)

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.asking import Json
+
 if TYPE_CHECKING:
     from cluster.recovery.begun import Begun
     from cluster.recovery.plan import Plan
@@ -46,7 +48,7 @@ def _group() -> None:
 @app.command()
 def plan(
     config: Configs,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Say what each survivor has, from which the cluster can go on, and what may be lost.
 
@@ -91,6 +93,7 @@ def apply(
         bool,
         typer.Option("--yes-lose-what-is-listed", help="Consent without being asked, for scripts."),
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Let the cluster go on from the best survivor, with the survivors as its members.
 
@@ -99,7 +102,10 @@ def apply(
 
     Example:  unidesk cluster recover apply --config /etc/unidesk/node.toml --plan 5f0c2a9b11d07e63
     """
+    import msgspec
+
     from cluster.recovery.carrying_out import carry_out
+    from node.cli.output import print_json
     from node.cli.problem import Problem
     from wal.errors import StorageError
 
@@ -110,7 +116,10 @@ def apply(
             carry_out(agreed, disks, now_ms=time.time_ns() // 1_000_000)
     except StorageError as error:
         raise Problem(str(error)) from None
-    _show_done(agreed)
+    if as_json:
+        print_json(msgspec.to_builtins(agreed))
+    else:
+        _show_done(agreed)
 
 
 # -- inside
@@ -216,21 +225,22 @@ def _agree(
 
 
 def _ask(made: "Plan") -> None:
+    from node.cli.output import tell
     from node.cli.problem import USAGE, Problem
 
     if not sys.stdin.isatty():
         mend = "type it on a terminal, or say --yes-lose-what-is-listed"
         raise Problem(f"a person must consent: {mend}", USAGE)
-    typer.echo(f"May be lost: {made.may_be_lost}.")
+    tell(f"May be lost: {made.may_be_lost}.")
     for node, address in made.lost:
-        typer.echo(f"Off for good: {node} ({address or 'address unknown'})")
+        tell(f"Off for good: {node} ({address or 'address unknown'})")
     if input(f"Type the cluster's id ({made.cluster}) to go on: ").strip() != made.cluster:
         raise Problem("nothing was changed")
 
 
 def _show_survivors(survivors: "list[Survivor]") -> None:
     from cluster.recovery.survivor import moment
-    from node.cli.output import console, table
+    from node.cli.output import console, fitting
 
     columns = ("survivor", "incarnation", "term", "last entry", "committed", "snapshot", "reaches")
     rows = [
@@ -246,7 +256,7 @@ def _show_survivors(survivors: "list[Survivor]") -> None:
         for one in survivors
     ]
     out = console()
-    out.print(table(columns, rows))
+    out.print(fitting(columns, rows, ("incarnation", "snapshot", "term")))
     for one in survivors:
         runs = "; a process runs on it" if one.runs else ""
         out.print(f"{one.node}: {one.condition}{f', {one.why}' if one.why else ''}{runs}")

@@ -81,7 +81,10 @@ def save(
         )
 
 
-app.command(name="restore")(restore)
+app.command(
+    name="restore",
+    help=(restore.__doc__ or "").replace("  unidesk restore ", "  unidesk snapshot restore "),
+)(restore)
 
 
 def _shown(checked: "Checked") -> dict[str, Any]:
@@ -106,7 +109,7 @@ def _checked(path: Path) -> "Checked":
     from cluster.backup.file import BackupRefused
     from node.cli.problem import USAGE, Problem
     from wal.disk import FileDisk
-    from wal.errors import StorageError
+    from wal.errors import LogLocked, StorageError
 
     if not path.exists():
         raise Problem(f"{path}: nothing is there; name a backup, or a data folder", USAGE)
@@ -118,6 +121,9 @@ def _checked(path: Path) -> "Checked":
             return check_folder(disk)
         finally:
             disk.close()
+    except LogLocked:
+        mend = "take `unidesk backup` of a running cluster, or stop the node first"
+        raise Problem(f"{path}: a node runs on it; {mend}") from None
     except (BackupRefused, StorageError) as error:
         raise Problem(str(error)) from None
     except OSError as error:

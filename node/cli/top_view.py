@@ -59,6 +59,8 @@ def view(shown: Picture) -> Any:
 def _head(shown: Picture) -> Any:
     from rich.text import Text
 
+    from node.cli.output import count
+
     counts = shown.counts
     leader = shown.leader or "nobody"
     waiting = counts.get("new", 0) + counts.get("waiting", 0)
@@ -69,7 +71,7 @@ def _head(shown: Picture) -> Any:
         f", term {shown.term}\n",
         f"{_number(shown.commits_per_s)} commits/s, {_number(shown.messages_per_s)} messages/s;"
         f" {waiting} waiting, {counts.get('assigned', 0)} assigned,"
-        f" {counts.get('agents', 0)} agents",
+        f" {count(counts.get('agents', 0), 'agent')}",
     )
 
 

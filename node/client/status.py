@@ -56,6 +56,23 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     level_used: int = 1
     """Which of them the cluster uses."""
     state_digest: dict[str, Any] | None = None
+    epoch: int = 0
+    """How often a person let the cluster go on from less than a majority."""
+    heal_mode: str = ""
+    """`act`, `observe` or `off`; empty where it does not say."""
+    peer_tls: dict[str, Any] = {}
+    """Of its certificate between nodes, if it has one: `until_ms`, `failed`."""
+    chaos: dict[str, Any] = {}
+    """`allowed`: nodes that may be broken on purpose; `faults`: what is broken now."""
+    backup_ms: int = 0
+    """When the last backup was taken that the audit log knows; 0: none."""
+
+    def vitals(self, node: str) -> dict[str, Any]:
+        """Return what this node heard of `node` last; empty if nothing, or too long ago."""
+        for row in self.nodes:
+            if row.get("id") == node and row.get("vitals", {}).get("fresh"):
+                return dict(row["vitals"])
+        return {}
 
     @property
     def leads(self) -> bool:

@@ -137,6 +137,7 @@ class Pages:
             tallies=state.tallies,
             unserved={name: len(found) for name, found in state.unserved.items()},
             unstaffed=[one.queue for one in state.unstaffed.values() if one.alerted_ms],
+            faults=len(state.faults),
         )
 
     async def _cluster_with_digest(self) -> Response:
@@ -148,9 +149,10 @@ class Pages:
     def _cluster_page(self, digest: dict[str, object] | None) -> Response:
         context = self._context
         state, desk = context.state, self.sources.desk()
-        members = context.port.members().by_id
+        members, status = context.port.members().by_id, context.port.status()
+        own = status.nodes.get(status.node, {})
         return cluster_page(
-            context.port.status(),
+            status,
             cluster=self._cluster,
             pid=self._pid,
             nodes=[
@@ -165,7 +167,7 @@ class Pages:
                 "sessions": len(state.sessions),
                 "connections": desk.connections,
             },
-            more=outlook(self._node, state, desk, self.sources.wal, context.clock_ms()),
+            more=outlook(self._node, state, desk, self.sources.wal, context.clock_ms(), own),
             digest=digest,
         )
 

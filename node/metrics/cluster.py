@@ -10,6 +10,7 @@ from cluster.figures import ReplicaFigures
 from cluster.heal.rules import RULES
 from cluster.port import ReplicaStatus, Standing
 from cluster.state.commands import HealOutcome
+from cluster.state.levels import LEVEL
 from node import __version__
 from node.metrics.families import counter, counters, gauge, gauges, histogram, labelled
 
@@ -73,6 +74,7 @@ def of_figures(figures: ReplicaFigures) -> Iterator[Metric]:
     changes = figures.leader_changes
     yield counter("raft_leader_changes", "Times that a leader was found", changes)
     yield gauge("commands_level", "Level of commands that the cluster uses", figures.level)
+    yield gauge("commands_level_known", "Level of commands that this release knows", LEVEL)
     yield from _heal(figures)
     yield from _vitals(figures)
 

@@ -23,8 +23,9 @@ class Folder:
             figures = os.statvfs(self._path)
         except OSError:
             return Storage()
-        free, total = figures.f_bavail * figures.f_frsize, figures.f_blocks * figures.f_frsize
-        return Storage(free_bytes=free, total_bytes=total)
+        reserved = figures.f_bfree - figures.f_bavail  # for root alone
+        free, total = figures.f_bavail, figures.f_blocks - reserved
+        return Storage(free_bytes=free * figures.f_frsize, total_bytes=total * figures.f_frsize)
 
 
 def of_storage(known: Storage | None, folder: Folder | None) -> Iterator[Metric]:

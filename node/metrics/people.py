@@ -31,6 +31,7 @@ def of_state(state: StateStatistics) -> Iterator[Metric]:
     yield gauge("agent_sessions", "Sessions of agents, also in their grace period", state.sessions)
     yield gauge("offers_pending", "Offers without an end", state.offers)
     yield gauge("rules_revision", "Revision of the routing rules in force", state.rules_rev)
+    yield gauge("chaos_faults", "Faults that operators made, not yet ended", state.faults)
     yield from _service(state)
 
 

@@ -37,6 +37,8 @@ class StateStatistics:
     """Conversations that nobody answered, by list."""
     unstaffed: Collection[str]
     """Queues that supervisors were alerted of."""
+    faults: int
+    """What operators broke on purpose, and is not ended."""
     rules: Counts | None = None
     """What the rules in force did to the decisions that are kept."""
 

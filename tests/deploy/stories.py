@@ -118,6 +118,19 @@ STORIES: Mapping[str, Story] = {
         f'{N1}, rule="slow disk", outcome="failed"',
     ),
     "UnideskInvariantBroken": one("unidesk_invariant_violations_total", "0x10 1x70", "0x80"),
+    "UnideskChaosActive": one("unidesk_chaos_faults", "1x80", "0x80"),
+    "UnideskLevelWaits": Story(
+        {
+            f"unidesk_commands_level{{{N1}}}": "1x400",
+            f"unidesk_commands_level_known{{{N1}}}": "2x400",
+        },
+        {
+            f"unidesk_commands_level{{{N1}}}": "1x400",
+            f"unidesk_commands_level_known{{{N1}}}": "2x400",
+            'unidesk_commands_level_known{instance="n2"}': "1x400",
+        },
+        "90m",
+    ),
     "UnideskVersionsDiffer": Story(
         {
             f'unidesk_build_info{{{N1}, version="1", level="2"}}': "1x600",

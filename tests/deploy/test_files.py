@@ -10,8 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
+from node.cli import codes
+from node.cli.drain import REQUEST_S
+from node.config import TimingConfig
 from node.config_file import parse
 from tests.deploy.prometheus import DEPLOY, rules_of
+from tests.test_docs_commands import wrong
 
 ROOT = DEPLOY.parent
 RUNBOOKS = ROOT / "docs" / "runbooks"
@@ -75,6 +79,22 @@ def test_disruptions_leave_the_quorum_and_machines_do_not_share_nodes() -> None:
     peers = next(one for one in MANIFESTS if one["metadata"]["name"] == stateful["serviceName"])
     assert peers["spec"]["clusterIP"] == "None"
     assert peers["spec"]["publishNotReadyAddresses"] is True
+
+
+def test_a_pod_that_is_ended_is_drained_first_within_its_grace_period() -> None:
+    (*_, script) = container()["lifecycle"]["preStop"]["exec"]["command"]
+    drain, sleep = script.splitlines()
+    assert wrong(drain, exact=True) == ""
+    settings = next(one for one in container()["args"] if one.endswith(".toml"))
+    assert settings in drain
+    waits_s = float(drain.split("--timeout ")[1]) + float(sleep.split()[1])
+    pod = manifest("StatefulSet")["spec"]["template"]["spec"]
+    assert waits_s + TimingConfig().drain_s + REQUEST_S < pod["terminationGracePeriodSeconds"]
+
+
+def test_a_node_that_must_not_be_started_again_is_left_to_a_person() -> None:
+    unit = (DEPLOY / "systemd" / "unidesk.service").read_text()
+    assert f"RestartPreventExitStatus={codes.SUPERSEDED}\n" in unit
 
 
 def test_the_container_may_do_little() -> None:

@@ -144,6 +144,9 @@ async def test_the_cluster_page_shows_what_this_node_sees() -> None:
         assert (me["id"], me["self"]) == ("n1", True)
         assert (peer["id"], peer["connected"], peer["peer"]) == ("n2", True, "127.0.0.1:7202")
         assert "state_digest" not in page
+        assert page["epoch"] == 0
+        assert page["chaos"] == {"allowed": [], "faults": []}
+        assert page["backup_ms"] == 0
 
 
 async def test_two_nodes_with_the_same_state_show_the_same_digest() -> None:

@@ -252,6 +252,17 @@ def test_whoever_most_voters_do_not_know_learns_that() -> None:
     assert not rig.engine.status().is_unknown
 
 
+def test_whoever_is_led_again_is_a_member_whatever_voters_said_before() -> None:
+    rig = Rig()
+    rig.turn(1.0)
+    for voter in "ac":
+        rig.grant(voter, granted=False, knows=False)
+    assert rig.engine.status().is_unknown
+    rig.turn(0.1)
+    rig.append("a", 3, (1, 0), run(2, 4, 3))
+    assert not rig.engine.status().is_unknown
+
+
 @pytest.mark.parametrize("left", [ABC.remove("b"), Members.of("ac").add("b", "", role="learner")])
 def test_who_is_to_leave_or_does_not_vote_asks_whether_it_is_still_known(left: Members) -> None:
     rig = Rig()

@@ -10,7 +10,13 @@ import pytest
 from node.cli.codes import FAILED, OK, WARNED
 from node.cli.doctor import examine, exit_code
 from node.cli.doctor_facts import CertificateFacts, Machine, Nodes
-from node.cli.doctor_gather import _certificate, _filesystem, _sync_ms, _wrong_libraries
+from node.cli.doctor_gather import (
+    _certificate,
+    _filesystem,
+    _sync_ms,
+    _wrong_libraries,
+    ahead_ms,
+)
 from node.client.status import NodeStatus
 
 WELL = Machine(
@@ -141,6 +147,50 @@ def test_an_even_number_of_voters_and_a_single_one_are_warned_of() -> None:
         assert ("warning", "voters") in found(None, nodes(status("n1", nodes=rows)))
 
 
+NOW_MS = 1_795_431_600_000
+DAY_MS = 86_400_000
+
+
+@pytest.mark.parametrize(
+    ("tls", "weight"),
+    [
+        ({"until_ms": NOW_MS + 60 * DAY_MS, "failed": ""}, None),
+        ({"until_ms": NOW_MS + 10 * DAY_MS, "failed": ""}, "warning"),
+        ({"until_ms": NOW_MS - DAY_MS, "failed": ""}, "wrong"),
+        ({"until_ms": NOW_MS + 60 * DAY_MS, "failed": "n3.crt has another key"}, "wrong"),
+        ({}, None),
+    ],
+)
+def test_a_certificate_counts_that_a_node_shows_whatever_is_on_its_disk(
+    tls: dict[str, Any], weight: str | None
+) -> None:
+    said = found(None, three(peer_tls=tls, wall_ms=NOW_MS))
+    assert said == ([(weight, "certificate")] if weight else [])
+
+
+def test_a_level_that_waits_is_told_from_an_upgrade_under_way() -> None:
+    of_two = {"level": 2, "level_used": 1}
+    waits = nodes(*(status(name, **of_two) for name in ("n1", "n2", "n3")))
+    assert found(None, waits) == [("warning", "level")]
+    assert found(None, three(version="2", **of_two)) == [("warning", "versions")]
+
+
+def test_chaos_where_customers_are_is_warned_of_and_more_so_while_it_breaks_something() -> None:
+    allowed = {"allowed": ["n1"], "faults": []}
+    assert found(None, nodes(status("n1", chaos=allowed))) == [("warning", "chaos")]
+    fault = {"kind": "pause", "groups": ["n1"], "by": "eve"}
+    broken = nodes(status("n1", chaos=allowed | {"faults": [fault]}))
+    assert found(None, broken) == 2 * [("warning", "chaos")]
+
+
+def test_healing_that_is_off_and_a_backup_that_is_old_are_warned_of() -> None:
+    assert found(None, three(heal_mode="off")) == [("warning", "healing")]
+    assert found(None, three(heal_mode="observe")) == []
+    for days, said in ((2, []), (9, [("warning", "backup")])):
+        asked = three(wall_ms=NOW_MS, term=4, backup_ms=NOW_MS - days * DAY_MS)
+        assert found(None, asked) == said
+
+
 def test_the_worst_is_said_first_and_decides_the_exit_code() -> None:
     findings = examine(replace(WELL, files_max=10, key_mode=0o666), three(version="2"))
     assert [one.weight for one in findings] == ["wrong", "warning", "warning"]
@@ -156,6 +206,15 @@ def test_every_finding_says_what_to_do() -> None:
 
 
 # -- gathering
+
+
+def test_an_answer_that_was_late_is_no_wrong_clock() -> None:
+    assert [ahead_ms(wall, 1_000, 3_000) for wall in (1_000, 2_900, 3_500, 400)] == [
+        0,
+        0,
+        500,
+        -600,
+    ]
 
 
 def test_facts_of_this_very_machine_can_be_had(tmp_path: Path) -> None:

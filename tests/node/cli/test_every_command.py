@@ -9,6 +9,7 @@ import pytest
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
+from cluster.heal import ending
 from node.cli import codes
 from node.cli.app import make_app
 
@@ -76,5 +77,6 @@ def test_a_command_is_on_the_reference_page(name: str) -> None:
 
 
 def test_the_exit_codes_of_the_page_are_those_of_the_program() -> None:
+    assert codes.SUPERSEDED == ending.EXIT_CODE
     found = dict(re.findall(r"^\| (\d+) \| (.+) \|$", PAGE.read_text(), re.MULTILINE))
     assert found == {str(code): meaning for code, meaning in codes.MEANING.items()}

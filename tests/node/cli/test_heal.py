@@ -10,6 +10,7 @@ import pytest
 import trio
 
 from cluster.heal.rules import RULES
+from node.cli.heal import _print
 from node.local import LocalCluster
 
 pytestmark = pytest.mark.process
@@ -43,3 +44,29 @@ async def test_status_shows_the_table_and_every_node_and_the_log_what_was_done(
     assert page is not None
     vitals = {row["id"]: row["vitals"] for row in page.nodes}
     assert {one["version"] for one in vitals.values()} == {page.version}
+
+
+@pytest.mark.parametrize("columns", [80, 160])
+def test_a_line_of_the_log_fits_the_terminal_and_stays_whole(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from rich.console import Console
+
+    line = {
+        "at": 1_795_431_600_000,
+        "done_at": 0,
+        "node": "n1",
+        "rule": 6,
+        "name": "damage",
+        "outcome": "done",
+        "seen": "its data was lost, and the leader vouches that it holds what the others hold",
+        "done": "it votes and acknowledges again",
+    }
+    monkeypatch.setattr(
+        "node.cli.output.console", lambda: Console(width=columns, color_system=None)
+    )
+    _print([line])
+    shown = capsys.readouterr().out
+    assert max(len(one.rstrip()) for one in shown.splitlines()) <= columns
+    assert "6 damage" in shown
+    assert "acknowledges" in shown, "no word is cut in two"

@@ -1,4 +1,4 @@
-"""`unidesk wal verify` and `dump`, on folders that a log wrote, whole and damaged."""
+"""`unidesk wal verify`, `wal dump`, `snapshot save`: on whole and on damaged folders."""
 
 import json
 from pathlib import Path
@@ -52,6 +52,16 @@ def run(capfd: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, st
     code = run_app([str(word) for word in words])
     told = capfd.readouterr()
     return code, told.out, told.err
+
+
+@pytest.mark.parametrize("words", [("save", "{folder}", "{folder}.backup"), ("verify", "{folder}")])
+def test_a_snapshot_of_a_folder_that_a_node_runs_on_names_the_command_for_it(
+    words: tuple[str, ...], folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    disk = FileDisk(folder)
+    code, _, said = run(capfd, "snapshot", *(word.format(folder=folder) for word in words))
+    disk.close()
+    assert (code, "take `unidesk backup`" in said) == (1, True), said
 
 
 def test_a_whole_folder_is_verified(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
