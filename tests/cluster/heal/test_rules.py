@@ -93,6 +93,29 @@ def test_a_link_that_flaps_is_one_episode() -> None:
     assert len(told) == 1
 
 
+def test_a_link_that_flaps_faster_than_one_looks_for_is_told_too() -> None:
+    scene, rule = deaf_to_n2(), OneWay()
+    deaf, hearing = scene.mine, vitals(leader="n2")
+    told = []
+    for _ in range(10):
+        scene.mine = deaf
+        told += scene.look(rule, for_s=0.5)
+        scene.mine = hearing
+        told += scene.look(rule)
+    (one,) = told
+    assert one.rule == ONE_WAY
+
+
+def test_short_gaps_far_apart_do_not_add_up() -> None:
+    scene, rule = deaf_to_n2(), OneWay()
+    deaf, hearing = scene.mine, vitals(leader="n2")
+    for _ in range(10):
+        scene.mine = deaf
+        assert scene.look(rule, for_s=0.5) == []
+        scene.mine = hearing
+        assert scene.look(rule, for_s=6) == []
+
+
 def test_nobody_is_called_unheard_where_all_miss_a_leader() -> None:
     scene = deaf_to_n2()
     scene.others["n3"] = Other(vitals(leader=""), 0.2)
