@@ -26,9 +26,8 @@ class OneWay:
     def __init__(self) -> None:
         self._deaf_s = 0.0
         """In all, since the leader was last heard for HEARS_FOR_S on end."""
-        self._was_deaf = False
-        self._looked_s = self._turned_s = float("-inf")
-        """When it looked last; when deaf became hearing, or the other way."""
+        self._looked_s: float | None = None
+        self._heard_since_s = 0.0
         self._told = ""
         self._since_s = 0.0
 
@@ -49,11 +48,11 @@ class OneWay:
         return []
 
     def _add_up(self, deaf: bool, now_s: float) -> None:
-        if deaf != self._was_deaf:
-            self._was_deaf, self._turned_s = deaf, now_s
-        elif deaf:
-            self._deaf_s += now_s - self._looked_s
-        elif now_s - self._turned_s >= HEARS_FOR_S:
+        """Count who is deaf now as deaf since the last look; it was so for longer."""
+        if deaf:
+            self._deaf_s += now_s - (self._looked_s if self._looked_s is not None else now_s)
+            self._heard_since_s = now_s
+        elif now_s - self._heard_since_s >= HEARS_FOR_S:
             self._deaf_s = 0.0
         self._looked_s = now_s
 

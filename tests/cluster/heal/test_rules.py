@@ -112,9 +112,10 @@ def test_a_link_that_flaps_faster_than_one_looks_for_is_told_too() -> None:
     deaf, hearing = scene.mine, vitals(leader="n2")
     told = []
     for _ in range(10):
-        scene.mine = deaf
-        told += scene.look(rule, for_s=0.5)
         scene.mine = hearing
+        told += scene.look(rule, for_s=1)
+        scene.mine = deaf
+        scene.now_s += 0.5
         told += scene.look(rule)
     (one,) = told
     assert one.rule == ONE_WAY
