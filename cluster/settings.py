@@ -37,7 +37,7 @@ class ReplicaSettings:
     offer_ttl_ms: int = 20_000
     snapshot_every_entries: int = SNAPSHOT_EVERY_ENTRIES
     digest_every_entries: int = DIGEST_EVERY
-    """Between two checksums of the state; the same on all nodes."""
+    """Between two checksums of a small state; the same on all nodes."""
 
     @property
     def reached_at(self) -> str:

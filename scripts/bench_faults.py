@@ -1,6 +1,7 @@
 """The longest gap between acknowledged writes while the leader is at fault.  Talks to processes.
 
     python -m scripts.bench_faults [--trials 3] [--fault 8s] [--only "SIGSTOP, disk hang"] [--json]
+                                   [--election 300ms-600ms]
 
 A write begins every 10 ms at a node that is not at fault, whether or not earlier ones were
 answered.  The gap is the longest time between two acknowledgements from the fault's begin to two
@@ -29,6 +30,7 @@ import trio
 from node.cli.durations import seconds
 from node.client import Client, RequestFailed, Timing, new_key, open_client
 from node.local import UNLIMITED, LocalFailure
+from node.local.folder import Sections
 from node.protocol.catalogue import CvOpen, MsgSend
 from node.replay.figures import percentile
 from scripts.nemesis.stage import Stage, first, open_stage
@@ -234,6 +236,8 @@ async def _until_well(stage: Stage) -> None:
 async def run(options: argparse.Namespace, folder: Path) -> dict[str, list[dict[str, Any]]]:
     """Return the figures of every trial of every fault."""
     found: dict[str, list[dict[str, Any]]] = {}
+    timing = {"timing": {"election": options.election}} if options.election else {}
+    sections: Sections = {**UNLIMITED, **timing}
     for name, fault in FAULTS.items():
         if options.only and name not in options.only:
             continue
@@ -242,7 +246,7 @@ async def run(options: argparse.Namespace, folder: Path) -> dict[str, list[dict[
             nodes=3,
             cluster_id="faults",
             chance=random.Random(),
-            sections=UNLIMITED,
+            sections=sections,
         ) as stage:
             if not stage.shims:
                 raise LocalFailure("no C compiler: no faults of disks")
@@ -277,6 +281,7 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=3)
     parser.add_argument("--fault", type=seconds, default=8.0, help="how long each lasts")
     parser.add_argument("--only", default="", help="names of faults")
+    parser.add_argument("--election", default="", help="of the nodes' [timing]; '300ms-600ms'")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     options.only = {one.strip() for one in options.only.split(",") if one.strip()}

@@ -21,7 +21,7 @@ from cluster.heal.decision import Decision, Rebuild, Transfer
 from cluster.heal.picture import Seen
 from cluster.vitals import Vitals
 
-INDEXES_KEPT = 8
+INDEXES_KEPT = 32
 """Of each node: one that is behind tells its checksum later."""
 AGAIN_S = 3600.0
 """Before a node that was rebuilt is rebuilt once more."""

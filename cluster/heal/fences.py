@@ -1,6 +1,7 @@
-"""Rows 1, 2 and 4, written down: fenced, back, a leader that heard nobody.  No I/O.
+"""Rows 1, 2, 4 and 17, written down: fenced, back, a leader that heard nobody.  No I/O.
 
     serving ──fenced──▶ note of row 1 ──serving──▶ note of row 2: how long, how much was missed
+                          └─`replace_after` later─▶ note of row 17: a person must decide
     leader that no majority answers ──steps down──▶ note of row 4
 
 What is done is not decided here: `cluster.standing` fences, and check-quorum in `cluster.raft`
@@ -9,7 +10,7 @@ deposes; neither can be turned off.  A node that was shut for its disk's sake is
 
 from cluster.heal.decision import Decision, Figures
 from cluster.heal.picture import Seen
-from cluster.heal.rules import DEAF_LEADER, MINORITY, RETURN
+from cluster.heal.rules import DEAF_LEADER, MINORITY, QUORUM_LOST, RETURN
 
 
 class Fences:
@@ -17,6 +18,8 @@ class Fences:
 
     def __init__(self) -> None:
         self._since_s: float | None = None
+        self._is_lost = False
+        """Whether row 17 was told of this fence."""
         self._applied_index = 0
         self._unheard_total: int | None = None
 
@@ -44,10 +47,10 @@ class Fences:
             figures = {"silent_ms": silent_ms, "voters": voters, "others_heard": heard}
             return [Decision(MINORITY, words, "fenced: refuses, and sends clients away", figures)]
         if standing != "serving":
-            return []
+            return self._lost(seen, seen.now_s - self._since_s)
         fenced_ms = round((seen.now_s - self._since_s) * 1000)
         missed = seen.mine.applied_index - self._applied_index
-        self._since_s = None
+        self._since_s, self._is_lost = None, False
         told: Figures = {
             "fenced_ms": fenced_ms,
             "entries_missed": missed,
@@ -55,3 +58,15 @@ class Fences:
         }
         words = f"a majority is back after {fenced_ms / 1000:.1f} s"
         return [Decision(RETURN, words, f"caught up by {missed} entries, and serves", told)]
+
+    def _lost(self, seen: Seen, fenced_s: float) -> list[Decision]:
+        """Say once per fence that it has lasted too long to end by itself."""
+        if self._is_lost or fenced_s < seen.settings.replace_after_s:
+            return []
+        self._is_lost = True
+        voters, heard = seen.members.voters, seen.mine.hears
+        gone = ", ".join(name for name in voters if name != seen.node and name not in heard)
+        words = f"no majority of {len(voters)} voters for {round(fenced_s)} s; not heard: {gone}"
+        done = "serves old reads; a person decides: `unidesk cluster recover plan`"
+        figures: Figures = {"fenced_ms": round(fenced_s * 1000), "gone": gone}
+        return [Decision(QUORUM_LOST, words, done, figures, outcome="failed")]

@@ -3,14 +3,16 @@
     leader ──x──▶ this node        fresh vitals of others name a leader of their own
        └──▶ other ──▶ this node    who hears both could relay
 
-Nothing is done: pre-vote and the others' lease keep this node from deposing the leader, and it
-follows on as soon as it hears it.  The note and the status say which link to look at.
+    not heard, DEAF_FOR_S in all ──▶ note ── heard for HEARS_FOR_S on end ──▶ note
+
+What a link that flaps is down adds up.  Nothing is done: pre-vote and the others' lease keep this
+node from deposing the leader, and it follows on as soon as it hears it.  The note and the status
+say which link to look at.
 """
 
 from collections import Counter
 
 from cluster.heal.decision import Decision, Figures
-from cluster.heal.limits import Lasting
 from cluster.heal.picture import Seen
 from cluster.heal.rules import ONE_WAY
 
@@ -22,25 +24,37 @@ class OneWay:
     """Whether this node alone misses the leader."""
 
     def __init__(self) -> None:
-        self._deaf = Lasting(DEAF_FOR_S, HEARS_FOR_S)
+        self._deaf_s = 0.0
+        """In all, since the leader was last heard for HEARS_FOR_S on end."""
+        self._looked_s: float | None = None
+        self._heard_since_s = 0.0
         self._told = ""
         self._since_s = 0.0
 
     def look(self, seen: Seen) -> list[Decision]:
         leader = unheard_leader(seen)
-        deaf = self._deaf.look(bool(leader), seen.now_s)
-        if deaf and leader and not self._told:
+        self._add_up(bool(leader), seen.now_s)
+        if leader and self._deaf_s >= DEAF_FOR_S and not self._told:
             self._told, self._since_s = leader, seen.now_s
             could = relays(seen, leader)
             figures: Figures = {"leader": leader, "could_relay": ", ".join(could)}
             words = f"{leader} leads and is not heard here; {len(could)} others hear both"
             return [Decision(ONE_WAY, words, "asks before it votes, and waits", figures)]
-        if not deaf and self._told:
+        if self._told and not self._deaf_s:
             leader, self._told = self._told, ""
             ms = round((seen.now_s - self._since_s) * 1000)
             figures = {"leader": leader, "deaf_ms": ms}
             return [Decision(ONE_WAY, f"{leader} is heard again", "follows on", figures)]
         return []
+
+    def _add_up(self, deaf: bool, now_s: float) -> None:
+        """Count who is deaf now as deaf since the last look; it was so for longer."""
+        if deaf:
+            self._deaf_s += now_s - (self._looked_s if self._looked_s is not None else now_s)
+            self._heard_since_s = now_s
+        elif now_s - self._heard_since_s >= HEARS_FOR_S:
+            self._deaf_s = 0.0
+        self._looked_s = now_s
 
 
 def unheard_leader(seen: Seen) -> str:

@@ -17,4 +17,4 @@ class HealSettings:
 
     mode: HealMode = "act"
     replace_after_s: float = 600.0
-    """A voter dead for so long gives way to a standby."""
+    """A voter dead for so long gives way to a standby; no majority for so long needs a person."""

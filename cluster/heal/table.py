@@ -5,6 +5,7 @@ full_disk    8  disk full                            Compact, Transfer, Shut, Re
 slow_disk    9  slow disk                            Transfer
 zones        18 lonely leader                        Transfer
 fences       1, 2, 4  minority, return, deaf leader  notes what happened
+             17  quorum lost                         notes that a person must decide
 one_way      3  one way                              notes, and hints in the status
 clocks       14 clocks                               notes
 bad_peers    16 bad peer                             notes what the links do

@@ -370,7 +370,12 @@ class Leading:
     def handing_over(self) -> bool:
         """Whether new proposals would only delay the successor."""
         leadership = self.current
-        return leadership is not None and self._parts.clock() < leadership.hand_over_until_s
+        if leadership is None:
+            return False
+        # The time alone will not do: a slow sync outlasts it, and the next tick looks who is level.
+        return (
+            leadership.handing_to is not None or self._parts.clock() < leadership.hand_over_until_s
+        )
 
     def _hand_over(self, leadership: Leadership, now_s: float) -> None:
         target = leadership.handing_to
@@ -379,6 +384,7 @@ class Leading:
         if self._parts.core.match_index(target) == self._parts.journal.last_index:
             # Also when a slow sync let the time run out: it was level before the next proposal.
             leadership.handing_to = None
+            leadership.hand_over_until_s = now_s + self._parts.timing.election_min_s
             self._parts.promise(target, TimeoutNow(leadership.term))
         elif now_s >= leadership.hand_over_until_s:
             leadership.handing_to = None  # it did not come in time: this node leads on

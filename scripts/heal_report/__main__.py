@@ -51,7 +51,9 @@ async def run_once(row: Row) -> Trial:
         names = tuple(f"n{place}" for place in range(1, row.nodes + 1))
         with row.room(Path(path), names), trio.move_on_after(TRIAL_S):
             try:
-                return await run_trial(row.act, Path(path), nodes=row.nodes, sections=row.sections)
+                trial = await run_trial(row.act, Path(path), nodes=row.nodes, sections=row.sections)
+                trial.forget(path)
+                return trial
             except* LocalFailure as group:
                 why = str(first(group))
             return Trial(nodes=row.nodes, trouble=[why])
@@ -80,9 +82,11 @@ def to_json(outcomes: list[Outcome]) -> str:
 
 
 def machine() -> str:
-    """Return on what this ran."""
-    system = f"{platform.system()} {platform.release()}"
-    return f"{os.cpu_count()} cores, {system}; nodes, clients and faults share the machine"
+    """Return on what this ran, and how busy that was."""
+    version = ".".join(platform.release().split(".")[:2])
+    load = f"load average {os.getloadavg()[2]:.0f} over the last 15 minutes"
+    shared = "nodes, clients and faults share the machine"
+    return f"{os.cpu_count()} cores, {platform.system()} {version}; {shared}; {load}"
 
 
 def main() -> int:

@@ -31,8 +31,8 @@ LEFT_BYTES = (3 * 1024 * 1024, 0)
 """What is left for the node: first nearly nothing, then nothing."""
 FILL_BYTES = 256 * 1024
 FULL_S = 2.0
-DIVERGED_S = 240.0
-"""Checksums are taken every 10,000 entries, and the writers make some hundred a second."""
+DIVERGED_S = 120.0
+"""Checksums are taken every 2,000 entries, and the writers make some hundred a second."""
 
 Damage = Callable[[Path], None]
 

@@ -33,6 +33,8 @@ STABLE_S = 12.0
 """A standby is called upon when it has been well for ten seconds."""
 REPLACE_S = 45.0
 """`replace_after`, the change of members, and some."""
+LOST_S = 25.0
+"""`replace_after`, and some."""
 QUIET_S = 1.0
 """Without writes, for the one that will survive to hold all that was acknowledged."""
 
@@ -152,13 +154,15 @@ async def quorum_lost(scene: Scene) -> None:
     for name in gone:
         await scene.cluster.kill(name)
         shutil.rmtree(scene.cluster.folder.data(name))
-    await scene.detect(rules.QUORUM_LOST, standing("fenced"))
+    for link in scene.stage.network.between(set(scene.cluster.names), set(gone)):
+        link.close()
+    scene.names = (survivor,)
+    await scene.detect(rules.QUORUM_LOST, standing("fenced"), within_s=LOST_S)
     plan = await _recover("plan", "--config", config, "--json")
     found = json.loads(plan)["plan"]
     async with scene.stopped(survivor):
         consent = ["--plan", found["hash"], "--yes-lose-what-is-listed"]
         await _recover("apply", "--config", config, *consent)
-    scene.names = (survivor,)
     scene.end()
     scene.write()
     await scene.heal()
@@ -173,7 +177,7 @@ async def _unidesk(*words: str) -> str:
     command = [sys.executable, "-m", "node", *words]
     run = partial(subprocess.run, capture_output=True, text=True, check=False, timeout=COMMAND_S)
     done = await trio.to_thread.run_sync(lambda: run(command))
-    told = f"`unidesk {' '.join(words[:3])}`: {done.stderr.strip()}"
+    told = f"`unidesk {' '.join(words[:3])}`: {(done.stderr or done.stdout).strip()}"
     if "No such command" in done.stderr or "No such option" in done.stderr:
         raise NotBuilt(told)
     if done.returncode != 0:

@@ -69,7 +69,14 @@ ROWS = (
     Row("14", "a follower's clock 60 s ahead", disks.skewed_clock, since="end"),
     Row("15", "a follower's state altered", disks.diverged, resync=True),
     Row("16", "a peer answers with noise", links.noise, since="end"),
-    Row("17", "2 of 3 nodes lost for good", members.quorum_lost, by_hand="`cluster recover`"),
+    Row(
+        "17",
+        "2 of 3 nodes lost for good",
+        members.quorum_lost,
+        since="end",
+        by_hand="`cluster recover`",
+        sections=REPLACE_SOON,
+    ),
 )
 
 

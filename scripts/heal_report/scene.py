@@ -266,9 +266,13 @@ class Scene:
         self._concluded = True
         trial.stall_s = self._watch.stalls_s.get(_STALL, 0.0)
         trial.acknowledged = ledger.acknowledged
-        trial.trouble += await self.stage.wait_same(HEAL_S, self.names)
+        names = self.names
+        if trial.trouble:  # who is unwell still would answer nothing, minutes later
+            names = tuple([one for one in names if not await self._why_unwell((one,))])
+        if names:
+            trial.trouble += await self.stage.wait_same(HEAL_S, names)
+            trial.trouble += await read_histories(self.cluster, ledger.records, nodes=names)
         trial.trouble += ledger.trouble
-        trial.trouble += await read_histories(self.cluster, ledger.records, nodes=self.names)
         trial.lost = [str(one) for one in check(ledger.records, {})]
 
 

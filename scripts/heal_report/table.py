@@ -8,6 +8,8 @@ COLUMNS = ("row", "injected", "detected", "healed", "counted from", "stall", "ac
            "lost", "by hand", "verdict")  # fmt: skip
 WORDS_MAX = 160
 """Of what a node says, in the page."""
+PROBLEMS_MAX = 4
+"""Of one row; the first ones say why, the rest is what follows from them."""
 HEAD = """# Healing, measured
 
 Every row of [AutoHeal's table](healing.md), injected into real node processes while clients write.
@@ -68,7 +70,7 @@ def terminal(outcomes: Sequence[Outcome]) -> str:
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
              for row in rows]  # fmt: skip
     for outcome in outcomes:
-        lines += [f"  {outcome.row}: {problem}" for problem in outcome.problems]
+        lines += [f"  {outcome.row}: {_short(problem)}" for problem in _few(outcome.problems)]
     return "\n".join([*lines, summary(outcomes)])
 
 
@@ -111,10 +113,16 @@ def _words(outcomes: Sequence[Outcome]) -> Iterable[str]:
     yield _line(["---"] * 3)
     for outcome in outcomes:
         yield _line((outcome.row, _short(outcome.seen) or "-", _short(outcome.done) or "-"))
-    problems = [(one.row, problem) for one in outcomes for problem in one.problems]
+    problems = [(one.row, problem) for one in outcomes for problem in _few(one.problems)]
     if problems:
         yield "\n## What is wrong\n"
         yield from (f"- {row}: {_short(problem)}" for row, problem in problems)
+
+
+def _few(problems: Sequence[str]) -> Sequence[str]:
+    """Return the first ones, and how many there are besides."""
+    more = len(problems) - PROBLEMS_MAX
+    return [*problems[:PROBLEMS_MAX], *([f"and {more} more, in the JSON"] if more > 0 else [])]
 
 
 def _short(words: str) -> str:

@@ -43,6 +43,12 @@ class Trial:
     not_built: str = ""
     """What is missing in the product, in words."""
 
+    def forget(self, folder: str) -> None:
+        """Name files as they are called within `folder`, which is gone."""
+        prefix = folder.rstrip("/") + "/"
+        self.seen, self.done = self.seen.replace(prefix, ""), self.done.replace(prefix, "")
+        self.trouble = [one.replace(prefix, "") for one in self.trouble]
+
     @property
     def verdict(self) -> Verdict:
         if self.lost:

@@ -31,6 +31,7 @@ class Link:
         self._open = trio.Event()
         self._open.set()
         self._connections: set[trio.CancelScope] = set()
+        self._serving = trio.CancelScope()
 
     def cut(self) -> None:
         """Deliver nothing from now on."""
@@ -55,6 +56,10 @@ class Link:
         self.spoilt = True
         self.reset()
 
+    def close(self) -> None:
+        """Answer nobody from now on, for good: the machine is gone."""
+        self._serving.cancel()
+
     async def serve(
         self, to_port: int, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED
     ) -> None:
@@ -65,9 +70,10 @@ class Link:
         async def forward(client: trio.SocketStream) -> None:
             await self._forward(client, to_port)
 
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(trio.serve_listeners, forward, listeners)
-            task_status.started(self.port)
+        with self._serving:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(trio.serve_listeners, forward, listeners)
+                task_status.started(self.port)
 
     async def _forward(self, client: trio.SocketStream, to_port: int) -> None:
         with trio.CancelScope() as scope:

@@ -54,6 +54,12 @@ def test_whatever_is_missing_is_no_success(change: dict[str, object], verdict: s
     assert outcome(trial).problems
 
 
+def test_no_file_is_named_by_a_folder_that_is_gone() -> None:
+    trial = replace(WELL, seen="n2: /tmp/x1/data/n2/1.wal: corrupt", trouble=["/tmp/x1/n2.log"])
+    trial.forget("/tmp/x1")
+    assert (trial.seen, trial.trouble) == ("n2: data/n2/1.wal: corrupt", ["n2.log"])
+
+
 def test_a_loss_is_worse_than_all_else() -> None:
     trial = replace(WELL, lost=["lost: cv 1"], not_built="nothing", trouble=["much"])
     assert trial.verdict == "lost"
@@ -109,6 +115,13 @@ def test_the_table_names_what_is_wrong_below_it() -> None:
     assert "  2: the heal log has no line of this rule" in shown
     assert shown.endswith("0 of 200 acknowledged writes lost")
     assert "1 of 2 rows healed; median 1.00 s" in shown
+
+
+def test_what_follows_from_what_is_wrong_is_counted_and_not_shown() -> None:
+    problems = [f"n{number} does not tell a history" for number in range(20)]
+    shown = table.terminal([outcome(replace(WELL, trouble=problems))])
+    assert shown.count("does not tell") == table.PROBLEMS_MAX
+    assert "  1a: and 16 more, in the JSON" in shown
 
 
 def test_the_page_has_the_nodes_own_words_and_survives_a_bar_in_them() -> None:

@@ -7,7 +7,7 @@ from cluster.heal.fences import Fences
 from cluster.heal.limits import COOL_DOWN_S, HandOvers, Lasting
 from cluster.heal.one_way import OneWay, hint
 from cluster.heal.picture import Other, Troubles
-from cluster.heal.rules import BAD_PEER, CLOCKS, DEAF_LEADER, MINORITY, ONE_WAY, RETURN
+from cluster.heal.rules import BAD_PEER, CLOCKS, DEAF_LEADER, MINORITY, ONE_WAY, QUORUM_LOST, RETURN
 from cluster.heal.zones import LONELY_S, Zones
 from tests.cluster.heal.pictures import SLOW, Scene, vitals
 
@@ -40,6 +40,20 @@ def test_a_fence_is_told_and_so_is_its_end_with_what_was_missed() -> None:
     (back,) = scene.look(rule, for_s=3)
     assert (back.rule, back.figures["entries_missed"]) == (RETURN, 42)
     assert back.figures["fenced_ms"] == 5000
+
+
+def test_a_majority_that_stays_away_for_long_is_a_persons_matter_told_once_per_fence() -> None:
+    scene, rule = Scene(role="follower"), Fences()
+    for _ in range(2):
+        scene.mine = vitals(standing="fenced", hears=("n2",))
+        (fenced,) = scene.look(rule, for_s=599)
+        assert fenced.rule == MINORITY
+        (lost,) = scene.look(rule, for_s=1200)
+        assert (lost.rule, lost.outcome, lost.action) == (QUORUM_LOST, "failed", None)
+        assert lost.seen == "no majority of 3 voters for 600 s; not heard: n3"
+        scene.mine = vitals()
+        (back,) = scene.look(rule, for_s=3)
+        assert back.rule == RETURN
 
 
 def test_a_node_that_was_shut_is_not_called_a_minority() -> None:
@@ -91,6 +105,30 @@ def test_a_link_that_flaps_is_one_episode() -> None:
         scene.mine = deaf
         told += scene.look(rule, for_s=1)
     assert len(told) == 1
+
+
+def test_a_link_that_flaps_faster_than_one_looks_for_is_told_too() -> None:
+    scene, rule = deaf_to_n2(), OneWay()
+    deaf, hearing = scene.mine, vitals(leader="n2")
+    told = []
+    for _ in range(10):
+        scene.mine = hearing
+        told += scene.look(rule, for_s=1)
+        scene.mine = deaf
+        scene.now_s += 0.5
+        told += scene.look(rule)
+    (one,) = told
+    assert one.rule == ONE_WAY
+
+
+def test_short_gaps_far_apart_do_not_add_up() -> None:
+    scene, rule = deaf_to_n2(), OneWay()
+    deaf, hearing = scene.mine, vitals(leader="n2")
+    for _ in range(10):
+        scene.mine = deaf
+        assert scene.look(rule, for_s=0.5) == []
+        scene.mine = hearing
+        assert scene.look(rule, for_s=6) == []
 
 
 def test_nobody_is_called_unheard_where_all_miss_a_leader() -> None:

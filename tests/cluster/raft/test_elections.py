@@ -410,6 +410,23 @@ def test_a_leader_whose_sync_takes_longer_than_a_hand_over_hands_over_after_it()
     assert "timeout_now" in rig.kinds()
 
 
+def test_nothing_is_taken_that_would_leave_the_successor_behind_after_a_slow_sync() -> None:
+    rig = Rig()
+    rig.lead()
+    rig.commit_all("a")
+    assert rig.engine.transfer_leadership("a")
+    rig.now_s += 0.4  # a sync; the next tick has not looked who is level
+    assert rig.engine.propose(b"y") is None
+    rig.ack("a")
+    rig.turn()
+    assert "timeout_now" in rig.kinds()
+    assert rig.engine.propose(b"y") is None  # the successor has an election's time from here on
+    rig.turn(0.2)
+    rig.ack("a")
+    rig.turn(0.2)
+    assert rig.engine.propose(b"y") is not None
+
+
 def test_who_was_heard_before_a_slow_sync_can_be_handed_over_to() -> None:
     """A turn hears first, then syncs, then decides: with 300 ms a sync nobody was heard lately."""
     rig = Rig()
