@@ -12,6 +12,7 @@ from functools import partial
 
 import msgspec
 
+from cluster.ids import is_ulid
 from cluster.state import chaos, commands
 from cluster.state.model import Consent, Fault
 from node.auth import Principal
@@ -118,6 +119,9 @@ class Breaking:
     def _stop(self, asker: Asker, principal: Principal, request: ops.ChaosStop) -> Effect:
         if len(request.faults) > FAULTS_NAMED_MAX:
             raise NotAllowed("bad_request", f"faults: over {FAULTS_NAMED_MAX}")
+        for fault in request.faults:
+            if not is_ulid(fault):
+                raise NotAllowed("not_found", f"no fault {fault[:32]!r}: see chaos.status")
         return commands.EndChaos(principal.by, tuple(request.faults))
 
     def _status(self, asker: Asker, principal: Principal, request: ops.ChaosStatus) -> Effect:
