@@ -159,9 +159,9 @@ class Acceptor:
             _level(body),
             _origin(body),
         )
-        check_levels(self._me, self._peer, _level(body, "uses"))
         if self._peer.node == self._me.node:
             raise PeerRefused(f"a second node {self._me.node!r}: is the data folder a copy?")
+        check_levels(self._me, self._peer, _level(body, "uses"))
         check_origin(self._me, self._peer)
         self._their_nonce = _nonce(body)
         return {
