@@ -72,6 +72,8 @@ class Judge:
             self.why = (
                 f"no leader for {silent_s:.1f} s: fewer than a majority of {self.voters} voters"
                 " can be reached"
+                if silent_s < float("inf")
+                else f"fewer than a majority of {self.voters} voters remember"
             )
 
     def stall(self, running_s: float) -> bool:

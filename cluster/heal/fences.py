@@ -42,8 +42,7 @@ class Fences:
                 return []
             self._since_s, self._applied_index = seen.now_s, seen.mine.applied_index
             voters, heard = len(seen.members.voters), len(seen.mine.hears)
-            silent_ms = round(seen.raft.quorum_contact_age_s * 1000)
-            words = f"no majority of {voters} voters was heard for {silent_ms} ms"
+            words, silent_ms = _unheard(voters, seen.raft.quorum_contact_age_s)
             figures = {"silent_ms": silent_ms, "voters": voters, "others_heard": heard}
             return [Decision(MINORITY, words, "fenced: refuses, and sends clients away", figures)]
         if standing != "serving":
@@ -70,3 +69,11 @@ class Fences:
         done = "serves old reads; a person decides: `unidesk cluster recover plan`"
         figures: Figures = {"fenced_ms": round(fenced_s * 1000), "gone": gone}
         return [Decision(QUORUM_LOST, words, done, figures, outcome="failed")]
+
+
+def _unheard(voters: int, silent_s: float) -> tuple[str, int]:
+    """Return in words, and in milliseconds, how long no majority was heard; -1: it never was."""
+    if silent_s == float("inf"):  # whoever abstains is heard, and does not count
+        return f"no majority of {voters} voters that remember was heard", -1
+    silent_ms = round(silent_s * 1000)
+    return f"no majority of {voters} voters was heard for {silent_ms} ms", silent_ms

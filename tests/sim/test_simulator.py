@@ -60,7 +60,7 @@ def test_three_nodes_keep_their_promises(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_clusters_of_other_sizes_keep_their_promises(nodes: int, seed: int) -> None:
     outcome = World(1_000 + seed, nodes=nodes).run(STEPS)
-    assert outcome.counts["acked"] > 20
+    assert outcome.counts["acked"] > 10  # most of five nodes' steps are what they tell each other
 
 
 def test_tokens_are_revoked_once_and_for_all_whatever_breaks() -> None:
@@ -73,7 +73,7 @@ def test_tokens_are_revoked_once_and_for_all_whatever_breaks() -> None:
 
 def test_every_command_of_clients_is_done_whatever_breaks() -> None:
     counts: Counter[str] = Counter()
-    for seed in range(3_000, 3_004):
+    for seed in range(3_000, 3_006):
         counts += World(seed, everybody=3).run(STEPS).counts
     never = [kind.__name__ for kind in OF_CLIENTS if not counts[f"{kind.__name__} done"]]
     assert not never

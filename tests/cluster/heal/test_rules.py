@@ -56,6 +56,14 @@ def test_a_majority_that_stays_away_for_long_is_a_persons_matter_told_once_per_f
         assert back.rule == RETURN
 
 
+def test_a_leader_whose_others_all_abstain_has_heard_no_majority_ever() -> None:
+    scene, rule = Scene(mine=vitals(standing="fenced")), Fences()
+    scene.raft = {"quorum_contact_age_s": float("inf")}
+    (fenced,) = scene.look(rule, for_s=1)
+    assert (fenced.rule, fenced.figures["silent_ms"]) == (MINORITY, -1)
+    assert fenced.seen == "no majority of 3 voters that remember was heard"
+
+
 def test_a_node_that_was_shut_is_not_called_a_minority() -> None:
     scene = Scene(mine=vitals(standing="fenced"), held="its disk is full")
     assert scene.look(Fences(), for_s=3) == []
