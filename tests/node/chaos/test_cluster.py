@@ -99,6 +99,7 @@ async def test_a_cluster_with_chaos_off_breaks_nothing(tmp_path: Path) -> None:
         assert cluster.pid("n1")
 
 
+@pytest.mark.slow
 async def test_a_zone_without_network_is_back_when_its_time_is_over_or_it_is_told(
     tmp_path: Path,
 ) -> None:

@@ -77,6 +77,7 @@ async def history(client: Client, cv: str) -> list[tuple[int, str]]:
     ]
 
 
+@pytest.mark.slow
 async def test_a_cluster_under_load_is_backed_up_destroyed_and_begins_anew(tmp_path: Path) -> None:
     said: Said = {}
     old, out = LocalCluster(tmp_path / "old", cluster_id="old"), tmp_path / "desk.backup"
@@ -170,6 +171,7 @@ async def test_workers_write_backups_and_a_killed_client_leaves_no_file(tmp_path
         assert stale["stale"]
 
 
+@pytest.mark.slow
 async def test_a_damaged_backup_is_refused_with_its_place_and_changes_nothing(
     tmp_path: Path,
 ) -> None:

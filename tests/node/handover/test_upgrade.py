@@ -39,6 +39,7 @@ UPGRADE = (
 pytestmark = pytest.mark.process
 
 
+@pytest.mark.slow
 async def test_nodes_are_upgraded_in_turn_and_no_socket_is_closed(tmp_path: Path) -> None:
     plan = Plan([DIALOGUE], 24, concurrency=6, upgrade_every_s=0.1, pace_s=0.4)
     await replay(plan, tmp_path, upgrades_min=1)

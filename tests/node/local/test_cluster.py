@@ -136,6 +136,7 @@ def test_a_killed_parent_leaves_no_orphans(tmp_path: Path) -> None:
     assert not any(alive(pid) for pid in children)
 
 
+@pytest.mark.slow
 async def test_stopping_takes_a_paused_node_too(tmp_path: Path) -> None:
     with trio.fail_after(30):
         async with LocalCluster(tmp_path) as cluster:

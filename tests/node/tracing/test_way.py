@@ -27,6 +27,7 @@ async def spans_of(found: Collector, trace: Trace, wanted: int) -> list[Taken]:
     return spans
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("nodes", "workers"), [(3, 0), (1, 1)])
 async def test_a_message_leaves_one_trace_over_all_nodes(
     tmp_path: Path, nodes: int, workers: int
