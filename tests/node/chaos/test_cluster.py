@@ -17,6 +17,8 @@ from node.client.http import Unreachable, get
 from node.local import LocalCluster
 from node.protocol.catalogue import AuditList, ChaosStart, ChaosStatus, ChaosStop
 
+NO_FAULT = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+
 pytestmark = pytest.mark.process
 
 ZONES = {"n1": "dc1", "n2": "dc2", "n3": "dc3"}
@@ -173,7 +175,7 @@ async def test_every_kind_begins_where_it_should_and_ends_by_itself(tmp_path: Pa
             if kind in DEADLY:
 
                 async def dead() -> bool:
-                    await operator.request(ChaosStop(faults=["none"]))  # something to write
+                    await operator.request(ChaosStop(faults=[NO_FAULT]))  # something to write
                     return cluster.pid("n3") is None
 
                 await until(dead)

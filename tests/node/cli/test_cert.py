@@ -18,7 +18,7 @@ from node.certs.authority import hosts_of, is_signed_by, issue, make_authority, 
 from node.certs.folder import CertificateFolder, CertificatesRefused, read_certificates
 from node.client import Client, Timing, open_client
 from node.client.http import get
-from node.local import LocalCluster
+from node.local import UNLIMITED, LocalCluster
 from node.protocol.catalogue import CvOpen, MsgSend
 
 UNIDESK = [sys.executable, "-m", "node", "cert"]
@@ -159,7 +159,7 @@ class Shop(LocalCluster):
     """Three nodes with TLS between them; each has its own copies of its files."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path / "desk", sections=TIMING)
+        super().__init__(path / "desk", sections={**TIMING, **UNLIMITED})
         self.certs = CertificateFolder(path / "certs")
         write = self.folder.write_configs
 

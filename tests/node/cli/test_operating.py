@@ -248,7 +248,7 @@ def test_a_drained_node_is_empty_not_ready_and_leads_nothing(story: Story) -> No
     drained = story.json("drain")
     assert drained["empty"]
     assert drained["leader"] not in ("", story.leaders[1])
-    assert "[-] accepting: an operator drained this node" in story.ready["drained"]
+    assert "[-]accepting failed: an operator drained this node" in story.ready["drained"]
     assert story.ready["undrained"] == "ok\n"
     shown = story.json("top drained")
     (row,) = [one for one in shown["nodes"] if one["node"] == story.leaders[1]]
