@@ -139,7 +139,9 @@ async def test_duplicate_conversations_papercups_83(floor: Floor) -> None:
     key = new_key()
     opened = await together(*(partial(one.open, "hello", key=key) for one in callers))
     assert len(set(map(str, opened))) == 1
-    assert await callers[0].history(str(opened[0])) == await callers[1].history(str(opened[0]))
+    first, second = [await one.history(str(opened[0])) for one in callers[:2]]
+    known = min(len(first), len(second))  # it may be routed between the two questions
+    assert first[:known] == second[:known] != []
 
 
 async def test_a_retry_doubles_a_message_chatwoot_15743(floor: Floor) -> None:
