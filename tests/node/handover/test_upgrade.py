@@ -418,6 +418,7 @@ async def test_a_node_with_workers_says_what_to_do_instead(tmp_path: Path) -> No
         assert "one after the other" in told["text"]
 
 
+@pytest.mark.slow
 async def test_nobody_is_turned_away_and_no_call_fails_meanwhile(tmp_path: Path) -> None:
     async with LocalCluster(tmp_path, nodes=1, sections=UNLIMITED) as cluster:
         address, done = cluster.address("n1"), trio.Event()
