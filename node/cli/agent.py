@@ -4,11 +4,13 @@ from typing import Annotated
 
 import typer
 
-from node.cli.connecting import ConfigFile, Data, Token, Urls
+from node.cli.connecting import Where, connected
 from node.cli.say import Lang
 
 
+@connected
 def agent(
+    where: Where,
     name: Annotated[str, typer.Option(help="Your name, as visitors see it.")] = "",
     subject: Annotated[str, typer.Option(help="Your id.")] = "me",
     skill: Annotated[
@@ -23,23 +25,19 @@ def agent(
         int, typer.Option(help="Conversations you take at once.", min=1, max=1000)
     ] = 2,
     lang: Lang = "",
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
 ) -> None:
     """Be an agent in the terminal: offers, accept, answer, close.
 
     Example:  unidesk agent --name Ben --skill refund=3 --capacity 3
     """
     from node.cli.agent_seat import AgentSeat
-    from node.cli.connecting import Where, connect_as
+    from node.cli.connecting import connect_as
     from node.cli.running import run
     from node.cli.seat import words_for
     from node.cli.token import parse_skill
 
     cluster, proof = connect_as(
-        Where(url, token, config, data),
+        where,
         "agent",
         subject,
         name=name or subject,

@@ -6,7 +6,7 @@ import typer
 
 from node.cli.asking import Json, ask
 from node.cli.completing import complete_queue
-from node.cli.connecting import ConfigFile, Data, Token, Urls, Where
+from node.cli.connecting import Where, connected
 from node.cli.problem import USAGE, Problem
 
 if TYPE_CHECKING:
@@ -17,16 +17,14 @@ COLOURS = {"online": "green", "away": "yellow", "busy": "yellow", "transfer_only
 COLUMNS = ("agent", "name", "status", "for", "load", "offers", "skills", "languages", "devices at")
 
 
+@connected
 def agents(
+    where: Where,
     queue: Annotated[
         str, typer.Option(help="Those who serve it.", autocompletion=complete_queue)
     ] = "",
     status: Annotated[str, typer.Option(help="online, away, busy, transfer_only or offline.")] = "",
     everybody: Annotated[bool, typer.Option("--all", help="Also those who are not here.")] = False,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Show the agents who are here: status, load, skills, devices.
@@ -40,7 +38,6 @@ def agents(
 
     if status and status not in get_args(AgentStatus):
         raise Problem(f"--status {status}: one of {', '.join(get_args(AgentStatus))}", USAGE)
-    where = Where(url, token, config, data)
     rows, now_ms = _all(where, queue, status, here=not everybody and status != "offline")
     if as_json:
         print_json({"agents": rows, "now": now_ms})

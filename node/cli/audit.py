@@ -6,21 +6,19 @@ from typing import Annotated, Any
 import typer
 
 from node.cli.asking import Json, ask
-from node.cli.connecting import ConfigFile, Data, Token, Urls, Where
+from node.cli.connecting import Where, connected
 
 PAGE = 500
 
 
+@connected
 def audit(
+    where: Where,
     limit: Annotated[int, typer.Option("--limit", "-n", help="The newest lines.", min=1)] = 50,
     everything: Annotated[bool, typer.Option("--all", help="All that is kept.")] = False,
     after: Annotated[
         str, typer.Option(help="What came behind a `next` of an earlier answer (--json).")
     ] = "",
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Show who did what: accounts, tokens, rules, members, looks into conversations.
@@ -29,7 +27,6 @@ def audit(
     """
     from node.cli.output import print_json, tell
 
-    where = Where(url, token, config, data)
     found = _all(where, after or "0") if everything or after else _newest(where, limit)
     if found["gap"]:
         tell("some lines after that are no longer kept; see `unidesk audit --help`")

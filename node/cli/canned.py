@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from node.cli.asking import Json, ask
-from node.cli.connecting import ConfigFile, Data, Token, Urls, Where
+from node.cli.connecting import ConfigFile, Data, Token, Urls, Where, connected
 from node.cli.problem import USAGE, Problem
 
 if TYPE_CHECKING:
@@ -34,11 +34,9 @@ def _group() -> None:
 
 
 @app.command("list")
+@connected
 def list_all(
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
+    where: Where,
     as_json: Json = False,
 ) -> None:
     """Show all canned responses.
@@ -47,7 +45,7 @@ def list_all(
     """
     from node.cli.output import console, plain, print_json, table
 
-    items = _all(Where(url, token, config, data))
+    items = _all(where)
     if as_json:
         print_json(items)
         return
@@ -65,16 +63,14 @@ def list_all(
 
 
 @app.command()
+@connected
 def find(
+    where: Where,
     words: Annotated[
         list[str] | None, typer.Argument(metavar="WORD", help="As agents type.")
     ] = None,
     lang: Annotated[str, typer.Option(help="Whose text is wanted.")] = "en",
     queue: Annotated[str, typer.Option(help="Those for this queue.")] = "",
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Show what an agent who types these words is offered, the best first.
@@ -85,7 +81,7 @@ def find(
     from node.protocol.catalogue import CannedFind
 
     request = CannedFind(q=" ".join(words or ()), lang=lang, queue=queue)
-    items = ask(Where(url, token, config, data), request)["items"]
+    items = ask(where, request)["items"]
     if as_json:
         print_json(items)
         return
@@ -97,7 +93,9 @@ def find(
 
 
 @app.command()
+@connected
 def put(
+    where: Where,
     shortcut: Shortcut,
     title: Annotated[str, typer.Option(help="What it is for.")],
     text: Annotated[
@@ -109,10 +107,6 @@ def put(
     rev_expected: Annotated[
         int | None, typer.Option(help="Refuse unless it is at this revision; 0: none yet.", min=0)
     ] = None,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Write a canned response, or write it anew.
@@ -131,7 +125,7 @@ def put(
         queues=queue or [],
         rev_expected=rev_expected,
     )
-    reply = ask(Where(url, token, config, data), request)
+    reply = ask(where, request)
     if as_json:
         print_json(reply)
     else:
@@ -139,15 +133,13 @@ def put(
 
 
 @app.command()
+@connected
 def remove(
+    where: Where,
     shortcut: Shortcut,
     rev_expected: Annotated[
         int | None, typer.Option(help="Refuse unless it is at this revision.", min=0)
     ] = None,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Take a canned response away.
@@ -159,7 +151,7 @@ def remove(
     from node.protocol.catalogue import CannedRemove
 
     request = CannedRemove(key=new_key(), shortcut=shortcut, rev_expected=rev_expected)
-    reply = ask(Where(url, token, config, data), request)
+    reply = ask(where, request)
     if as_json:
         print_json(reply)
     else:
@@ -167,13 +159,11 @@ def remove(
 
 
 @app.command("import")
+@connected
 def import_file(
+    where: Where,
     file: File,
     prune: Annotated[bool, typer.Option(help="Remove what the file does not have.")] = False,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Write all responses of a file; those that are as it says already stay untouched.
@@ -187,7 +177,6 @@ def import_file(
     from node.cli.output import print_json
 
     written = read_file(file)
-    where = Where(url, token, config, data)
     requests, counts = _changes(written, _all(where), prune=prune)
     if requests:
         ask(where, *requests)

@@ -15,7 +15,7 @@ import typer
 
 from node.cli import chaos_run
 from node.cli.asking import Json, ask
-from node.cli.connecting import ConfigFile, Data, Token, Urls, Where
+from node.cli.connecting import Where, connected
 
 app = typer.Typer(
     help="Break a cluster on purpose, for a while, and see what it does.", no_args_is_help=True
@@ -62,16 +62,14 @@ def _confirm(question: str, yes: bool) -> None:
 
 
 @app.command("isolate-zone")
+@connected
 def isolate_zone(
+    where: Where,
     zone: Annotated[str, typer.Argument(help="As [node] zone says.")],
     wait: For = "30s",
     keep_clients: Annotated[
         bool, typer.Option("--keep-clients", help="Cut the zone from the other nodes alone.")
     ] = False,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
@@ -79,18 +77,15 @@ def isolate_zone(
 
     Example:  unidesk chaos isolate-zone dc2 --for 30s
     """
-    where = Where(url, token, config, data)
     _start(where, yes, as_json, "partition", wait, zone=zone, clients=not keep_clients)
 
 
 @app.command()
+@connected
 def partition(
+    where: Where,
     sides: Annotated[str, typer.Argument(metavar="SIDES", help="n1,n2/n3,n4,n5")],
     wait: For = FOR,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
@@ -98,18 +93,16 @@ def partition(
 
     Example:  unidesk chaos partition n1,n2/n3,n4,n5 --for 20s
     """
-    _start(Where(url, token, config, data), yes, as_json, "partition", wait, groups=_sides(sides))
+    _start(where, yes, as_json, "partition", wait, groups=_sides(sides))
 
 
 @app.command("one-way")
+@connected
 def one_way(
+    where: Where,
     from_: Annotated[str, typer.Argument(metavar="FROM", help="Nodes that are not heard: n1.")],
     to: Annotated[str, typer.Argument(metavar="TO", help="By these: n2,n3.")],
     wait: For = FOR,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
@@ -117,20 +110,18 @@ def one_way(
 
     Example:  unidesk chaos one-way n1 n2,n3 --for 20s
     """
-    _start(Where(url, token, config, data), yes, as_json, "one_way", wait, groups=[from_, to])
+    _start(where, yes, as_json, "one_way", wait, groups=[from_, to])
 
 
 @app.command()
+@connected
 def delay(
+    where: Where,
     nodes: Nodes,
     by: By = "100ms",
     jitter: Annotated[str, typer.Option(help="Up to so much on top, by chance.")] = "0ms",
     to: Versus = "",
     wait: For = FOR,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
@@ -139,19 +130,17 @@ def delay(
     Example:  unidesk chaos delay n1 --by 80ms --jitter 40ms --for 30s
     """
     fields = {"groups": _groups(nodes, to), "amount": _ms(by), "jitter_ms": _ms(jitter)}
-    _start(Where(url, token, config, data), yes, as_json, "delay", wait, **fields)
+    _start(where, yes, as_json, "delay", wait, **fields)
 
 
 @app.command()
+@connected
 def loss(
+    where: Where,
     nodes: Nodes,
     percent: Annotated[int, typer.Option(help="Of the frames, each way.", min=1, max=100)] = 10,
     to: Versus = "",
     wait: For = FOR,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
@@ -160,19 +149,17 @@ def loss(
     Example:  unidesk chaos loss n1 --to n2 --percent 20 --for 30s
     """
     fields = {"groups": _groups(nodes, to), "amount": percent}
-    _start(Where(url, token, config, data), yes, as_json, "loss", wait, **fields)
+    _start(where, yes, as_json, "loss", wait, **fields)
 
 
 @app.command()
+@connected
 def reset(
+    where: Where,
     nodes: Nodes,
     every: Annotated[str, typer.Option(help="So often.")] = "1s",
     to: Versus = "",
     wait: For = FOR,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
@@ -181,17 +168,15 @@ def reset(
     Example:  unidesk chaos reset n1 --every 200ms --for 30s
     """
     fields = {"groups": _groups(nodes, to), "amount": _ms(every)}
-    _start(Where(url, token, config, data), yes, as_json, "reset", wait, **fields)
+    _start(where, yes, as_json, "reset", wait, **fields)
 
 
 @app.command()
+@connected
 def pause(
+    where: Where,
     nodes: Nodes,
     wait: For = FOR,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
@@ -199,16 +184,14 @@ def pause(
 
     Example:  unidesk chaos pause n2 --for 10s
     """
-    _start(Where(url, token, config, data), yes, as_json, "pause", wait, groups=[nodes])
+    _start(where, yes, as_json, "pause", wait, groups=[nodes])
 
 
 @app.command()
+@connected
 def kill(
+    where: Where,
     nodes: Nodes,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
@@ -216,18 +199,16 @@ def kill(
 
     Example:  unidesk chaos kill n2
     """
-    _start(Where(url, token, config, data), yes, as_json, "kill", "1s", groups=[nodes])
+    _start(where, yes, as_json, "kill", "1s", groups=[nodes])
 
 
 @app.command("slow-disk")
+@connected
 def slow_disk(
+    where: Where,
     nodes: Nodes,
     by: By = "300ms",
     wait: For = FOR,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
@@ -236,17 +217,15 @@ def slow_disk(
     Example:  unidesk chaos slow-disk n1 --by 300ms --for 30s
     """
     fields = {"groups": [nodes], "amount": _ms(by)}
-    _start(Where(url, token, config, data), yes, as_json, "slow_disk", wait, **fields)
+    _start(where, yes, as_json, "slow_disk", wait, **fields)
 
 
 @app.command("full-disk")
+@connected
 def full_disk(
+    where: Where,
     nodes: Nodes,
     wait: For = FOR,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
@@ -254,17 +233,15 @@ def full_disk(
 
     Example:  unidesk chaos full-disk n1 --for 10s
     """
-    _start(Where(url, token, config, data), yes, as_json, "full_disk", wait, groups=[nodes])
+    _start(where, yes, as_json, "full_disk", wait, groups=[nodes])
 
 
 @app.command("fsync-error")
+@connected
 def fsync_error(
+    where: Where,
     nodes: Nodes,
     wait: For = FOR,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
@@ -272,18 +249,16 @@ def fsync_error(
 
     Example:  unidesk chaos fsync-error n1
     """
-    _start(Where(url, token, config, data), yes, as_json, "fsync_error", wait, groups=[nodes])
+    _start(where, yes, as_json, "fsync_error", wait, groups=[nodes])
 
 
 @app.command("clock-skew", context_settings={"ignore_unknown_options": True})
+@connected
 def clock_skew(
+    where: Where,
     nodes: Nodes,
     by: Annotated[str, typer.Option("--by", help="Ahead: 5s; behind: -5s.")] = "5s",
     wait: For = FOR,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
@@ -293,15 +268,13 @@ def clock_skew(
     """
     ms = -_ms(by[1:]) if by.startswith("-") else _ms(by)
     fields = {"groups": [nodes], "amount": ms}
-    _start(Where(url, token, config, data), yes, as_json, "clock_skew", wait, **fields)
+    _start(where, yes, as_json, "clock_skew", wait, **fields)
 
 
 @app.command()
+@connected
 def status(
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
+    where: Where,
     as_json: Json = False,
 ) -> None:
     """Show which nodes may be broken, and what is broken now.
@@ -311,7 +284,7 @@ def status(
     from node.cli.output import console, print_json, table
     from node.protocol.catalogue import ChaosStatus
 
-    found = ask(Where(url, token, config, data), ChaosStatus())
+    found = ask(where, ChaosStatus())
     if as_json:
         print_json(found)
         return
@@ -343,11 +316,9 @@ def _shown(fault: dict[str, Any]) -> dict[str, Any]:
 
 
 @app.command()
+@connected
 def stop(
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
+    where: Where,
     as_json: Json = False,
 ) -> None:
     """End all faults at once, also at nodes that are cut off.
@@ -357,7 +328,7 @@ def stop(
     from node.cli.output import count, print_json, tell
     from node.protocol.catalogue import ChaosStop
 
-    found = ask(Where(url, token, config, data), ChaosStop())
+    found = ask(where, ChaosStop())
     if as_json:
         print_json(found)
         return

@@ -8,6 +8,9 @@
 Every option has an environment variable; a token in one does not show in the list of processes.
 """
 
+import functools
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -52,6 +55,42 @@ class Where:
     token: str = ""
     config: Path | None = None
     data: Path | None = None
+
+
+def connected(command: Callable[..., None]) -> Callable[..., None]:
+    """Return `command` with the four options above in the place of its first parameter, `where`.
+
+    On the help page they stand before `--yes` and `--json`, as on every other.
+    """
+    by_name = inspect.Parameter.KEYWORD_ONLY  # so that any order of defaults is one
+    own = list(inspect.signature(command).parameters.values())[1:]
+    kept = [one.replace(kind=by_name) for one in own]
+    place = next((n for n, one in enumerate(kept) if one.name in _LAST), len(kept))
+    shown = [*kept[:place], *_OPTIONS, *kept[place:]]
+
+    @functools.wraps(command)
+    def with_where(**given: Any) -> None:
+        where = Where(*(given.pop(one.name) for one in _OPTIONS))
+        command(where, **given)
+
+    with_where.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+    with_where.__annotations__ = {one.name: one.annotation for one in shown}
+    return with_where
+
+
+def _option(name: str, kind: Any, default: Any) -> inspect.Parameter:
+    kept = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kept, default=default, annotation=kind)
+
+
+_OPTIONS = (
+    _option("url", Urls, None),
+    _option("token", Token, ""),
+    _option("config", ConfigFile, None),
+    _option("data", Data, None),
+)
+"""As the fields of `Where`."""
+_LAST = ("yes", "as_json")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import typer
 
 from node.cli import conversations_export
 from node.cli.asking import Json, ask, ask_on
-from node.cli.connecting import ConfigFile, Data, Token, Urls, Where
+from node.cli.connecting import Where, connected
 from node.cli.conversation_filter import (
     Agent,
     Channel,
@@ -34,7 +34,9 @@ Oldest = Annotated[bool, typer.Option("--oldest", help="The oldest first.")]
 
 
 @app.command(name="list")
+@connected
 def list_(
+    where: Where,
     state: State = "",
     queue: Queue = "",
     agent: Agent = "",
@@ -46,10 +48,6 @@ def list_(
     until: Until = "",
     limit: Limit = 50,
     oldest: Oldest = False,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """List conversations, the newest first.
@@ -57,11 +55,13 @@ def list_(
     Example:  unidesk conversations list --state waiting --queue billing --tag tier=gold
     """
     wanted = filter_of(state, queue, agent, visitor, channel, tag, missed, since, until)
-    _list(Where(url, token, config, data), wanted, limit, oldest=oldest, as_json=as_json)
+    _list(where, wanted, limit, oldest=oldest, as_json=as_json)
 
 
 @app.command()
+@connected
 def search(
+    where: Where,
     query: Annotated[str, typer.Argument(metavar="QUERY", help='Words, or a "phrase".')],
     state: State = "",
     queue: Queue = "",
@@ -74,10 +74,6 @@ def search(
     until: Until = "",
     limit: Limit = 20,
     oldest: Oldest = False,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Find conversations by what was said, by subject, name or tag, in any language.
@@ -86,16 +82,14 @@ def search(
     """
     wanted = filter_of(state, queue, agent, visitor, channel, tag, missed, since, until)
     wanted.q = query
-    _list(Where(url, token, config, data), wanted, limit, oldest=oldest, as_json=as_json)
+    _list(where, wanted, limit, oldest=oldest, as_json=as_json)
 
 
 @app.command()
+@connected
 def show(
+    where: Where,
     cv: Annotated[str, typer.Argument(metavar="CONVERSATION", help="Its id.")],
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Show one conversation: who has it, where and why it waits, and all that happened in it.
@@ -111,7 +105,7 @@ def show(
 
         whole["why"] = await why_of(client, cv)
 
-    ask_on(Where(url, token, config, data), body)
+    ask_on(where, body)
     if as_json:
         print_json(whole)
     else:

@@ -23,7 +23,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 import typer
 
 from node.cli.asking import REQUEST_S, ask_on
-from node.cli.connecting import ConfigFile, Data, Token, Urls, Where
+from node.cli.connecting import Where, connected
 from node.cli.conversation_filter import (
     Agent,
     Channel,
@@ -47,7 +47,9 @@ PAGE = 100
 PROGRESS_S = 2.0
 
 
+@connected
 def export(
+    where: Where,
     state: State = "",
     queue: Queue = "",
     agent: Agent = "",
@@ -64,10 +66,6 @@ def export(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with --out FILE where it broke off.")
     ] = False,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
 ) -> None:
     """Print whole conversations as lines of JSON, the oldest first: {conv, events}.
 
@@ -90,7 +88,7 @@ def export(
 
     try:
         with sink.file if out is not None else _Kept():
-            ask_on(Where(url, token, config, data), body)
+            ask_on(where, body)
     except BaseException:
         if out is not None:
             tell(f"{count(sink.done, 'conversation')} are in {out}; go on with --resume")

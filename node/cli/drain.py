@@ -6,7 +6,7 @@ import typer
 
 from node.cli.asking import Json
 from node.cli.completing import complete_node
-from node.cli.connecting import ConfigFile, Data, Token, Urls, Where
+from node.cli.connecting import Where, connected
 
 if TYPE_CHECKING:
     from node.client import Client
@@ -20,15 +20,13 @@ Node = Annotated[
 ]
 
 
+@connected
 def drain(
+    where: Where,
     node: Node,
     timeout: Annotated[
         float, typer.Option(metavar="SECONDS", help="Wait so long for it to be empty.", min=0)
     ] = 60.0,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Send a node's clients to the others, and let it lead nothing and take nobody.
@@ -48,7 +46,7 @@ def drain(
         state.update(await client.request(NodeDrain(node=node), timeout_s=REQUEST_S))
         state.update(await _wait_empty(client, node, timeout))
 
-    _ask(Where(url, token, config, data), body)
+    _ask(where, body)
     if as_json:
         print_json(state)
     elif state["empty"]:
@@ -60,12 +58,10 @@ def drain(
         raise typer.Exit(1)
 
 
+@connected
 def undrain(
+    where: Where,
     node: Node,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Let a drained node take clients again.
@@ -81,7 +77,7 @@ def undrain(
 
         reply.update(await client.request(NodeDrain(node=node, undrain=True), timeout_s=REQUEST_S))
 
-    _ask(Where(url, token, config, data), body)
+    _ask(where, body)
     if as_json:
         print_json(reply)
     else:

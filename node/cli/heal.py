@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from node.cli.asking import Json, ask, ask_on
-from node.cli.connecting import ConfigFile, Data, Token, Urls, Where
+from node.cli.connecting import Where, connected
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -28,15 +28,13 @@ def _group() -> None:
 
 
 @app.command()
+@connected
 def log(
+    where: Where,
     limit: Annotated[int, typer.Option("--limit", "-n", help="The newest lines.", min=1)] = 50,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
     node: Annotated[str, typer.Option(help="What this node did, only.")] = "",
     rule: Annotated[int, typer.Option(help="What this rule did, by its number.", min=0)] = 0,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Show what nodes did by themselves: what was seen, what was done, by which rule.
@@ -49,7 +47,6 @@ def log(
     from node.cli.output import print_json
     from node.protocol.catalogue import HealLog
 
-    where = Where(url, token, config, data)
     if follow:
 
         async def body(client: "Client") -> None:
@@ -93,11 +90,9 @@ async def _follow(client: "Client", request: Any, *, as_json: bool) -> None:
 
 
 @app.command()
+@connected
 def status(
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
+    where: Where,
     as_json: Json = False,
 ) -> None:
     """Show the mode, the rules with what each did and when last, and how every node does.
@@ -109,7 +104,7 @@ def status(
     from node.cli.output import console, print_json, table
     from node.protocol.catalogue import HealStatus
 
-    found = ask(Where(url, token, config, data), HealStatus())
+    found = ask(where, HealStatus())
     if as_json:
         print_json(found)
         return

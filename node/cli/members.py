@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from node.cli.asking import Json
-from node.cli.connecting import ConfigFile, Data, Token, Urls, Where
+from node.cli.connecting import Where, connected
 from node.cli.leader import POLL_S, REQUEST_S, Reply, ask_leader, read_members
 
 if TYPE_CHECKING:
@@ -31,12 +31,10 @@ Wait = Annotated[
 
 
 @app.callback()
+@connected
 def show(
+    where: Where,
     context: typer.Context,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Show the members, what each may do, and who waits to be added.
@@ -44,11 +42,13 @@ def show(
     Example:  unidesk cluster members
     """
     if context.invoked_subcommand is None:
-        _run(Where(url, token, config, data), read_members, as_json=as_json)
+        _run(where, read_members, as_json=as_json)
 
 
 @app.command()
+@connected
 def add(
+    where: Where,
     node: Node,
     address: At = "",
     learner: Annotated[
@@ -59,10 +59,6 @@ def add(
         typer.Option("--standby", help="It serves clients, and replaces a voter that dies."),
     ] = False,
     wait: Wait = 60.0,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Let a started node join; it votes when it has caught up.
@@ -78,17 +74,15 @@ def add(
         node=node,
         address=address,
     )
-    _change(Where(url, token, config, data), request, wait, as_json=as_json)
+    _change(where, request, wait, as_json=as_json)
 
 
 @app.command()
+@connected
 def promote(
+    where: Where,
     node: Node,
     wait: Wait = 60.0,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Let a learner vote, when it has caught up.
@@ -98,7 +92,7 @@ def promote(
     from node.protocol.catalogue import MembersChange
 
     _change(
-        Where(url, token, config, data),
+        where,
         MembersChange(change="promote", node=node),
         wait,
         as_json=as_json,
@@ -106,13 +100,11 @@ def promote(
 
 
 @app.command()
+@connected
 def remove(
+    where: Where,
     node: Node,
     wait: Wait = 60.0,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Let a node leave for good; if it leads, it hands over first.
@@ -122,7 +114,7 @@ def remove(
     from node.protocol.catalogue import MembersChange
 
     _change(
-        Where(url, token, config, data),
+        where,
         MembersChange(change="remove", node=node),
         wait,
         as_json=as_json,
@@ -130,13 +122,11 @@ def remove(
 
 
 @app.command()
+@connected
 def keep(
+    where: Where,
     node: Node,
     wait: Wait = 0.0,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Take back that a node is to leave.
@@ -146,7 +136,7 @@ def keep(
     from node.protocol.catalogue import MembersChange
 
     _change(
-        Where(url, token, config, data),
+        where,
         MembersChange(change="keep", node=node),
         wait,
         as_json=as_json,
@@ -154,15 +144,13 @@ def keep(
 
 
 @app.command()
+@connected
 def replace(
+    where: Where,
     old: Annotated[str, typer.Argument(metavar="OLD", help="Who leaves, dead or alive.")],
     new: Annotated[str, typer.Argument(metavar="NEW", help="Who takes its place; started.")],
     address: At = "",
     wait: Wait = 60.0,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Put a new node in the place of another: it joins first, then the old one leaves.
@@ -172,7 +160,7 @@ def replace(
     from node.protocol.catalogue import MembersChange
 
     request = MembersChange(change="replace", node=old, new=new, address=address)
-    _change(Where(url, token, config, data), request, wait, as_json=as_json)
+    _change(where, request, wait, as_json=as_json)
 
 
 # -- inside

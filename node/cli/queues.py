@@ -7,7 +7,7 @@ import typer
 
 from node.cli.asking import Json, ask, ask_on
 from node.cli.completing import complete_queue
-from node.cli.connecting import ConfigFile, Data, Token, Urls, Where
+from node.cli.connecting import Where, connected
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -21,7 +21,9 @@ COLUMNS = (
 )
 
 
+@connected
 def queues(
+    where: Where,
     names: Annotated[
         list[str] | None,
         typer.Argument(
@@ -29,10 +31,6 @@ def queues(
         ),
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Follow them until Ctrl-C.")] = False,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Show who waits in each queue, for how long, and who is there to answer.
@@ -42,7 +40,6 @@ def queues(
     from node.cli.output import console, print_json
     from node.protocol.catalogue import QueueList
 
-    where = Where(url, token, config, data)
     if watch:
         _watch(where, names or [], as_json=as_json)
         return

@@ -10,7 +10,7 @@ import typer
 
 from node.cli import rules_plan, rules_why
 from node.cli.asking import Json, ask
-from node.cli.connecting import ConfigFile, Data, Token, Urls, Where
+from node.cli.connecting import Where, connected
 from node.cli.rule_files import Folder, compile_files, read_files, write_files
 
 app = typer.Typer(help="Routing rules.", no_args_is_help=True)
@@ -58,15 +58,13 @@ def run_tests(folder: Folder, as_json: Json = False) -> None:
 
 
 @app.command()
+@connected
 def apply(
+    where: Where,
     folder: Folder,
     rev_expected: Expected = None,
     reroute_waiting: Reroute = False,
     subject: Annotated[str, typer.Option(help="Who applies them, for the record.")] = "operator",
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Replace the rules on all nodes, at one log index.
@@ -80,19 +78,17 @@ def apply(
     files = read_files(folder)
     compile_files(files)
     request = RulesApply(files=files, rev_expected=rev_expected, reroute=reroute_waiting)
-    _tell(ask(Where(url, token, config, data), request, subject=subject), as_json=as_json)
+    _tell(ask(where, request, subject=subject), as_json=as_json)
 
 
 @app.command()
+@connected
 def rollback(
+    where: Where,
     rev: Annotated[int, typer.Argument(metavar="REV", help="As in `rules history`.", min=1)],
     rev_expected: Expected = None,
     reroute_waiting: Reroute = False,
     subject: Annotated[str, typer.Option(help="Who does it, for the record.")] = "operator",
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Put an earlier revision into force again, as a new one: one log entry.
@@ -102,16 +98,14 @@ def rollback(
     from node.protocol.catalogue import RulesRollback
 
     request = RulesRollback(rev=rev, rev_expected=rev_expected, reroute=reroute_waiting)
-    _tell(ask(Where(url, token, config, data), request, subject=subject), as_json=as_json)
+    _tell(ask(where, request, subject=subject), as_json=as_json)
 
 
 @app.command()
+@connected
 def show(
+    where: Where,
     rev: Revision = None,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Print the rules in force, or those of an earlier revision.
@@ -121,7 +115,7 @@ def show(
     from node.cli.output import plain, print_json
     from node.protocol.catalogue import RulesGet
 
-    reply = ask(Where(url, token, config, data), RulesGet(rev=rev))
+    reply = ask(where, RulesGet(rev=rev))
     if as_json:
         print_json(reply)
         return
@@ -132,14 +126,12 @@ def show(
 
 
 @app.command()
+@connected
 def export(
+    where: Where,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the files are written.")],
     rev: Revision = None,
     force: Annotated[bool, typer.Option("--force", help="Write over files there.")] = False,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
 ) -> None:
     """Write the rule files of a revision into a folder, byte for byte as they were applied.
 
@@ -148,7 +140,7 @@ def export(
     from node.cli.output import count
     from node.protocol.catalogue import RulesGet
 
-    reply = ask(Where(url, token, config, data), RulesGet(rev=rev))
+    reply = ask(where, RulesGet(rev=rev))
     write_files(folder, reply["files"], force=force)
     print(f"revision {reply['rev']}: {count(len(reply['files']), 'file')} in {folder}")
 

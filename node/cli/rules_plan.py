@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from node.cli.asking import REQUEST_S, Json, ask, ask_on
-from node.cli.connecting import ConfigFile, Data, Token, Urls, Where
+from node.cli.connecting import Where, connected
 from node.cli.durations import seconds
 from node.cli.problem import FAILED, Problem
 from node.cli.rule_files import Folder, compile_files, read_files
@@ -26,12 +26,10 @@ _CHANGED = (("added", "+", "green"), ("removed", "-", "red"), ("changed", "~", "
 EXAMPLES_SHOWN = 3
 
 
+@connected
 def diff(
+    where: Where,
     folder: Folder,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Show what the files of DIR change of the rules in force: by rule and queue, then by line.
@@ -44,7 +42,7 @@ def diff(
 
     files = read_files(folder)
     compile_files(files)
-    reply = ask(Where(url, token, config, data), RulesGet())
+    reply = ask(where, RulesGet())
     found = changes(reply["files"], files)
     lines = list(_unified(reply["files"], files, reply["rev"]))
     if as_json:
@@ -57,7 +55,9 @@ def diff(
         print(f"the same as revision {reply['rev']}, byte for byte")
 
 
+@connected
 def plan(
+    where: Where,
     folder: Folder,
     since: Annotated[
         str, typer.Option(help="Only what was decided in so much time: 30m, 24h, 7d.")
@@ -67,10 +67,6 @@ def plan(
         float | None,
         typer.Option(metavar="PERCENT", help="End with 1 if more would move.", min=0, max=100),
     ] = None,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Say what the rules of DIR would have done with what really came; nothing is applied.
@@ -89,7 +85,7 @@ def plan(
     async def body(client: "Client") -> None:
         await _ask_all(client, files, since_ms, last, total)
 
-    ask_on(Where(url, token, config, data), body)
+    ask_on(where, body)
     found = total.found()
     if as_json:
         print_json(found)
@@ -99,11 +95,9 @@ def plan(
         raise Problem(f"{found['percent']} % would move, more than {fail_if_moved:g} %", FAILED)
 
 
+@connected
 def history(
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
+    where: Where,
     as_json: Json = False,
 ) -> None:
     """List the revisions that are kept, newest first: when, by whom, and what they changed.
@@ -113,7 +107,7 @@ def history(
     from node.cli.output import console, plain, print_json, table
     from node.protocol.catalogue import RulesHistory
 
-    reply = ask(Where(url, token, config, data), RulesHistory())
+    reply = ask(where, RulesHistory())
     if as_json:
         print_json(reply)
         return

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from node.cli.asking import REQUEST_S, Json, ask, ask_on
-from node.cli.connecting import ConfigFile, Data, Token, Urls, Where
+from node.cli.connecting import Where, connected
 from node.cli.durations import seconds
 from node.cli.problem import USAGE, Problem
 from node.cli.rule_files import compile_files, read_files
@@ -25,7 +25,9 @@ SHOWN_MAX = 1_000
 """Decisions of `simulate --since` that are shown; more is a plan's business."""
 
 
+@connected
 def simulate(
+    where: Where,
     contact: Annotated[
         Path | None,
         typer.Option("--input", help='A JSON file: {"channel": "web", "tags": {"arpu": 6200}}.'),
@@ -35,10 +37,6 @@ def simulate(
     folder: Annotated[
         Path | None, typer.Option("--dir", help="Decide by these rules, not by those in force.")
     ] = None,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Say what would be decided, and why, for a contact, a conversation, or all of late.
@@ -53,7 +51,6 @@ def simulate(
     files = read_files(folder) if folder is not None else {}
     if files:
         compile_files(files)
-    where = Where(url, token, config, data)
     if since:
         _simulate_all(where, int((time.time() - seconds(since)) * 1000), files, as_json=as_json)
         return
@@ -65,11 +62,9 @@ def simulate(
     _print_decided(reply["decisions"][0])
 
 
+@connected
 def stats(
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
+    where: Where,
     as_json: Json = False,
 ) -> None:
     """Count what each rule in force did: matched, could not be told, would have matched.
@@ -81,7 +76,7 @@ def stats(
     from node.cli.output import console, count, print_json, table
     from node.protocol.catalogue import RulesStats
 
-    reply = ask(Where(url, token, config, data), RulesStats())
+    reply = ask(where, RulesStats())
     if as_json:
         print_json(reply)
         return
@@ -101,13 +96,11 @@ def stats(
     console().print(table(columns, rows))
 
 
+@connected
 def explain(
+    where: Where,
     cv: Annotated[str, typer.Argument(metavar="CV", help="The conversation.")],
     at: Annotated[int, typer.Option(help="Only the decision in force at this event.", min=0)] = 0,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Say why a conversation went where it went: rules, parts of conditions, steps, agents.
@@ -117,7 +110,7 @@ def explain(
     from node.cli.output import print_json
     from node.protocol.catalogue import Why
 
-    reply = ask(Where(url, token, config, data), Why(cv=cv, at=at))
+    reply = ask(where, Why(cv=cv, at=at))
     if as_json:
         print_json(reply)
         return

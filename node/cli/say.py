@@ -4,12 +4,14 @@ from typing import Annotated, Any
 
 import typer
 
-from node.cli.connecting import ConfigFile, Data, Token, Urls
+from node.cli.connecting import Where, connected
 
 Lang = Annotated[str, typer.Option("--lang", help="en or zh; by default that of LANG.")]
 
 
+@connected
 def say(
+    where: Where,
     name: Annotated[str, typer.Option(help="Your name, as the agent sees it.")] = "",
     subject: Annotated[str, typer.Option(help="Your id; a new visitor without one.")] = "",
     tag: Annotated[
@@ -19,10 +21,6 @@ def say(
         ),
     ] = None,
     lang: Lang = "",
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
 ) -> None:
     """Be a visitor in the terminal: write, and an agent answers.
 
@@ -30,14 +28,14 @@ def say(
     """
     import secrets
 
-    from node.cli.connecting import Where, connect_as
+    from node.cli.connecting import connect_as
     from node.cli.running import run
     from node.cli.seat import words_for
     from node.cli.visitor_seat import VisitorSeat
 
     tags = dict(_tag(text) for text in tag or ())
     visitor = subject or f"visitor-{secrets.token_hex(3)}"
-    cluster, proof = connect_as(Where(url, token, config, data), "visitor", visitor, name=name)
+    cluster, proof = connect_as(where, "visitor", visitor, name=name)
     seat = VisitorSeat(words_for(lang), visitor, {"terminal": True, **tags})
 
     async def body() -> int:

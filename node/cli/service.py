@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from node.cli.asking import Json, ask
-from node.cli.connecting import ConfigFile, Data, Token, Urls, Where
+from node.cli.connecting import Where, connected
 
 PAGE = 200
 
@@ -24,16 +24,14 @@ class RatingRows(StrEnum):
     day = "day"
 
 
+@connected
 def missed(
+    where: Where,
     which: Annotated[
         MissedList, typer.Argument(metavar="LIST", help="missed, offline or callback.")
     ] = MissedList.missed,
     queue: Annotated[str, typer.Option(help="Of this queue only.")] = "",
     limit: Annotated[int, typer.Option("--limit", "-n", help="At most.", min=1, max=PAGE)] = 50,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Show conversations that nobody has answered.
@@ -47,7 +45,7 @@ def missed(
     from node.protocol.catalogue import CvMissed
 
     request = CvMissed(list=which.value, queue=queue, limit=limit)
-    found = ask(Where(url, token, config, data), request)
+    found = ask(where, request)
     if as_json:
         print_json(found)
         return
@@ -70,16 +68,14 @@ def missed(
         tell(f"there are more; {found['total']} are on the list of all queues")
 
 
+@connected
 def ratings(
+    where: Where,
     days: Annotated[int, typer.Option(help="Counted back from today.", min=1, max=90)] = 7,
     rows: Annotated[RatingRows, typer.Option("--by", help="queue, owner or day.")] = (
         RatingRows.queue
     ),
     queue: Annotated[str, typer.Option(help="Of this queue only.")] = "",
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Show how visitors rated their conversations, from 1 to 5.
@@ -90,7 +86,7 @@ def ratings(
     from node.protocol.catalogue import CvRatings
 
     request = CvRatings(days=days, rows=rows.value, queue=queue)
-    found = ask(Where(url, token, config, data), request)
+    found = ask(where, request)
     if as_json:
         print_json(found)
         return

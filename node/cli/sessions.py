@@ -10,7 +10,7 @@ import typer
 
 from node.cli.asking import REQUEST_S, Json, ask
 from node.cli.completing import complete_agent, complete_node
-from node.cli.connecting import ConfigFile, Data, Token, Urls, Where
+from node.cli.connecting import Where, connected
 from node.cli.problem import USAGE, Problem
 
 if TYPE_CHECKING:
@@ -47,15 +47,13 @@ def _group() -> None:
 
 
 @app.command(name="list")
+@connected
 def list_(
+    where: Where,
     node: Annotated[
         str, typer.Option(help="At this node alone.", autocompletion=complete_node)
     ] = "",
     kind: Annotated[str, typer.Option(help=f"One of {', '.join(KINDS)}.")] = "",
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """List who is connected: agents from the log, everybody else as each node says.
@@ -66,7 +64,7 @@ def list_(
     """
     if kind and kind not in KINDS:
         raise Problem(f"--kind {kind}: one of {', '.join(KINDS)}", USAGE)
-    found = _gather(Where(url, token, config, data))
+    found = _gather(where)
     found["clients"] = [
         row for row in found["clients"] if node in ("", row["node"]) and kind in ("", row["kind"])
     ]
@@ -74,12 +72,10 @@ def list_(
 
 
 @app.command()
+@connected
 def show(
+    where: Where,
     whom: Whom,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Show one session, or all of a principal; exit code 1 when there is none.
@@ -87,7 +83,7 @@ def show(
     Example:  unidesk sessions show agent/mei
     """
     kind, who, sid = _whom(whom)
-    found = _gather(Where(url, token, config, data))
+    found = _gather(where)
     found["clients"] = [
         row
         for row in found["clients"]
@@ -99,16 +95,14 @@ def show(
 
 
 @app.command()
+@connected
 def move(
+    where: Where,
     whom: Whom,
     to: Annotated[
         str,
         typer.Option(help="Where it should go, else anywhere.", autocompletion=complete_node),
     ] = "",
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Send a client to another node, where it goes on with all it had: `bye` 4006.
@@ -121,16 +115,14 @@ def move(
 
     kind, who, sid = _whom(whom)
     request = SessionDismiss(do="move", sid=sid, kind=kind, who=who, to=to)
-    _dismiss(Where(url, token, config, data), request, as_json=as_json)
+    _dismiss(where, request, as_json=as_json)
 
 
 @app.command()
+@connected
 def close(
+    where: Where,
     whom: Whom,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """End a client's connections for good: `bye` 4109, which tells it to stop.
@@ -144,7 +136,7 @@ def close(
 
     kind, who, sid = _whom(whom)
     request = SessionDismiss(do="close", sid=sid, kind=kind, who=who)
-    _dismiss(Where(url, token, config, data), request, as_json=as_json)
+    _dismiss(where, request, as_json=as_json)
 
 
 # -- inside

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from node.cli.asking import Json
-from node.cli.connecting import ConfigFile, Data, Token, Urls, Where
+from node.cli.connecting import ConfigFile, Data, Where, connected
 from node.cli.problem import USAGE, Problem
 
 app = typer.Typer(no_args_is_help=False, invoke_without_command=True)
@@ -88,7 +88,9 @@ def token(
 
 
 @app.command()
+@connected
 def revoke(
+    where: Where,
     given: Annotated[
         str, typer.Argument(metavar="[TOKEN]", help="The token itself; - reads it from stdin.")
     ] = "",
@@ -96,10 +98,6 @@ def revoke(
     exp: Annotated[int, typer.Option(help="When it ends, seconds UTC; with --jti.", min=0)] = 0,
     kind: Annotated[str, typer.Option(help="All tokens so far of a principal: its kind …")] = "",
     user: Annotated[str, typer.Option(help="… and its id.")] = "",
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Let tokens count no more, at any node; connections that they opened end.
@@ -129,7 +127,7 @@ def revoke(
         kind=cast("Any", kind),
         user=user,
     )
-    reply = ask(Where(url, token, config, data), request)
+    reply = ask(where, request)
     if as_json:
         print_json(reply)
     else:

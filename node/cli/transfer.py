@@ -6,14 +6,16 @@ import typer
 
 from node.cli.asking import Json
 from node.cli.completing import complete_node
-from node.cli.connecting import ConfigFile, Data, Token, Urls, Where
+from node.cli.connecting import Where, connected
 
 if TYPE_CHECKING:
     from node.cli.leader import Reply
     from node.client import Client
 
 
+@connected
 def transfer_leader(
+    where: Where,
     node: Annotated[
         str,
         typer.Argument(
@@ -22,10 +24,6 @@ def transfer_leader(
             autocompletion=complete_node,
         ),
     ] = "",
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Let another voter lead, and wait until it does.
@@ -42,7 +40,7 @@ def transfer_leader(
     from node.cli.running import run
     from node.protocol.catalogue import LeaderTransfer
 
-    cluster, proof = connect_as(Where(url, token, config, data), "operator", "operator")
+    cluster, proof = connect_as(where, "operator", "operator")
 
     async def ask(client: "Client") -> "Reply":
         return await client.request(LeaderTransfer(node=node), timeout_s=REQUEST_S)

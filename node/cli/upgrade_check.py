@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.connecting import ConfigFile, Data, Token, Urls, Where
+from node.cli.connecting import ConfigFile, Data, Token, Urls, Where, connected
 
 if TYPE_CHECKING:
     from node.cli.connecting import Cluster
@@ -59,11 +59,9 @@ def check(
         raise typer.Exit(1)
 
 
+@connected
 def status(
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
+    where: Where,
     as_json: Json = False,
 ) -> None:
     """Show each node's release, and which commands the cluster uses.
@@ -75,7 +73,7 @@ def status(
     """
     from node.cli.output import console, print_json
 
-    nodes = _ask(Where(url, token, config, data))
+    nodes = _ask(where)
     known = [one.status for one in nodes if one.status is not None]
     used = max((one.level_used for one in known), default=0)
     newest = max((one.level for one in known), default=0)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from node.cli.asking import Json, ask
-from node.cli.connecting import ConfigFile, Data, Token, Urls, Where
+from node.cli.connecting import Where, connected
 
 if TYPE_CHECKING:
     from node.protocol.catalogue import Request
@@ -37,7 +37,9 @@ Capacity = Annotated[
 
 
 @app.command()
+@connected
 def add(
+    where: Where,
     user: User,
     kind: Kind = "agent",
     name: Name = None,
@@ -47,10 +49,6 @@ def add(
     no_secret: Annotated[
         bool, typer.Option("--no-secret", help="They log in elsewhere: with your own login.")
     ] = False,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Make an account; asks for the password, or makes a service's secret and shows it once.
@@ -63,7 +61,6 @@ def add(
     from node.protocol.catalogue import UserPut
 
     _check_kind(kind)
-    where = Where(url, token, config, data)
     find_cluster(where)  # before anybody types a password for nothing
     made = new_secret() if kind == "service" and not no_secret else None
     secret = made or (None if no_secret else read_secret(f"Password of {user}", twice=True))
@@ -83,7 +80,9 @@ def add(
 
 
 @app.command(name="set")
+@connected
 def set_(
+    where: Where,
     user: User,
     kind: Annotated[str, typer.Option(help="Another kind; ends the tokens of this one.")] = "",
     name: Name = None,
@@ -91,10 +90,6 @@ def set_(
     no_skills: Annotated[bool, typer.Option("--no-skills", help="Take all skills away.")] = False,
     speaks: Speaks = None,
     capacity: Capacity = None,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Change what is given of an account; the skills given are then all it has.
@@ -121,13 +116,14 @@ def set_(
     if all(one is None for one in given):
         mend = "give --name, --skill, --speaks, --capacity or --kind"
         raise typer.BadParameter(f"nothing to change: {mend}")
-    where = Where(url, token, config, data)
     reply = ask(where, *_known(user), request)
     _tell(reply, f"{user} is changed", as_json=as_json)
 
 
 @app.command()
+@connected
 def passwd(
+    where: Where,
     user: User,
     service: Annotated[
         bool, typer.Option("--service", help="Make a new secret, and show it once.")
@@ -138,10 +134,6 @@ def passwd(
     retire: Annotated[
         bool, typer.Option("--retire", help="Only the newest secret of a service counts.")
     ] = False,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Set another password, or with --service another secret; tokens so far end without --keep.
@@ -155,7 +147,6 @@ def passwd(
 
     if keep and not service:
         raise typer.BadParameter("--keep is for services; people have one password")
-    where = Where(url, token, config, data)
     find_cluster(where)
     if retire:
         reply = ask(where, UserSecret(key=new_key(), user=user, keep=True))
@@ -170,44 +161,38 @@ def passwd(
 
 
 @app.command()
+@connected
 def disable(
+    where: Where,
     user: User,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Let an account do nothing any more; its tokens end at once, at every node.
 
     Example:  unidesk users disable ada
     """
-    _put(Where(url, token, config, data), user, disabled=True, as_json=as_json)
+    _put(where, user, disabled=True, as_json=as_json)
 
 
 @app.command()
+@connected
 def enable(
+    where: Where,
     user: User,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Let a disabled account log in again; the tokens it had stay revoked.
 
     Example:  unidesk users enable ada
     """
-    _put(Where(url, token, config, data), user, disabled=False, as_json=as_json)
+    _put(where, user, disabled=False, as_json=as_json)
 
 
 @app.command()
+@connected
 def remove(
+    where: Where,
     user: User,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Forget an account; its tokens end at once, at every node.
@@ -217,17 +202,15 @@ def remove(
     from node.client import new_key
     from node.protocol.catalogue import UserRemove
 
-    reply = ask(Where(url, token, config, data), UserRemove(key=new_key(), user=user))
+    reply = ask(where, UserRemove(key=new_key(), user=user))
     _tell(reply, f"{user} is removed", as_json=as_json)
 
 
 @app.command()
+@connected
 def show(
+    where: Where,
     user: User,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Show an account.
@@ -237,7 +220,7 @@ def show(
     from node.cli.output import print_json
     from node.protocol.catalogue import UserGet
 
-    found = ask(Where(url, token, config, data), UserGet(user=user))["user"]
+    found = ask(where, UserGet(user=user))["user"]
     if as_json:
         print_json(found)
     else:
@@ -245,11 +228,9 @@ def show(
 
 
 @app.command(name="list")
+@connected
 def list_(
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
+    where: Where,
     as_json: Json = False,
 ) -> None:
     """List all accounts.
@@ -259,7 +240,6 @@ def list_(
     from node.cli.output import print_json
     from node.protocol.catalogue import UserList
 
-    where = Where(url, token, config, data)
     found: list[dict[str, Any]] = []
     more = True
     while more:
