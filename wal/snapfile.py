@@ -24,17 +24,16 @@ from dataclasses import dataclass
 
 import msgspec
 
+from wal.blocks import BLOCK, BLOCK_BYTES_MAX, block_crc, in_blocks
 from wal.errors import CorruptSnapshot, ForeignLog, SnapshotRefused
 
 VERSION = 1
 SNAPSHOT_BYTES_MAX = 4 * 1024**3
 """Of the whole file."""
-BLOCK_BYTES_MAX = 256 * 1024
 META_BYTES_MAX = 64 * 1024
 
 _MAGIC = b"UDSN"
 _HEAD = struct.Struct("<4sIHHI")
-_BLOCK = struct.Struct("<II")
 _TOTAL = struct.Struct("<Q")
 _NAME = re.compile(r"([0-9]{16,20})\.snap")
 
@@ -98,16 +97,16 @@ def encode_snapshot(
     rest = _HEAD.pack(_MAGIC, 0, VERSION, 0, len(text))[8:] + text
     seed = zlib.crc32(rest)
     yield _MAGIC + seed.to_bytes(4, "little") + rest
-    total, size = 0, _HEAD.size + len(text) + _BLOCK.size + _TOTAL.size
-    for data in _blocks(chunks):
-        seed = _crc(data, len(data), seed)
+    total, size = 0, _HEAD.size + len(text) + BLOCK.size + _TOTAL.size
+    for data in in_blocks(chunks):
+        seed = block_crc(data, len(data), seed)
         total += len(data)
-        size += _BLOCK.size + len(data)
+        size += BLOCK.size + len(data)
         if size > SNAPSHOT_BYTES_MAX:
             raise SnapshotRefused(f"a snapshot may have {SNAPSHOT_BYTES_MAX} bytes, this has more")
-        yield _BLOCK.pack(len(data), seed) + data
+        yield BLOCK.pack(len(data), seed) + data
     end = _TOTAL.pack(total)
-    yield _BLOCK.pack(0, _crc(end, 0, seed)) + end
+    yield BLOCK.pack(0, block_crc(end, 0, seed)) + end
 
 
 def read_prefix(path: str, read: ReadAt) -> Prefix:
@@ -139,17 +138,17 @@ def read_blocks(path: str, read: ReadAt, prefix: Prefix) -> Iterator[bytes]:
     """
     offset, seed, total = prefix.end, prefix.seed, 0
     while True:
-        head = read(offset, _BLOCK.size)
-        if len(head) < _BLOCK.size:
+        head = read(offset, BLOCK.size)
+        if len(head) < BLOCK.size:
             raise CorruptSnapshot(path, offset, "it ends before its end block")
-        length, crc = _BLOCK.unpack(head)
+        length, crc = BLOCK.unpack(head)
         if length > BLOCK_BYTES_MAX:
             raise CorruptSnapshot(path, offset, f"a block of {length} bytes")
-        data = read(offset + _BLOCK.size, length or _TOTAL.size)
-        seed = _crc(data, length, seed)
+        data = read(offset + BLOCK.size, length or _TOTAL.size)
+        seed = block_crc(data, length, seed)
         if crc != seed:
             raise CorruptSnapshot(path, offset, "the checksum of a block is wrong")
-        offset += _BLOCK.size + len(data)
+        offset += BLOCK.size + len(data)
         if length == 0:
             break
         total += length
@@ -158,19 +157,3 @@ def read_blocks(path: str, read: ReadAt, prefix: Prefix) -> Iterator[bytes]:
         raise CorruptSnapshot(path, offset, f"{total} bytes of state are not what was written")
     if read(offset, 1):
         raise CorruptSnapshot(path, offset, "bytes behind its end block")
-
-
-def _crc(data: bytes, length: int, seed: int) -> int:
-    return zlib.crc32(data, zlib.crc32(length.to_bytes(4, "little"), seed))
-
-
-def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the same bytes in blocks that are full but for the last."""
-    gathered = bytearray()
-    for chunk in chunks:
-        gathered += chunk
-        while len(gathered) >= BLOCK_BYTES_MAX:
-            yield bytes(memoryview(gathered)[:BLOCK_BYTES_MAX])
-            del gathered[:BLOCK_BYTES_MAX]
-    if gathered:
-        yield bytes(gathered)

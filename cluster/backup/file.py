@@ -27,18 +27,17 @@ from dataclasses import dataclass
 import msgspec
 
 from cluster.state.limits import INTEGER_MAX
+from wal.blocks import BLOCK, BLOCK_BYTES_MAX, block_crc, in_blocks
 
 MAGIC = b"UDBK"
 VERSION = 1
 HEADER_BYTES_MAX = 64 * 1024
-BLOCK_BYTES_MAX = 256 * 1024
 TIME_MS_MAX = 253_402_300_799_999
 """The last moment of the year 9999."""
 BACKUP_BYTES_MAX = 4 * 1024**3
 """As much as a snapshot may have, which it becomes."""
 
 _HEAD = struct.Struct("<4sIHHI")
-_BLOCK = struct.Struct("<II")
 _END = struct.Struct("<Q32s")
 
 Read = Callable[[int], bytes]
@@ -89,15 +88,15 @@ def encode(header: Header, chunks: Iterable[bytes]) -> Iterator[bytes]:
     seed = zlib.crc32(rest)
     yield MAGIC + seed.to_bytes(4, "little") + rest
     sha, total = hashlib.sha256(), 0
-    for data in _blocks(chunks):
-        seed = _crc(data, len(data), seed)
+    for data in in_blocks(chunks):
+        seed = block_crc(data, len(data), seed)
         sha.update(data)
         total += len(data)
         if total > BACKUP_BYTES_MAX:
             raise BackupRefused(f"a backup may have {BACKUP_BYTES_MAX} bytes, this has more")
-        yield _BLOCK.pack(len(data), seed) + data
+        yield BLOCK.pack(len(data), seed) + data
     end = _END.pack(total, sha.digest())
-    yield _BLOCK.pack(0, _crc(end, 0, seed)) + end
+    yield BLOCK.pack(0, block_crc(end, 0, seed)) + end
 
 
 class Reader:
@@ -136,11 +135,11 @@ class Reader:
         sha, total = hashlib.sha256(), 0
         while True:
             at = self._offset
-            length, crc = _BLOCK.unpack(self._take(_BLOCK.size))
+            length, crc = BLOCK.unpack(self._take(BLOCK.size))
             if length > BLOCK_BYTES_MAX:
                 raise self._refusal(at, f"a block of {length} bytes; at most {BLOCK_BYTES_MAX}")
             data = self._take(length or _END.size)
-            self._seed = _crc(data, length, self._seed)
+            self._seed = block_crc(data, length, self._seed)
             if crc != self._seed:
                 raise self._refusal(at, "the checksum of a block is wrong")
             if length == 0:
@@ -176,19 +175,3 @@ def _check(header: Header) -> None:
     for name in ("cluster", "node", "release", "origin"):
         if not getattr(header, name).isprintable():
             raise ValueError(f"{name}: not printable")
-
-
-def _crc(data: bytes, length: int, seed: int) -> int:
-    return zlib.crc32(data, zlib.crc32(length.to_bytes(4, "little"), seed))
-
-
-def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the same bytes in blocks that are full but for the last."""
-    gathered = bytearray()
-    for chunk in chunks:
-        gathered += chunk
-        while len(gathered) >= BLOCK_BYTES_MAX:
-            yield bytes(memoryview(gathered)[:BLOCK_BYTES_MAX])
-            del gathered[:BLOCK_BYTES_MAX]
-    if gathered:
-        yield bytes(gathered)
