@@ -23,10 +23,10 @@ from msgspec.structs import replace
 from cluster.state import limits
 from cluster.state.change import Change, no
 from cluster.state.checks import (
-    check_by,
     check_ids,
     check_langs,
     check_names,
+    check_operator,
     check_secret,
     check_skills,
 )
@@ -34,8 +34,6 @@ from cluster.state.commands import By, Command, PutAccount, RemoveAccount, SetSe
 from cluster.state.model import Account
 from cluster.state.state import State
 from cluster.state.tokens import cut_off
-
-_ADMINISTERS = frozenset({"operator", "system"})
 
 
 def check_enabled(state: State, command: Command) -> None:
@@ -110,9 +108,7 @@ def remove(change: Change, command: RemoveAccount) -> dict[str, Any]:
 
 def check_administers(by: By) -> None:
     """Refuse whoever may not decide about others' access."""
-    if by.kind not in _ADMINISTERS:
-        no("forbidden", f"a {by.kind} may not change accounts or tokens", rule="role")
-    check_by(by)
+    check_operator(by, "change accounts or tokens")
 
 
 def _check_fields(command: PutAccount) -> None:

@@ -44,6 +44,13 @@ def check_by(by: By) -> None:
         check_names(by.name)
 
 
+def check_operator(by: By, deed: str) -> None:
+    """Refuse `deed`, said after "may not", to whoever does not run the cluster."""
+    if by.kind not in ("operator", "system"):
+        no("forbidden", f"a {by.kind} may not {deed}", rule="role")
+    check_by(by)
+
+
 def check_text(text: Any) -> None:
     """Refuse what is no string, or too long a one."""
     if not isinstance(text, str):

@@ -14,21 +14,17 @@ Who is a visitor and where is not replicated (ADR 0007): whether anybody was the
 from typing import Any
 
 from cluster.state.change import Change, no
-from cluster.state.checks import check_by, check_ids
+from cluster.state.checks import check_ids, check_operator
 from cluster.state.commands import DismissSession
 from cluster.state.model import Session
 from cluster.state.outcome import Dismissed
 from cluster.state.sessions import end
 
-_DISMISSES = frozenset({"operator", "system"})
-
 
 def dismiss(change: Change, command: DismissSession) -> dict[str, Any]:
     """Have a client sent away; return which sessions of agents that concerns."""
     by, state = command.by, change.state
-    if by.kind not in _DISMISSES:
-        no("forbidden", f"a {by.kind} may not send others away", rule="role")
-    check_by(by)
+    check_operator(by, "send others away")
     if command.to and command.to not in state.nodes:
         no("not_found", f"no node {command.to[:64]}; there are {', '.join(state.nodes)}")
     if command.to and state.nodes[command.to].drained_ms:

@@ -13,19 +13,15 @@ from typing import Any
 from msgspec.structs import replace
 
 from cluster.state.change import Change, no
-from cluster.state.checks import check_by, check_ids
+from cluster.state.checks import check_ids, check_operator
 from cluster.state.commands import DrainNode
 from cluster.state.state import State
-
-_DRAINS = frozenset({"operator", "system"})
 
 
 def drain(change: Change, command: DrainNode) -> dict[str, Any]:
     """Let a node take no clients any more, or take them again."""
     state, by = change.state, command.by
-    if by.kind not in _DRAINS:
-        no("forbidden", f"a {by.kind} may not drain nodes", rule="role")
-    check_by(by)
+    check_operator(by, "drain nodes")
     check_ids(command.node)
     info = state.nodes.get(command.node)
     if info is None:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from cluster.state import limits, staffing
 from cluster.state.change import Change, no
-from cluster.state.checks import check_by, check_ids, check_names, check_skills
+from cluster.state.checks import check_ids, check_names, check_operator, check_skills
 from cluster.state.commands import ApplyRules, RollbackRules
 from cluster.state.model import RuleSetRecord
 from cluster.state.outcome import Done, RulesApplied
@@ -65,9 +65,7 @@ def apply_rules(change: Change, command: ApplyRules) -> dict[str, Any] | Done:
 
 def rollback(change: Change, command: RollbackRules) -> dict[str, Any] | Done:
     """Put a kept revision into force again, as a new one, on every node at this index."""
-    if command.by.kind not in ("operator", "system"):
-        no("forbidden", f"a {command.by.kind} may not change the rules", rule="role")
-    check_by(command.by)
+    check_operator(command.by, "change the rules")
     current = change.state.rules
     old = change.state.rules_at(command.rev)
     if current is None or old is None:
@@ -112,9 +110,7 @@ def _kept(change: Change) -> str:
 
 
 def _check(command: ApplyRules) -> None:
-    if command.by.kind not in ("operator", "system"):
-        no("forbidden", f"a {command.by.kind} may not change the rules", rule="role")
-    check_by(command.by)
+    check_operator(command.by, "change the rules")
     size = sum(len(name.encode()) + len(text.encode()) for name, text in command.files.items())
     if size > limits.RULES_BYTES_MAX:
         no("too_large", f"rules of more than {limits.RULES_BYTES_MAX} bytes")

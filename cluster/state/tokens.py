@@ -23,13 +23,11 @@ from typing import Any
 
 from cluster.state import limits
 from cluster.state.change import Change, no
-from cluster.state.checks import check_by, check_ids, check_names
+from cluster.state.checks import check_by, check_ids, check_names, check_operator
 from cluster.state.commands import IssueToken, PrincipalKind, RevokeTokens
 from cluster.state.model import Cutoff
 from cluster.state.outcome import AccessRevoked
 from cluster.state.state import State
-
-_REVOKES = frozenset({"operator", "system"})
 
 
 def is_revoked(state: State, kind: str, principal_id: str, *, jti: str, iat_s: int) -> bool:
@@ -45,9 +43,7 @@ def is_revoked(state: State, kind: str, principal_id: str, *, jti: str, iat_s: i
 def revoke(change: Change, command: RevokeTokens) -> dict[str, Any]:
     """Let one token, or all of a principal so far, count no more."""
     by = command.by
-    if by.kind not in _REVOKES:
-        no("forbidden", f"a {by.kind} may not revoke tokens", rule="role")
-    check_by(by)
+    check_operator(by, "revoke tokens")
     if command.jti:
         _revoke_one(change, command)
     elif command.kind is None or command.kind == "system":
