@@ -1,14 +1,10 @@
-"""One node's replica: the loop that drives its part in the cluster.  Talks to the peers' links,
-the disk (in threads) and the clock.
+"""One node's replica: its part in the cluster, with links, disk and clock.  Talks to all three.
 
     open ──▶ run ──cancelled──▶ close           a stop, or a crash: the next start reads the disk
               └───stop, wait_stopped──▶ close   another process takes over (`Succession`)
 
-One task owns all of it, in turns: `cluster.participant` says what a turn's steps are and why their
-order is safe.  While one batch syncs, in a thread, the next one gathers.
-
-A disk that fails ends the process: the only way to learn what is really on it is to start
-again (Rebello et al., "Can Applications Recover from fsync Failures?", ATC 2020).
+One task owns all of it, in turns: `cluster.turns` takes them, `cluster.participant` says what their
+steps are.  What is asked and waits for turns is in `cluster.asking`.
 """
 
 import random
@@ -17,7 +13,6 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from functools import partial
 from typing import Any
 
 import structlog
@@ -25,17 +20,16 @@ import trio
 from msgspec.structs import replace
 
 from cluster.answering import answer_to
+from cluster.asking import Asking
 from cluster.backup.origin import origin_of
 from cluster.disk_watch import DiskWatch
 from cluster.figures import ReplicaFigures
-from cluster.handing_over import begin, reason_against
 from cluster.heal import left
-from cluster.heal.digests import Due, digest_of
-from cluster.heal.ending import MustEnd, StartAgain, twin
+from cluster.heal.ending import MustEnd
 from cluster.heal.journal import Journal
 from cluster.heal.left import Left
 from cluster.heal.neighbours import Neighbours
-from cluster.heal.rules import DIVERGENCE, SYNC_FAILED
+from cluster.heal.rules import DIVERGENCE
 from cluster.heal.starting import tell_start
 from cluster.hooks import NO_HOOKS, Hooks
 from cluster.ids import Ulids
@@ -46,40 +40,24 @@ from cluster.peer.links import Links
 from cluster.port import (
     Answer,
     Figures,
-    HandOverRefused,
-    NotLeading,
     ReplicaStatus,
     Unavailable,
 )
-from cluster.raft.engine import Committed, Engine
+from cluster.raft.engine import Engine
 from cluster.raft.members import Members
 from cluster.settings import ReplicaSettings
-from cluster.state import snapshot
 from cluster.state.commands import BootNode, Command
-from cluster.state.drains import drained
 from cluster.state.machine import Applied
 from cluster.state.state import State
 from cluster.tracing import Span
+from cluster.turns import Turns
 from cluster.world import World
-from wal import aside
 from wal.disk import Disk, FileDisk
 from wal.epoch import epoch_of
-from wal.errors import DiskFull, SnapshotRefused, StorageError
-from wal.identity import move_on, raise_format, read_format
+from wal.identity import move_on
 from wal.log import Log, LogStatistics
 from wal.recovery import Recovered
-from wal.snapshot import SnapshotMeta, SnapshotStore
-
-APPLY_AT_ONCE = 64
-"""Entries applied between two chances for other tasks."""
-BARRIER_S = 3.0
-MEMBERS_POLL_S = 0.02
-LEAVE_S = 1.0
-"""For a note to the next process, where the disk failed."""
-LEADERSHIP_POLL_S = 0.005
-LEVEL_S = 1.0
-"""How long a hand-over waits for somebody to be level; under load that is a matter of moments."""
-STALL_POLL_S = 0.25
+from wal.snapshot import SnapshotStore
 
 log = structlog.get_logger()
 
@@ -126,9 +104,6 @@ class Replica:
         self._wal = opened.wal
         self._snapshots = opened.snapshots
         heal = Journal(_wall_ms)
-        self._wake = trio.Event()
-        self._saving = False
-        self._sync_limiter = trio.CapacityLimiter(1)
         self._links = _LinkedPeers(
             Self(
                 self.cluster_id,
@@ -148,8 +123,6 @@ class Replica:
             meetings=Neighbours(self, heal, time.monotonic),
             wire=hooks.wire,
         )
-        self._kept_level = read_format(disk)
-        self._stopping = False
         self._stopped = trio.Event()
         tell_start(heal, opened, left_notes)
         wall_ms = _wall_ms if hooks.wall_ms is None else hooks.wall_ms(_wall_ms)
@@ -170,6 +143,17 @@ class Replica:
             next_number=next_number,
             heal=heal,
             rebuilt=any(note.rule == DIVERGENCE for note in left_notes),
+        )
+        self._turns = Turns(
+            self._part,
+            disk,
+            opened.wal,
+            opened.snapshots,
+            wall_ms=_wall_ms,
+            before=self._before_turn,
+        )
+        self._asking = Asking(
+            self._part, self._turns.wake, election_min_s=settings.timing.election_min_s
         )
         self._links.set_peers(self._part.addresses())
 
@@ -251,28 +235,15 @@ class Replica:
     @property
     def saves(self) -> bool:
         """Whether a snapshot is being written, which `stop` would wait for."""
-        return self._saving
+        return self._turns.saves
 
     async def hand_over_leadership(self, s_max: float) -> bool:
         """Return whether another node leads, after `s_max` at most; begin that if need be."""
-        engine = self._part.engine
-        again_s = 0.0
-        with trio.move_on_after(s_max):
-            while engine.is_leader or self._part.leader is None:
-                if engine.members.voters == (self.node_id,):
-                    return False
-                if engine.is_leader and trio.current_time() >= again_s:
-                    engine.transfer_leadership()  # or nobody is level yet: try again
-                    again_s = trio.current_time() + self._settings.timing.election_min_s
-                    self._wake.set()
-                await trio.sleep(LEADERSHIP_POLL_S)
-            return True
-        return False
+        return await self._asking.hand_over_leadership(s_max)
 
     def stop(self) -> None:
         """End `run` after its present turn: everything it said is durable then."""
-        self._stopping = True
-        self._wake.set()
+        self._turns.stop()
 
     async def wait_stopped(self) -> tuple[int, int]:
         """Return the next proposal's number and the applied index, once `run` has ended.
@@ -317,7 +288,7 @@ class Replica:
     def submit(self, command: Command, on_answer: Callable[[Answer], None]) -> None:
         """See `Port.submit`."""
         self._part.submit(command, on_answer)
-        self._wake.set()
+        self._turns.wake()
 
     async def propose(self, command: Command) -> Answer:
         """See `Port.propose`."""
@@ -344,19 +315,7 @@ class Replica:
 
     async def barrier(self) -> Unavailable | None:
         """See `Port.barrier`."""
-        done = trio.Event()
-        results: list[Unavailable | None] = []
-
-        def on_passed(result: Unavailable | None) -> None:
-            results.append(result)
-            done.set()
-
-        self._part.add_barrier(on_passed)
-        self._wake.set()
-        with trio.move_on_after(BARRIER_S):
-            await done.wait()
-            return results[0]
-        return Unavailable("timeout", "no quorum confirmed a read in time")
+        return await self._asking.barrier()
 
     def members(self) -> Members:
         """See `Port.members`."""
@@ -373,45 +332,11 @@ class Replica:
 
     async def change_members(self, change: Callable[[Members], Members]) -> Unavailable | None:
         """See `Port.change_members`."""
-        engine = self._part.engine
-        term, index = self._part.propose_members(change)
-        self._wake.set()
-        with trio.move_on_after(BARRIER_S):
-            while engine.term == term:
-                if self._part.applying.applied_index >= index:
-                    return None
-                await trio.sleep(MEMBERS_POLL_S)
-        return Unavailable("timeout", "it may still happen; look at the members again")
+        return await self._asking.change_members(change)
 
     async def hand_over(self, to: str = "") -> str | Unavailable:
         """See `Port.hand_over`."""
-        part, engine = self._part, self._part.engine
-        if not self.is_leader:
-            raise NotLeading(part.leader or "")
-        self._check_hand_over(to)
-        term, begun, ends_s = engine.term, "", trio.current_time() + BARRIER_S
-        level_by_s, again_s = trio.current_time() + LEVEL_S, 0.0
-        while (now_s := trio.current_time()) < ends_s:
-            if not engine.is_leader and part.leader is not None and engine.term > term:
-                return part.leader
-            if engine.is_leader and now_s >= again_s:
-                begun = begin(engine, to, drained(self.state)) or begun
-                again_s = now_s + (self._settings.timing.election_min_s if begun else 0.0)
-                self._wake.set()
-            if not begun and now_s >= level_by_s:
-                self._check_hand_over(to)
-                raise HandOverRefused("no other voter holds all that is committed: wait a moment")
-            await trio.sleep(LEADERSHIP_POLL_S)
-        if engine.is_leader:
-            raise HandOverRefused(
-                f"{to or begun} did not take over in time; {self.node_id} leads on"
-            )
-        return Unavailable("no_leader", "this node leads no more, and hears of nobody who does")
-
-    def _check_hand_over(self, to: str) -> None:
-        why = reason_against(self._part.engine, to, drained(self.state))
-        if why:
-            raise HandOverRefused(why)
+        return await self._asking.hand_over(to)
 
     def whisper(self, payload: bytes) -> None:
         """See `Port.whisper`."""
@@ -447,23 +372,29 @@ class Replica:
     def _on_frame(self, peer: str, kind: str, body: Any) -> None:
         self._part.receive(peer, kind, body)
         if kind != "whisper":
-            self._wake.set()
+            self._turns.wake()
 
     def _on_lost(self, peer: str) -> None:
         self._part.engine.peer_lost(peer)
-        self._wake.set()
+        self._turns.wake()
 
     # -- the end, or another epoch, decided by `cluster.heal.neighbours`
 
     def end(self, why: MustEnd) -> None:
         """End `run` by raising `why`, before anything more is said."""
         self._ending = self._ending or why
-        self._wake.set()
+        self._turns.wake()
 
     def move_on(self, cluster_id: str) -> None:
         """Be of `cluster_id`, a later epoch, from the next turn on."""
         self._moving_to = cluster_id
-        self._wake.set()
+        self._turns.wake()
+
+    async def _before_turn(self) -> None:
+        if self._ending is not None:
+            raise self._ending
+        if self._moving_to:
+            await self._follow_epoch()
 
     async def _follow_epoch(self) -> None:
         cluster_id, self._moving_to = self._moving_to, ""
@@ -489,124 +420,10 @@ class Replica:
                 task_status.started()
                 nursery.start_soon(self._announce)
                 nursery.start_soon(self._watch.run)
-                nursery.start_soon(self._note_stalls)
-                await self._take_turns(nursery)
+                await self._turns.take(nursery)
                 nursery.cancel_scope.cancel()
         finally:
             self._stopped.set()
-
-    async def _take_turns(self, nursery: trio.Nursery) -> None:
-        self._part.look_first()
-        try:
-            while not self._stopping:
-                await self._wait_for_work()
-                await self._turn(nursery)
-        except StorageError as error:
-            self._part.fail(f"the disk failed: {error}")
-            await self._leave(error)
-            raise
-
-    async def _leave(self, error: StorageError) -> None:
-        """Let the next process tell why this one ended, if the disk still takes that."""
-        seen = f"the disk failed: {error}"[:500]
-        note = Left(SYNC_FAILED, seen, "the process ended at once", _wall_ms())
-        with trio.move_on_after(LEAVE_S, shield=True):
-            leave = partial(left.try_to_leave, self._disk, note)
-            await trio.to_thread.run_sync(leave, abandon_on_cancel=True)
-
-    async def _wait_for_work(self) -> None:
-        if not self._part.has_work:
-            with trio.move_on_after(self._part.next_wakeup()):
-                await self._wake.wait()
-        self._wake = trio.Event()
-
-    async def _turn(self, nursery: trio.Nursery) -> None:
-        part = self._part
-        if self._ending is not None:
-            raise self._ending
-        if self._moving_to:
-            await self._follow_epoch()
-        if part.is_held:
-            part.rest()
-            await trio.lowlevel.checkpoint()
-            return
-        part.deliver()
-        await self._sync()
-        part.release()
-        part.advance()
-        await self._apply()
-        part.settle()
-        if part.hands.rebuilding:
-            await trio.to_thread.run_sync(self._begin_rebuilding, part.hands.rebuilding)
-            raise StartAgain(part.hands.rebuilding)
-        if part.replaced_by:
-            why = f"boot {part.replaced_by} took its place, while this one (boot {self.boot}) was"
-            raise twin(self.node_id, f"{why} silent; is one of the data folders a copy?")
-        part.replicate()
-        await self._sync()
-        part.release()
-        if not self._saving and (due := part.snapshot_due()) is not None:
-            self._saving = True
-            nursery.start_soon(self._save_snapshot, *due)
-        if (digest_due := part.applying.digests.take()) is not None:
-            nursery.start_soon(self._take_digest, digest_due)
-        await trio.lowlevel.checkpoint()
-
-    async def _sync(self) -> None:
-        """Make what the engine wrote durable: one `fdatasync` for all of it."""
-        batch = self._wal.take()
-        if batch is not None:
-            await trio.to_thread.run_sync(self._wal.write, batch, limiter=self._sync_limiter)
-
-    async def _apply(self) -> None:
-        applying = self._part.applying
-        for count, item in enumerate(self._part.take_committed(), start=1):
-            if isinstance(item, Committed):
-                applying.apply(item)
-            else:
-                state = await trio.to_thread.run_sync(snapshot.load, item.payload)
-                applying.install(item, state)
-            if count % APPLY_AT_ONCE == 0:
-                await trio.lowlevel.checkpoint()
-        if self.state.level > self._kept_level:
-            await self._keep_level(self.state.level)
-
-    async def _keep_level(self, level: int) -> None:
-        """Let earlier releases refuse the folder, before this node proposes what they misread."""
-        await trio.to_thread.run_sync(raise_format, self._disk, level)
-        self._kept_level = level
-        log.info("earlier releases are refused from here on", level=level)
-
-    async def _save_snapshot(self, meta: SnapshotMeta, copy: State) -> None:
-        """Write `copy` in a thread while the loop goes on."""
-        engine = self._part.engine
-        try:
-            saved = await trio.to_thread.run_sync(
-                lambda: self._snapshots.save(meta, snapshot.dump(copy))
-            )
-        except (SnapshotRefused, DiskFull):  # the leader's newer one came meanwhile; no room
-            engine.snapshot_failed()
-        else:
-            engine.snapshot_saved(saved)
-        self._saving = False
-        self._wake.set()
-
-    async def _take_digest(self, due: Due) -> None:
-        """Read a copy of the state in a thread while the loop goes on."""
-        index, copy = due
-        self._part.applying.digests.done(index, await trio.to_thread.run_sync(digest_of, copy))
-
-    def _begin_rebuilding(self, why: str) -> None:
-        """Let the next start set all data aside, and tell."""
-        done = "its data was set aside; it abstains until the others have filled it"
-        left.leave(self._disk, Left(DIVERGENCE, why[:500], done, _wall_ms()))
-        aside.begin(self._disk, why)
-
-    async def _note_stalls(self) -> None:
-        """Fence this node while its disk hangs: no turn can, and nobody else at this node looks."""
-        while True:
-            await trio.sleep(STALL_POLL_S)
-            self._part.note_stall()
 
     async def _announce(self) -> None:
         """Tell the cluster that this boot lives, until it has heard."""

@@ -156,14 +156,15 @@ async def test_a_node_that_finds_no_leader_waits_quietly(
     for name in ("n2", "n3"):
         await cluster.stop(name)
     alone, turns = cluster.replicas["n1"], 0
-    turn = alone._turn
+    loop = alone._turns
+    turn = loop._turn
 
     async def counting(nursery: trio.Nursery) -> None:
         nonlocal turns
         turns += 1
         await turn(nursery)
 
-    monkeypatch.setattr(alone, "_turn", counting)
+    monkeypatch.setattr(loop, "_turn", counting)
     with trio.move_on_after(0.5):
         await alone.propose(open_conversation("cv"))
     assert turns < 100

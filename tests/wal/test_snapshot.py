@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from tests.sim.disk import SimDisk
 from tests.wal.samples import IDENTITY, sim_disk
+from wal.blocks import BLOCK_BYTES_MAX
 from wal.errors import CorruptSnapshot, FileGone, ForeignLog, SnapshotRefused, StorageFailed
 from wal.identity import Identity
-from wal.snapfile import BLOCK_BYTES_MAX, snapshot_index, snapshot_name
+from wal.snapfile import snapshot_index, snapshot_name
 from wal.snapshot import SnapshotMeta, SnapshotStore
 
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.backup.file import BLOCK_BYTES_MAX, BackupRefused, Header, Reader, encode
+from cluster.backup.file import BackupRefused, Header, Reader, encode
+from wal.blocks import BLOCK_BYTES_MAX
 
 HEADER = Header("shop", "n1", 7, 3, 1_000, 2_000, "0.1.0", 2)
 
