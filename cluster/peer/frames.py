@@ -24,12 +24,21 @@ class PeerRefused(Exception):
     """Who sent it, where that was proven before."""
 
 
+class HungUp(PeerRefused):
+    """The other side ended the connection without a word."""
+
+
 def encode(kind: str, body: Any) -> bytes:
     """Return one frame."""
     payload: bytes = msgpack.packb([kind, body])
     if len(payload) > FRAME_BYTES_MAX:
         raise ValueError(f"{kind}: a frame of {len(payload)} bytes; at most {FRAME_BYTES_MAX}")
     return LENGTH.pack(len(payload)) + payload
+
+
+def in_words(error: BaseException) -> str:
+    """Return what to tell people of a connection that `error` ended."""
+    return str(error) if isinstance(error, PeerRefused) else f"{type(error).__name__}: {error}"
 
 
 class FrameReader:

@@ -20,7 +20,7 @@ import trio
 from cluster.hooks import Wire
 from cluster.peer import handshake
 from cluster.peer.address import address_of, tune
-from cluster.peer.frames import FrameReader, PeerRefused, encode
+from cluster.peer.frames import FrameReader, HungUp, PeerRefused, encode
 from cluster.peer.meetings import Meetings
 from cluster.peer.patience import TroubleBook
 from cluster.peer.tls import Certificates, check_name
@@ -250,7 +250,7 @@ async def receive_one(stream: trio.abc.Stream, reader: FrameReader) -> tuple[str
     while True:
         data = await stream.receive_some(handshake.HELLO_BYTES_MAX)
         if not data:
-            raise PeerRefused("hung up during the handshake")
+            raise HungUp("hung up during the handshake")
         frames = reader.feed(bytes(data))
         if len(frames) > 1:
             raise PeerRefused("spoke out of turn during the handshake")

@@ -24,7 +24,7 @@ from cluster.heal.picture import Troubles
 from cluster.hooks import Wire
 from cluster.peer import handshake
 from cluster.peer.address import Address, parse_address, tune
-from cluster.peer.frames import FrameReader, PeerRefused, encode
+from cluster.peer.frames import FrameReader, HungUp, PeerRefused, encode, in_words
 from cluster.peer.incoming import HANDSHAKE_S, Incoming, check_certificate, receive_one
 from cluster.peer.link import Link, LinkStatistics, Made
 from cluster.peer.meetings import Meetings
@@ -259,9 +259,9 @@ class Links:
             with trio.CancelScope() as link.call:
                 await self._dial(link)
         except PeerRefused as error:
-            self._note_refusal(link, str(error))
+            self._note_refusal(link, self._explain(link.peer, error))
             self._tell(error)
-            return str(error)
+            return link.refused
         except trio.TooSlowError:  # nobody there, or a process that is stopped
             self._note_refusal(link, "TooSlowError: no answer in time")
             return ""
@@ -285,9 +285,10 @@ class Links:
         link.refused = why
 
     def _explain(self, peer: str, error: BaseException) -> str:
-        if self._certificates is not None:
+        silent = not isinstance(error, PeerRefused) or isinstance(error, HungUp)
+        if silent and self._certificates is not None:
             return self._certificates.explain(peer, error)
-        return f"{type(error).__name__}: {error}"
+        return in_words(error)
 
     async def _dial(self, link: Link) -> None:
         """Connect, prove, and send what is queued until the link breaks."""
@@ -355,10 +356,8 @@ class Links:
         """Let a new connection carry on for the link; the old one stays if there is none."""
         try:
             made = await self._connect(link)
-        except (OSError, trio.TooSlowError, trio.BrokenResourceError) as error:
+        except (OSError, trio.TooSlowError, trio.BrokenResourceError, PeerRefused) as error:
             log.warning("peer link kept", peer=link.peer, why=self._explain(link.peer, error))
-        except PeerRefused as error:
-            log.warning("peer link kept", peer=link.peer, why=str(error))
         else:
             if link.connected and link.successor is None:
                 link.successor = made

@@ -24,7 +24,7 @@ from typing import Any
 import structlog
 from cryptography import x509
 
-from cluster.peer.frames import PeerRefused
+from cluster.peer.frames import PeerRefused, in_words
 
 NODE_URI = "unidesk:node:"
 CA_MAX = 16
@@ -115,7 +115,10 @@ class Certificates:
         )
 
     def explain(self, peer: str, error: BaseException) -> str:
-        """Return in words why a handshake with `peer` failed, and what would help."""
+        """Return in words why a handshake with `peer` failed, and what would help.
+
+        Who does not believe this node may end the connection before its alert is read: it hung up.
+        """
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, ssl.SSLError):
             cause = cause.__cause__
@@ -136,7 +139,7 @@ class Certificates:
         reason = cause.reason if isinstance(cause, ssl.SSLError) else None
         if reason:
             return f"TLS with {peer}: {str(reason).replace('_', ' ').lower()}"
-        return f"{type(error).__name__}: {error}"
+        return in_words(error)
 
     def _current(self) -> _Loaded:
         self.look()

@@ -9,8 +9,8 @@ import trustme
 
 from cluster.peer import links
 from cluster.peer.address import Address
-from cluster.peer.frames import encode
-from cluster.peer.tls import PeerTls
+from cluster.peer.frames import HungUp, encode
+from cluster.peer.tls import Certificates, PeerTls
 from node.certs.authority import issue, make_authority
 from node.certs.folder import CertificateFolder
 from tests.cluster.peer.test_links import Node, free_address, until
@@ -171,6 +171,20 @@ async def test_a_certificate_that_is_not_believed_is_named_with_its_end_and_the_
     at_n1 = one.links.statistics()["n2"].refused
     assert "the certificate of n2 is not believed" in at_n1
     assert tls["n1"].ca in at_n1
+
+
+def test_who_hangs_up_on_an_expired_certificate_is_understood(
+    tmp_path: Path, certs: CertificateFolder
+) -> None:
+    """Not every OpenSSL lets the other side's alert be read before its end."""
+    tls = issued(certs, tmp_path, "n1")
+    earlier = datetime.now(UTC) - timedelta(days=9)
+    bad = issue(certs.authority(), "n1", days=5, now=earlier)
+    put(tls.cert, bad.certificate_pem)
+    put(tls.key, bad.key_pem)
+    certificates = Certificates(tls)
+    certificates.client()
+    assert "n2 does not believe this node" in certificates.explain("n2", HungUp("hung up"))
 
 
 async def test_a_renewed_certificate_is_taken_into_use_without_losing_the_link_or_a_frame(
