@@ -18,7 +18,7 @@ before the sync that makes it true.  `cluster.replica` drives this with trio, so
 Clocks, chance, ids and the way to the peers come in, so a run depends on nothing else.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -30,35 +30,29 @@ from cluster.clock import ClusterClock
 from cluster.duties import LeaderDuties
 from cluster.figures import ReplicaFigures, Timings, by_rule, peer_vitals
 from cluster.handing_over import HandingOver
-from cluster.heal import rules, table
 from cluster.heal.digests import Digests
-from cluster.heal.hands import OwnHands
-from cluster.heal.healing import LOOK_EVERY_S, Healing
+from cluster.heal.healing import LOOK_EVERY_S
 from cluster.heal.journal import Journal
-from cluster.heal.limits import HAND_OVERS_MAX
-from cluster.heal.picture import Seen, others_in
-from cluster.heal.rules import SLOW_DISK
-from cluster.heal.starting import Filling
 from cluster.inbox import Inbox, parse_vitals
+from cluster.lookout import Lookout
 from cluster.opening import Opened
-from cluster.packing import pack
 from cluster.peer.address import Address, parse_address
 from cluster.peer.frames import PeerRefused, encode
 from cluster.port import Answer, NotLeading, ReplicaStatus, Unavailable
-from cluster.proposals import COMMAND_BYTES_MAX, Proposals
+from cluster.proposals import COMMAND_BYTES_MAX
+from cluster.proposing import Proposing
 from cluster.raft.engine import Committed, Install
 from cluster.raft.members import Members, MembersRefused
 from cluster.raft.messages import PeerError
-from cluster.raft.results import RaftStatus
 from cluster.routing.dispatch import Dispatcher
 from cluster.settings import ReplicaSettings
 from cluster.standing import Judge
-from cluster.state import commands, entry, heal_log, levels
+from cluster.state import commands, levels
 from cluster.state.commands import Command
 from cluster.state.drains import drained
 from cluster.state.invariants import InvariantViolated
-from cluster.state.machine import Applied, Machine, Skipped
-from cluster.state.outcome import Outcome, Refused
+from cluster.state.machine import Applied, Machine
+from cluster.state.outcome import Refused
 from cluster.state.state import State
 from cluster.status import status_of
 from cluster.telling import Telling
@@ -71,7 +65,6 @@ from wal.snapshot import SnapshotMeta
 APPLIED_FIRST_BYTES_MAX = 32 * 1024
 """What is applied in about a millisecond: followers may wait for the news that long, not longer."""
 WHISPER_BYTES_MAX = 16 * 1024
-_UNSEEN = Unavailable("timeout", "it was applied, but its outcome was not seen here")
 
 log = structlog.get_logger()
 
@@ -104,15 +97,10 @@ class Participant:
         self._world = world
         self._peers = peers
         self._clock = ClusterClock(world.wall_ms, world.clock)
-        self._proposals = Proposals(settings.node, boot, next_number)
         self._inbox = Inbox()
         self._barriers = Barriers()
         self._members = engine.members
         self._judge = Judge(len(engine.members.voters), settings.fence_s)
-        self._leadership = ("", -1)
-        self._leader_changes = 0
-        self._awaited_index = 0
-        """The last entry of this leader that another node waits for."""
         self._catching_up = False
         self._violations = 0
         self.on_standing: Watchers[ReplicaStatus] = Watchers()
@@ -121,10 +109,23 @@ class Participant:
         digests = Digests(settings.digest_every_entries)
         self.timings = Timings()
         self.traces = Traces(settings.node, world.clock, world.wall_ms)
+        self._proposing = Proposing(
+            settings.node,
+            boot,
+            next_number,
+            engine=engine,
+            peers=peers,
+            inbox=self._inbox,
+            clock=world.clock,
+            cluster_clock=self._clock,
+            timings=self.timings,
+            traces=self.traces,
+        )
+        self._proposals = self._proposing.proposals
         self.applying = Applying(
             machine,
             opened.applied_index,
-            self._on_outcome,
+            self._proposing.on_outcome,
             digests,
             clock=world.clock,
             took=self.timings.apply,
@@ -136,17 +137,24 @@ class Participant:
             settings, boot, world, peers, engine=engine, applying=self.applying, circle=self.circle
         )
         self.heal = heal or Journal(world.wall_ms)
-        self._filling = Filling(self.heal, world.clock, abstains=engine.journal.abstains)
         self._announced = False
         self.replaced_by = ""
         """Boot of another process that took this one's place in the log; this one must end."""
-        self.hands = OwnHands(engine, self._judge)
-        self._healing = Healing(table.watchers(), self.hands, self.heal)
-        self._rebuilt_s = world.clock() if rebuilt else float("-inf")
-        self._look_due_s = 0.0
-        self._led_since_s = world.clock()
+        self._lookout = Lookout(
+            settings,
+            world,
+            peers,
+            engine=engine,
+            judge=self._judge,
+            circle=self.circle,
+            vitals=lambda: self._telling.vitals(self._judge.standing, self.leader),
+            state=lambda: self.state,
+            heal=self.heal,
+            rebuilt=rebuilt,
+        )
+        self.hands = self._lookout.hands
         dispatcher = Dispatcher(world.new_id, settings.offer_ttl_ms)
-        self._duties = LeaderDuties(self, dispatcher, on_lost=self._note_lost)
+        self._duties = LeaderDuties(self, dispatcher, on_lost=self._lookout.note_lost)
         self._handing_over = HandingOver(engine, world.clock, settings.timing.election_min_s)
 
     # -- what is asked of it
@@ -185,7 +193,7 @@ class Participant:
             on_answer(self.cut_off)
         elif (refused := levels.refusal(command, self.state.level)) is not None:
             on_answer(refused)
-        elif not self._proposals.submit(data, on_answer, self._now_s()):
+        elif not self._proposing.submit(data, on_answer):
             on_answer(Unavailable("overloaded", "too many proposals wait at this node"))
         elif (trace := CURRENT.get()) is not None:
             number = self._proposals.next_number - 1
@@ -288,14 +296,14 @@ class Participant:
         planned = self._duties.turn(
             leading=self.engine.is_leader and self._judge.caught_up,
             now_ms=self._clock.now_ms(),
-            silent_s=self._silent_s(),
+            silent_s=self._lookout.silent_s(),
             level=self._telling.common_level(),
         )
         if planned:
             self.timings.dispatch_plan.observe(self._now_s() - begun_s)
         self._handing_over.turn(drained(self.state))
         self._telling.turn(self._judge.standing, self.leader)
-        self._look_around()
+        self._lookout.look()
         if self._judge.standing in ("serving", "draining") and self.state.level > levels.FIRST:
             self.heal.tell(self.submit)
         self._proposals.expire(self._now_s())
@@ -309,7 +317,7 @@ class Participant:
         """
         applied_index = self.applying.applied_index
         return self.engine.is_leader and (
-            self._awaited_index > applied_index
+            self._proposing.is_awaited(applied_index)
             or self.engine.committed_bytes > APPLIED_FIRST_BYTES_MAX
         )
 
@@ -317,7 +325,7 @@ class Participant:
         """Step 6; the log may be dirty after."""
         if self._judge.held:
             return
-        self._propose()
+        self._proposing.take_turn(self.leader, reached=self.reaches_leader)
         self.engine.record_members()
         self.engine.replicate()
         self._send(self.engine.take_early())
@@ -337,7 +345,7 @@ class Participant:
 
     def look_first(self) -> None:
         """Before the first turn: a disk that is full already must not be written to."""
-        self._look_around()
+        self._lookout.look()
 
     def note_stall(self) -> None:
         """Look, while a sync is under way and no turn can be taken, whether it hangs."""
@@ -345,10 +353,8 @@ class Participant:
         led = self.engine.is_leader
         with self._telling_standing():
             stalled = self._judge.stall(running_s)
-        if stalled and self._settings.heal.mode != "off":
-            ms = round(running_s * 1000)
-            words = f"a sync of {'the leader' if led else 'a follower'} has taken {ms} ms so far"
-            self.heal.note(SLOW_DISK, words, "fenced; the others elect", running_ms=ms, led=led)
+        if stalled:
+            self._lookout.note_stall(running_s, led=led)
 
     def snapshot_due(self) -> tuple[SnapshotMeta, State] | None:
         """Return what to save, once, right after a turn's entries were applied.
@@ -363,57 +369,9 @@ class Participant:
 
     # -- inside a turn
 
-    def _propose(self) -> None:
-        """Put what waits into the log, or on its way to the leader."""
-        now_s = self._now_s()
-        leader = self.leader
-        leadership = (leader or "", self.engine.term)
-        if leadership != self._leadership:
-            self._leader_changes += leader is not None
-            self._leadership = leadership
-            if leader is not None:
-                self._proposals.resend(now_s)
-        else:
-            self._proposals.resend_overdue(now_s)
-        if self.engine.is_leader:
-            self._propose_here(now_s)
-            return
-        self._inbox.forwarded.clear()  # their senders will find the leader themselves
-        if leader is not None and self.reaches_leader:
-            while (batch := self._proposals.take(now_s)) is not None:
-                self._peers.send(leader, encode("batch", entry.encode(batch)))
-
-    def _propose_here(self, now_s: float) -> None:
-        """At the leader: all that waits, here and from followers, as few entries."""
-        while (batch := self._proposals.take(now_s)) is not None:
-            self._inbox.forwarded.append(batch)
-        while self._inbox.forwarded:
-            is_ours = all(batch.node == self.node for batch in self._inbox.forwarded)
-            if self.traces:
-                self.traces.appended(_names(self._inbox.forwarded))
-            proposed = self.engine.propose(pack(self._inbox.forwarded, self._clock.now_ms()))
-            if proposed is None:
-                return  # not sent: whoever proposed sends it again
-            if not is_ours:
-                _, self._awaited_index = proposed
-
     def _send(self, messages: list[tuple[str, dict[str, Any]]]) -> None:
         for peer, message in messages:
             self._peers.send(peer, encode("raft", message))
-
-    def _on_outcome(self, node: str, boot: str, number: int, outcome: Outcome | Skipped) -> None:
-        if (node, boot) != (self.node, self.boot):
-            return
-        match outcome:
-            case Skipped(early=True):
-                self._proposals.overtaken()
-            case Skipped():
-                self._proposals.answer(number, _UNSEEN)
-            case _:
-                waited_s = self._proposals.waited_s(number, self._now_s())
-                if waited_s is not None:
-                    self.timings.commit.observe(waited_s)
-                self._proposals.answer(number, outcome)
 
     def _on_applied(self, applied: Applied) -> None:
         if self.engine.is_leader:
@@ -449,34 +407,6 @@ class Participant:
         log.info("members", roles=roles)
         self._peers.set_peers(self.addresses())
 
-    def _silent_s(self) -> dict[str, float]:
-        """Return for how long other nodes said nothing; who is no member is silent for ever.
-
-        Followers do not hear each other by Raft: who has just begun to lead goes by their vitals,
-        and waits for those who send none.
-        """
-        now_s = self._now_s()
-        if not self.engine.is_leader:
-            self._led_since_s = now_s
-        said_s = {peer: one.at_s for peer, one in self.circle.all().items()}
-        silent_s = {
-            peer: min(age_s, now_s - max(said_s.get(peer, 0.0), self._led_since_s))
-            for peer, age_s in self.engine.contact_age_s().items()
-        }
-        gone = self.state.nodes.keys() - self._members.by_id.keys()
-        return silent_s | dict.fromkeys(sorted(gone), float("inf"))
-
-    def _note_lost(self, node: str, silent_s: float, sessions: int) -> None:
-        is_member = silent_s < float("inf")
-        self.heal.note(
-            rules.SILENT_NODE,
-            f"{node} said nothing for {silent_s:.1f} s" if is_member else f"{node} is no member",
-            "lost: the grace of its sessions begins, and offers to them go back with their age",
-            node=node,
-            silent_ms=int(silent_s * 1000) if is_member else -1,
-            sessions=sessions,
-        )
-
     # -- standing
 
     @property
@@ -493,31 +423,6 @@ class Participant:
         self._telling.hurry()
         self._telling.turn(self._judge.standing, self.leader)
 
-    def _look_around(self) -> None:
-        """Let the rules of AutoHeal see what there is to see."""
-        now_s = self._now_s()
-        if now_s < self._look_due_s:
-            return
-        self._look_due_s = now_s + LOOK_EVERY_S
-        self._healing.look(self._seen(self.engine.status()))
-
-    def _seen(self, raft: RaftStatus) -> Seen:
-        now_s = self._now_s()
-        return Seen(
-            now_s=now_s,
-            node=self.node,
-            mine=self._telling.vitals(self._judge.standing, self.leader),
-            others=others_in(self.circle, now_s),
-            raft=raft,
-            members=self.engine.members,
-            settings=self._settings.heal,
-            replaced_s=heal_log.age_s(self.state, rules.DEAD_VOTER),
-            handed_over_s=heal_log.hand_overs_s(self.state, HAND_OVERS_MAX),
-            rebuilt_s=now_s - self._rebuilt_s,
-            held=self._judge.held,
-            troubles=self._peers.troubles(),
-        )
-
     def figures(self) -> ReplicaFigures:
         """Return what was measured here so far."""
         return ReplicaFigures(
@@ -525,7 +430,7 @@ class Participant:
             apply=self.timings.apply.buckets(),
             dispatch_plan=self.timings.dispatch_plan.buckets(),
             dispatch_wait=self.timings.dispatch_wait.buckets(),
-            leader_changes=self._leader_changes,
+            leader_changes=self._proposing.leader_changes,
             level=self.state.level,
             heal=by_rule(self.heal.counts),
             vitals=peer_vitals(self.circle.fresh(), self._now_s()),
@@ -544,7 +449,7 @@ class Participant:
         for peer, one in figures.items():
             one["level"] = self._peers.level(peer)
         return status_of(
-            self._seen(raft),
+            self._lookout.seen(raft),
             self._judge,
             figures,
             leader=self.leader or "",
@@ -566,12 +471,7 @@ class Participant:
         if known is not None and self._announced and not announced:
             self.replaced_by = known.boot
         self._announced = self._announced or announced
-        before = self.state.proposers.get(self.node)
-        self._filling.look(
-            abstains=self.engine.journal.abstains,
-            was_known=before is not None and bool(before.retired),
-            index=self.applying.applied_index,
-        )
+        self._lookout.look_at_memory(self.applying.applied_index)
         waits = self._judge.standing == "catching_up" and not self._judge.caught_up
         if waits and self.leader and not self._catching_up:
             self._catching_up = self._barriers.add(self._on_caught_up)
@@ -591,10 +491,3 @@ class Participant:
         if self._judge.standing != before:
             log.info("standing", was=before, now=self._judge.standing, why=self._judge.why)
             self.on_standing.tell(self.status())
-
-
-def _names(batches: Iterable[entry.Batch]) -> Iterator[tuple[str, str, int]]:
-    """Yield what names each proposal."""
-    for batch in batches:
-        for proposal in batch.proposals:
-            yield batch.node, batch.boot, proposal.number
