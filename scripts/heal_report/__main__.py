@@ -31,25 +31,32 @@ TRIAL_S = 480.0
 
 
 async def run(
-    rows: list[Row], times: int, keep: Callable[[list[Outcome]], None] = lambda _: None
+    rows: list[Row],
+    times: int,
+    keep: Callable[[list[Outcome]], None] = lambda _: None,
+    *,
+    within_s: float = TRIAL_S,
 ) -> list[Outcome]:
-    """Return what came of each row; `keep` is told after each what there is so far."""
+    """Return what came of each row, a trial in at most `within_s`.
+
+    `keep` is told after each row what there is so far.
+    """
     outcomes = []
     for row in rows:
         trials = []
         for number in range(1, times + 1):
-            trials.append(await run_once(row))
+            trials.append(await run_once(row, within_s))
             _tell(row, number, trials[-1])
         outcomes.append(Outcome(row.name, row.injected, row.since, row.resync, row.by_hand, trials))
         keep(outcomes)
     return outcomes
 
 
-async def run_once(row: Row) -> Trial:
+async def run_once(row: Row, within_s: float = TRIAL_S) -> Trial:
     """Return what came of the row in a cluster of its own; never raises for what a node does."""
     with tempfile.TemporaryDirectory(prefix="unidesk-heal-") as path:
         names = tuple(f"n{place}" for place in range(1, row.nodes + 1))
-        with row.room(Path(path), names), trio.move_on_after(TRIAL_S):
+        with row.room(Path(path), names), trio.move_on_after(within_s):
             try:
                 trial = await run_trial(row.act, Path(path), nodes=row.nodes, sections=row.sections)
                 trial.forget(path)
@@ -57,7 +64,13 @@ async def run_once(row: Row) -> Trial:
             except* LocalFailure as group:
                 why = str(first(group))
             return Trial(nodes=row.nodes, trouble=[why])
-    return Trial(nodes=row.nodes, trouble=[f"not over after {TRIAL_S:.0f} s"])
+        said = _last_lines(Path(path))
+    return Trial(nodes=row.nodes, trouble=[f"not over after {within_s:.0f} s", *said])
+
+
+def _last_lines(folder: Path) -> list[str]:
+    logs = {log.stem: log.read_text(encoding="utf-8") for log in sorted(folder.glob("*.log"))}
+    return [f"{node}: {(text.splitlines() or ['nothing'])[-1]}" for node, text in logs.items()]
 
 
 def _tell(row: Row, number: int, trial: Trial) -> None:
