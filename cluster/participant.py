@@ -2,7 +2,8 @@
 
     a turn's step    what it does                                     the caller, before the next
     ---------------  -----------------------------------------------  ---------------------------
-    deliver          peers' messages to the engine                    makes the log durable
+    deliver          peers' messages to the engine; a new leader's    makes the log durable
+                     first append out
     release          votes, acknowledgements and answers out
     advance          reads asked, time passes
     take_committed   what was committed: entries, installs            applies them, in order
@@ -270,6 +271,7 @@ class Participant:
                 self.engine.deliver(peer, message)
             except PeerError as error:
                 log.warning("peer message refused", peer=peer, why=str(error))
+        self._send(self.engine.take_early())  # who has just been elected says so before it syncs
         self._follow_members()
 
     def release(self) -> None:

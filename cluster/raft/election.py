@@ -4,15 +4,24 @@
         ▲                                              │
         └────────────a leader is heard─────────────────┘
 
+    waits                                    before
+    the shortest timeout, and a moment       the first round after a leader fell silent
+    a moment                                 the first round after the link to the leader broke
+    1 to 2, 2 to 4, 4 to 8 heartbeats        the `HASTY_MAX` rounds after that
+    a random time, shortest to longest       any other round, and after a vote for somebody else
+
+A moment is a random part of a heartbeat.
+
 A pre-vote asks "would you vote for me?" and changes nothing, so a node that cannot win -
 deaf, late or cut off - never raises the term of a healthy majority.  A node that heard a
 leader within the shortest election timeout answers no and ignores vote requests (the
 lease), unless the leader itself hands over.  A leader that hears no majority steps down
-within an election timeout (PySyncObj does that), so a lease never keeps a leader that
-cannot commit.
+within `Timing.quorum_s` (PySyncObj does that), so a lease never keeps a leader that cannot
+commit.
 
-When the link to the leader breaks, the timeout is not waited out: pre-votes are asked for
-within a heartbeat, `HASTY_MAX` times; who still hears the leader refuses them.
+All lose a silent leader within a message's time, so what spreads them is not chance but rank:
+of two who ask at once the lower gives way.  Chance is for the long run, when who ranks first
+may be the one that cannot win.
 
 Times are seconds of the engine's clock.
 
@@ -26,7 +35,7 @@ from dataclasses import dataclass, field
 from cluster.raft.messages import PreVote
 from cluster.raft.pysyncobj_core import Chance
 
-HASTY_MAX = 8
+HASTY_MAX = 3
 
 Rank = tuple[int, int, str]
 """Last term, last index, node id."""
@@ -34,7 +43,7 @@ Rank = tuple[int, int, str]
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Heartbeat and election timeout; a follower waits a random time between min and max."""
+    """Heartbeat and election timeout, of which the module's table says who waits how long."""
 
     heartbeat_s: float = 0.05
     election_min_s: float = 0.3
@@ -44,6 +53,14 @@ class Timing:
         assert self.heartbeat_s > 0
         assert 3 * self.heartbeat_s <= self.election_min_s
         assert self.election_min_s < self.election_max_s
+
+    @property
+    def quorum_s(self) -> float:
+        """Without an answer of a majority for this long a leader gives up.
+
+        As long as followers wait for it: every heartbeat is answered.
+        """
+        return self.election_min_s + self.heartbeat_s
 
 
 @dataclass(slots=True)
@@ -66,6 +83,7 @@ class Elections:
     """Who answered this round that its log is empty, and its life; 0 for one that votes."""
     _granted: set[str] = field(default_factory=set)
     _hasty: int = 0
+    """How many more rounds are hurried."""
     _lost: str = ""
     """The leader whose link broke, and until when what comes from it was sent before that."""
     _lost_until_s: float = 0.0
@@ -82,8 +100,8 @@ class Elections:
         self._lost = ""
         self.heard_s = now_s
         self._asked_term = 0
-        self._hasty = 0
-        self.rearm(now_s)
+        self._hasty = HASTY_MAX
+        self.deadline_s = now_s + self.timing.election_min_s + self._moment()
 
     def leader_lost(self, leader: str, now_s: float) -> None:
         """The link to the leader broke: its lease is void, and this node hurries."""
@@ -139,9 +157,9 @@ class Elections:
     def yields_to(self, term: int, theirs: Rank, mine: Rank, now_s: float) -> bool:
         """Whether another node's candidacy goes before one's own of the same moment.
 
-        All who lost the same leader hurry at once, and would split the votes.  So among them
-        the higher rank goes first, and the others wait a little.  Only while they hurry: in
-        the long run a node that cannot win must not stand in anyone's way.
+        All who lost the same leader hurry, and would split the votes.  So among them the higher
+        rank goes first, and the others wait a little.  Only while they hurry: in the long run a
+        node that cannot win must not stand in anyone's way.
         """
         if self._hasty and term == self._asked_term and mine > theirs:
             return False
@@ -151,9 +169,11 @@ class Elections:
         return True
 
     def _hurry(self, now_s: float) -> None:
+        """Wait less than a timeout, twice as long each time: votes may be on their way."""
         if self._hasty:
+            pause = 2 ** (HASTY_MAX - self._hasty)
             self._hasty -= 1
-            self.deadline_s = now_s + self.timing.heartbeat_s + self._moment()
+            self.deadline_s = now_s + pause * (self.timing.heartbeat_s + self._moment())
 
     def _moment(self) -> float:
         return self.timing.heartbeat_s * self.rng.random()

@@ -116,7 +116,7 @@ class Engine:
             clock=clock,
             rng=rng,
             heartbeat_s=timing.heartbeat_s,
-            quorum_timeout_s=timing.election_max_s,
+            quorum_timeout_s=timing.quorum_s,
             send=self._on_core_send,
             on_appended=self._follow_members,
         )
@@ -245,7 +245,7 @@ class Engine:
             return WAKEUP_S_MIN
         if self._commits_alone:
             return 0.0
-        due_s = parts.core.heartbeat_due_s if parts.core.is_leader else parts.elections.deadline_s
+        due_s = self._leading.due_s(now_s) if parts.core.is_leader else parts.elections.deadline_s
         if len(self._forwarded):
             due_s = min(due_s, now_s + parts.timing.heartbeat_s)
         return max(due_s - now_s, 0.0) + WAKEUP_S_MIN

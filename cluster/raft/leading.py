@@ -88,6 +88,14 @@ class Leading:
         )
         self._hand_over(leadership, now_s)
 
+    def due_s(self, now_s: float) -> float:
+        """Return when the next tick is needed: for a heartbeat, or to give up."""
+        heartbeat_s, leadership = self._parts.core.heartbeat_due_s, self.current
+        if leadership is None:
+            return heartbeat_s
+        quorum_s = leadership.quorum_heard_s(now_s) + self._parts.timing.quorum_s
+        return min(heartbeat_s, quorum_s) if quorum_s > now_s else heartbeat_s
+
     # -- out
 
     def send_append(self, peer: str, message: dict[str, Any]) -> None:
@@ -409,7 +417,7 @@ class Leading:
         if self._leadership is None:
             return False
         silent_s = now_s - self._leadership.quorum_heard_s(now_s)
-        return silent_s >= self._parts.timing.election_max_s
+        return silent_s >= self._parts.timing.quorum_s
 
     def resign(self) -> None:
         """Forget a term that is over; everyone may be sent to again."""

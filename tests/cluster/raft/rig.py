@@ -26,6 +26,7 @@ class Rig:
         off: Iterable[str] = (),
         disk: SimDisk | None = None,
         forgetful: bool = False,
+        seed: int = 5,
         **options: Any,
     ) -> None:
         self.now_s = 100.0
@@ -34,6 +35,7 @@ class Rig:
         self.members = Members.of(voters)
         self.off = frozenset(off)
         self.options = options
+        self.seed = seed
         self.forgetful = forgetful
         """Start as on an empty disk, and not as a member of a cluster that began."""
         self.disk = disk or SimDisk(random.Random(1))
@@ -58,7 +60,7 @@ class Rig:
             recovered=self.recovered,
             snapshots=self.store,
             clock=lambda: self.now_s,
-            rng=random.Random(5 + self.boots),
+            rng=random.Random(self.seed + self.boots),
             timing=TIMING,
             off=self.off,
             **self.options,
