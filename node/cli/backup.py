@@ -205,9 +205,9 @@ async def _fill(where: Where, file: IO[bytes], *, stale: bool) -> None:
         address = Address.parse(url)
         try:
             async with open_http(address, headers, timeout_s=ASK_S) as http:
-                name = await _begin(http, stale=stale)
+                name = await begin(http, stale=stale)
                 if isinstance(name, str):
-                    await _copy(http, f"/v1/backup/{name}", file)
+                    await copy(http, f"/v1/backup/{name}", file)
                     return
                 failures.append(f"{address.authority}: {name[0]}")
         except Unreachable as error:
@@ -216,8 +216,8 @@ async def _fill(where: Where, file: IO[bytes], *, stale: bool) -> None:
     raise Problem("no node could: " + "; ".join(failures) + hint)
 
 
-async def _begin(http: "KeptHttp", *, stale: bool) -> str | tuple[str]:
-    """Return the backup's name, or in a tuple why this node has none."""
+async def begin(http: "KeptHttp", *, stale: bool) -> str | tuple[str]:
+    """Return the new backup's name, or in a tuple why this node has none."""
     import json
 
     answer = await http.ask("POST", f"/v1/backup{'?stale=true' * stale}", timeout_s=ASK_S)
@@ -235,7 +235,8 @@ def _said(status: int, body: bytes) -> str:
         return f"HTTP {status}"
 
 
-async def _copy(http: "KeptHttp", target: str, file: IO[bytes]) -> None:
+async def copy(http: "KeptHttp", target: str, file: IO[bytes]) -> None:
+    """Write the backup at `target`, piece by piece.  Raises `Problem`, `Unreachable`."""
     import sys
 
     from node.cli.output import tell
