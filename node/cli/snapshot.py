@@ -23,7 +23,10 @@ app = typer.Typer(help="The state in files: check it, save it, restore it.", no_
 @app.command()
 def verify(
     path: Annotated[
-        Path, typer.Argument(metavar="FILE|DIR", help="A backup, or a stopped node's data folder.")
+        Path,
+        typer.Argument(
+            metavar="FILE|DIR", help="A backup (- for a pipe), or a stopped node's data folder."
+        ),
     ],
     as_json: Json = False,
 ) -> None:
@@ -168,15 +171,17 @@ def _checked(path: Path) -> "Checked":
     """Return what is at `path`.  Raises `Problem`."""
     from cluster.backup.checking import check_backup, check_folder
     from cluster.backup.file import BackupRefused
+    from node.cli.piped import is_pipe, reading
     from node.cli.problem import USAGE, Problem
     from wal.disk import FileDisk
     from wal.errors import LogLocked, StorageError
 
-    if not path.exists():
+    if not is_pipe(path) and not path.exists():
         raise Problem(f"{path}: nothing is there; name a backup, or a data folder", USAGE)
     try:
-        if not path.is_dir():
-            return check_backup(path)
+        if is_pipe(path) or not path.is_dir():
+            with reading(path) as backup:
+                return check_backup(backup.name, backup.read())
         disk = FileDisk(path)
         try:
             return check_folder(disk)
