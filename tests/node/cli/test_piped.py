@@ -92,7 +92,7 @@ def test_a_backup_on_standard_input_is_verified(
         (WHOLE, 0, "-: whole; cluster desk"),
         (WHOLE[:-1], 1, "standard input: at byte"),
         (b"GIF89a" * 9, 1, "standard input: at byte 0: this is no backup"),
-        (b"", 1, "standard input: at byte 0: it ends here"),
+        (b"", 1, "standard input: at byte 0: nothing is in it"),
     ):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
         assert run_app(["snapshot", "verify", "-"]) == code
