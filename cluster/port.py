@@ -90,6 +90,32 @@ class HandOverRefused(Exception):
     """Nobody else leads now; says why, and what would help."""
 
 
+class SavedSnapshot(msgspec.Struct, frozen=True):
+    """A snapshot that is durable in this node's folder, and was read back."""
+
+    index: int
+    """Of the last entry that is in it."""
+    term: int
+    bytes: int
+    file: str
+    """Its path, on the node's machine."""
+    written: bool
+    """False: nothing was applied since it was written, so no other was."""
+    write_ms: int
+    """How long its writing took; 0 if that was before this process."""
+
+
+class SnapshotWaits(msgspec.Struct, frozen=True):
+    """No snapshot yet that reaches `index`; `why` in words.  Ask again, with the index."""
+
+    index: int
+    why: str
+
+
+class NotSaved(Exception):
+    """There will be no snapshot; says why, and what would help."""
+
+
 class Port(Protocol):
     """What sessions, health pages and the dispatcher may ask of the cluster."""
 
@@ -160,6 +186,14 @@ class Port(Protocol):
 
         Raises `NotLeading` at a node that does not lead, `HandOverRefused` when `to` cannot, or
         did not come to it; this node leads on then.
+        """
+        ...
+
+    async def save_snapshot(self, index: int = 0) -> SavedSnapshot | SnapshotWaits:
+        """Let this node have a snapshot that reaches `index`, or all that is applied here now.
+
+        Returns when it is durable, or after a few seconds; the log is cut behind it as ever.
+        Whoever asks meanwhile shares it.  Raises `NotSaved`.
         """
         ...
 

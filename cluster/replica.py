@@ -41,6 +41,8 @@ from cluster.port import (
     Answer,
     Figures,
     ReplicaStatus,
+    SavedSnapshot,
+    SnapshotWaits,
     Unavailable,
 )
 from cluster.raft.engine import Engine
@@ -235,7 +237,7 @@ class Replica:
     @property
     def saves(self) -> bool:
         """Whether a snapshot is being written, which `stop` would wait for."""
-        return self._turns.saves
+        return self._turns.saving.runs
 
     async def hand_over_leadership(self, s_max: float) -> bool:
         """Return whether another node leads, after `s_max` at most; begin that if need be."""
@@ -337,6 +339,10 @@ class Replica:
     async def hand_over(self, to: str = "") -> str | Unavailable:
         """See `Port.hand_over`."""
         return await self._asking.hand_over(to)
+
+    async def save_snapshot(self, index: int = 0) -> SavedSnapshot | SnapshotWaits:
+        """See `Port.save_snapshot`."""
+        return await self._turns.saving.ask(index)
 
     def whisper(self, payload: bytes) -> None:
         """See `Port.whisper`."""

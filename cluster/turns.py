@@ -23,14 +23,14 @@ from cluster.heal.left import Left
 from cluster.heal.rules import DIVERGENCE, SYNC_FAILED
 from cluster.participant import Participant
 from cluster.raft.engine import Committed
+from cluster.saving import Saving
 from cluster.state import snapshot
-from cluster.state.state import State
 from wal import aside
 from wal.disk import Disk
-from wal.errors import DiskFull, SnapshotRefused, StorageError
+from wal.errors import StorageError
 from wal.identity import raise_format, read_format
 from wal.log import Log
-from wal.snapshot import SnapshotMeta, SnapshotStore
+from wal.snapshot import SnapshotStore
 
 APPLY_AT_ONCE = 64
 """Entries applied between two chances for other tasks."""
@@ -58,15 +58,13 @@ class Turns:
         self._part = part
         self._disk = disk
         self._wal = wal
-        self._snapshots = snapshots
+        self.saving = Saving(part, snapshots, self.wake)
         self._wall_ms = wall_ms
         self._before = before
         self._woken = trio.Event()
         self._stopping = False
         self._sync_limiter = trio.CapacityLimiter(1)
         self._kept_level = read_format(disk)
-        self.saves = False
-        """Whether a snapshot is being written."""
 
     def wake(self) -> None:
         """Let a turn be taken soon."""
@@ -138,9 +136,7 @@ class Turns:
             raise twin(part.node, f"{why} silent; is one of the data folders a copy?")
 
     def _begin_beside(self, nursery: trio.Nursery) -> None:
-        if not self.saves and (due := self._part.snapshot_due()) is not None:
-            self.saves = True
-            nursery.start_soon(self._save_snapshot, *due)
+        self.saving.begin_if_due(nursery)
         if (digest_due := self._part.applying.digests.take()) is not None:
             nursery.start_soon(self._take_digest, digest_due)
 
@@ -168,20 +164,6 @@ class Turns:
         await trio.to_thread.run_sync(raise_format, self._disk, level)
         self._kept_level = level
         log.info("earlier releases are refused from here on", level=level)
-
-    async def _save_snapshot(self, meta: SnapshotMeta, copy: State) -> None:
-        """Write `copy` in a thread while the loop goes on."""
-        engine = self._part.engine
-        try:
-            saved = await trio.to_thread.run_sync(
-                lambda: self._snapshots.save(meta, snapshot.dump(copy))
-            )
-        except (SnapshotRefused, DiskFull):  # the leader's newer one came meanwhile; no room
-            engine.snapshot_failed()
-        else:
-            engine.snapshot_saved(saved)
-        self.saves = False
-        self.wake()
 
     async def _take_digest(self, due: Due) -> None:
         """Read a copy of the state in a thread while the loop goes on."""

@@ -35,6 +35,7 @@ META_BYTES_MAX = 64 * 1024
 _MAGIC = b"UDSN"
 _HEAD = struct.Struct("<4sIHHI")
 _TOTAL = struct.Struct("<Q")
+END_BYTES = BLOCK.size + _TOTAL.size
 _NAME = re.compile(r"([0-9]{16,20})\.snap")
 
 ReadAt = Callable[[int, int], bytes]
@@ -97,7 +98,7 @@ def encode_snapshot(
     rest = _HEAD.pack(_MAGIC, 0, VERSION, 0, len(text))[8:] + text
     seed = zlib.crc32(rest)
     yield _MAGIC + seed.to_bytes(4, "little") + rest
-    total, size = 0, _HEAD.size + len(text) + BLOCK.size + _TOTAL.size
+    total, size = 0, _HEAD.size + len(text) + END_BYTES
     for data in in_blocks(chunks):
         seed = block_crc(data, len(data), seed)
         total += len(data)

@@ -14,6 +14,7 @@ be gone, and the node would start with a state that was never acknowledged.
 import contextlib
 from collections.abc import Iterable, Iterator
 
+from wal.blocks import BLOCK
 from wal.disk import TMP, Disk
 from wal.errors import (
     CorruptSnapshot,
@@ -25,6 +26,7 @@ from wal.errors import (
 )
 from wal.identity import Identity
 from wal.snapfile import (
+    END_BYTES,
     SNAPSHOT_BYTES_MAX,
     Prefix,
     ReadAt,
@@ -103,6 +105,21 @@ class SnapshotStore:
         self._verify(name)
         prefix = self._prefix(name)
         return prefix.meta, read_blocks(self._disk.path_of(name), self._reader(name), prefix)
+
+    def measure(self, index: int) -> tuple[SnapshotMeta, int]:
+        """Return what the snapshot at `index` covers, and its size in bytes, after reading it all.
+
+        Raises `CorruptSnapshot`, `ForeignLog`; `FileGone` when newer ones have replaced it.
+        """
+        name = snapshot_name(index)
+        prefix = self._prefix(name)
+        blocks = read_blocks(self._disk.path_of(name), self._reader(name, fresh=True), prefix)
+        size = prefix.end + sum(BLOCK.size + len(data) for data in blocks) + END_BYTES
+        return prefix.meta, size
+
+    def path_of(self, meta: SnapshotMeta) -> str:
+        """Return where the snapshot is, for people."""
+        return self._disk.path_of(snapshot_name(meta.index))
 
     def read_chunk(self, meta: SnapshotMeta, offset: int, size: int) -> bytes:
         """Return at most `size` raw bytes of the file, b"" at its end, for a peer's `Incoming`.

@@ -9,11 +9,10 @@ with was committed, and others may have seen more.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
 
-from cluster.backup.file import BackupRefused, Header, Reader
+from cluster.backup.file import BackupRefused, Header, Read, Reader
 from cluster.backup.origin import origin_of
 from cluster.backup.restore import load, refuse_unfinished
 from cluster.raft.messages import COMMAND
@@ -51,19 +50,18 @@ class Checked:
     sha256: str = ""
 
 
-def check_backup(path: Path) -> Checked:
-    """Return what is in the backup at `path`, all of it checked.
+def check_backup(name: str, read: Read) -> Checked:
+    """Return what is in the backup that `read` gives, all of it checked.
 
-    Raises `BackupRefused`, and `OSError` when it cannot be read.
+    Raises `BackupRefused`, and what `read` raises; `name` is what people are told.
     """
-    with path.open("rb") as file:
-        reader = Reader(str(path), file.read)
-        state = load(reader)
+    reader = Reader(name, read)
+    state = load(reader)
     header, end = reader.header, reader.end
     assert end is not None
     if header.index != state.applied_index:
         raise BackupRefused(
-            f"{path}: its header says index {header.index}, its state {state.applied_index}"
+            f"{name}: its header says index {header.index}, its state {state.applied_index}"
         )
     return Checked(
         header.cluster, header.node, header.index, header.term, state, header, end.sha256

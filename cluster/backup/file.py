@@ -155,6 +155,8 @@ class Reader:
 
     def _take(self, size: int) -> bytes:
         data = self._read(size)
+        if not data and not self._offset:
+            raise self._refusal(0, "nothing is in it: did what should have written it fail?")
         if len(data) < size:
             raise self._refusal(self._offset + len(data), "it ends here, and should go on")
         self._offset += size

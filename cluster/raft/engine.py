@@ -325,14 +325,23 @@ class Engine:
         `snapshot_saved`, or `snapshot_failed`: also when the store raised `SnapshotRefused`,
         because a newer snapshot came from the leader meanwhile.
         """
-        now_s = self._parts.clock()
-        if self._committed or self._leading.is_sending_snapshot(now_s):
+        if self._committed or self.snapshot_held_back:
             return None
-        return self._compaction.wanted(self._taken_index, now_s)
+        return self._compaction.wanted(self._taken_index, self._parts.clock())
 
     def compact(self) -> bool:
         """Want a snapshot soon, however few the entries; return whether it would be of use."""
         return self._compaction.hurry(self._taken_index)
+
+    @property
+    def snapshot_held_back(self) -> bool:
+        """Whether one is on its way to a follower, which would have to begin again."""
+        return self._leading.is_sending_snapshot(self._parts.clock())
+
+    @property
+    def snapshot_index(self) -> int:
+        """Of the newest one here; 1 when there is none."""
+        return self._compaction.snapshot_index
 
     def snapshot_saved(self, meta: SnapshotMeta) -> None:
         """The snapshot is durable: the next tick cuts the log."""

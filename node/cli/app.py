@@ -6,9 +6,12 @@ Command modules import what they need when they run, so that `--help` is quick.
 import os
 import signal
 import sys
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from node import __version__
 from node.cli import (
@@ -39,16 +42,39 @@ from node.cli import (
     users,
     wal,
 )
-from node.cli.problem import SIGNALLED, explain
+from node.cli.codes import UNREAD
+from node.cli.problem import SIGNALLED, Problem, explain
 
 _HELP = """One customer-service desk, run as a cluster of identical nodes.
 
 Try it:  unidesk demo, then in other terminals  unidesk say  and  unidesk agent."""
 
 
+@contextmanager
+def _read_or_not() -> Iterator[None]:
+    """Let whoever reads go away; the library below would say that it went wrong."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise Problem("", UNREAD) from None
+
+
+class _Commands(TyperGroup):
+    """All of them, with their help pages."""
+
+    def make_context(self, *words: Any, **options: Any) -> Any:
+        with _read_or_not():
+            return super().make_context(*words, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _read_or_not():
+            return super().invoke(ctx)
+
+
 def make_app() -> typer.Typer:
     """Return all commands."""
     app = typer.Typer(
+        cls=_Commands,
         help=_HELP,
         no_args_is_help=True,
         pretty_exceptions_enable=False,

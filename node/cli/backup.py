@@ -1,17 +1,19 @@
-"""`unidesk backup`: the whole state of a running cluster into one file.  Talks to nodes, writes a
-file.
+"""`unidesk backup`: the whole state of a running cluster into one file, or a pipe.  Talks to nodes,
+writes a file.
 
     OUT.tmp   what has come so far; nobody else's, and no link to elsewhere
     fsync · read back, every checksum · rename to OUT · fsync of the folder
 
-So OUT is a whole backup or not there, whenever this process, or the machine, dies.
+So OUT is a whole backup or not there, whenever this process, or the machine, dies.  A pipe gets
+what comes, as it comes (`node.cli.piped`).
 """
 
 import errno
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any
 
@@ -30,7 +32,7 @@ _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
 def backup(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write; - is a pipe.")],
     stale: Annotated[
         bool,
         typer.Option(
@@ -46,20 +48,26 @@ def backup(
     """Write a consistent backup of the whole cluster, while it runs.
 
     It holds everything that was acknowledged before the command began.  OUT gets mode 0600: hashes
-    of passwords are in it.
+    of passwords are in it.  With - it goes to standard output, and what is said to standard error.
 
     Example:  unidesk backup desk.backup --config node.toml
+
+    Example:  unidesk backup - --config node.toml | gpg -e -r ops > desk.backup.gpg
     """
     import time
 
     from node.cli.output import console, print_json
+    from node.cli.piped import is_pipe, run_piped
     from node.cli.running import run
 
     where = Where(urls, token, config, data)
     began = time.monotonic()
-    with writing(out) as file:
-        run(lambda: _fill(where, file, stale=stale))
-        header, end = finish(file, out)
+    if is_pipe(out):
+        header, end = run_piped(where, stale=stale)
+    else:
+        with writing(out) as file:
+            run(lambda: take(where, partial(copy, file=file), stale=stale))
+            header, end = finish(file, out)
     seconds = round(time.monotonic() - began, 3)
     shown = shown_header(header) | {
         "file": str(out),
@@ -68,10 +76,10 @@ def backup(
         "seconds": seconds,
     }
     if as_json:
-        print_json(shown)
+        print_json(shown, stderr=is_pipe(out))
     else:
         note = "; STALE: it may lack what was acknowledged" if header.stale else ""
-        console().print(
+        console(stderr=is_pipe(out)).print(
             f"{out}: {end.bytes:,} bytes of cluster {header.cluster}, up to index {header.index}"
             f" as of {shown['cluster_time']}{note}\nsha256 {end.sha256}"
         )
@@ -190,8 +198,10 @@ def _publish(out: Path) -> None:
 # -- the node
 
 
-async def _fill(where: Where, file: IO[bytes], *, stale: bool) -> None:
-    """Write what the first node sends that can.  Raises `Problem`, `Unreachable`."""
+async def take(
+    where: Where, receive: "Callable[[KeptHttp, str], Awaitable[None]]", *, stale: bool
+) -> None:
+    """Let `receive` have what the first node sends that can.  Raises `Problem`, `Unreachable`."""
     from node.cli.connecting import connect_as
     from node.cli.problem import Problem
     from node.client import Address
@@ -205,9 +215,9 @@ async def _fill(where: Where, file: IO[bytes], *, stale: bool) -> None:
         address = Address.parse(url)
         try:
             async with open_http(address, headers, timeout_s=ASK_S) as http:
-                name = await _begin(http, stale=stale)
+                name = await begin(http, stale=stale)
                 if isinstance(name, str):
-                    await _copy(http, f"/v1/backup/{name}", file)
+                    await receive(http, f"/v1/backup/{name}")
                     return
                 failures.append(f"{address.authority}: {name[0]}")
         except Unreachable as error:
@@ -216,8 +226,8 @@ async def _fill(where: Where, file: IO[bytes], *, stale: bool) -> None:
     raise Problem("no node could: " + "; ".join(failures) + hint)
 
 
-async def _begin(http: "KeptHttp", *, stale: bool) -> str | tuple[str]:
-    """Return the backup's name, or in a tuple why this node has none."""
+async def begin(http: "KeptHttp", *, stale: bool) -> str | tuple[str]:
+    """Return the new backup's name, or in a tuple why this node has none."""
     import json
 
     answer = await http.ask("POST", f"/v1/backup{'?stale=true' * stale}", timeout_s=ASK_S)
@@ -235,15 +245,21 @@ def _said(status: int, body: bytes) -> str:
         return f"HTTP {status}"
 
 
-async def _copy(http: "KeptHttp", target: str, file: IO[bytes]) -> None:
+async def copy(http: "KeptHttp", target: str, file: IO[bytes]) -> None:
+    """Write the backup at `target`.  Raises `Problem`, `Unreachable`."""
+    async with aclosing(pieces(http, target)) as coming:
+        async for piece in coming:
+            file.write(piece)
+
+
+async def pieces(http: "KeptHttp", target: str) -> AsyncGenerator[bytes, None]:
+    """Yield the backup at `target`, piece by piece.  Raises `Problem`, `Unreachable`."""
     import sys
 
     from node.cli.output import tell
     from node.cli.problem import Problem
 
     number = size = told = 0
-    file.seek(0)
-    file.truncate()
     while True:
         answer = await http.ask("GET", f"{target}?piece={number}", timeout_s=ASK_S)
         if answer.status == 204:
@@ -253,7 +269,7 @@ async def _copy(http: "KeptHttp", target: str, file: IO[bytes]) -> None:
                 f"piece {number} of the backup: {_said(answer.status, answer.body)};"
                 " begin again, and go to a node itself, past any proxy"
             )
-        file.write(answer.body)
+        yield answer.body
         size, number = size + len(answer.body), number + 1
         if size - told >= PROGRESS_BYTES and sys.stderr.isatty():
             told = size

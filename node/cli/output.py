@@ -102,9 +102,10 @@ def plain(text: str) -> str:
     return text.translate(_HARMFUL).replace("\n", "\n    ")
 
 
-def print_json(value: Any) -> None:
+def print_json(value: Any, *, stderr: bool = False) -> None:
     """Print `value` as one JSON document."""
-    print(json.dumps(value, ensure_ascii=False, indent=2))
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    print(text, file=sys.stderr if stderr else sys.stdout)
 
 
 def tell(message: str) -> None:

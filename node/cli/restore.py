@@ -9,6 +9,7 @@ from node.cli.asking import Json
 
 if TYPE_CHECKING:
     from cluster.backup.restore import Restored
+    from node.cli.piped import Backup
     from node.config import Config
 
 Configs = Annotated[
@@ -18,7 +19,9 @@ Configs = Annotated[
 
 
 def restore(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `unidesk backup` wrote.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="What `unidesk backup` wrote; - is a pipe.")
+    ],
     configs: Configs,
     same_id: Annotated[
         bool,
@@ -36,27 +39,18 @@ def restore(
     cluster that still runs somewhere is taken for the same desk by clients and by tokens.
 
     Example:  unidesk restore desk.backup --config node.toml
+
+    Example:  gpg -d desk.backup.gpg | unidesk restore - --config node.toml
     """
     from node.cli.connecting import load_config
     from node.cli.output import console, print_json
+    from node.cli.piped import reading
 
     loaded = [load_config(path) for path in configs]
     _check_alike(configs, loaded)
-    _check_new(file, loaded[0], same_id=same_id)
-    done: list[dict[str, Any]] = []
-    for config in loaded:
-        made = _restore(file, config)
-        done.append(
-            {
-                "node": config.node.id,
-                "data": str(config.node.data),
-                "cluster": config.cluster.id,
-                "index": made.index,
-                "origin": made.origin,
-                "conversations": made.conversations,
-                "accounts": made.accounts,
-            }
-        )
+    with reading(file) as backup:
+        _check_new(backup, loaded[0], same_id=same_id)
+        done = [_shown(config, _restore(backup, config)) for config in loaded]
     missing = sorted(loaded[0].nodes.keys() - {config.node.id for config in loaded})
     if as_json:
         print_json({"restored": done, "missing": missing})
@@ -72,6 +66,18 @@ def restore(
         out.print(f"the same, with this very file, for {', '.join(missing)}; then start all nodes")
     else:
         out.print("now start all nodes: they begin when they have met")
+
+
+def _shown(config: "Config", made: "Restored") -> dict[str, Any]:
+    return {
+        "node": config.node.id,
+        "data": str(config.node.data),
+        "cluster": config.cluster.id,
+        "index": made.index,
+        "origin": made.origin,
+        "conversations": made.conversations,
+        "accounts": made.accounts,
+    }
 
 
 def _check_alike(paths: list[Path], configs: "list[Config]") -> None:
@@ -98,7 +104,7 @@ def _check_alike(paths: list[Path], configs: "list[Config]") -> None:
             raise Problem(f"{path}: [node] id {name!r} is in two of the files", USAGE)
 
 
-def _check_new(file: Path, config: "Config", *, same_id: bool) -> None:
+def _check_new(file: "Backup", config: "Config", *, same_id: bool) -> None:
     """Raise `Problem` when the cluster would be taken for the one that was backed up."""
     from cluster.backup.file import BackupRefused, Reader
     from node.cli.output import tell
@@ -106,15 +112,14 @@ def _check_new(file: Path, config: "Config", *, same_id: bool) -> None:
     from wal.epoch import name_of
 
     try:
-        with file.open("rb") as opened:
-            header = Reader(str(file), opened.read).header
+        header = Reader(file.name, file.read()).header
     except (OSError, BackupRefused) as error:
         raise Problem(_words(error, file)) from None
     is_same = name_of(header.cluster) == config.cluster.id
     if is_same and not same_id:
         raise Problem(
-            f"{file} is of cluster {header.cluster!r}, and so is [cluster] id: give the new cluster"
-            " another id, or, if no node of the old one will ever run again, say --same-id"
+            f"{file.name} is of cluster {header.cluster!r}, and so is [cluster] id: give the new"
+            " cluster another id, or, if no node of the old one will ever run again, say --same-id"
         )
     if is_same:
         tell(
@@ -122,10 +127,13 @@ def _check_new(file: Path, config: "Config", *, same_id: bool) -> None:
             " and tokens cannot tell them apart; see that every old node is gone"
         )
     if header.stale:
-        tell(f"warning: {file} was taken without a quorum: what was acknowledged may not be in it")
+        tell(
+            f"warning: {file.name} was taken without a quorum: what was acknowledged may not be"
+            " in it"
+        )
 
 
-def _restore(file: Path, config: "Config") -> "Restored":
+def _restore(file: "Backup", config: "Config") -> "Restored":
     """Return what the folder of one node holds now.  Raises `Problem`."""
     from cluster.backup.file import BackupRefused, Reader
     from cluster.backup.restore import NotEmpty, restore
@@ -136,23 +144,22 @@ def _restore(file: Path, config: "Config") -> "Restored":
 
     nodes = {one.id: "{}:{}".format(*one.peer) for one in config.nodes.values()}
     try:
-        with file.open("rb") as opened:
-            disk = FileDisk(config.node.data)
-            try:
-                return restore(
-                    disk,
-                    config.cluster.id,
-                    config.node.id,
-                    Members.of(nodes),
-                    lambda: Reader(str(file), opened.read),
-                )
-            finally:
-                disk.close()
+        disk = FileDisk(config.node.data)
+        try:
+            return restore(
+                disk,
+                config.cluster.id,
+                config.node.id,
+                Members.of(nodes),
+                lambda: Reader(file.name, file.read()),
+            )
+        finally:
+            disk.close()
     except (NotEmpty, StorageError, BackupRefused, OSError) as error:
         raise Problem(_words(error, file)) from None
 
 
-def _words(error: Exception, file: Path) -> str:
+def _words(error: Exception, file: "Backup") -> str:
     if isinstance(error, OSError):
-        return f"{error.filename or file}: {error.strerror}"
+        return f"{error.filename or file.name}: {error.strerror}"
     return str(error)

@@ -1,17 +1,21 @@
-"""`unidesk snapshot`: the state in files: checked, saved from a stopped node, restored.  Reads and
-writes files.
+"""`unidesk snapshot`: the state in files: checked, saved, restored.  Reads and writes files; asks a
+node that runs.
 """
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from node.cli.asking import Json
+from node.cli.connecting import Where, connected
 from node.cli.restore import restore
 
 if TYPE_CHECKING:
     from cluster.backup.checking import Checked
+
+WAIT_S = 120.0
 
 app = typer.Typer(help="The state in files: check it, save it, restore it.", no_args_is_help=True)
 
@@ -19,7 +23,10 @@ app = typer.Typer(help="The state in files: check it, save it, restore it.", no_
 @app.command()
 def verify(
     path: Annotated[
-        Path, typer.Argument(metavar="FILE|DIR", help="A backup, or a stopped node's data folder.")
+        Path,
+        typer.Argument(
+            metavar="FILE|DIR", help="A backup (- for a pipe), or a stopped node's data folder."
+        ),
     ],
     as_json: Json = False,
 ) -> None:
@@ -47,19 +54,76 @@ def verify(
 
 
 @app.command()
+@connected
 def save(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A stopped node's data folder.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The backup to write.")],
+    where: Where,
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="DIR", help="A stopped node's data folder.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Argument(metavar="OUT", help="The backup to write of it.")
+    ] = None,
+    node: Annotated[
+        str, typer.Option("--node", metavar="NODE", help="Of a running cluster: which node.")
+    ] = "",
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", metavar="FILE", help="Take what that node has away, as a backup."),
+    ] = None,
+    wait: Annotated[
+        float,
+        typer.Option("--wait", metavar="SECONDS", min=0, help="For a running node to have it."),
+    ] = WAIT_S,
     as_json: Json = False,
 ) -> None:
-    """Write a backup of what a stopped node holds: its snapshot, and the log it knows committed.
+    """Let a running node write a snapshot of what it has, now; or save what a stopped one has.
 
-    For when no quorum is left to ask; of a cluster that runs, take `unidesk backup`.
+    A running node keeps it in its folder and cuts its log behind it, as it does by itself every so
+    often; it may be any node, also one without a quorum.  With --to, FILE gets what it has.  Of a
+    whole cluster, take `unidesk backup`.
+
+    With DIR and OUT: write a backup of what a stopped node holds, its snapshot and the log that it
+    knows committed.  For when no quorum is left to ask.
+
+    Example:  unidesk snapshot save --config node.toml
 
     Example:  unidesk snapshot save /var/lib/unidesk desk.backup
     """
-    import time
+    from node.cli.problem import USAGE, Problem
 
+    if folder is None:
+        _save_now(where, node, to, wait, as_json=as_json)
+    elif out is None:
+        mend = "DIR OUT of a stopped node; of a running one: --to FILE"
+        raise Problem(f"{folder}: and which file?  Name {mend}", USAGE)
+    elif node or to is not None:
+        raise Problem("--node and --to are for a running node; leave out DIR and OUT", USAGE)
+    else:
+        _save_stopped(folder, out, as_json=as_json)
+
+
+def _save_now(where: Where, node: str, to: Path | None, wait_s: float, *, as_json: bool) -> None:
+    from node.cli.output import console, print_json
+    from node.cli.snapshot_now import save_now
+
+    began = time.monotonic()
+    told = save_now(where, node=node, to=to, wait_s=wait_s)
+    told["seconds"] = round(time.monotonic() - began, 3)
+    if as_json:
+        print_json(told)
+        return
+    took = f"in {told['write_ms']} ms" if told["written"] else "there already: nothing came since"
+    out = console()
+    out.print(f"{told['node']}: {told['bytes']:,} bytes up to index {told['index']}, {took}")
+    out.print(f"  {told['file']}", soft_wrap=True)
+    if told["standing"] != "serving" or told["why"]:
+        out.print(f"  the node is {told['standing']}: {told['why']}", soft_wrap=True)
+    if to is not None:
+        copy = told["to"]
+        out.print(f"{to}: {copy['bytes']:,} bytes up to index {copy['index']}; only this node's")
+
+
+def _save_stopped(folder: Path, out: Path, *, as_json: bool) -> None:
     from cluster.backup.checking import header_of
     from cluster.backup.file import encode
     from cluster.state import snapshot
@@ -107,22 +171,24 @@ def _checked(path: Path) -> "Checked":
     """Return what is at `path`.  Raises `Problem`."""
     from cluster.backup.checking import check_backup, check_folder
     from cluster.backup.file import BackupRefused
+    from node.cli.piped import is_pipe, reading
     from node.cli.problem import USAGE, Problem
     from wal.disk import FileDisk
     from wal.errors import LogLocked, StorageError
 
-    if not path.exists():
+    if not is_pipe(path) and not path.exists():
         raise Problem(f"{path}: nothing is there; name a backup, or a data folder", USAGE)
     try:
-        if not path.is_dir():
-            return check_backup(path)
+        if is_pipe(path) or not path.is_dir():
+            with reading(path) as backup:
+                return check_backup(backup.name, backup.read())
         disk = FileDisk(path)
         try:
             return check_folder(disk)
         finally:
             disk.close()
     except LogLocked:
-        mend = "take `unidesk backup` of a running cluster, or stop the node first"
+        mend = "`unidesk snapshot save --config node.toml` asks it; `unidesk backup` the cluster"
         raise Problem(f"{path}: a node runs on it; {mend}") from None
     except (BackupRefused, StorageError) as error:
         raise Problem(str(error)) from None

@@ -6,6 +6,7 @@ Lost            one connection is over; the client goes on at another node by it
 """
 
 import os
+import socket
 import ssl
 from typing import Any
 
@@ -55,7 +56,10 @@ def plainly(error: BaseException) -> str:
         if isinstance(cause, BaseExceptionGroup) and cause.exceptions:
             return plainly(cause.exceptions[0])
         if isinstance(cause, ssl.SSLError):
-            return f"TLS: {getattr(cause, 'verify_message', '') or cause.reason or cause}"
+            said = getattr(cause, "verify_message", "") or getattr(cause, "reason", "")
+            return f"TLS: {said or cause}"
+        if isinstance(cause, socket.gaierror):  # whose numbers are no errno
+            return (cause.strerror or "the name cannot be looked up").lower()
         if isinstance(cause, OSError) and cause.errno:
             return os.strerror(cause.errno).lower()
     return str(error) or type(error).__name__

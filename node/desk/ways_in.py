@@ -6,6 +6,7 @@
 /v1/token       TokenEndpoint   a secret for a token
 /v1/visitor     Visitors        a token for anybody, from pages that may ask
 /v1/backup/…    Backups         the whole state, for operators
+/v1/snapshot    Snapshots       this node's own state into its folder, for operators
 anything else   Pages           probes, figures, descriptions; 404
 
 /v1/ws          a WebSocket, in the client's first encoding that is spoken here
@@ -31,6 +32,8 @@ from node.desk.pages import Pages
 from node.desk.passwords import Passwords
 from node.desk.requests import Requests
 from node.desk.session import Session
+from node.desk.snapshots import PATH as SNAPSHOT_PATH
+from node.desk.snapshots import Snapshots
 from node.desk.token_endpoint import PATH as TOKEN_PATH
 from node.desk.token_endpoint import TokenEndpoint
 from node.desk.visitors import PATH as VISITOR_PATH
@@ -72,6 +75,7 @@ class WaysIn:
         )
         self._visitors = Visitors(context, gate, config)
         self._backups = Backups(context, gate)
+        self._snapshots = Snapshots(context, gate)
         self._pages = pages
         self.origins = self._visitors.origins
 
@@ -94,6 +98,8 @@ class WaysIn:
             return self._visitors.answer(request)
         if request.path == BACKUP_PATH or request.path.startswith(f"{BACKUP_PATH}/"):
             return self._backups.answer(request)
+        if request.path == SNAPSHOT_PATH:
+            return self._snapshots.answer(request)
         return self._pages.answer(request)
 
     def on_live(self, session: Session) -> None:

@@ -18,7 +18,14 @@ import trio
 from msgspec.structs import replace
 
 from cluster.answering import answer_to
-from cluster.port import Answer, Port, ReplicaStatus, Unavailable
+from cluster.port import (
+    Answer,
+    Port,
+    ReplicaStatus,
+    SavedSnapshot,
+    SnapshotWaits,
+    Unavailable,
+)
 from cluster.proposals import DEADLINE_S, PENDING_MAX
 from cluster.raft.members import Members
 from cluster.state.commands import Command
@@ -49,6 +56,7 @@ class MovingPort:
         self._waiting: list[_Waiting] = []
         self._open = trio.Event()
         self._open.set()
+        self._own = trio.Event()
         self._holding = False
         self._settling_until_s = 0.0
         self._held_at_s = 0.0
@@ -79,6 +87,7 @@ class MovingPort:
             stop()
         self._port = own
         self._watch()
+        self._own.set()
         self._holding = False
         self._settling_until_s = trio.current_time() + SETTLE_S
         waiting, self._waiting = self._waiting, []
@@ -186,6 +195,16 @@ class MovingPort:
         if scope.cancelled_caught:
             return _LATE
         return await self._port.hand_over(to)
+
+    async def save_snapshot(self, index: int = 0) -> SavedSnapshot | SnapshotWaits:
+        """See `Port.save_snapshot`; while the core is far away, which may be of a release that
+        knows no such thing, it waits.
+        """
+        with trio.move_on_after(BARRIER_S) as scope:
+            await self._own.wait()
+        if scope.cancelled_caught:
+            return SnapshotWaits(index, "this node goes on in another process just now")
+        return await self._port.save_snapshot(index)
 
     def whisper(self, payload: bytes) -> None:
         """See `Port.whisper`; while the core changes it is lost."""

@@ -16,7 +16,15 @@ import msgspec
 import structlog
 import trio
 
-from cluster.port import Answer, HandOverRefused, NotLeading, Unavailable
+from cluster.port import (
+    Answer,
+    HandOverRefused,
+    NotLeading,
+    NotSaved,
+    SavedSnapshot,
+    SnapshotWaits,
+    Unavailable,
+)
 from cluster.raft.members import Members, MembersRefused
 from cluster.replica import Replica
 from cluster.state import commands, snapshot
@@ -31,6 +39,9 @@ STANDING_S = 0.25
 READ_BYTES = 256 * 1024
 
 log = structlog.get_logger(__name__)
+
+Asked = messages.Await | messages.HandOver | messages.SaveSnapshot
+Result = Unavailable | SavedSnapshot | SnapshotWaits | str | None
 
 
 def _unheard(message: Any) -> None:
@@ -112,7 +123,7 @@ class Feed:
 
     @property
     def awaited(self) -> bool:
-        """Whether the worker waits for a barrier, or a change of members."""
+        """Whether the worker waits for something that takes turns."""
         return self._awaited > 0
 
     # -- to the worker
@@ -183,7 +194,7 @@ class Feed:
         match message:
             case messages.Submit(number, data, trace):
                 self._submit(number, data, trace)
-            case messages.Await() | messages.HandOver():
+            case messages.Await() | messages.HandOver() | messages.SaveSnapshot():
                 assert self._nursery is not None
                 self._awaited += 1
                 self._nursery.start_soon(self._await, message)
@@ -218,25 +229,27 @@ class Feed:
                 data: dict[str, Any] = refused.data
                 self._send(messages.Answered(number, data, False, refused.code, refused.message))
 
-    async def _await(self, asked: messages.Await | messages.HandOver) -> None:
+    async def _await(self, asked: Asked) -> None:
         try:
             await self._answer_await(asked)
         finally:
             self._awaited -= 1
 
-    async def _answer_await(self, asked: messages.Await | messages.HandOver) -> None:
+    async def _answer_await(self, asked: Asked) -> None:
         try:
             result = await self._result(asked)
         except NotLeading as error:
             self._send(messages.Passed(asked.number, text=error.leader, kind="not_leading"))
-        except (MembersRefused, HandOverRefused) as refused:
+        except (MembersRefused, HandOverRefused, NotSaved) as refused:
             self._send(messages.Passed(asked.number, text=str(refused), kind="refused"))
         else:
             self._send(_passed(asked.number, result))
 
-    async def _result(self, asked: messages.Await | messages.HandOver) -> Unavailable | str | None:
+    async def _result(self, asked: Asked) -> Result:
         if isinstance(asked, messages.HandOver):
             return await self._replica.hand_over(asked.to)
+        if isinstance(asked, messages.SaveSnapshot):
+            return await self._replica.save_snapshot(asked.index)
         if not asked.wanted:
             return await self._replica.barrier()
 
@@ -248,11 +261,15 @@ class Feed:
         return await self._replica.change_members(change)
 
 
-def _passed(number: int, result: Unavailable | str | None) -> messages.Passed:
+def _passed(number: int, result: Result) -> messages.Passed:
     match result:
         case None:
             return messages.Passed(number)
         case str(leader):
             return messages.Passed(number, text=leader, kind="leads")
+        case SavedSnapshot():
+            return messages.Passed(number, kind="saved", saved=result)
+        case SnapshotWaits():
+            return messages.Passed(number, kind="waits", waits=result)
         case Unavailable(code, text):
             return messages.Passed(number, code, text, "unavailable")

@@ -7,6 +7,7 @@
     Answered: one for each Submit               Submit: numbers rise
     Passed: one for each Await                  Await: a barrier, a change of members
     Passed: one for each HandOver               HandOver: of the leadership
+    Passed: one for each SaveSnapshot           SaveSnapshot: of the core's state
     Heard: from other nodes and workers         Tell: whispers
     Taken: a session, by another worker         -
     Figures: of all workers                     Measured: its own
@@ -22,7 +23,7 @@ from typing import Any
 import msgspec
 
 from cluster.figures import ReplicaFigures
-from cluster.port import ReplicaStatus
+from cluster.port import ReplicaStatus, SavedSnapshot, SnapshotWaits
 from node.processes import ProcessFigures
 from node.tracing.figures import TracingFigures
 
@@ -85,7 +86,10 @@ class Passed(Message, tag="passed"):
     code: str = ""
     text: str = ""
     kind: str = ""
-    """`unavailable`, `refused`, `not_leading` or `leads`; of these two, `text` is the leader."""
+    """`unavailable`, `refused`, `not_leading` or `leads`; of these two, `text` is the leader.
+    Or `saved`, or `waits`: of a snapshot."""
+    saved: SavedSnapshot | None = None
+    waits: SnapshotWaits | None = None
 
 
 class Heard(Message, tag="heard"):
@@ -138,6 +142,13 @@ class HandOver(Message, tag="hand_over"):
     to: str = ""
 
 
+class SaveSnapshot(Message, tag="save_snapshot"):
+    """Let there be a snapshot that reaches `index`, or what is applied now."""
+
+    number: int
+    index: int = 0
+
+
 class Tell(Message, tag="tell"):
     """A whisper to the other nodes and to this node's other workers."""
 
@@ -166,7 +177,7 @@ FromCore = (
     | Taken
     | Figures
 )
-FromWorker = Submit | Await | HandOver | Tell | Measured
+FromWorker = Submit | Await | HandOver | SaveSnapshot | Tell | Measured
 
 _encoder = msgspec.msgpack.Encoder()
 

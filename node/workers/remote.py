@@ -24,7 +24,16 @@ from msgspec.structs import replace
 
 from cluster.answering import answer_to
 from cluster.figures import ReplicaFigures
-from cluster.port import Answer, HandOverRefused, NotLeading, ReplicaStatus, Unavailable
+from cluster.port import (
+    Answer,
+    HandOverRefused,
+    NotLeading,
+    NotSaved,
+    ReplicaStatus,
+    SavedSnapshot,
+    SnapshotWaits,
+    Unavailable,
+)
 from cluster.raft.members import Members, MembersRefused
 from cluster.state import commands, snapshot
 from cluster.state.commands import Command
@@ -174,6 +183,13 @@ class RemotePort:
         unavailable = _unavailable(passed)
         assert unavailable is not None
         return unavailable
+
+    async def save_snapshot(self, index: int = 0) -> SavedSnapshot | SnapshotWaits:
+        """See `Port.save_snapshot`."""
+        passed = await self._await(lambda number: messages.SaveSnapshot(number, index))
+        if passed.kind == "refused":
+            raise NotSaved(passed.text)
+        return passed.saved or passed.waits or SnapshotWaits(index, passed.text)
 
     def whisper(self, payload: bytes) -> None:
         """See `Port.whisper`."""

@@ -313,3 +313,15 @@ def test_an_abandoned_or_failed_transfer_leaves_nothing() -> None:
 @pytest.mark.parametrize("name", ["1.snap", "0000000000000001.snap.tmp", "00000000000000001.snap"])
 def test_other_names_are_no_snapshots(name: str) -> None:
     assert snapshot_index(name) is None
+
+
+@given(st.lists(st.integers(0, 3 * BLOCK_BYTES_MAX // 2), max_size=3))
+def test_a_snapshot_is_measured_while_it_is_checked(sizes: list[int]) -> None:
+    disk, store = store_with()
+    saved = store.save(meta(7), [bytes(size) for size in sizes])
+    assert store.measure(7) == (saved, len(disk.read(snapshot_name(7))))
+    disk.write(snapshot_name(7), 40, b"?!")
+    with pytest.raises(CorruptSnapshot):
+        store.measure(7)
+    with pytest.raises(FileGone):
+        store.measure(6)

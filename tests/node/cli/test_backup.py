@@ -155,11 +155,12 @@ async def test_workers_write_backups_and_a_killed_client_leaves_no_file(tmp_path
         assert not killed.exists()
         await told("backup", killed, "--data", cluster.folder.path)
 
-        outsider = await unidesk(
-            "backup", tmp_path / "b", "--url", cluster.urls[0],
-            "--token", cluster.mint("supervisor", "eve"),
-        )  # fmt: skip
-        assert b"not for the role supervisor" in outsider.stderr
+        await snapshots_through_workers(cluster, tmp_path)
+        outsider = ("--url", cluster.urls[0], "--token", cluster.mint("supervisor", "eve"))
+        for words in (["backup", str(tmp_path / "b")], ["snapshot", "save"]):
+            refused = await unidesk(*words, *outsider)
+            assert refused.returncode == 1
+            assert b"not for the role supervisor" in refused.stderr
     async with LocalCluster(tmp_path / "three") as three:
         for name in three.names[1:]:
             await three.kill(name)
@@ -169,6 +170,42 @@ async def test_workers_write_backups_and_a_killed_client_leaves_no_file(tmp_path
         assert b"--stale" in minority.stderr
         stale = await told("backup", tmp_path / "c", "--data", three.folder.path, "--stale")
         assert stale["stale"]
+        await snapshots_without_a_quorum(three)
+
+
+async def snapshots_through_workers(cluster: LocalCluster, folder: Path) -> None:
+    """Ask the core, by whatever worker the kernel chooses, several times at once."""
+    saved: list[dict[str, Any]] = []
+
+    async def save(number: int) -> None:
+        to = folder / f"snapshot.{number}"
+        saved.append(await told("snapshot", "save", "--data", cluster.folder.path, "--to", to))
+
+    async with trio.open_nursery() as nursery:
+        for number in range(4):
+            nursery.start_soon(save, number)
+    kept = sorted(cluster.folder.data("n1").glob("*.snap"))
+    assert len(kept) <= 2
+    for one in saved:
+        assert (one["node"], one["standing"], one["why"]) == ("n1", "serving", "")
+        assert (await told("snapshot", "verify", one["to"]["file"]))["index"] >= one["index"]
+    newest = max(saved, key=lambda one: int(one["index"]))
+    assert newest["file"] == str(kept[-1])
+    assert newest["bytes"] == kept[-1].stat().st_size
+    assert (await told("wal", "inspect", kept[-1].parent))["snapshots"]
+
+
+async def snapshots_without_a_quorum(three: LocalCluster) -> None:
+    """A fenced node saves what it has; a dead one, and one that is not named, are refused."""
+    left, dead = three.names[:2]
+    alone = await told("snapshot", "save", "--config", three.folder.config(left))
+    assert (alone["node"], alone["standing"]) == (left, "fenced")
+    again = await told("snapshot", "save", "--data", three.folder.path, "--node", left)
+    assert (again["index"], again["written"]) == (alone["index"], False)
+    gone = await unidesk("snapshot", "save", "--data", three.folder.path, "--node", dead)
+    assert (gone.returncode, b"refused" in gone.stderr) == (1, True)
+    which = await unidesk("snapshot", "save", "--data", three.folder.path)
+    assert (which.returncode, b"--node" in which.stderr) == (2, True)
 
 
 @pytest.mark.slow
@@ -178,6 +215,8 @@ async def test_a_damaged_backup_is_refused_with_its_place_and_changes_nothing(
     cluster = LocalCluster(tmp_path / "one", nodes=1)
     async with cluster:
         await told("backup", tmp_path / "good", "--data", cluster.folder.path)
+        piped = await unidesk("backup", "-", "--data", cluster.folder.path, "--json")
+        assert json.loads(piped.stderr)["file"] == "-"
     folder = cluster.folder.data("n1")
     whole = await told("snapshot", "verify", folder)
     saved = await told("snapshot", "save", folder, tmp_path / "saved")
@@ -189,6 +228,11 @@ async def test_a_damaged_backup_is_refused_with_its_place_and_changes_nothing(
     middle = len(data) // 2
     flipped = data[:middle] + bytes([data[middle] ^ 4]) + data[middle + 1 :]
     (tmp_path / "flipped").write_bytes(flipped)
+    two = LocalCluster(tmp_path / "two", nodes=2, cluster_id="two")
+    two.folder.write_configs({})
+    configs = [part for name in two.names for part in ("--config", two.folder.config(name))]
+    made = await told("restore", "-", *configs, stdin=piped.stdout)
+    assert (len(made["restored"]), made["missing"]) == (2, [])
     new = LocalCluster(tmp_path / "new", nodes=1, cluster_id="new")
     new.folder.write_configs({})
     for name, word in (("short", b"it ends here"), ("flipped", b"checksum")):

@@ -43,6 +43,21 @@ def test_whoever_reads_may_go_away(unbuffered: str) -> None:
 
 
 @BUFFERED
+@pytest.mark.parametrize("command", [["wal", "inspect", "{here}"], ["users", "--help"]])
+def test_whoever_reads_may_go_away_from_a_command_that_asks_nobody(
+    command: list[str], unbuffered: str, tmp_path: Path
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    words = [word.format(here=tmp_path) for word in command]
+    with os.fdopen(writing) as pipe:
+        code, _, err = finished(
+            start(*words, stdout=pipe, environment={"PYTHONUNBUFFERED": unbuffered})
+        )
+    assert (code, err) == (128 + signal.SIGPIPE, "")
+
+
+@BUFFERED
 def test_an_output_that_is_full_is_told(unbuffered: str) -> None:
     environment = {"PYTHONUNBUFFERED": unbuffered}
     with Path("/dev/full").open("w") as full:

@@ -61,7 +61,7 @@ def test_a_snapshot_of_a_folder_that_a_node_runs_on_names_the_command_for_it(
     disk = FileDisk(folder)
     code, _, said = run(capfd, "snapshot", *(word.format(folder=folder) for word in words))
     disk.close()
-    assert (code, "take `unidesk backup`" in said) == (1, True), said
+    assert (code, "`unidesk snapshot save --config" in said) == (1, True), said
 
 
 def test_a_whole_folder_is_verified(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,17 @@ from dataclasses import dataclass, field
 import msgspec
 import trio
 
-from cluster.port import Answer, HandOverRefused, NotLeading, ReplicaStatus, Standing, Unavailable
+from cluster.port import (
+    Answer,
+    HandOverRefused,
+    NotLeading,
+    NotSaved,
+    ReplicaStatus,
+    SavedSnapshot,
+    SnapshotWaits,
+    Standing,
+    Unavailable,
+)
 from cluster.raft.members import Members
 from cluster.state import commands, entry, snapshot
 from cluster.state.commands import Command
@@ -99,6 +109,11 @@ class DeskPort:
         self.unavailable: Unavailable | None = None
         self.submitted: list[Command] = []
         self.barriers = 0
+        self.saves: list[int] = []
+        """Up to which index a snapshot was asked for."""
+        self.has_saved = True
+        self.no_snapshot: str | None = None
+        """Why none is written."""
         self._applied = 0
         self._number = 0
         self._waiting: dict[int, Callable[[Answer], None]] = {}
@@ -249,6 +264,15 @@ class DeskPort:
             raise HandOverRefused(f"{to or 'nobody'} is no other voter")
         self.leader = to or others[0]
         return self.leader
+
+    async def save_snapshot(self, index: int = 0) -> SavedSnapshot | SnapshotWaits:
+        goal = index or self._applied
+        if self.no_snapshot is not None:
+            raise NotSaved(self.no_snapshot)
+        self.saves.append(goal)
+        if not self.has_saved:
+            return SnapshotWaits(goal, "it is being written")
+        return SavedSnapshot(goal, 1, 4096, f"/var/{self.node_id}/{goal:016d}.snap", True, 7)
 
     def whisper(self, payload: bytes) -> None:
         for one in self._cluster.ports.values():

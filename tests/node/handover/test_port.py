@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from cluster.port import Answer, ReplicaStatus, Unavailable
+from cluster.port import Answer, ReplicaStatus, SavedSnapshot, SnapshotWaits, Unavailable
 from cluster.proposals import DEADLINE_S
 from cluster.state import commands
 from cluster.state.commands import By
@@ -121,3 +121,16 @@ async def test_a_reader_waits_for_the_core(in_time: bool, autojump_clock: MockCl
         change.own.stand("serving")
     (result,) = results
     assert (result is None) == in_time
+
+
+async def test_a_snapshot_is_asked_of_its_own_core_alone(autojump_clock: MockClock) -> None:
+    """The core before may be of a release that does not know how."""
+    change = Change()
+    assert isinstance(await change.port.save_snapshot(), SnapshotWaits)
+    change.port.hold()
+    assert await change.port.save_snapshot(7) == SnapshotWaits(
+        7, "this node goes on in another process just now"
+    )
+    change.go_on()
+    assert isinstance(await change.port.save_snapshot(), SavedSnapshot)
+    assert (change.far.saves, len(change.own.saves)) == ([], 1)

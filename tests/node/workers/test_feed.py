@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 import trio
 
-from cluster.port import Answer, HandOverRefused, Unavailable
+from cluster import saving
+from cluster.port import (
+    Answer,
+    HandOverRefused,
+    NotSaved,
+    SavedSnapshot,
+    SnapshotWaits,
+    Unavailable,
+)
 from cluster.raft.members import Members, MembersRefused
 from cluster.replica import Replica
 from cluster.settings import ReplicaSettings
@@ -265,6 +273,25 @@ async def test_a_worker_hears_why_leadership_stays(tmp_path: Path) -> None:
             await port.hand_over()
         with pytest.raises(HandOverRefused, match="n7 is no member"):
             await port.hand_over("n7")
+
+
+async def test_a_worker_has_the_core_save_a_snapshot_or_hears_why_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with pair(tmp_path) as two:
+        port, _ = await two.worker()
+        saved = await port.save_snapshot()
+        assert isinstance(saved, SavedSnapshot)
+        assert saved.bytes > 0
+        with monkeypatch.context() as patched:
+            patched.setattr(saving, "WAIT_S", 0.0)
+            await port.propose(OpenConversation("a", VISITOR, key="o"))
+            waits = await port.save_snapshot()
+        assert isinstance(waits, SnapshotWaits)
+        assert saved.index < waits.index <= two.replica.status().applied_index
+        two.replica._part.fail("the disk failed: EIO")
+        with pytest.raises(NotSaved, match="EIO"):
+            await port.save_snapshot(waits.index)
 
 
 async def test_whispers_and_figures_pass_in_both_directions(tmp_path: Path) -> None:
