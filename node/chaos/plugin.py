@@ -129,6 +129,8 @@ class Chaos:
 
     async def _begin(self, fault: Fault, gone_ms: int = 0) -> None:
         """Arm what is not ended meanwhile, once all have heard of it."""
+        if not self._place.is_core and not fault.clients:
+            return
         await trio.sleep(max(0.0, BEGINS_AFTER_S - gone_ms / 1000))
         assert self._arming is not None
         armed = self._arming.arm(fault, gone_ms) if fault.fault in self._seen else None

@@ -32,10 +32,13 @@ async def unidesk(folder: Path, *words: str) -> subprocess.CompletedProcess[str]
 
 
 @asynccontextmanager
-async def cluster_with_chaos(folder: Path) -> AsyncIterator[tuple[LocalCluster, Client]]:
-    sections = {"chaos": {"enabled": True}}
+async def cluster_with_chaos(
+    folder: Path, *, workers: int = 0
+) -> AsyncIterator[tuple[LocalCluster, Client]]:
+    """With workers, by gRPC too."""
+    sections = {"chaos": {"enabled": True}, "node": {"workers": workers}}
     async with (
-        LocalCluster(folder, sections=sections, zones=ZONES) as cluster,
+        LocalCluster(folder, sections=sections, zones=ZONES, grpc=bool(workers)) as cluster,
         open_client(cluster.urls, cluster.mint("operator", "ops")) as operator,
     ):
         await enabled(operator)
