@@ -1,7 +1,9 @@
 """Chaos in nodes that are several processes each: all of them take part, and all go on."""
 
+import json
 import os
 import signal
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -12,13 +14,14 @@ import trio
 
 from node.client import Client
 from node.local import LocalCluster
-from node.protocol.catalogue import ChaosStart
+from node.protocol.catalogue import ChaosStart, TokenRevoke
 from tests.node.chaos.test_cluster import (
     answers,
     cluster_with_chaos,
     enabled,
     lines,
     nothing_broken,
+    run_plan,
     until,
 )
 from tests.node.chaos.test_stopping import state_of
@@ -72,7 +75,8 @@ async def how_many_callers_are_heard(callers: list[Caller], cv: str) -> int:
         try:
             heard.append((await caller.call("cv.get", 0.5, cv=cv))["conv"]["cv"])
         except Refusal as refusal:
-            assert refusal.status in ("DEADLINE_EXCEEDED", "UNAVAILABLE")
+            if refusal.status not in ("DEADLINE_EXCEEDED", "UNAVAILABLE"):
+                raise
 
     async with trio.open_nursery() as nursery:
         for caller in callers:
@@ -160,3 +164,84 @@ async def test_a_node_that_is_killed_while_it_is_stopped_comes_back_whole(tmp_pa
         assert not set(before) & set(await processes(cluster, "n3"))
         await enabled(operator)
         assert lines(cluster, "n3", "chaos begins", "") == 2  # in the life before
+
+
+async def test_a_scenario_on_nodes_with_workers_holds_and_is_reported(tmp_path: Path) -> None:
+    plan, page = tmp_path / "plan.toml", tmp_path / "out.html"
+    plan.write_text(PLAN.replace("[load]", WORKERS + "[load]"))
+    ran = await run_plan(plan, page, "--demo")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    record = json.loads((tmp_path / "out.json").read_text())
+    assert (record["ok"], record["undone"], record["trouble"]) == (True, [], [])
+    assert [one["kind"] for one in record["faults"]] == ["partition", "pause", "slow_disk", "kill"]
+    assert all(one["healed_s"] is not None for one in record["faults"][-1:])
+
+
+async def test_a_run_whose_operator_is_revoked_meanwhile_says_what_it_could_not_do(
+    tmp_path: Path,
+) -> None:
+    plan, page = tmp_path / "plan.toml", tmp_path / "out.html"
+    plan.write_text(PLAN)
+    async with cluster_with_chaos(tmp_path / "c") as (cluster, operator):
+        ran: list[subprocess.CompletedProcess[str]] = []
+
+        async def run_it() -> None:
+            ran.append(await run_plan(plan, page, "--data", str(tmp_path / "c"), "--yes"))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run_it)
+            await until(partial(something_broken, operator), seconds=60)
+            revoke = TokenRevoke(key="r", kind="operator", user="chaos")
+            await operator.request(revoke)
+        record = json.loads((tmp_path / "out.json").read_text())
+        assert ran[0].returncode == 1
+        assert record["ok"]
+        assert [one["kind"] for one in record["faults"]] == ["partition"]
+        assert [one.partition(":")[0] for one in record["undone"]] == [
+            "step stop",
+            "step slow",
+            "step kill",
+        ]
+        assert "were NOT done" in ran[0].stdout
+        await until(partial(nothing_broken, operator))
+        await cluster.wait_ready()
+
+
+async def something_broken(operator: Client) -> bool:
+    return not await nothing_broken(operator)
+
+
+PLAN = """\
+title = "everything at once"
+[load]
+visitors = 6
+agents = 6
+pace = "100ms"
+[run]
+warm_up = "3s"
+[step.lose-dc3]
+at = "0s"
+fault = "isolate-zone"
+zone = "dc3"
+for = "5s"
+[step.stop]
+at = "10s"
+fault = "pause"
+nodes = "n1"
+for = "5s"
+[step.slow]
+at = "11s"
+fault = "slow-disk"
+nodes = "n1"
+by = "100ms"
+for = "5s"
+[step.kill]
+at = "20s"
+fault = "kill"
+nodes = "n2"
+"""
+WORKERS = """\
+[cluster]
+zones = { dc1 = 1, dc2 = 1, dc3 = 1 }
+workers = 2
+"""
