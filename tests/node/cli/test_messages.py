@@ -79,7 +79,9 @@ def test_no_text_is_in_the_other_language() -> None:
 
 def test_the_words_that_widgets_may_take_are_those_of_the_seats() -> None:
     page = Path(node.cli.__file__).parents[2] / "docs" / "how-to" / "operate-from-the-terminal.md"
-    rows = re.findall(r"^\| (4\d{3}), ([^|]+) \| ([^|]+) \| ([^|]+) \|$", page.read_text(), re.M)
+    rows = re.findall(
+        r"^\| (4\d{3}), ([^|]+) \| ([^|]+) \| ([^|]+) \|$", page.read_text(), re.MULTILINE
+    )
     assert len(rows) == 5
     for code, when, english, chinese in rows:
         rule = when.removeprefix("rule `").rstrip("`") if when.startswith("rule") else ""
