@@ -27,8 +27,9 @@ _DEEP_KEY = re.compile(
     rf"""(?<![\w-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){{{DEPTH_MAX}}}""", re.ASCII
 )
 """`tomllib` takes seconds over a key of thousands of parts."""
-_NO_TEXT = re.compile("[\ud800-\udfff]")
-"""Halves of characters, which have no UTF-8 form."""
+_NO_TEXT = re.compile("[\ud800-\udfff\x00-\x08\x0e-\x1f\x7f]")
+"""Halves of characters, which have no UTF-8 form, and what a terminal would obey."""
+SAID_MAX = 50
 _AT = re.compile(r"\(at line (\d+), column (\d+)\)")
 
 
@@ -57,11 +58,17 @@ class SourceError(Exception):
 
 
 class SourceErrors(Exception):
-    """All mistakes of some files; `errors` is in the order of their places."""
+    """All mistakes of some files; `errors` is in the order of their places.
+
+    In words it is the first `SAID_MAX` of them.
+    """
 
     def __init__(self, errors: Iterable[SourceError]) -> None:
         self.errors = sorted(errors, key=lambda e: (e.place.file, e.place.line))
-        super().__init__("\n".join(map(str, self.errors)))
+        said = [str(error) for error in self.errors[:SAID_MAX]]
+        if len(self.errors) > SAID_MAX:
+            said.append(f"and {len(self.errors) - SAID_MAX:,} more")
+        super().__init__("\n".join(said))
 
 
 class Document:

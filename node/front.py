@@ -60,6 +60,7 @@ class Front:
         self.edge: EdgeServer | None = None
         self.rpc: Callable[[], RpcStatistics] | None = None
         """What the gRPC server counts, where there is one."""
+        self._hold_rpc: Callable[[bool], None] | None = None
 
     @property
     def listener(self) -> socket.socket:
@@ -70,6 +71,16 @@ class Front:
     def ended(self) -> bool:
         """Whether another process has the clients."""
         return self._ended.is_set()
+
+    def hold(self, held: bool) -> None:
+        """Hold all clients and let nobody in, as if the network were gone; or go on.
+
+        Harmless when repeated; see `EdgeServer.hold`, `RpcServer.hold`.
+        """
+        if self.edge is not None:
+            self.edge.hold(held)
+        if self._hold_rpc is not None:
+            self._hold_rpc(held)
 
     def end(self) -> None:
         """Let `serve` return, without a goodbye to anybody."""
@@ -157,6 +168,7 @@ class Front:
             shared=True,  # with other workers, and with the process that this one goes on for
         )
         self.rpc = desk.sources.rpc = server.statistics
+        self._hold_rpc = server.hold
         try:
             await server.serve(task_status=task_status)
         except* RpcListenRefused as refused:

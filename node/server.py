@@ -45,6 +45,7 @@ from node.handover import notifying
 from node.handover.asking import SUPERVISED, Asked
 from node.handover.control import Control
 from node.handover.predecessor import HandoverFailed, NodeLost, Predecessor
+from node.plugins.contract import Here
 from node.plugins.loading import PluginRefused, Plugins
 from node.tables import Address
 from node.tracing.spans import ExporterMissing, Spans
@@ -89,7 +90,7 @@ async def serve(
                     desk.sources.figures = replica.figures
                     replica.watch_spans(front.spans.take)
                     nursery.start_soon(serve_commands, config, front, replica)
-                    plugins.start(nursery, replica, edge)
+                    plugins.start(nursery, replica, Here(front.hold))
                     _say_up(config, replica)
 
                 join = partial(join_peers, replica, config)
@@ -141,7 +142,7 @@ async def _serve_by_workers(config: Config, task_status: trio.TaskStatus[None]) 
 
                 def on_up() -> None:
                     nursery.start_soon(Control(config.node.data, _refuse).serve)
-                    plugins.start(nursery, replica, None)
+                    plugins.start(nursery, replica, Here(workers=core.pids))
                     _say_up(config, replica)
 
                 await core.serve(join=join, on_up=on_up, task_status=task_status)

@@ -8,6 +8,7 @@ anybody can be reached.  A part is armed for the boot that the log names, and fo
 """
 
 import random
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from cluster.state.model import Fault
 
 BEGINS_AFTER_S = 0.3
 """From the entry to the fault: every node has heard by then, a cut would keep the news away."""
+ENDED_MAX = 64
+"""Ends that are remembered: one may be heard of before what it ends."""
 NOBODY: frozenset[str] = frozenset()
 
 
@@ -132,15 +135,23 @@ class Arming:
         self.boot = boot
         self._clock = clock
         self._armed: dict[str, Armed] = {}
+        self._ended: deque[str] = deque(maxlen=ENDED_MAX)
         self._effect = WHOLE
         self._good_until_s = 0.0
 
-    def arm(self, fault: Fault) -> Armed | None:
-        """Begin this node's part; None where it has none, or had it in an earlier life."""
+    def arm(self, fault: Fault, gone_ms: int = 0) -> Armed | None:
+        """Begin this node's part, `gone_ms` of which are over.
+
+        None where it has none, or had it in an earlier life, or has heard that it ended.
+        """
         part = part_of(fault, self.node)
-        if part == WHOLE or fault.boots.get(self.node) != self.boot or fault.fault in self._armed:
+        if part == WHOLE or fault.boots.get(self.node) != self.boot:
             return None
-        for_s = min(fault.for_ms, FAULT_MS_MAX) / 1000
+        if fault.fault in self._armed or fault.fault in self._ended:
+            return None
+        for_s = min(fault.for_ms - max(0, gone_ms), FAULT_MS_MAX) / 1000
+        if for_s <= 0:
+            return None
         armed = self._armed[fault.fault] = Armed(fault, part, self._clock() + for_s)
         self._good_until_s = 0.0
         return armed
@@ -148,6 +159,7 @@ class Arming:
     def end(self, fault: str) -> bool:
         """End a part before its time; say whether it was still going on."""
         armed = self._armed.pop(fault, None)
+        self._ended.append(fault)
         self._good_until_s = 0.0
         return armed is not None
 

@@ -17,15 +17,18 @@ RESTART_S = 0.5
 
 @asynccontextmanager
 async def own_cluster(
-    folder: Path, zones: Sequence[str], tell: Callable[[str], None]
+    folder: Path, zones: Sequence[str], workers: int, tell: Callable[[str], None]
 ) -> AsyncIterator[LocalCluster]:
-    """Run a node per zone's name in `zones`, with chaos on.  Raises `LocalFailure`."""
+    """Run a node per zone's name in `zones`, each with `workers`, and chaos on.
+
+    Raises `LocalFailure`.
+    """
     names = [f"n{number}" for number in range(1, len(zones) + 1)]
     cluster = LocalCluster(
         folder,
         nodes=len(zones),
         cluster_id="chaos",
-        sections={**UNLIMITED, "chaos": {"enabled": True}},
+        sections={**UNLIMITED, "chaos": {"enabled": True}, "node": {"workers": workers}},
         zones=dict(zip(names, zones, strict=True)),
     )
     async with cluster:

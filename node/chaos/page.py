@@ -246,6 +246,7 @@ def _events(record: Record) -> str:
 def _lists(record: Record) -> Iterable[str]:
     for english, chinese, lines in (
         ("Violations", "违反", record.violations),
+        ("Steps that were not done", "未执行的步骤", record.undone),
         ("Conversations that took too long", "超时的会话", record.unfinished),
         ("What else went wrong", "其他问题", record.trouble),
     ):

@@ -1,6 +1,6 @@
 """Chaos in a node: follows the faults of the log, and breaks this node's part of them.
 
-Talks to the port, the links, the edge, the operating system.
+Talks to the port, the links, the clients' side, the operating system.
 
     the log says        here
     ----------------    -------------------------------------------------------------------
@@ -8,8 +8,9 @@ Talks to the port, the links, the edge, the operating system.
     it was ended        disarmed; who is cut off is told past the cut
     nothing             disarmed when its time is over, by this node's own clock; the log is told
 
-A core consents (`AllowChaos`) once a boot.  A worker has the clients alone, and consents to
-nothing.  What was armed ends with the process: a fault names the boots that it is for.
+A core consents (`AllowChaos`) once a boot, and stops and kills its workers with itself.  A worker
+has the clients alone, and consents to nothing; one that starts meanwhile takes part in what is
+left.  What was armed ends with the node's process: a fault names the boots that it is for.
 """
 
 import secrets
@@ -29,12 +30,12 @@ from node.chaos.disk import ChaosDisk
 from node.chaos.faults import BEGINS_AFTER_S, Armed, Arming, Part
 from node.chaos.faults import WHOLE as NOTHING
 from node.chaos.wire import ChaosWire
-from node.edge.server import EdgeServer
-from node.plugins.contract import Place
+from node.plugins.contract import Here, Place
 from wal.disk import Disk
 
 CONSENT_S = 1.0
 """How often to see whether the log has this boot's consent."""
+TELL_END_TIMES = 3
 TELL_AGAIN_S = 2.0
 """Who does not lead tells the log of an end only if nobody else has."""
 LEVEL = 2
@@ -54,7 +55,7 @@ class Chaos:
         self._wire = ChaosWire(lambda: self._arming, self._end_here, secrets.randbits(64))
         self._seen: dict[str, Fault] = {}
         self._port: Port | None = None
-        self._edge: EdgeServer | None = None
+        self._here = Here()
         self._nursery: trio.Nursery | None = None
         self._changed = trio.Event()
 
@@ -74,14 +75,14 @@ class Chaos:
     async def run(
         self,
         port: Port,
-        edge: EdgeServer | None,
+        here: Here,
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """See `Plugin.run`."""
-        self._port, self._edge = port, edge
+        self._port, self._here = port, here
         self._arming = Arming(self._place.node, port.boot, time.monotonic)
-        self._seen = port.state.faults  # of before: they are none of this process's
+        self._seen = port.state.faults  # of before: they are none of this core's
         log.warning("chaos is on: operators may break this node on purpose")
         stop_watching: list[Callable[[], None]] = []
         try:
@@ -94,6 +95,8 @@ class Chaos:
                 nursery.start_soon(self._keep_time)
                 for fault in self._seen.values():
                     self._see_to_its_end(fault)
+                    if not self._place.is_core:
+                        nursery.start_soon(self._begin, fault, self._gone_ms(fault))
                 task_status.started()
         finally:
             for stop in stop_watching:
@@ -121,13 +124,16 @@ class Chaos:
         for fault in before.values():
             if fault.fault not in faults:
                 self._end_here(fault.fault)
-                self._tell_others(fault)
+                if self._place.is_core:
+                    self._nursery.start_soon(self._tell_others, fault)
 
-    async def _begin(self, fault: Fault) -> None:
+    async def _begin(self, fault: Fault, gone_ms: int = 0) -> None:
         """Arm what is not ended meanwhile, once all have heard of it."""
-        await trio.sleep(BEGINS_AFTER_S)
+        if not self._place.is_core and not fault.clients:
+            return
+        await trio.sleep(max(0.0, BEGINS_AFTER_S - gone_ms / 1000))
         assert self._arming is not None
-        armed = self._arming.arm(fault) if fault.fault in self._seen else None
+        armed = self._arming.arm(fault, gone_ms) if fault.fault in self._seen else None
         if armed is None:
             return
         log.warning("chaos begins", fault=fault.fault, kind=fault.kind, for_ms=fault.for_ms)
@@ -142,15 +148,24 @@ class Chaos:
             self._hold_clients()
             self._changed.set()
 
-    def _tell_others(self, fault: Fault) -> None:
-        """Let those hear of the end who could not otherwise, being cut off."""
+    async def _tell_others(self, fault: Fault) -> None:
+        """Let those hear of the end who could not otherwise, being cut off.
+
+        More than once: a link may be down at the moment, and nobody answers.
+        """
         assert self._port is not None
-        if not self._place.is_core:
-            return
-        nodes = self._port.state.nodes
-        for node, boot in fault.boots.items():
-            if node != self._place.node and node in nodes and nodes[node].boot == boot:
-                self._wire.tell_end(node, fault.fault)
+        for _ in range(TELL_END_TIMES):
+            nodes = self._port.state.nodes
+            for node, boot in fault.boots.items():
+                if node != self._place.node and node in nodes and nodes[node].boot == boot:
+                    self._wire.tell_end(node, fault.fault)
+            await trio.sleep(TELL_AGAIN_S)
+
+    def _gone_ms(self, fault: Fault) -> int:
+        """Return how much of a fault's time is over; rather too much, where clocks differ."""
+        assert self._port is not None
+        now_ms = max(time.time_ns() // 1_000_000, self._port.state.now_ms)
+        return now_ms - fault.started_ms
 
     # -- this node's part
 
@@ -160,10 +175,10 @@ class Chaos:
         fault, part = armed.fault.fault, armed.part
         if part.dies:
             log.warning("chaos kills this process")
-            stopping.kill()
+            stopping.kill(self._here.workers())
         if part.pauses:
             try:
-                await stopping.pause(armed.until_s - time.monotonic())
+                await stopping.pause(armed.until_s - time.monotonic(), self._here.workers())
             except stopping.CannotPause as error:
                 log.error("chaos cannot pause", why=str(error))
         while part.resets and fault in self._arming.faults() and armed.until_s > time.monotonic():
@@ -172,8 +187,8 @@ class Chaos:
             await trio.sleep(part.reset_every_ms / 1000)
 
     def _hold_clients(self) -> None:
-        if self._edge is not None:
-            self._edge.hold(self._effect().clients_cut)
+        if self._here.hold_clients is not None:
+            self._here.hold_clients(self._effect().clients_cut)
 
     # -- time
 

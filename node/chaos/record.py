@@ -98,6 +98,8 @@ class Record(msgspec.Struct, kw_only=True):
     unfinished: list[str]
     """Conversations that took too long, each with the reason."""
     trouble: list[str]
+    undone: list[str] = []
+    """Steps that were refused, each with the reason."""
     healed_s: float | None = None
     """From the end of the last fault until all nodes had one state."""
 

@@ -16,11 +16,12 @@ import trio
 
 from node.chaos import record as records
 from node.chaos.faults import BEGINS_AFTER_S
+from node.chaos.fitting import misfits
 from node.chaos.load import CLIENT, TIMING, Talking
 from node.chaos.record import Happened, Injected, NodeRow, Record
 from node.chaos.scenario import Scenario, Step, with_leader
 from node.chaos.watching import Watching
-from node.client import Client, RequestFailed, new_key, open_client
+from node.client import Client, RequestFailed, Stopped, new_key, open_client
 from node.client.address import Address
 from node.client.http import Unreachable
 from node.client.status import fetch_status
@@ -82,6 +83,7 @@ class Run:
         self._zones: dict[str, str] = {}
         self._broken: dict[int, str] = {}
         self._faults: list[Injected] = []
+        self._undone: list[str] = []
         self._trouble: list[str] = []
         self._talking = Talking(cluster, scenario.load, dialogues, far=own)
         addresses = {name: Address.parse(cluster.url(name)) for name in cluster.names}
@@ -100,9 +102,16 @@ class Run:
             try:
                 seconds = await self._talk_and_break(operator)
             finally:
-                with trio.move_on_after(TIMING.unanswered_s * 2, shield=True):
-                    await operator.request(ChaosStop())
+                await self._end_all(operator)
             return await self._conclude(operator, seconds)
+
+    async def _end_all(self, operator: Client) -> None:
+        """End what is broken, also when this is cancelled; what cannot be told ends by itself."""
+        with trio.move_on_after(TIMING.unanswered_s * 2, shield=True):
+            try:
+                await operator.request(ChaosStop())
+            except (RequestFailed, Stopped) as error:
+                self._trouble.append(f"chaos.stop: {error}; what is broken ends by itself")
 
     # -- before
 
@@ -117,18 +126,8 @@ class Run:
                 await trio.sleep(0.2)
         if off:
             raise CannotRun(f"chaos is off at {', '.join(off)}: [chaos] enabled in its node.toml")
-        known, zones = set(self._zones), set(self._zones.values())
-        for step in self._scenario.steps:
-            names = {name for group in step.groups for name in group.split(",")} - {"leader"}
-            if names - known:
-                unknown = ", ".join(sorted(names - known))
-                raise CannotRun(
-                    f"step {step.name}: no node {unknown}; there are {', '.join(sorted(known))}"
-                )
-            if step.zone and step.zone not in zones | {"leader"}:
-                there = ", ".join(sorted(zones - {""})) or "none"
-                what = f"no node is in zone {step.zone}; there is {there}"
-                raise CannotRun(f"step {step.name}: {what}")
+        if wrong := misfits(self._scenario, self._zones):
+            raise CannotRun("\n".join(wrong))
 
     # -- meanwhile
 
@@ -198,9 +197,9 @@ class Run:
         self._say(f"{step.name}: {what}, for {step.for_s:g} s")
         try:
             await operator.request(request)
-        except RequestFailed as error:
-            self._trouble.append(f"step {step.name}: {error}")
-            self._say(f"step {step.name} was refused: {error}")
+        except (RequestFailed, Stopped) as error:
+            self._undone.append(f"step {step.name}: {error}")
+            self._say(f"step {step.name} was not done: {error}")
             return
         at_s = self._now_s() + BEGINS_AFTER_S
         ends_s = at_s + step.for_s
@@ -277,6 +276,7 @@ class Run:
             ),
             violations=[str(one) for one in found[: records.EXAMPLES_MAX]],
             unfinished=talking.unfinished[: records.EXAMPLES_MAX],
+            undone=self._undone[: records.EXAMPLES_MAX],
             trouble=[*self._trouble, *talking.trouble][: records.EXAMPLES_MAX],
             healed_s=healed_s,
         )
@@ -334,7 +334,7 @@ class Run:
             return
         try:
             found = await operator.request(kind())
-        except RequestFailed as error:
+        except (RequestFailed, Stopped) as error:
             self._trouble.append(f"heal.log: {error}")
             return
         for line in found["lines"]:

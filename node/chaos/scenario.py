@@ -4,6 +4,7 @@
 
     [cluster]                 # of `--demo` alone
     zones = { dc1 = 2, dc2 = 2, dc3 = 1 }           how many nodes: n1 and n2 are in dc1 ...
+    workers = 0               # processes for the clients of each node
 
     [load]
     visitors = 20             # conversations at a time
@@ -51,7 +52,9 @@ VISITORS_MAX = 2_000
 AGENTS_MAX = 1_000
 NODES_MIN = 3
 NODES_MAX = 9
+WORKERS_MAX = 8
 AT_S_MAX = 24 * 3600
+PLAN_BYTES_MAX = 1024 * 1024
 LEADER = "leader"
 
 KINDS: dict[str, FaultKind] = {
@@ -114,6 +117,7 @@ class Scenario:
     steps: tuple[Step, ...]
     load: Load = field(default_factory=Load)
     zones: tuple[str, ...] = ("dc1", "dc1", "dc2", "dc2", "dc3")
+    workers: int = 0
     repeats: int = 1
     warm_up_s: float = 5.0
     heal_within_s: float = 30.0
@@ -127,7 +131,9 @@ class Scenario:
 def load(path: Path) -> Scenario:
     """Return the scenario in the file at `path`.  Raises `SourceErrors`, all at once."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            data = file.read(PLAN_BYTES_MAX + 1)
+        text = data.decode()
     except FileNotFoundError:
         problem, mend = "no such file", "name a plan that exists; see docs/examples/chaos"
         raise SourceErrors([SourceError(Place(str(path), 1), problem, mend)]) from None
@@ -135,6 +141,9 @@ def load(path: Path) -> Scenario:
         mend = "make it a UTF-8 text file that this user may read"
         problem = f"cannot be read: {error}"
         raise SourceErrors([SourceError(Place(str(path), 1), problem, mend)]) from None
+    if len(data) > PLAN_BYTES_MAX:
+        problem, mend = f"over {PLAN_BYTES_MAX} bytes", "say less: this is no plan"
+        raise SourceErrors([SourceError(Place(str(path), 1), problem, mend)])
     return parse(text, path)
 
 
@@ -155,7 +164,7 @@ def _scenario(root: Table, path: Path) -> Scenario | None:
     title = root.text("title", path.stem, example="a data centre loses its network")
     default = Scenario("", ())
     load = _load(root.table("load"), path.parent)
-    zones = _zones(root.table("cluster"), default.zones)
+    zones, workers = _cluster(root.table("cluster"), default)
     run = root.table("run")
     repeats, warm_up_s, heal_s = default.repeats, default.warm_up_s, default.heal_within_s
     if run is not None:
@@ -173,7 +182,7 @@ def _scenario(root: Table, path: Path) -> Scenario | None:
     if not found:
         return None
     ordered = tuple(sorted(found, key=lambda step: step.at_s))
-    return Scenario(title, ordered, load, zones, repeats, warm_up_s, heal_s)
+    return Scenario(title, ordered, load, zones, workers, repeats, warm_up_s, heal_s)
 
 
 def _load(table: Table | None, folder: Path) -> Load:
@@ -190,11 +199,20 @@ def _load(table: Table | None, folder: Path) -> Load:
     return found
 
 
-def _zones(cluster: Table | None, default: tuple[str, ...]) -> tuple[str, ...]:
+def _cluster(table: Table | None, default: Scenario) -> tuple[tuple[str, ...], int]:
+    """Return the zones of the nodes, and how many workers each has."""
+    if table is None:
+        return default.zones, default.workers
+    zones = _zones(table, table.needed_table("zones")) or default.zones
+    workers = table.integer("workers", default.workers, 0, WORKERS_MAX)
+    table.finish()
+    return zones, workers
+
+
+def _zones(cluster: Table, zones: Table | None) -> tuple[str, ...]:
     """Return the zone of n1, n2 ...: those of the first zone first."""
-    zones = cluster.needed_table("zones") if cluster is not None else None
-    if cluster is None or zones is None:
-        return default
+    if zones is None:
+        return ()
     found: list[str] = []
     for zone in zones.keys():  # noqa: SIM118 - no mapping
         zones.check_name(zone, zone)
@@ -202,7 +220,6 @@ def _zones(cluster: Table | None, default: tuple[str, ...]) -> tuple[str, ...]:
     if not NODES_MIN <= len(found) <= NODES_MAX:
         mend = f"let there be {NODES_MIN} to {NODES_MAX} in all"
         cluster.note("zones", f"{len(found)} nodes", mend)
-    cluster.finish()
     return tuple(found)
 
 

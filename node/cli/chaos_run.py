@@ -70,7 +70,7 @@ def run_plan(
 
     The load is made of visitors and agents who talk by the cluster's own rules; on a cluster that
     others use, their agents are offered these conversations too.  Exit code 1 when a guarantee did
-    not hold.
+    not hold, or a step could not be done.
 
     Example:  unidesk chaos run plan.toml --demo -o report.html
     """
@@ -103,7 +103,7 @@ def run_plan(
         else:
             _show(record)
             tell(f"the report is in {page}, and as JSON in {page.with_suffix('.json')}")
-        return 0 if record.good else 1
+        return 0 if record.good and not record.undone else 1
 
     run(body, expected=(CannotRun,))
 
@@ -171,7 +171,7 @@ async def _cluster(
         return
     with contextlib.ExitStack() as kept:
         folder = data or Path(kept.enter_context(tempfile.TemporaryDirectory(prefix="unidesk-")))
-        async with own_cluster(folder, scenario.zones, tell) as cluster:
+        async with own_cluster(folder, scenario.zones, scenario.workers, tell) as cluster:
             yield cluster, True
 
 
@@ -246,10 +246,12 @@ def _show(record: "Record") -> None:
         for one in record.checks
     ]
     out.print(table(("", "guarantee", ""), checks))
-    for line in [*record.violations, *record.unfinished, *record.trouble]:
+    for line in [*record.violations, *record.undone, *record.unfinished, *record.trouble]:
         out.print(f"  {line}")
     mean = record.acknowledged / record.seconds if record.seconds else 0.0
     out.print(f"{record.acknowledged} messages acknowledged, {mean:.1f} a second")
+    if record.undone:
+        out.print(f"{len(record.undone)} of the plan's steps were NOT done", style="bold red")
     if record.good:
         out.print("every guarantee held")
     else:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from node.cli.output import plain
-from node.cli.terms import REFUSALS_ZH, TERMS
+from node.cli.terms import PARTINGS, REFUSALS_ZH, TERMS
 
 Lang = Literal["en", "zh"]
 
@@ -15,6 +15,7 @@ EN: Mapping[str, str] = {
     "connected": "Connected to {node}.",
     "reconnected": "Connection lost; now at {node}. Nothing is missing.",
     "leaving": "{node} sends us elsewhere: {reason}",
+    "not_serving": "No node takes us in now: {reason}. Trying again; what you write is kept …",
     "unreachable": "No node answers: {trouble}. Trying again; what you write is kept …",
     "visitor.hint": (
         "Write and press Enter. /close ends the conversation, /reopen lets it go on,"
@@ -122,6 +123,7 @@ ZH: Mapping[str, str] = {
     "connected": "已连接到 {node}。",
     "reconnected": "连接中断，现已转到 {node}，消息没有丢失。",
     "leaving": "{node} 请我们换一个节点：{reason}",
+    "not_serving": "暂时没有节点可以为您服务：{reason}。正在重试，您输入的内容会保留……",
     "unreachable": "没有节点应答：{trouble}。正在重试，您输入的内容会保留……",
     "visitor.hint": (
         "输入后按回车发送。/close 结束会话，/reopen 继续已结束的会话，"
@@ -244,6 +246,11 @@ class Words:
     def term(self, word: str) -> str:
         """Return a word of the protocol as people read it."""
         return TERMS[self.lang].get(word, word)
+
+    def parting(self, code: int, rule: str, reason: str) -> str:
+        """Return why a node sends somebody away; `reason` is its own, for a code of a later one."""
+        known = PARTINGS[self.lang]
+        return known.get(rule) or known.get(code) or reason
 
     def refusal(self, code: str, message: str) -> str:
         """Return what a node refused, with its own words."""

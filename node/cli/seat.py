@@ -15,7 +15,7 @@ import trio
 from node.cli.messages import CATALOGUES, Words, choose_lang
 from node.cli.problem import USAGE, Problem
 from node.cli.terminal import open_lines, say_line
-from node.client import Client, RequestFailed, open_client
+from node.client import Client, RequestFailed, Stopped, open_client
 from node.protocol.catalogue import Bye, Ev, Gap, Push, Request, Welcome
 
 LINES_WAITING_MAX = 1_000
@@ -36,6 +36,8 @@ class Seat(ABC):
         self.words = words
         self.client: Client | None = None
         self.node = ""
+        self._bye: Bye | None = None
+        """The last one."""
 
     @abstractmethod
     def greet(self) -> None:
@@ -77,8 +79,14 @@ class Seat(ABC):
     async def run(self, urls: tuple[str, ...], token: str) -> int:
         """Connect and stay until the person leaves; return 1 if a line was not delivered.
 
-        Raises `Stopped`.
+        Raises `Problem` when they are sent away for good.
         """
+        try:
+            return await self._stay(urls, token)
+        except* Stopped as stopped:
+            raise Problem(self._why_stopped(stopped)) from None
+
+    async def _stay(self, urls: tuple[str, ...], token: str) -> int:
         async with open_client(
             urls, token, name=f"unidesk-{self.role}", lang=self.words.lang
         ) as client:
@@ -144,8 +152,9 @@ class Seat(ABC):
                     self._welcome(push)
                     await self.on_push(push)
                 case Bye():
-                    if client.welcome is not None:  # else it was never our node
-                        self.say("leaving", node=self.node, reason=push.reason)
+                    self._bye = push
+                    if client.welcome is not None and push.resume:  # else it was never our node
+                        self.say("leaving", node=self.node, reason=self._why_left(push))
                 case Gap(cv=cv, first=0, last=0):
                     self.on_lost(cv)
                 case Gap():
@@ -154,6 +163,18 @@ class Seat(ABC):
                     await self.on_event(push)
                 case _:
                     await self.on_push(push)
+
+    def _why_left(self, bye: Bye) -> str:
+        return self.words.parting(bye.code, bye.rule, bye.reason)
+
+    def _why_stopped(self, group: BaseExceptionGroup[Stopped]) -> str:
+        stopped: BaseException = group
+        while isinstance(stopped, BaseExceptionGroup):
+            stopped = stopped.exceptions[0]
+        assert isinstance(stopped, Stopped)
+        last = self._bye
+        rule = last.rule if last is not None and last.code == stopped.code else ""
+        return self.words.parting(stopped.code, rule, stopped.reason)
 
     def _welcome(self, welcome: Welcome) -> None:
         role = welcome.you.get("role", self.role)
@@ -174,8 +195,11 @@ class Seat(ABC):
             if client.welcome is not None:
                 told = ""
             elif client.trouble and client.trouble != told:
-                told = client.trouble
-                self.say("unreachable", trouble=told)
+                told, bye = client.trouble, self._bye
+                if bye is not None and bye.reason == told:
+                    self.say("not_serving", reason=self._why_left(bye))
+                else:
+                    self.say("unreachable", trouble=told)
 
 
 def words_for(lang: str) -> Words:

@@ -33,6 +33,7 @@ from node.handover import messages
 from node.handover.descriptors import Mismatch
 from node.handover.descriptors import take as take_descriptors
 from node.handover.port import MovingPort
+from node.plugins.contract import Here
 from node.server import NodeLost, join_peers, load_plugins, open_replica, serve_commands
 from node.workers.remote import CoreGone, RemotePort
 from wal.errors import StorageError
@@ -159,7 +160,7 @@ class Successor:
             desk.supervising.give_up(left.supervisors)
             self._runs.set()
             async with trio.open_nursery() as nursery:
-                plugins.start(nursery, port, front.edge)
+                plugins.start(nursery, port, Here(front.hold))
                 await join_peers(replica, config)
                 nursery.cancel_scope.cancel()
         finally:

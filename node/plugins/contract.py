@@ -10,7 +10,7 @@ What it wants everybody to know goes through the `Port`, as commands; operations
 are in the catalogue like all others, and refuse where it is off.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -18,7 +18,6 @@ import trio
 
 from cluster.hooks import Hooks
 from cluster.port import Port
-from node.edge.server import EdgeServer
 
 GROUP = "unidesk.plugins"
 
@@ -35,6 +34,19 @@ class Place:
     """Its table of `node.toml`, but for `enabled`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Here:
+    """The process that a plugin lives in."""
+
+    hold_clients: Callable[[bool], None] | None = None
+    """Holds all that goes to and from its clients, and lets nobody in; or lets go.
+
+    None in a core, whose workers have the clients.
+    """
+    workers: Callable[[], Sequence[int]] = tuple
+    """Processes that live and die with this one, by pid."""
+
+
 class Plugin(Protocol):
     """One plugin in one process."""
 
@@ -45,13 +57,9 @@ class Plugin(Protocol):
     async def run(
         self,
         port: Port,
-        edge: EdgeServer | None,
+        here: Here,
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Live with the node until cancelled.
-
-        `edge` is where clients of this process come in; None in a core whose workers have them.
-        What is raised ends the plugin, not the node.
-        """
+        """Live with the node until cancelled; what is raised ends the plugin, not the node."""
         ...

@@ -17,8 +17,7 @@ from cluster.hooks import NO_HOOKS, Hooks
 from cluster.port import Port
 from cluster.toml_source import did_you_mean
 from node.config import Config
-from node.edge.server import EdgeServer
-from node.plugins.contract import GROUP, Place, Plugin
+from node.plugins.contract import GROUP, Here, Place, Plugin
 
 OWN = (EntryPoint("chaos", "node.chaos.plugin:Chaos", GROUP),)
 """Those that come along, in the form of all others."""
@@ -65,15 +64,15 @@ class Plugins:
                     found[what], owner[what] = hook, name
         return Hooks(**found) if found else NO_HOOKS
 
-    def start(self, nursery: trio.Nursery, port: Port, edge: EdgeServer | None) -> None:
+    def start(self, nursery: trio.Nursery, port: Port, here: Here) -> None:
         """Let them run in `nursery`, until it is cancelled."""
         for name, plugin in self._plugins.items():
-            nursery.start_soon(_live, name, plugin, port, edge)
+            nursery.start_soon(_live, name, plugin, port, here)
 
 
-async def _live(name: str, plugin: Plugin, port: Port, edge: EdgeServer | None) -> None:
+async def _live(name: str, plugin: Plugin, port: Port, here: Here) -> None:
     try:
-        await plugin.run(port, edge)
+        await plugin.run(port, here)
     except Exception as error:  # the boundary to what is not ours: it ends, the node goes on
         log.error("plugin failed", plugin=name, exc_info=error)
 

@@ -10,11 +10,14 @@ Talks to a listening port by grpcio, to the application through `RpcDesk`.
 
 A client that leaves, or whose deadline passes, is forgotten; what it asked is not
 (`node.rpc.desk`).  When the node stops, the desk has said its goodbyes before this is cancelled.
+Clients that are held are without a network: the sockets are deaf (`node.rpc.deafness`), and what
+would leave waits.
 
 Source: gRPC Core, grpc_types.h (channel arguments); gRPC, "Health Checking", "Server Reflection".
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import Callable
@@ -36,6 +39,7 @@ from node.protocol.descriptors import message_class
 from node.protocol.schema import PACKAGE, PUSH, SERVICE
 from node.rpc.bridge import Bridge
 from node.rpc.certificate import RpcCertificate
+from node.rpc.deafness import Deafness
 from node.rpc.desk import RpcApplication, RpcDesk
 from node.rpc.limits import RpcLimits
 from node.rpc.service import RpcService
@@ -74,6 +78,9 @@ class RpcServer:
         self._pressure = pressure
         self._shared = shared
         self._desk: RpcDesk | None = None
+        self._deafness: Deafness | None = None
+        self._hold: Callable[[bool], None] | None = None
+        """What is about to leave, while calls are accepted."""
         self.port = 0
         """Where it listens, once it does."""
 
@@ -81,6 +88,24 @@ class RpcServer:
         """Return the present picture."""
         counters = self._desk.counters if self._desk is not None else RpcCounters()
         return counters.statistics()
+
+    def hold(self, held: bool) -> None:
+        """Hold all that comes and goes, and accept nobody, as if the network were gone; or go on.
+
+        Harmless when repeated, and before or after it serves.
+        """
+        if self._hold is None or held is (self._deafness is not None):
+            return
+        self._hold(held)
+        if self._deafness is not None:
+            self._deafness.hear()
+            self._deafness = None
+            return
+        self._deafness = Deafness(self.port)
+        try:
+            self._deafness.hear_nothing()
+        except OSError as error:  # no Linux: what leaves is held all the same
+            log.error("gRPC clients are still heard", why=str(error))
 
     async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled; started once calls are accepted.  Raises `RpcListenRefused`."""
@@ -93,16 +118,22 @@ class RpcServer:
             try:
                 await thread.up.wait()
                 self.port = thread.port
+                self._hold = lambda held: bridge.to_asyncio(partial(service.hold, held))
                 task_status.started()
                 await self._watch_health(desk, bridge, thread)
             finally:
+                self.hold(False)
+                self._hold = None
                 thread.stop()
 
     async def _watch_health(self, desk: RpcDesk, bridge: Bridge, thread: "_Thread") -> None:
         told: bool | None = None
         while True:
             ready = desk.is_ready()
-            if ready != told:
+            if self._deafness is not None:
+                with contextlib.suppress(OSError):  # who was let in just before
+                    self._deafness.hear_nothing()
+            elif ready != told:
                 told = ready
                 bridge.to_asyncio(partial(thread.say_ready, ready))
             await trio.sleep(HEALTH_S)

@@ -6,7 +6,7 @@ Talks to clients through grpcio, to the desk through a `Bridge`.
     Events       asked ──▶ desk ──▶ pushes, as the reader takes them ──▶ a status
 
 A client that leaves, or whose deadline passes, cancels the coroutine here.  The desk is told that
-nobody waits; what was begun goes on.
+nobody waits; what was begun goes on.  While all is held, whatever would leave waits.
 """
 
 import asyncio
@@ -37,6 +37,15 @@ class RpcService:
         self._desk = desk
         self._bridge = bridge
         self._write_s = write_s
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+
+    def hold(self, held: bool) -> None:
+        """Let nothing leave, neither answers nor pushes; or go on.  Called in asyncio's thread."""
+        if held:
+            self._flowing.clear()
+        else:
+            self._flowing.set()
 
     def handlers(self) -> dict[str, Any]:
         """Return what serves each method: bytes in, bytes out."""
@@ -52,6 +61,7 @@ class RpcService:
         self._bridge.to_trio(partial(self._desk.call, asked))
         try:
             answer = await answered
+            await self._flowing.wait()
         finally:
             asked.gone = True
         if isinstance(answer, bytes):
@@ -71,6 +81,7 @@ class RpcService:
         try:
             answer = await answered
             if isinstance(answer, Ending):
+                await self._flowing.wait()
                 await _end(context, answer)
             if await self._pump(stream, context):
                 assert stream.end is not None
@@ -83,9 +94,11 @@ class RpcService:
         """Write what the stream is sent; return whether that was read to its end."""
         try:
             while (push := await stream.next()) is not None:
+                await self._flowing.wait()
                 async with asyncio.timeout(self._write_s):
                     await context.write(push)
                 stream.taken(push)
+            await self._flowing.wait()
         except TimeoutError:
             # Not `abort`, which would wait here behind the push that is stuck: gRPC waits then.
             context.set_code(grpc.StatusCode.RESOURCE_EXHAUSTED)

@@ -10,6 +10,7 @@ A worker that ends, or says nothing for long, is started again, after a pause; i
 back and resume, at any worker.  When the core ends, so do the workers.
 """
 
+import math
 import os
 import pickle
 import signal
@@ -58,7 +59,9 @@ class _Worker:
 
     number: int
     patience: trio.CancelScope
-    """Cut off when it passes."""
+    """Cut off when it passes, or is at an end."""
+    heard_s: float = math.inf
+    """When it last told what it measured; infinite before it has."""
     measured: messages.Measured | None = None
 
 
@@ -96,6 +99,7 @@ class Core:
                         nursery.start_soon(self._keep_worker, number)
                     nursery.start_soon(self._share_figures)
                     nursery.start_soon(self._keep_sessions)
+                    nursery.start_soon(self._keep_listening)
                     await self._all_up.wait()
                     await trio.lowlevel.checkpoint_if_cancelled()
                     life.shield = True
@@ -117,6 +121,10 @@ class Core:
             for process in self._processes:
                 process.kill()
                 process.wait()
+
+    def pids(self) -> tuple[int, ...]:
+        """Return the workers' processes, those that are just starting too."""
+        return tuple(process.pid for process in self._processes)
 
     # -- workers
 
@@ -225,7 +233,8 @@ class Core:
     def _on_measured(self, feed: Feed, measured: messages.Measured) -> None:
         worker = self._feeds[feed]
         worker.measured = measured
-        worker.patience.deadline = trio.current_time() + SILENCE_S
+        worker.heard_s = trio.current_time()
+        worker.patience.deadline = math.inf
         up = [one for one in self._feeds.values() if one.measured is not None]
         if len(up) == self._config.node.workers:
             self._all_up.set()
@@ -246,6 +255,18 @@ class Core:
         while True:
             await trio.sleep(SWEEP_S)
             self._holders.sweep()
+
+    async def _keep_listening(self) -> None:
+        """Cut off who is silent; but what was said while this process stood still is unread."""
+        while True:
+            looked_s = trio.current_time()
+            await trio.sleep(SWEEP_S)
+            now_s = trio.current_time()
+            stood_still_s = now_s - looked_s - SWEEP_S
+            for worker in self._feeds.values():
+                worker.heard_s += stood_still_s
+                if now_s > worker.heard_s + SILENCE_S:
+                    worker.patience.cancel()
 
     async def _share_figures(self) -> None:
         while True:

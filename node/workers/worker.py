@@ -30,6 +30,7 @@ from node.edge.server import (
     share,
 )
 from node.front import Front
+from node.plugins.contract import Here
 from node.plugins.loading import Plugins
 from node.processes import ProcessFigures, this_process
 from node.rpc.statistics import RpcStatistics
@@ -91,7 +92,7 @@ async def _serve(config: Config, number: int, plain: socket.socket) -> None:
 
             def on_up(desk: Desk, edge: EdgeServer) -> None:
                 nursery.start_soon(_measure, port, edge, desk, front)
-                plugins.start(nursery, port, edge)
+                plugins.start(nursery, port, Here(front.hold))
                 port.watch_taken(desk.on_session_taken)
                 desk.sources.edge = lambda: _edge_of_all(port, edge)
                 desk.sources.desk = lambda: _desk_of_all(port, desk)

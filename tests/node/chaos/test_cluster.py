@@ -15,6 +15,7 @@ import trio
 from node.client import Client, RequestFailed, new_key, open_client
 from node.client.http import Unreachable, get
 from node.local import LocalCluster
+from node.local.folder import Sections
 from node.protocol.catalogue import AuditList, ChaosStart, ChaosStatus, ChaosStop
 
 NO_FAULT = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
@@ -31,11 +32,21 @@ async def unidesk(folder: Path, *words: str) -> subprocess.CompletedProcess[str]
     return ran
 
 
+async def run_plan(plan: Path, page: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "node", "chaos", "run", str(plan), "-o", str(page), *words]
+    run = partial(subprocess.run, command, capture_output=True, text=True, check=False, timeout=150)
+    ran: subprocess.CompletedProcess[str] = await trio.to_thread.run_sync(run)
+    return ran
+
+
 @asynccontextmanager
-async def cluster_with_chaos(folder: Path) -> AsyncIterator[tuple[LocalCluster, Client]]:
-    sections = {"chaos": {"enabled": True}}
+async def cluster_with_chaos(
+    folder: Path, *, workers: int = 0
+) -> AsyncIterator[tuple[LocalCluster, Client]]:
+    """With workers, by gRPC too."""
+    sections: Sections = {"chaos": {"enabled": True}, "node": {"workers": workers}}
     async with (
-        LocalCluster(folder, sections=sections, zones=ZONES) as cluster,
+        LocalCluster(folder, sections=sections, zones=ZONES, grpc=bool(workers)) as cluster,
         open_client(cluster.urls, cluster.mint("operator", "ops")) as operator,
     ):
         await enabled(operator)
@@ -209,9 +220,7 @@ for = "5s"
 """
     )
     page = tmp_path / "out.html"
-    command = [sys.executable, "-m", "node", "chaos", "run", str(plan), "--demo", "-o", str(page)]
-    run = partial(subprocess.run, command, capture_output=True, text=True, check=False, timeout=110)
-    ran: subprocess.CompletedProcess[str] = await trio.to_thread.run_sync(run)
+    ran = await run_plan(plan, page, "--demo")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     record = json.loads((tmp_path / "out.json").read_text())
     assert record["ok"]

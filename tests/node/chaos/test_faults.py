@@ -87,6 +87,23 @@ def test_a_fault_of_others_is_not_armed_and_none_twice() -> None:
     assert arming.arm(fault("pause", "n1")) is None
 
 
+def test_what_is_told_to_end_before_it_is_heard_of_never_begins() -> None:
+    arming = Arming("n1", "b1", Clock())
+    assert not arming.end("f")
+    assert arming.arm(fault("pause", "n1")) is None
+
+
+def test_who_comes_late_takes_part_in_what_is_left() -> None:
+    clock = Clock()
+    arming = Arming("n1", "b1", clock)
+    assert arming.arm(fault("partition", "n1", "n2", clients=True), gone_ms=1_000) is None
+    assert arming.arm(fault("partition", "n1", "n2", clients=True), gone_ms=600) is not None
+    clock.now_s += 0.399
+    assert arming.effect().clients_cut
+    clock.now_s += 0.002
+    assert arming.effect() == WHOLE
+
+
 def test_two_at_once_are_both_there_and_end_one_by_one() -> None:
     clock = Clock()
     arming = Arming("n1", "b1", clock)

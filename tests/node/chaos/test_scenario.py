@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cluster.toml_source import SourceErrors
-from node.chaos.scenario import Step, load, parse, with_leader
+from node.chaos.scenario import PLAN_BYTES_MAX, Step, load, parse, with_leader
 
 EXAMPLES = Path(__file__).parents[3] / "docs" / "examples" / "chaos"
 
@@ -14,6 +14,7 @@ title = "All of it"
 
 [cluster]
 zones = { dc1 = 2, dc2 = 1 }
+workers = 2
 
 [load]
 visitors = 3
@@ -56,7 +57,7 @@ def mistakes(text: str) -> list[str]:
 
 def test_a_plan_is_read_in_the_order_of_its_times() -> None:
     plan = parse(PLAN, Path("plan.toml"))
-    assert plan.zones == ("dc1", "dc1", "dc2")
+    assert (plan.zones, plan.workers) == (("dc1", "dc1", "dc2"), 2)
     assert (plan.load.visitors, plan.load.agents, plan.load.pace_s) == (3, 2, 1.0)
     assert (plan.repeats, plan.warm_up_s, plan.heal_within_s) == (2, 2.0, 60.0)
     assert plan.steps == (
@@ -75,8 +76,8 @@ def test_the_examples_are_plans(path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('fault = "loss"', 'fault = "los"', "plan.toml:18: step.second.fault"),
-        ("percent = 30", "percent = 300", "plan.toml:21: step.second.percent"),
+        ('fault = "loss"', 'fault = "los"', "plan.toml:19: step.second.fault"),
+        ("percent = 30", "percent = 300", "plan.toml:22: step.second.percent"),
         ("percent = 30", "procent = 30", "did you mean"),
         ('nodes = "n1, n2"', 'nodes = "n1; n2"', "is no id of a node"),
         ('for = "10s"', 'for = "11m"', "choose 0.1s to 600s"),
@@ -84,6 +85,7 @@ def test_the_examples_are_plans(path: Path) -> None:
         ("dc1 = 2, dc2 = 1", "dc1 = 2", "2 nodes"),
         ('at = "1s"', "at = 1", "at"),
         ("[load]", "[lode]", "unknown key"),
+        ("workers = 2", "workers = 99", "plan.toml:5: cluster.workers"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(old: str, new: str, said: str) -> None:
@@ -95,6 +97,29 @@ def test_a_mistake_is_named_with_its_place(old: str, new: str, said: str) -> Non
 
 def test_a_plan_without_steps_is_none() -> None:
     assert "step" in mistakes('title = "nothing"\n')[0]
+
+
+def test_a_plan_of_very_many_lines_is_refused_in_few() -> None:
+    text = "".join(f'[step.s{n}]\nfault = "pause"\nnodes = "n {n}"\n' for n in range(4_000))
+    with pytest.raises(SourceErrors) as failure:
+        parse(text, Path("plan.toml"))
+    said = str(failure.value).splitlines()
+    assert "4000 steps; at most 200" in said[0]
+    assert (len(said), said[-1]) == (51, "and 3,951 more")
+
+
+def test_a_plan_that_cannot_be_read_is_refused_with_its_name(tmp_path: Path) -> None:
+    noise, endless, missing = (tmp_path / name for name in ("noise", "endless", "missing"))
+    noise.write_bytes(b"\xff\xfe\x00" * 100)
+    endless.write_bytes(b"#" * (PLAN_BYTES_MAX + 1))
+    for path, said in (
+        (noise, "cannot be read"),
+        (endless, f"over {PLAN_BYTES_MAX} bytes"),
+        (missing, "no such file"),
+        (tmp_path, "Is a directory"),
+    ):
+        with pytest.raises(SourceErrors, match=f"{path.name}:1: .*{said}"):
+            load(path)
 
 
 def test_whoever_leads_then_is_meant_by_leader() -> None:

@@ -1,6 +1,7 @@
 """`node.cli.messages`: both languages say the same things."""
 
 import ast
+import re
 import string
 from pathlib import Path
 from typing import get_args
@@ -11,10 +12,11 @@ from rich.cells import cell_len
 import node.cli
 from cluster.state.model import AgentStatus, OfferEnd
 from node.cli import output
-from node.cli.messages import CATALOGUES, EN, ZH, Words, choose_lang
+from node.cli.messages import CATALOGUES, EN, ZH, Lang, Words, choose_lang
 from node.cli.output import console, fitting, plain, table
-from node.cli.terms import REFUSALS_ZH, TERMS
-from node.protocol.codes import ERRORS
+from node.cli.terms import PARTINGS, REFUSALS_ZH, TERMS
+from node.protocol.codes import ERRORS, Close
+from node.protocol.refusals import MEANING
 
 
 def fields(text: str) -> set[str]:
@@ -51,6 +53,44 @@ def test_no_word_of_the_protocol_is_english_on_a_chinese_screen() -> None:
     assert Words("zh").term("of a later release") == "of a later release"
     assert Words("zh").refusal("stale", "read first") == f"{REFUSALS_ZH['stale']}（read first）"
     assert Words("en").refusal("stale", "read first") == "read first"
+
+
+@pytest.mark.parametrize("lang", CATALOGUES)
+def test_why_somebody_is_sent_away_is_said_for_every_code_in_every_language(lang: Lang) -> None:
+    partings = PARTINGS[lang]
+    assert partings.keys() == PARTINGS["en"].keys() >= set(Close)
+    assert {rule for rule in partings if isinstance(rule, str)} <= set(MEANING)
+    assert len(set(partings.values())) == len(partings), "two of them are the same"
+    words = Words(lang)
+    for code in Close:
+        told = words.parting(code, "", "the node's own")
+        assert told
+        assert told != "the node's own"
+        assert _is_chinese(told) is (lang == "zh")
+    assert words.parting(Close.LOGGED_OUT, "session.ended", "") == partings["session.ended"]
+    assert words.parting(4099, "", "of a later release") == "of a later release"
+
+
+def test_no_text_is_in_the_other_language() -> None:
+    assert not any(_is_chinese(text) for text in EN.values())
+    only_fields = {key for key, text in ZH.items() if not _is_chinese(text)}
+    assert only_fields == {"agent.canned", "agent.presence", "said"}
+
+
+def test_the_words_that_widgets_may_take_are_those_of_the_seats() -> None:
+    page = Path(node.cli.__file__).parents[2] / "docs" / "how-to" / "operate-from-the-terminal.md"
+    rows = re.findall(
+        r"^\| (4\d{3}), ([^|]+) \| ([^|]+) \| ([^|]+) \|$", page.read_text(), re.MULTILINE
+    )
+    assert len(rows) == 5
+    for code, when, english, chinese in rows:
+        rule = when.removeprefix("rule `").rstrip("`") if when.startswith("rule") else ""
+        told = [Words(lang).parting(int(code), rule, "") for lang in CATALOGUES]
+        assert told == [english, chinese]
+
+
+def _is_chinese(text: str) -> bool:
+    return any("\u4e00" <= one <= "\u9fff" for one in text)
 
 
 def _asks(function: ast.expr) -> bool:

@@ -105,9 +105,10 @@ class Link:
     async def event(self, cv: str, seq: int, kind: str = "msg", **data: Any) -> None:
         await self.say(Ev(cv=cv, seq=seq, type=kind, ts=seq, data=data))
 
-    async def bye(self, code: int, *nodes: str, reason: str = "") -> None:
+    async def bye(self, code: int, *nodes: str, reason: str = "", rule: str = "") -> None:
         addresses = [NodeAddress(f"n{place}", url) for place, url in enumerate(nodes, 1)]
-        await self.say(Bye(code=code, reason=reason, resume=code < 4100, nodes=addresses))
+        resume = code < 4100
+        await self.say(Bye(code=code, reason=reason, resume=resume, nodes=addresses, rule=rule))
         await self.stream.send_all(self._protocol.send(CloseConnection(code, reason)))
 
     async def stay(self) -> None:

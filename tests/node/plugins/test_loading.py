@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from cluster.hooks import NO_HOOKS, Hooks
+from node.plugins.contract import Here
 from node.plugins.loading import PluginRefused, Plugins
 from tests.node.desk.office import config_of
 
@@ -17,7 +18,7 @@ class Failing:
     def hooks(self) -> Hooks:
         return Hooks(wall_ms=lambda clock: clock)
 
-    async def run(self, port: Any, edge: Any, *, task_status: Any = None) -> None:
+    async def run(self, port: Any, here: Any, *, task_status: Any = None) -> None:
         raise RuntimeError("this plugin is no good")
 
 
@@ -51,4 +52,4 @@ def test_two_plugins_cannot_have_the_same_hook() -> None:
 async def test_a_plugin_that_fails_ends_alone() -> None:
     port: Any = None
     async with trio.open_nursery() as nursery:
-        Plugins({"a": Failing()}).start(nursery, port, None)
+        Plugins({"a": Failing()}).start(nursery, port, Here())

@@ -138,8 +138,12 @@ async def wait_level(cluster: LocalCluster, level: int) -> None:
     await until(has)
 
 
-async def test_a_rolling_restart_under_load_fails_no_request(tmp_path: Path, new: Path) -> None:
-    cluster = LocalCluster(tmp_path / "c", sections=UNLIMITED)
+@pytest.mark.parametrize("workers", [0, 2])
+async def test_a_rolling_restart_under_load_fails_no_request(
+    tmp_path: Path, new: Path, workers: int
+) -> None:
+    sections = {**UNLIMITED, "node": {"workers": workers}}
+    cluster = LocalCluster(tmp_path / "c", sections=sections)
     for name in cluster.names:
         cluster.process(name).root = new
     async with loaded(cluster) as ledger:

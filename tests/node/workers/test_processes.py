@@ -12,6 +12,7 @@ from node.client import open_client
 from node.local import LocalCluster
 from node.protocol.catalogue import CvHistory, CvOpen, MsgSend
 from node.replay.run import Plan, Replay
+from node.workers.core import SILENCE_S
 from tests.node.replay.test_run import DIALOGUE
 
 pytestmark = pytest.mark.process
@@ -109,3 +110,21 @@ async def test_nothing_is_lost_with_workers_while_leaders_are_killed(tmp_path: P
     assert report.good, report.to_json()
     assert report.messages_acknowledged == 20 * len(DIALOGUE.turns)
     assert report.kills >= 1
+
+
+@pytest.mark.slow
+async def test_a_core_that_stood_still_does_not_take_its_workers_for_silent(tmp_path: Path) -> None:
+    async with LocalCluster(tmp_path, nodes=1, sections=TWO_WORKERS) as cluster:
+        core = cluster.pid("n1")
+        assert core is not None
+        await two_workers(core)
+        before = workers_of(core)
+        for number in (signal.SIGSTOP, signal.SIGCONT):
+            for pid in (*before, core):
+                os.kill(pid, number)
+            await trio.sleep(SILENCE_S + 3)
+        assert sorted(workers_of(core)) == sorted(before)
+        os.kill(before[0], signal.SIGSTOP)  # but one that is silent alone is
+        with trio.fail_after(SILENCE_S * 2):
+            while before[0] in workers_of(core):
+                await trio.sleep(0.1)
