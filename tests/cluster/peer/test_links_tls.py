@@ -34,8 +34,8 @@ def certificate(authority: trustme.CA, folder: Path, name: str) -> PeerTls:
 
 
 @pytest.fixture
-async def addresses() -> dict[str, Address]:
-    return {"n1": await free_address(), "n2": await free_address()}
+def addresses() -> dict[str, Address]:
+    return {"n1": free_address(), "n2": free_address()}
 
 
 Pair = Callable[[Mapping[str, PeerTls | None]], Awaitable[tuple[Node, Node]]]
