@@ -105,6 +105,11 @@ class Rule:
     tests: tuple[TableTest, ...] = ()
     place: Place = field(default=NOWHERE, compare=False)
 
+    @property
+    def route(self) -> str:
+        """The queue of its first step."""
+        return self.steps[0].queue
+
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:

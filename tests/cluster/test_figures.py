@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 from cluster.disk_watch import DiskWatch
 from cluster.figures import PeerVitals, Timings, by_rule, peer_vitals
 from cluster.state import commands as c
+from cluster.state.commands import HealOutcome
 from cluster.state.machine import Applied
 from cluster.state.outcome import OfferMade
 from cluster.vitals import Heard, Vitals
@@ -18,6 +19,7 @@ from wal.errors import StorageFailed
 
 
 def test_what_was_healed_is_counted_by_rule_and_outcome() -> None:
+    counts: dict[tuple[str, HealOutcome], int]
     counts = {("minority", "done"): 2, ("minority", "failed"): 1, ("twin", "done"): 4}
     assert by_rule(counts) == {"minority": {"done": 2, "failed": 1}, "twin": {"done": 4}}
 

@@ -41,7 +41,8 @@ def test_nothing_is_in_an_empty_folder(tmp_path: Path) -> None:
 
 
 def test_records_come_as_they_were_written_also_what_was_overwritten_later(tmp_path: Path) -> None:
-    first, second = (HardState(2, "b"), *entries(1, 3)), (Truncate(3), *entries(3, 4, term=2))
+    first: tuple[Record, ...] = (HardState(2, "b"), *entries(1, 3))
+    second: tuple[Record, ...] = (Truncate(3), *entries(3, 4, term=2))
     write(tmp_path, first, (Commit(2),), second)
     found = [one for one in walk(tmp_path) if isinstance(one, Written)]
     told = [one.record for one in found if not isinstance(one.record, Base)]
