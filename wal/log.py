@@ -198,16 +198,15 @@ class Log:
         assert batch.number == self._written + 1
         self._writing = True
         self._failure = "it was interrupted"  # until the end is reached
-        self._recent.begin()
         try:
-            if self._full(len(batch.payload)):
-                self._roll(batch.before)
-            self._append(batch)
+            with self._recent.timed():
+                if self._full(len(batch.payload)):
+                    self._roll(batch.before)
+                self._append(batch)
         except StorageFailed as failed:
             self._failure = f"{failed.operation}: {failed.reason}"
             raise
         finally:
-            self._recent.end()
             self._writing = False
         self._written = batch.number
         self._failure = ""

@@ -9,8 +9,11 @@ few kilobytes.  The writer counts in its thread, anybody reads: a lock is held f
 
 import math
 import threading
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 
 WINDOW_S = 10
 SLOW_S = 0.05
@@ -34,7 +37,7 @@ class SyncFigures:
 
 
 class Syncs:
-    """`begin` and `end` in the writer's thread, `figures` in any."""
+    """`timed` in the writer's thread, `figures` in any."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -44,16 +47,17 @@ class Syncs:
         """Which second each slot is of."""
         self._begun_s: float | None = None
 
-    def begin(self) -> None:
-        """A write and its sync begin."""
-        self._begun_s = self._clock()
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Count how long a write and its sync take, also when they fail."""
+        begun_s = self._begun_s = self._clock()
+        try:
+            yield
+        finally:
+            self._begun_s = None
+            self._add(begun_s, self._clock())
 
-    def end(self) -> None:
-        """They are done, or failed."""
-        now_s, begun_s = self._clock(), self._begun_s
-        self._begun_s = None
-        if begun_s is None:
-            return
+    def _add(self, begun_s: float, now_s: float) -> None:
         second = int(now_s)
         with self._lock:
             slot = self._slots[second % WINDOW_S]
@@ -89,8 +93,5 @@ def _bucket(seconds: float) -> int:
 
 def _quantile(counts: list[int], rank: int) -> float:
     """Return the upper end of the bucket that holds the `rank`th, from the shortest."""
-    for number, count in enumerate(counts):
-        rank -= count
-        if rank <= 0:
-            return float(SHORTEST_S * 2 ** (number / STEPS))
-    raise AssertionError("a rank beyond all counts")
+    number = bisect_left(list(accumulate(counts)), rank)
+    return float(SHORTEST_S * 2 ** (number / STEPS))

@@ -17,6 +17,7 @@ from cluster.backup.origin import origin_of
 from cluster.backup.restore import load, refuse_unfinished
 from cluster.raft.messages import COMMAND
 from cluster.state import snapshot
+from cluster.state.invariants import InvariantViolated
 from cluster.state.machine import Machine
 from cluster.state.state import State
 from wal.disk import Disk
@@ -100,7 +101,13 @@ def check_folder(disk: Disk) -> Checked:
             )
         index, term = entry.index, entry.term
         if entry.payload[:1] == COMMAND:
-            machine.apply(entry.index, entry.payload[1:])
+            try:
+                machine.apply(entry.index, entry.payload[1:])
+            except InvariantViolated as violated:
+                raise StorageError(
+                    f"{disk.path_of('.')}: entry {entry.index} of the log breaks an invariant,"
+                    f" {violated}; take a backup of another node"
+                ) from None
     return Checked(identity.cluster_id, identity.node_id, index, term, state, None)
 
 

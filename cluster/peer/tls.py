@@ -102,7 +102,7 @@ class Certificates:
         self._stamp, self._failed, self._failed_stamp = stamp, "", ()
         self.generation += 1
         if self.generation > 1:
-            log.info("peer certificate renewed", **self._words())
+            log.info("peer certificate renewed", **_words(self._loaded))
 
     def statistics(self) -> TlsStatistics:
         """Return how the certificate does that is in use."""
@@ -148,18 +148,12 @@ class Certificates:
         return self._loaded
 
     def _note_failure(self, why: str, stamp: tuple[tuple[int, int], ...]) -> None:
-        if stamp == self._failed_stamp and why != self._failed:
-            self._failed = why
-            log.error("peer certificate not renewed", why=why, **self._words())
-        self._failed_stamp = stamp
         if self._loaded is None:
+            self._failed = why  # whoever wants to dial or accept is told
+        elif stamp == self._failed_stamp and why != self._failed:
             self._failed = why
-
-    def _words(self) -> dict[str, str]:
-        loaded = self._loaded
-        if loaded is None:
-            return {}
-        return {"in_use": loaded.subject, "until": loaded.until.isoformat()}
+            log.error("peer certificate not renewed", why=why, **_words(self._loaded))
+        self._failed_stamp = stamp
 
     def _stamped(self) -> tuple[tuple[int, int], ...]:
         return tuple(_stamp(path) for path in (self._files.cert, self._files.key, self._files.ca))
@@ -228,6 +222,10 @@ def _signed(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
     except Exception:  # of whatever algorithm: cryptography has a family of its own for each
         return False
     return True
+
+
+def _words(loaded: _Loaded) -> dict[str, str]:
+    return {"in_use": loaded.subject, "until": loaded.until.isoformat()}
 
 
 def _wrong_with(loaded: _Loaded) -> str:

@@ -93,7 +93,9 @@ def _literal(value: Any) -> str:
     """Return `value` about as a rule would write it; a whole number without its `.0`."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         value = int(value)
+    if isinstance(value, bytes | bytearray):
+        return repr(bytes(value))
     try:
         return json.dumps(value, ensure_ascii=False)
-    except (TypeError, ValueError):  # times and bytes, which JSON does not have
+    except (TypeError, ValueError):  # times, which JSON does not have
         return str(value)

@@ -55,14 +55,6 @@ class QueueRules:
     """Where a rule has none."""
     place: Place = field(default=NOWHERE, compare=False)
 
-    @property
-    def accept_ms(self) -> int:
-        return self.queue.accept_ms
-
-    @property
-    def skills(self) -> tuple[str, ...]:
-        return tuple(self.queue.skills)
-
     def is_open(self, now_ms: int) -> bool:
         """Whether it is within the hours; a queue without any is always open."""
         return self.hours is None or self.hours.is_open(now_ms)

@@ -18,10 +18,13 @@ from cluster.toml_source import did_you_mean, shown
 
 WHY_MAX = 200
 """Characters of the library's words that a verdict repeats."""
+NAME_CHARACTERS_MAX = 200
+"""How far back a name before a mistake is looked for: what is no name is no reason to look long."""
 
 _PLACE = re.compile(r"<input>:(\d+):(\d+): (.*)")
 _UNDECLARED = re.compile(r"undeclared reference to '([^']+)'")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\s*\.\s*[A-Za-z_]\w*)?")
+_LAST_NAME = re.compile(r"[A-Za-z_]\w*(?:\s*\.\s*[A-Za-z_]\w*)*$")
 _MISSING = re.compile(r'Key not found in map : "(.*)"')
 _CODE = re.compile(r" \[[A-Z_]+\]$")
 _OVERLOAD = re.compile(r"found no matching overload for '([^']+)' applied to '(.*)'")
@@ -165,15 +168,15 @@ def _habit(source: str, offset: int) -> str:
     """Return the mend of what people write elsewhere; empty for what is none of it."""
     before, at = source[:offset].rstrip(), source[offset:]
     if method := re.match(r"(contains|startsWith|endsWith)\b", at):
-        name = _DOTTED.findall(before)[-1:] or ["subject"]
-        return f'write {name[0]}.{method[1]}("...")'
+        name = _LAST_NAME.search(before[-NAME_CHARACTERS_MAX:])
+        return f'write {name[0] if name else "subject"}.{method[1]}("...")'
     if re.match(r",\d", at) and before[-1:].isdigit():
         return "write numbers without commas, as in 5000"
     if at.startswith(("=>", "=<")):
         return "write >= or <="
     if at[:1] in "\"'" and at[1:].count(at[:1]) % 2 == 0:
         return "a quote is not closed: add one after the text"
-    if before.endswith(".") and not at[:1].isascii():
+    if before.endswith(".") and at[:1].isalpha() and not at[:1].isascii():
         return f'write the name in brackets: tags["{shown(at.split()[0])}"]'
     if before.endswith("%") or at.startswith("%"):
         return "write a plain number, without %"

@@ -176,6 +176,9 @@ def _check_owner(state: State, conversation: Conversation) -> None:
 def _check_place(state: State, conversation: Conversation) -> None:
     """Fields that one state of the lifecycle has, and others have not."""
     cv, at = conversation.cv, conversation.state
+    steps = len(conversation.route.steps)
+    if steps and not 0 <= conversation.step < steps:  # first: its queue is asked for below
+        _broken("state", f"{cv}: step {conversation.step} of {steps}")
     if (at == "offered") != bool(conversation.offer):
         _broken("I4", f"{cv}: {at}, its offer {conversation.offer!r}")
     if conversation.offer and conversation.offer not in state.offers:
@@ -188,12 +191,6 @@ def _check_place(state: State, conversation: Conversation) -> None:
         _broken("state", f"{cv}: {at} in no queue")
     if conversation.waiting_since_ms and at not in _QUEUED:
         _broken("state", f"{cv}: {at}, and waiting since {conversation.waiting_since_ms}")
-    if (
-        at != "new"
-        and conversation.route.steps
-        and conversation.step >= len(conversation.route.steps)
-    ):
-        _broken("state", f"{cv}: step {conversation.step} of {len(conversation.route.steps)}")
     if conversation.preferred and at not in _QUEUED:
         _broken("state", f"{cv}: {at}, and prefers {conversation.preferred}")
     if len(conversation.choices) > limits.CHOICES_KEPT:

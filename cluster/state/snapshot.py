@@ -151,11 +151,15 @@ def dump(state: State) -> Iterator[bytes]:
     yield _frame(_encode(_Chunk(_END, [msgspec.Raw(_encode(pair)) for pair in counts])))
 
 
+_NONSENSE = (msgspec.DecodeError, UnicodeDecodeError, LookupError, RecursionError)
+"""What values of no release make of a load: a key, or the step of a route, that is not there."""
+
+
 def load(chunks: Iterable[bytes]) -> State:
     """Return the state that `dump` wrote, however its bytes are cut.  Raises `SnapshotRefused`."""
     try:
         return _load(_frames(chunks))
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, RecursionError) as error:
+    except _NONSENSE as error:
         raise SnapshotRefused(f"not a snapshot of this release: {error!r}") from None
     except InvariantViolated as violated:
         raise SnapshotRefused(f"its parts do not fit: {violated}") from None

@@ -11,11 +11,8 @@ lock            held while the cluster runs: two starts in one folder would shar
 import fcntl
 import json
 import os
-import random
 import secrets
-import socket
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
@@ -24,12 +21,10 @@ import msgspec
 from node.auth import CAPACITY_DEFAULT, KEY_BYTES_MIN, mint
 from node.client.address import Address
 from node.local.failures import LocalFailure
+from node.local.ports import NoPort, free_ports, is_free
 from node.protocol.catalogue import Role
 
 NODES_MAX = 9
-PORTS = range(20_000, 32_000)
-"""Below what Linux gives to outgoing connections, so a stopped node's port stays free."""
-PORT_TRIES_MAX = 200
 LOG_BYTES_MAX = 8 * 1024 * 1024
 TOKEN_TTL_S = 8 * 3600
 
@@ -210,7 +205,7 @@ class Folder:
         """Raise `LocalFailure` when somebody else listens where a node should."""
         for name, ports in self.layout.nodes.items():
             for port in (ports.client, ports.peer, ports.grpc):
-                if port and not _is_free(port):
+                if port and not is_free(port):
                     raise LocalFailure(
                         f"port {port} of {name} is taken by another process; stop it, "
                         f"or change the port in {self.path / 'cluster.json'}"
@@ -270,31 +265,9 @@ def _pick_ports(nodes: int, first_port: int, *, grpc: bool) -> dict[str, Ports]:
     """Return free ports for nodes n1, n2 …; held all at once, so that they differ."""
     wanted = [first_port + place for place in range(nodes)] if first_port else []
     wanted += [first_port + 100 + place for place in range(nodes)] if first_port else []
-    kinds = 3 if grpc else 2
     wanted += [first_port + 200 + place for place in range(nodes)] if first_port and grpc else []
-    chance = random.SystemRandom()
-    with ExitStack() as held:
-        found: list[int] = []
-        for place in range(kinds * nodes):
-            tries = [*wanted[place : place + 1], *chance.sample(PORTS, PORT_TRIES_MAX)]
-            port = next((port for port in tries if _try_hold(held, port)), None)
-            if port is None:
-                raise LocalFailure("no free port on loopback")
-            found.append(port)
-    return {f"n{place + 1}": Ports(*found[place::nodes]) for place in range(nodes)}
-
-
-def _try_hold(held: ExitStack, port: int) -> bool:
-    listener = held.enter_context(socket.socket())
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind(("127.0.0.1", port))
-        listener.listen(1)
-    except OSError:
-        return False
-    return True
-
-
-def _is_free(port: int) -> bool:
-    with ExitStack() as held:
-        return _try_hold(held, port)
+        found = free_ports((3 if grpc else 2) * nodes, wanted)
+    except NoPort as none:
+        raise LocalFailure(str(none)) from None
+    return {f"n{place + 1}": Ports(*found[place::nodes]) for place in range(nodes)}

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripts.bench_consensus.nodes import ROOT, NoAnswer, free_ports
+from node.local.ports import free_ports
+from scripts.bench_consensus.nodes import ROOT, NoAnswer
 
 HOW_TO_INSTALL = "etcd: not measured; `apt install etcd-server etcd-client` brings it"
 HOW_TO_SLOW = "etcd: not measured with slower syncs; `apt install strace` brings what that takes"

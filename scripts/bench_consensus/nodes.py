@@ -8,7 +8,6 @@ import json
 import os
 import random
 import select
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from node.local.ports import free_ports
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 START_S = 60.0
@@ -29,17 +30,6 @@ Answer = dict[str, Any]
 
 class NoAnswer(Exception):
     """A member ended, or said nothing in time."""
-
-
-def free_ports(count: int) -> list[int]:
-    """Return loopback ports that nobody has at this moment."""
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [int(each.getsockname()[1]) for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 @dataclass

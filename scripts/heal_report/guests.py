@@ -4,19 +4,15 @@ A guest has the configuration of a node of the cluster with ports, folder and lo
 whatever else of it is changed.
 """
 
-import random
-import socket
 import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from node.local import LocalCluster
-from node.local.folder import PORTS
+from node.local.ports import free_ports
 from node.local.process import NodeProcess
-
-PORT_TRIES_MAX = 100
 
 
 @contextmanager
@@ -49,22 +45,6 @@ def guest(
         yield process
     finally:
         process.kill_nowait()
-
-
-def free_ports(count: int) -> list[int]:
-    """Return loopback ports that nobody has, and no outgoing connection takes."""
-    found: list[int] = []
-    with ExitStack() as held:
-        for port in random.sample(PORTS, PORT_TRIES_MAX):
-            listener = held.enter_context(socket.socket())
-            try:
-                listener.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            found.append(port)
-            if len(found) == count:
-                return found
-    raise OSError("no free port on loopback")
 
 
 def _render(tables: Mapping[str, Any], prefix: str = "") -> str:

@@ -4,22 +4,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import trio
 
 from node.local import LocalCluster
 from node.local.cluster import UNLIMITED
+from tests.node.local.lasting import lasting
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     """Three nodes; whoever ends one starts it again."""
-    made = LocalCluster(tmp_path_factory.mktemp("cluster"), sections=UNLIMITED)
-    made.start()
-    try:
-        trio.run(made.wait_ready)
+    with lasting(tmp_path_factory.mktemp("cluster"), sections=UNLIMITED) as made:
         yield made
-    finally:
-        trio.run(made.stop)
 
 
 @pytest.fixture(scope="session")

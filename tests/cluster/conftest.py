@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.cluster.three import NAMES, Cluster, free_ports
+from node.local.ports import free_ports
+from tests.cluster.three import NAMES, Cluster
 
 
 @pytest.fixture
 async def cluster(tmp_path: Path, nursery: trio.Nursery) -> AsyncIterator[Cluster]:
-    ports = await free_ports()
+    ports = free_ports(len(NAMES))
     cluster = Cluster(tmp_path, ports, nursery)
     for name in NAMES:
         await cluster.start(name)

@@ -10,7 +10,8 @@ from cluster.opening import Opened, open_data
 from cluster.raft.boot import LogRefused
 from cluster.raft.engine import Engine
 from cluster.state.snapshot import digest
-from tests.cluster.three import NAMES, Cluster, free_ports, talk, until
+from node.local.ports import free_ports
+from tests.cluster.three import NAMES, Cluster, talk, until
 from wal.disk import FileDisk
 from wal.errors import CorruptLog, CorruptSnapshot, ForeignLog
 from wal.log import Log
@@ -75,7 +76,7 @@ async def test_a_node_without_memory_elects_nobody(cluster: Cluster, tmp_path: P
 
 
 async def test_a_new_cluster_says_whom_it_waits_for(tmp_path: Path, nursery: trio.Nursery) -> None:
-    cluster = Cluster(tmp_path, await free_ports(), nursery)
+    cluster = Cluster(tmp_path, free_ports(len(NAMES)), nursery)
     one, two = await cluster.start("n1"), await cluster.start("n2")
     await until(lambda: "have met; missing: n3" in one.status().why)
     assert (one.status().standing, two.status().role) == ("starting", "follower")

@@ -15,6 +15,7 @@ from cluster.replica import Replica
 from cluster.settings import ReplicaSettings
 from cluster.state.commands import By, OpenConversation, SendMessage
 from cluster.state.outcome import Done
+from node.local.ports import free_ports
 from wal.disk import Disk
 
 NAMES = ("n1", "n2", "n3")
@@ -37,10 +38,7 @@ class Cluster:
 
     async def add(self, name: str) -> Replica:
         """Start a node that the others were not told of."""
-        listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
-        host, port, *_ = listener.socket.getsockname()
-        await listener.aclose()
-        self._strangers[name] = (host, port)
+        self._strangers[name] = ("127.0.0.1", free_ports(1)[0])
         return await self.start(name)
 
     def _settings(self, name: str) -> ReplicaSettings:
@@ -63,7 +61,7 @@ class Cluster:
         """Start a second process of a node, on a copy of its folder and a port of its own."""
         twin = self._folder / f"{name}-copy"
         shutil.copytree(self._folder / name, twin)
-        address = ("127.0.0.1", (await free_ports())[0])
+        address = ("127.0.0.1", free_ports(1)[0])
         settings = replace(self._settings(name), data=twin, listen=address)
         replica = Replica.open(settings)
         await self._nursery.start(self._live, replica)
@@ -125,14 +123,6 @@ def _first(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
-
-
-async def free_ports() -> list[int]:
-    listeners = [(await trio.open_tcp_listeners(0, host="127.0.0.1"))[0] for _ in NAMES]
-    ports = [listener.socket.getsockname()[1] for listener in listeners]
-    for listener in listeners:
-        await listener.aclose()
-    return ports
 
 
 async def until(condition: Callable[[], bool], seconds: float = 20) -> None:

@@ -11,23 +11,19 @@ from node.local import LocalCluster
 from node.local.cluster import UNLIMITED
 from node.protocol.catalogue import RulesApply
 from tests.complaints.desk import QUEUES, Floor, open_floor, rules
+from tests.node.local.lasting import lasting
 
 _queues = iter(QUEUES)
 
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
-    cluster = LocalCluster(tmp_path_factory.mktemp("complaints"), sections=UNLIMITED)
-    cluster.start()
-    try:
+    with lasting(tmp_path_factory.mktemp("complaints"), sections=UNLIMITED) as cluster:
         trio.run(_prepare, cluster)
         yield cluster
-    finally:
-        trio.run(cluster.stop)
 
 
 async def _prepare(cluster: LocalCluster) -> None:
-    await cluster.wait_ready(timeout_s=60)
     async with open_client(cluster.urls, cluster.mint("operator", "op")) as operator:
         await operator.request(RulesApply(files={"main.toml": rules()}))
 

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import urllib.error
 import urllib.parse
@@ -18,6 +17,7 @@ import trio
 import yaml
 
 from node.local import LocalCluster
+from node.local.ports import free_ports
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 REQUIRED = os.environ.get("UNIDESK_PROMETHEUS") == "required"
@@ -101,9 +101,7 @@ def _configured(cluster: LocalCluster, folder: Path) -> list[str]:
     targets = [cluster.address(name).authority for name in cluster.names]
     config["scrape_configs"][0]["static_configs"] = [{"targets": targets}]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     return [
         "prometheus",
         f"--config.file={folder / 'prometheus.yml'}",

@@ -11,7 +11,7 @@ import trio
 
 from cluster.heal import rules
 from scripts.bench_faults import felt_s, longest_gap_s
-from scripts.heal_report import folders, guests, signs, table
+from scripts.heal_report import folders, signs, table
 from scripts.heal_report.__main__ import run, to_json
 from scripts.heal_report.rows import ROWS, chosen
 from scripts.heal_report.verdict import Outcome, Trial, is_good, median_heal_s
@@ -206,10 +206,6 @@ def test_damage_is_what_it_is_called(
     found = inspect(tmp_path)
     assert found.verdict == verdict
     assert (found.log.entries if found.log is not None else None) == entries
-
-
-def test_ports_of_guests_differ() -> None:
-    assert len(set(guests.free_ports(6))) == 6
 
 
 # -- for real

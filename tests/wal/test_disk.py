@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from tests.sim.disk import SECTOR_BYTES, SimCrash, SimDisk
-from wal.disk import Disk, FileDisk, Folder
+from wal.disk import Disk, FileDisk, Folder, is_held
 from wal.errors import FileGone, LogLocked, StorageFailed
 from wal.identity import claim
 from wal.log import Log
@@ -251,3 +251,13 @@ def test_a_crashed_disk_does_nothing_until_the_next_start() -> None:
     assert disk.names() == []
     disk.full_after(7)
     assert disk.bytes_free() == 7
+
+
+def test_whether_a_process_has_a_folder_can_be_asked_without_taking_it(tmp_path: Path) -> None:
+    disk = FileDisk(tmp_path)
+    assert is_held(tmp_path)
+    disk.close()
+    assert not is_held(tmp_path)
+    FileDisk(tmp_path).close()
+    with pytest.raises(StorageFailed, match="No such file"):
+        is_held(tmp_path / "nowhere")

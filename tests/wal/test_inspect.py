@@ -8,9 +8,9 @@ import pytest
 from tests.sim.disk import SimDisk
 from tests.wal.samples import IDENTITY, entries, open_log, segments_of, sim_disk
 from wal.disk import FileDisk
-from wal.errors import FileGone, StorageFailed
+from wal.errors import FileGone, ForeignLog, StorageFailed
 from wal.identity import claim
-from wal.inspect import TRIES_MAX, Inspection, inspect, inspect_reader
+from wal.inspect import TRIES_MAX, Inspection, inspect, inspect_reader, read_log
 from wal.log import Log
 from wal.record import Commit, Compact, HardState, encode_frame
 from wal.segment import HEAD_BYTES
@@ -206,3 +206,16 @@ def test_a_file_that_goes_while_we_read_is_looked_for_again() -> None:
     disk.times = TRIES_MAX
     with pytest.raises(FileGone):
         inspect_reader(disk)
+
+
+@pytest.mark.parametrize("whose", [("shop", "b"), ("other", "a"), ("", "")])
+def test_a_log_that_is_not_the_folders_own_is_not_recovered(whose: tuple[str, str]) -> None:
+    disk = folder()
+    assert read_log(disk) is not None
+    disk.remove("identity.json")
+    if any(whose):
+        other = sim_disk()
+        claim(other, *whose, now_ms=7)
+        disk.write_atomic("identity.json", [other.read("identity.json")])
+    with pytest.raises(ForeignLog, match=r"\.wal: a segment of .*'shop'.* own folder"):
+        read_log(disk)

@@ -1,5 +1,6 @@
 """The window of syncs: quantiles, and the one under way."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,9 +16,8 @@ class Clock:
 
 
 def sync(syncs: Syncs, clock: Clock, seconds: float) -> None:
-    syncs.begin()
-    clock.now_s += seconds
-    syncs.end()
+    with syncs.timed():
+        clock.now_s += seconds
 
 
 @given(st.lists(st.floats(1e-5, 0.09), min_size=1, max_size=100))
@@ -47,8 +47,22 @@ def test_the_one_under_way_is_known_and_its_end_too() -> None:
     clock = Clock()
     syncs = Syncs(clock)
     assert syncs.figures().running_s == 0
-    syncs.begin()
-    clock.now_s += 2.5
-    assert syncs.figures().running_s == 2.5
-    syncs.end()
+    with syncs.timed():
+        clock.now_s += 2.5
+        assert syncs.figures().running_s == 2.5
+    assert syncs.figures().running_s == 0
+
+
+def test_one_that_failed_is_counted_and_over() -> None:
+    clock = Clock()
+    syncs = Syncs(clock)
+
+    def fail() -> None:
+        with syncs.timed():
+            clock.now_s += 0.3
+            raise OSError("full")
+
+    with pytest.raises(OSError, match="full"):
+        fail()
+    assert (syncs.figures().count, syncs.figures().slow) == (1, 1)
     assert syncs.figures().running_s == 0

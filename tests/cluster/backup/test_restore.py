@@ -17,7 +17,8 @@ from cluster.settings import ReplicaSettings
 from cluster.state import snapshot
 from cluster.state.machine import Machine
 from cluster.state.state import State
-from tests.cluster.three import NAMES, Cluster, free_ports, talk, until
+from node.local.ports import free_ports
+from tests.cluster.three import NAMES, Cluster, talk, until
 from wal.disk import FileDisk
 from wal.errors import ForeignLog
 
@@ -41,7 +42,7 @@ def restore(folder: Path, name: str, ports: list[int], backup: Backup) -> None:
 
 async def said(folder: Path, nursery: trio.Nursery, last: int) -> State:
     """Return the state of a cluster in which so many messages were said."""
-    old = Cluster(folder, await free_ports(), nursery)
+    old = Cluster(folder, free_ports(len(NAMES)), nursery)
     for name in NAMES:
         await old.start(name)
     await old.serving()
@@ -56,7 +57,7 @@ async def test_a_restored_cluster_begins_with_the_backup_and_goes_on(
     tmp_path: Path, nursery: trio.Nursery
 ) -> None:
     state = await said(tmp_path / "old", nursery, 5)
-    ports = await free_ports()
+    ports = free_ports(len(NAMES))
     for name in NAMES:
         restore(tmp_path / "new", name, ports, backup_of(state))
     new = Cluster(tmp_path / "new", ports, nursery)
@@ -100,7 +101,7 @@ async def test_nodes_that_were_restored_from_two_backups_never_meet(
     state = await said(tmp_path / "old", nursery, 2)
     other = snapshot.load(snapshot.dump(state))
     other.now_ms += 1  # another backup, which ends at the same index
-    ports = await free_ports()
+    ports = free_ports(len(NAMES))
     for name in NAMES:
         restore(tmp_path, name, ports, backup_of(other if name == "n3" else state))
     new = Cluster(tmp_path, ports, nursery)
@@ -117,7 +118,7 @@ async def test_a_node_without_the_backup_does_not_begin_with_those_that_have_it(
     tmp_path: Path, nursery: trio.Nursery
 ) -> None:
     state = await said(tmp_path / "old", nursery, 2)
-    ports = await free_ports()
+    ports = free_ports(len(NAMES))
     restore(tmp_path, "n1", ports, backup_of(state))
     new = Cluster(tmp_path, ports, nursery)
     for name in NAMES:

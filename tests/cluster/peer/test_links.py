@@ -14,6 +14,7 @@ from cluster.peer.frames import LENGTH, FrameReader, PeerRefused, encode
 from cluster.peer.handshake import HELLO_BYTES_MAX, Self
 from cluster.peer.links import Links
 from cluster.state.levels import FIRST, LEVEL
+from node.local.ports import free_ports
 
 
 class Node:
@@ -38,11 +39,8 @@ class Node:
         )
 
 
-async def free_address() -> Address:
-    listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
-    host, port = listener.socket.getsockname()
-    await listener.aclose()
-    return host, port
+def free_address() -> Address:
+    return "127.0.0.1", free_ports(1)[0]
 
 
 async def until(condition: Any) -> None:
@@ -53,7 +51,7 @@ async def until(condition: Any) -> None:
 
 @pytest.fixture
 async def addresses() -> dict[str, Address]:
-    return {"n1": await free_address(), "n2": await free_address()}
+    return {"n1": free_address(), "n2": free_address()}
 
 
 async def test_frames_arrive_in_order_with_the_name_of_who_sent_them(
@@ -313,7 +311,7 @@ async def test_links_follow_the_members(
     two = Node("n2", addresses["n2"], {})
     await nursery.start(one.links.run)
     await nursery.start(two.links.run)
-    one.links.set_peers({"n2": await free_address()})
+    one.links.set_peers({"n2": free_address()})
     one.links.set_peers({"n2": addresses["n2"]})  # it moved
     await until(lambda: one.links.connected("n2"))
     assert not one.links.guests
@@ -338,7 +336,7 @@ async def test_a_second_process_of_a_node_is_refused_while_the_first_one_speaks(
         two = Node("n2", addresses["n2"], {"n1": addresses["n1"]})
         await life.start(two.links.run)
         await until(lambda: two.links.connected("n1"))
-        clone = Node("n2", await free_address(), {"n1": addresses["n1"]}, boot="boot-of-a-copy")
+        clone = Node("n2", free_address(), {"n1": addresses["n1"]}, boot="boot-of-a-copy")
         await nursery.start(clone.links.run)
         await until(lambda: "another process of node 'n2'" in refusal(clone))
         assert not clone.links.connected("n1")
@@ -354,7 +352,7 @@ async def test_a_node_comes_back_though_its_old_link_was_never_closed(
     one = Node("n1", addresses["n1"], {})
     await nursery.start(one.links.run)
     for boot in ("first", "second"):
-        node = Node("n2", await free_address(), {"n1": addresses["n1"]}, boot=boot)
+        node = Node("n2", free_address(), {"n1": addresses["n1"]}, boot=boot)
         await nursery.start(node.links.run)
         await until(lambda node=node: node.links.connected("n1"))
 

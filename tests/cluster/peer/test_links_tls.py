@@ -1,16 +1,24 @@
 """Links with mutual TLS: certificates of one authority, and nobody else."""
 
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import trio
 import trustme
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from cluster.peer import links
 from cluster.peer.address import Address
-from cluster.peer.frames import HungUp, encode
-from cluster.peer.tls import Certificates, PeerTls
+from cluster.peer.frames import HungUp, PeerRefused, encode
+from cluster.peer.tls import CA_MAX, Certificates, PeerTls
 from node.certs.authority import issue, make_authority
 from node.certs.folder import CertificateFolder
 from tests.cluster.peer.test_links import Node, free_address, until
@@ -26,20 +34,32 @@ def certificate(authority: trustme.CA, folder: Path, name: str) -> PeerTls:
 
 
 @pytest.fixture
-async def addresses() -> dict[str, Address]:
-    return {"n1": await free_address(), "n2": await free_address()}
+def addresses() -> dict[str, Address]:
+    return {"n1": free_address(), "n2": free_address()}
 
 
-async def test_frames_arrive_encrypted_and_in_order(
-    addresses: dict[str, Address], nursery: trio.Nursery, tmp_path: Path
-) -> None:
+Pair = Callable[[Mapping[str, PeerTls | None]], Awaitable[tuple[Node, Node]]]
+
+
+@pytest.fixture
+async def running(addresses: dict[str, Address], nursery: trio.Nursery) -> Pair:
+    """Start n1 and n2, which know each other and show what they are given."""
+
+    async def start(tls: Mapping[str, PeerTls | None]) -> tuple[Node, Node]:
+        one, two = (
+            Node(me, addresses[me], {you: addresses[you]}, tls=tls[me])
+            for me, you in (("n1", "n2"), ("n2", "n1"))
+        )
+        await nursery.start(one.links.run)
+        await nursery.start(two.links.run)
+        return one, two
+
+    return start
+
+
+async def test_frames_arrive_encrypted_and_in_order(running: Pair, tmp_path: Path) -> None:
     authority = trustme.CA()
-    one, two = (
-        Node(me, addresses[me], {you: addresses[you]}, tls=certificate(authority, tmp_path, me))
-        for me, you in (("n1", "n2"), ("n2", "n1"))
-    )
-    await nursery.start(one.links.run)
-    await nursery.start(two.links.run)
+    one, two = await running({me: certificate(authority, tmp_path, me) for me in ("n1", "n2")})
     await until(lambda: one.links.connected("n2"))
     for number in range(100):
         one.links.send("n2", encode("raft", {"number": number}))
@@ -49,15 +69,12 @@ async def test_frames_arrive_encrypted_and_in_order(
 
 @pytest.mark.parametrize("other", ["another authority", "no TLS"])
 async def test_who_has_no_certificate_of_the_authority_is_refused(
-    addresses: dict[str, Address], nursery: trio.Nursery, tmp_path: Path, other: str
+    running: Pair, tmp_path: Path, other: str
 ) -> None:
     (tmp_path / "own").mkdir()
     tls = certificate(trustme.CA(), tmp_path / "own", "n1")
     strange = certificate(trustme.CA(), tmp_path, "n2") if other != "no TLS" else None
-    one = Node("n1", addresses["n1"], {"n2": addresses["n2"]}, tls=tls)
-    two = Node("n2", addresses["n2"], {"n1": addresses["n1"]}, tls=strange)
-    await nursery.start(one.links.run)
-    await nursery.start(two.links.run)
+    one, two = await running({"n1": tls, "n2": strange})
     await until(lambda: len(one.lost) > 1 and len(two.lost) > 1)
     assert not one.links.connected("n2")
     assert not two.links.connected("n1")
@@ -102,17 +119,8 @@ def certs(tmp_path: Path) -> CertificateFolder:
     return folder
 
 
-def pair(addresses: dict[str, Address], tls: dict[str, PeerTls]) -> tuple[Node, Node]:
-    one, two = (
-        Node(me, addresses[me], {you: addresses[you]}, tls=tls[me])
-        for me, you in (("n1", "n2"), ("n2", "n1"))
-    )
-    return one, two
-
-
 async def test_who_shows_another_nodes_certificate_is_refused_although_it_has_the_key(
-    addresses: dict[str, Address],
-    nursery: trio.Nursery,
+    running: Pair,
     tmp_path: Path,
     certs: CertificateFolder,
 ) -> None:
@@ -120,9 +128,7 @@ async def test_who_shows_another_nodes_certificate_is_refused_although_it_has_th
         "n1": issued(certs, tmp_path / "1", "n1"),
         "n2": issued(certs, tmp_path / "2", "n2", node="n3"),
     }
-    one, two = pair(addresses, tls)
-    await nursery.start(one.links.run)
-    await nursery.start(two.links.run)
+    one, two = await running(tls)
     await until(lambda: len(one.lost) > 1 and len(two.lost) > 1)
     why = one.links.statistics()["n2"].refused
     assert "calls itself 'n2' and shows the certificate of 'n3'" in why
@@ -130,7 +136,7 @@ async def test_who_shows_another_nodes_certificate_is_refused_although_it_has_th
 
 
 async def test_a_certificate_that_names_no_node_is_believed_as_ever(
-    addresses: dict[str, Address], nursery: trio.Nursery, tmp_path: Path, certs: CertificateFolder
+    running: Pair, tmp_path: Path, certs: CertificateFolder
 ) -> None:
     """Those of an authority that knows nothing of unidesk, on one side or on both."""
     other = trustme.CA()
@@ -138,16 +144,13 @@ async def test_a_certificate_that_names_no_node_is_believed_as_ever(
     both = content(old.ca) + content(new.ca)
     put(old.ca, both)
     put(new.ca, both)
-    one, two = pair(addresses, {"n1": old, "n2": new})
-    await nursery.start(one.links.run)
-    await nursery.start(two.links.run)
+    one, two = await running({"n1": old, "n2": new})
     await until(lambda: one.links.connected("n2") and two.links.connected("n1"))
 
 
 @pytest.mark.parametrize("wrong", ["has expired", "is of no authority that this node itself"])
 async def test_a_certificate_that_is_not_believed_is_named_with_its_end_and_the_mend(
-    addresses: dict[str, Address],
-    nursery: trio.Nursery,
+    running: Pair,
     tmp_path: Path,
     certs: CertificateFolder,
     wrong: str,
@@ -158,9 +161,7 @@ async def test_a_certificate_that_is_not_believed_is_named_with_its_end_and_the_
     bad = issue(authority, "n2", days=5 if wrong == "has expired" else 50, now=earlier)
     put(tls["n2"].cert, bad.certificate_pem)
     put(tls["n2"].key, bad.key_pem)
-    one, two = pair(addresses, tls)
-    await nursery.start(one.links.run)
-    await nursery.start(two.links.run)
+    one, two = await running(tls)
     await until(lambda: len(one.lost) > 1 and len(two.lost) > 1)
     assert not one.links.connected("n2")
     assert not two.links.connected("n1")
@@ -171,6 +172,73 @@ async def test_a_certificate_that_is_not_believed_is_named_with_its_end_and_the_
     at_n1 = one.links.statistics()["n2"].refused
     assert "the certificate of n2 is not believed" in at_n1
     assert tls["n1"].ca in at_n1
+
+
+# -- files of no use at the start
+
+
+def cut_short(tls: PeerTls) -> None:
+    put(tls.cert, content(tls.cert)[:200])
+
+
+def without_authority(tls: PeerTls) -> None:
+    Path(tls.ca).unlink()
+
+
+def without_key(tls: PeerTls) -> None:
+    Path(tls.key).unlink()
+
+
+def of_the_whole_world(tls: PeerTls) -> None:
+    put(tls.ca, content(tls.ca) * (CA_MAX + 1))
+
+
+def behind_a_passphrase(tls: PeerTls) -> None:
+    key = load_pem_private_key(content(tls.key), None)
+    assert isinstance(key, EllipticCurvePrivateKey)
+    locked = BestAvailableEncryption(b"secret")
+    put(tls.key, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, locked))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "file", "told"),
+    [
+        (cut_short, "cert", "no certificate in PEM; see `unidesk cert issue`"),
+        (without_authority, "ca", "No such file or directory; put it there, or mend [peer.tls]"),
+        (without_key, "key", "are no certificate with its key"),
+        (of_the_whole_world, "ca", f"{CA_MAX + 1} authorities; at most {CA_MAX}"),
+        (behind_a_passphrase, "key", "has a passphrase, and nobody types it here"),
+    ],
+)
+def test_files_that_cannot_be_used_are_named_until_they_can(
+    tmp_path: Path,
+    certs: CertificateFolder,
+    spoil: Callable[[PeerTls], None],
+    file: str,
+    told: str,
+) -> None:
+    tls = issued(certs, tmp_path, "n1")
+    kept = {path: content(path) for path in (tls.cert, tls.key, tls.ca)}
+    spoil(tls)
+    certificates = Certificates(tls)
+    for use in (certificates.client, certificates.server):
+        with pytest.raises(PeerRefused) as refused:
+            use()
+        assert getattr(tls, file) in str(refused.value)
+        assert told in str(refused.value)
+    assert certificates.statistics().failed == str(refused.value)
+    assert certificates.statistics().until_ms == 0
+    for path, data in kept.items():
+        put(path, data)
+    certificates.client()
+    assert certificates.statistics().failed == ""
+
+
+def test_a_failure_that_is_no_matter_of_certificates_is_told_as_it_is() -> None:
+    certificates = Certificates(PeerTls("none", "none", "none"))
+    assert (
+        certificates.explain("n2", ConnectionResetError("reset")) == "ConnectionResetError: reset"
+    )
 
 
 def test_who_hangs_up_on_an_expired_certificate_is_understood(
@@ -188,8 +256,7 @@ def test_who_hangs_up_on_an_expired_certificate_is_understood(
 
 
 async def test_a_renewed_certificate_is_taken_into_use_without_losing_the_link_or_a_frame(
-    addresses: dict[str, Address],
-    nursery: trio.Nursery,
+    running: Pair,
     tmp_path: Path,
     certs: CertificateFolder,
     monkeypatch: pytest.MonkeyPatch,
@@ -197,9 +264,7 @@ async def test_a_renewed_certificate_is_taken_into_use_without_losing_the_link_o
     monkeypatch.setattr(links, "LOOK_S", 0.05)
     monkeypatch.setattr(links, "REMAKE_S", (0.0, 0.01))
     tls = {name: issued(certs, tmp_path / name, name) for name in ("n1", "n2")}
-    one, two = pair(addresses, tls)
-    await nursery.start(one.links.run)
-    await nursery.start(two.links.run)
+    one, two = await running(tls)
     await until(lambda: one.links.connected("n2"))
     lost = len(one.lost), len(two.lost)
 
@@ -222,17 +287,14 @@ async def test_a_renewed_certificate_is_taken_into_use_without_losing_the_link_o
 
 
 async def test_files_of_no_use_leave_the_old_certificate_in_use_and_are_told(
-    addresses: dict[str, Address],
-    nursery: trio.Nursery,
+    running: Pair,
     tmp_path: Path,
     certs: CertificateFolder,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(links, "LOOK_S", 0.05)
     tls = {name: issued(certs, tmp_path / name, name) for name in ("n1", "n2")}
-    one, two = pair(addresses, tls)
-    await nursery.start(one.links.run)
-    await nursery.start(two.links.run)
+    one, _ = await running(tls)
     await until(lambda: one.links.connected("n2"))
     whole = content(tls["n1"].cert)
     put(tls["n1"].cert, content(certs.files("ca").cert))  # not of this key

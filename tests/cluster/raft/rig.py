@@ -163,6 +163,11 @@ class Rig:
         self.turn(0.06)
         self.ack(source, success=False, next_index=2)
 
+    def follow(self, leader: str = "a", term: int = 1) -> None:
+        """Take two entries of a leader."""
+        self.append(leader, term, (1, 0), run(2, 3, term))
+        self.sent.clear()
+
     def commit_all(self, source: str = "a") -> None:
         """Let `source` hold everything and let the leader notice."""
         self.ack(source)

@@ -1,4 +1,4 @@
-"""Holes 8 and 15, lost leaders and hand-overs: who may become leader, and when."""
+"""Holes 8 and 15, and lost leaders: who may become leader, and when."""
 
 import random
 
@@ -11,11 +11,6 @@ from tests.cluster.raft.rig import TIMING, Rig, Wire, run
 from tests.sim.disk import SimDisk
 
 
-def follow(rig: Rig, leader: str = "a", term: int = 1) -> None:
-    rig.append(leader, term, (1, 0), run(2, 3, term))
-    rig.sent.clear()
-
-
 def wait(rig: Rig, seconds: float, step_s: float = 0.02) -> None:
     for _ in range(round(seconds / step_s)):
         rig.turn(step_s)
@@ -23,7 +18,7 @@ def wait(rig: Rig, seconds: float, step_s: float = 0.02) -> None:
 
 def test_a_node_that_nobody_answers_never_raises_its_term() -> None:
     rig = Rig()
-    follow(rig)
+    rig.follow()
     wait(rig, 60)
     assert rig.engine.term == 1
     assert rig.kinds().count("pre_vote_request") > 100
@@ -32,7 +27,7 @@ def test_a_node_that_nobody_answers_never_raises_its_term() -> None:
 
 def test_without_pre_votes_a_deaf_node_raises_its_term_for_ever() -> None:
     rig = Rig(off=["pre_vote"])
-    follow(rig)
+    rig.follow()
     wait(rig, 60)
     assert rig.engine.term > 60
 
@@ -128,7 +123,7 @@ def test_who_learns_of_a_newer_term_from_a_pre_vote_follows_into_it() -> None:
 
 def test_pre_votes_that_come_after_a_leader_was_heard_start_nothing() -> None:
     rig = Rig()
-    follow(rig)
+    rig.follow()
     rig.turn(1.0)
     assert rig.last("pre_vote_request")["term"] == 2
     rig.append("a", 1, (3, 1))
@@ -179,7 +174,7 @@ def rig_of(name: str, *, seed: int = 5) -> Rig:
 
 def test_who_hears_a_leader_grants_no_pre_vote_and_ignores_vote_requests() -> None:
     rig = Rig()
-    follow(rig)
+    rig.follow()
     rig.turn(TIMING.election_min_s - 0.01)
     rig.deliver("c", "pre_vote_request", 2, last_index=9, last_term=1)
     rig.deliver("c", "vote_request", 2, last_index=9, last_term=1)
@@ -203,14 +198,14 @@ def test_who_hears_a_leader_grants_no_pre_vote_and_ignores_vote_requests() -> No
 
 def test_without_the_lease_a_flapping_node_deposes_a_healthy_leader() -> None:
     rig = Rig(off=["lease"])
-    follow(rig)
+    rig.follow()
     rig.deliver("c", "vote_request", 2, last_index=9, last_term=1)
     assert rig.engine.term == 2
 
 
 def test_a_late_log_gets_no_pre_vote() -> None:
     rig = Rig()
-    follow(rig)
+    rig.follow()
     rig.turn(0.31)
     for last_index, last_term, granted in ((2, 1, False), (9, 0, False), (3, 1, True)):
         rig.deliver("c", "pre_vote_request", 2, last_index=last_index, last_term=last_term)
@@ -220,7 +215,7 @@ def test_a_late_log_gets_no_pre_vote() -> None:
 
 def test_a_leader_of_a_term_that_is_over_is_told_so_and_steps_down() -> None:
     rig = Rig()
-    follow(rig, term=7)
+    rig.follow(term=7)
     rig.append("c", 3, (1, 0), run(2, 4, 3))
     assert rig.last("newer_term", "c")["term"] == 7
     leader = Rig()
@@ -232,14 +227,14 @@ def test_a_leader_of_a_term_that_is_over_is_told_so_and_steps_down() -> None:
 
 def test_without_the_reply_an_old_leader_is_left_in_the_dark() -> None:
     rig = Rig(off=["newer_term"])
-    follow(rig, term=7)
+    rig.follow(term=7)
     rig.append("c", 3, (1, 0), run(2, 4, 3))
     assert rig.kinds() == []
 
 
 def test_two_leaders_in_one_term_are_refused() -> None:
     rig = Rig()
-    follow(rig)
+    rig.follow()
     with pytest.raises(PeerError, match="term 1 is led by a already"):
         rig.append("c", 1, (1, 0), run(2, 4, 1))
     leader = Rig()
@@ -319,7 +314,7 @@ def test_two_who_lose_a_leader_at_once_elect_one_in_one_term(delay_s: float) -> 
     for seed in range(20):
         rigs = {"b": Rig(seed=seed), "c": rig_of("c", seed=seed + 100)}
         for rig in rigs.values():
-            follow(rig)
+            rig.follow()
         assert elect(rigs, delay_s) <= TIMING.election_min_s + TIMING.heartbeat_s + 8 * delay_s
         assert {rig.engine.term for rig in rigs.values()} == {2}
 
@@ -345,7 +340,7 @@ def elect(rigs: dict[str, Rig], delay_s: float) -> float:
 
 def test_a_broken_link_to_the_leader_starts_a_pre_vote_within_a_heartbeat() -> None:
     rig = Rig()
-    follow(rig)
+    rig.follow()
     rig.turn(0.1)
     rig.engine.peer_lost("a")
     assert rig.engine.next_wakeup() <= 0.001
@@ -359,7 +354,7 @@ def test_a_broken_link_to_the_leader_starts_a_pre_vote_within_a_heartbeat() -> N
 
 def test_a_broken_link_to_the_leader_voids_its_lease() -> None:
     rig = Rig()
-    follow(rig)
+    rig.follow()
     rig.engine.peer_lost("a")
     rig.turn()
     rig.deliver("c", "pre_vote_request", 2, last_index=9, last_term=1)
@@ -369,7 +364,7 @@ def test_a_broken_link_to_the_leader_voids_its_lease() -> None:
 
 def test_what_a_lost_leader_sent_before_does_not_restore_its_lease() -> None:
     rig = Rig()
-    follow(rig)
+    rig.follow()
     rig.engine.peer_lost("a")
     rig.turn()
     rig.append("a", 1, (3, 1))  # was in the socket
@@ -385,7 +380,7 @@ def test_what_a_lost_leader_sent_before_does_not_restore_its_lease() -> None:
 
 def test_who_lost_the_leader_hurries_a_few_times_only() -> None:
     rig = Rig()
-    follow(rig)
+    rig.follow()
     rig.engine.peer_lost("a")
     wait(rig, 2 * TIMING.heartbeat_s * HASTY_MAX, 0.005)
     rig.sent.clear()
@@ -396,146 +391,13 @@ def test_who_lost_the_leader_hurries_a_few_times_only() -> None:
 
 def test_a_broken_link_to_someone_else_changes_nothing() -> None:
     rig = Rig()
-    follow(rig)
+    rig.follow()
     rig.engine.peer_lost("c")
     wait(rig, 0.25)
     assert rig.kinds() == []
 
 
 # -- hand-over
-
-
-def test_leadership_goes_to_a_voter_that_holds_everything() -> None:
-    rig = Rig()
-    term = rig.lead()
-    assert not rig.engine.transfer_leadership("c")  # it never answered
-    rig.commit_all("a")
-    rig.engine.propose(b"x")
-    rig.turn()
-    assert rig.engine.transfer_leadership()
-    assert rig.engine.propose(b"y") is None
-    rig.turn()
-    assert "timeout_now" not in rig.kinds()
-    rig.ack("a")
-    rig.turn()
-    assert rig.last("timeout_now", "a") == {"type": "timeout_now", "term": term}
-
-
-def test_a_hand_over_that_fails_ends() -> None:
-    rig = Rig()
-    rig.lead()
-    rig.commit_all("a")
-    assert rig.engine.transfer_leadership("a")
-    for _ in range(40):
-        rig.ack("a")
-        rig.turn(0.01)
-    assert rig.engine.is_leader
-    assert rig.engine.propose(b"y") is not None
-
-
-def test_a_hand_over_that_took_too_long_does_not_happen_later() -> None:
-    rig = Rig()
-    rig.lead()
-    rig.commit_all("a")
-    rig.engine.propose(b"x")
-    rig.turn()
-    assert rig.engine.transfer_leadership("a")
-    for _ in range(20):
-        rig.turn(0.02)
-        rig.ack("c")
-    rig.ack("a")
-    rig.turn()
-    assert rig.engine.status().match_index["a"] == rig.engine.status().last_index
-    assert "timeout_now" not in rig.kinds()
-
-
-def test_a_leader_whose_sync_takes_longer_than_a_hand_over_hands_over_after_it() -> None:
-    """`make heal-report`, row 9: a disk of 300 ms a sync kept the leader that it should cost."""
-    rig = Rig()
-    rig.lead()
-    rig.commit_all("a")
-    rig.engine.propose(b"x")
-    rig.turn()
-    assert rig.engine.transfer_leadership("a")
-    rig.ack("a")
-    rig.turn(0.4)
-    assert "timeout_now" in rig.kinds()
-
-
-def test_nothing_is_taken_that_would_leave_the_successor_behind_after_a_slow_sync() -> None:
-    rig = Rig()
-    rig.lead()
-    rig.commit_all("a")
-    assert rig.engine.transfer_leadership("a")
-    rig.now_s += 0.4  # a sync; the next tick has not looked who is level
-    assert rig.engine.propose(b"y") is None
-    rig.ack("a")
-    rig.turn()
-    assert "timeout_now" in rig.kinds()
-    assert rig.engine.propose(b"y") is None  # the successor has an election's time from here on
-    rig.turn(0.2)
-    rig.ack("a")
-    rig.turn(0.2)
-    assert rig.engine.propose(b"y") is not None
-
-
-def test_who_was_heard_before_a_slow_sync_can_be_handed_over_to() -> None:
-    """A turn hears first, then syncs, then decides: with 300 ms a sync nobody was heard lately."""
-    rig = Rig()
-    rig.lead()
-    rig.commit_all("a")
-    rig.ack("a")
-    rig.turn(TIMING.quorum_s - 0.01)
-    assert rig.engine.transfer_leadership("a")
-
-
-def test_a_leader_that_hears_no_majority_lets_who_is_level_campaign_at_once() -> None:
-    """It may be heard though it hears nobody; its followers need not wait for an election."""
-    rig = Rig()
-    term = rig.lead()
-    rig.commit_all("a")
-    for _ in range(60):
-        rig.turn(0.02)
-    assert not rig.engine.is_leader
-    assert rig.last("timeout_now", "a") == {"type": "timeout_now", "term": term}
-
-
-def test_a_leader_that_meets_a_later_term_says_no_farewell() -> None:
-    rig = Rig()
-    term = rig.lead()
-    rig.commit_all("a")
-    rig.append("a", term + 1, (rig.engine.status().last_index, term), [])
-    rig.turn()
-    assert not rig.engine.is_leader
-    assert "timeout_now" not in rig.kinds()
-
-
-def test_leadership_is_not_handed_to_who_is_silent() -> None:
-    rig = Rig()
-    rig.lead()
-    rig.commit_all("a")
-    for _ in range(40):
-        rig.turn(0.02)
-        rig.ack("c")
-    assert rig.engine.transfer_leadership("c")
-    assert not rig.engine.transfer_leadership("a")
-
-
-def test_who_is_handed_over_to_campaigns_at_once_past_the_lease() -> None:
-    rig = Rig()
-    follow(rig)
-    rig.deliver("c", "timeout_now", 1)  # not the leader
-    rig.turn()
-    assert rig.engine.term == 1
-    rig.deliver("a", "timeout_now", 1)
-    rig.turn()
-    request = rig.last("vote_request", "c")
-    assert (request["term"], request["transfer"]) == (2, True)
-    voter = Rig()
-    follow(voter)
-    voter.deliver("c", "vote_request", 2, last_index=9, last_term=1, transfer=True)
-    voter.turn()
-    assert voter.last("vote", "c")["term"] == 2
 
 
 # -- moments, one by one

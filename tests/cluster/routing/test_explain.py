@@ -175,3 +175,22 @@ def test_a_long_value_is_cut() -> None:
     condition = UNTYPED.compile('subject == "x"')
     explained = explain(condition, UNTYPED, UNTYPED.contact({"subject": "y" * 5000}, {}))
     assert len(explained.parts[0].says) == 100
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("tags.n > 5.0", "7"),
+        ("tags.half > 5.0", "7.5"),
+        ('b"ab" == bytes(tags.text)', "b'ab'"),
+    ],
+)
+def test_values_are_told_about_as_a_rule_writes_them(source: str, said: str) -> None:
+    maps = {"tags": {"n": 7.0, "half": 7.5, "text": "ab"}}
+    contact = UNTYPED.contact({"channel": "", "lang": "", "subject": ""}, maps)
+    told = [one.says for one in flat(explain(UNTYPED.compile(source), UNTYPED, contact))]
+    assert said in told, told
+
+
+def flat(one: Explained) -> list[Explained]:
+    return [one, *(inner for part in one.parts for inner in flat(part))]

@@ -207,6 +207,18 @@ def test_the_reason_is_bounded_however_long_a_key_is() -> None:
         (ANY, "matches(tags.a, tags.b)", "matches", "patterns are not supported", "in [...]"),
         (ANY, "tags.l.exists(x, x == 1)", "exists", "exists(...) is a loop", '"vip" in'),
         (ANY, "[1].map //c\n (x, x) == [1]", "map", "map(...) is a loop", '"vip" in'),
+        (ANY, "True", "True", "'True' is not known", "write true"),
+        (ANY, "lang == FALSE", "FALSE", "'FALSE' is not known", "write false"),
+        (ANY, "5 < tags.x < 9", "< 9", "true or false and a whole number", "join two comparisons"),
+        (ANY, 'subject contains "x"', "contains", "'contains' does", 'subject.contains("...")'),
+        (ANY, 'tags.a.b startsWith "x"', "starts", "'startsWith'", 'tags.a.b.startsWith("...")'),
+        (ANY, 'contains "x"', '"x"', "not understood", "look just before"),
+        (ANY, "tags.x => 3", "=>", "'=' does not fit", "write >= or <="),
+        (ANY, "tags.x =< 3", "=<", "'=' does not fit", "write >= or <="),
+        (ANY, "tags.等级 == 1", "等级", "'等级' does not fit", 'in brackets: tags["等级"]'),
+        (ANY, "tags.x > 5 %", "", "'%' does not fit", "without %"),
+        (ANY, "tags.\u3000", "\u3000", "ends too early", "something is missing"),
+        (ANY, "tags.\u3000== 1", "\u3000", "'==' is not understood", "look just before"),
     ],
 )
 def test_a_mistake_is_named_with_its_place_and_mend(

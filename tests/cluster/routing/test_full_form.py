@@ -3,6 +3,7 @@
 import pytest
 
 from cluster.routing.decide import decide_values
+from cluster.routing.hours import SPANS_MAX
 from cluster.routing.rules import Rule, RuleSet
 from cluster.routing.ruleset import compile_rules
 from cluster.state.route import Overflow, Queue, ServiceLevel
@@ -157,6 +158,11 @@ QUEUE = "[queue.general]\n"
 RULE = "[rule.a]\nroute = 'q'\n"
 
 
+YEARS = "2026-01-01..2028-06-30", "2029-01-01..2031-06-30"
+EXTRA = "{ " + ", ".join(f"'{years}' = 'closed'" for years in YEARS) + " }"
+TIMES = [f"{hour:02}:00-{hour:02}:30" for hour in range(SPANS_MAX + 1)]
+
+
 @pytest.mark.parametrize(
     ("text", "start", "mend"),
     [
@@ -270,6 +276,14 @@ RULE = "[rule.a]\nroute = 'q'\n"
         ),
         (RULE + "overflow = { after = '5m', do = 'bot', to = 5 }", "3: 5 is no bot", "its account"),
         ("[sla.gold]\nwarn = '80%'", "1: [sla.gold] promises nothing", "first_response"),
+        (HOURS + f"holidays = {list(YEARS)}", "4: more than 1000 holidays", "leave out old ones"),
+        (
+            HOURS + f"extra = {{ '{YEARS[0]}' = 'closed', '{YEARS[1]}' = 'closed' }}",
+            "4: more than 1000 extra",
+            "leave out",
+        ),
+        ("[hours.h]\ntz='UTC'\nweek={ mon = '" + ",".join(TIMES) + "' }", "3: more than", "write"),
+        ("when = 'true'\n" + RULE, "1: 'when' above every table", "below the [rule.NAME]"),
         (HOURS + "extra = ['2026-10-10']", "4: extra days are a table", "09:00-18:00"),
         (HOURS + "extra = { '2026-13-10' = '09:00-18:00' }", "4: '2026-13-10'", "2026-10-01"),
         (
@@ -309,3 +323,16 @@ def test_what_two_files_say_is_named_in_the_second(table: str, told: str) -> Non
     with pytest.raises(SourceErrors) as refused:
         compile_rules({"a.toml": table, "b.toml": table})
     assert [(one.place.file, one.problem) for one in refused.value.errors] == [("b.toml", told)]
+
+
+def test_who_waits_too_long_may_be_given_to_a_bot() -> None:
+    text = RULE + "overflow = { after = '5m', do = 'bot', to = 'robo' }"
+    (rule,) = compile_rules({"main.toml": text}).rules
+    assert rule.overflow == Overflow(300_000, "bot", "robo")
+
+
+def test_a_table_test_that_fails_says_what_kept_its_rule_from_it() -> None:
+    text = "[rule.a]\nwhen = 'tags.missing > 5'\nroute = 'q'\ntest = [{ in = {}, queue = 'q' }]\n"
+    with pytest.raises(SourceErrors) as failure:
+        compile_rules({"main.toml": text + "[fallback]\nroute = 'general'\n"})
+    assert "'general' (a: 'missing' is missing)" in str(failure.value)

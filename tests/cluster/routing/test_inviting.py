@@ -5,7 +5,7 @@ from cluster.routing.ruleset import compile_rules
 from cluster.state import commands as c
 from cluster.state.commands import By
 from cluster.state.route import Queue
-from tests.cluster.routing.test_dispatch import act, dispatcher, kinds, planned
+from tests.cluster.routing.dispatching import act, dispatcher, kinds, planned
 from tests.cluster.state.desk import BOB, LI, SUE, Desk
 
 KIM = By("agent", "kim")

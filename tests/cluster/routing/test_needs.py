@@ -56,6 +56,7 @@ def test_a_need_is_the_same_for_contacts_that_differ_in_what_it_does_not_name() 
         ("size(agent.langs) > 1", "", "not so"),
         ("lower(tags.product) == 'refund'", "", ""),
         ("tags.wanted in agent.skill", "'wanted' is missing", "'wanted' is missing"),
+        ("size(tags) == 2 && agent.skill.refund > 4", "", "not so"),
         ('"refund" in tags.list && agent.skill.refund > 4', "", "not so"),
     ],
 )

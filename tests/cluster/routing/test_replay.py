@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.routing.changes import Changes, changes
-from cluster.routing.recorded import decide_again
+from cluster.routing.recorded import decide_again, tried
 from cluster.routing.replay import EXAMPLES_MAX, Move, Replay
 from cluster.routing.ruleset import compile_rules
 from cluster.state.routings import Routing
@@ -93,3 +93,27 @@ def test_a_rule_that_takes_another_turn_has_moved() -> None:
     assert found.changed == ("rule.vip",)
     assert len(found.moved) == 1
     assert found.moved[0] in ("rule.vip", "rule.refund")
+
+
+def test_tables_that_are_one_for_the_set_are_put_together_from_all_files() -> None:
+    old = {"a.toml": "[vars]\ntags.arpu = 'number'", "b.toml": "[vars]\nlang = 'string'"}
+    new = {"c.toml": "[vars]\ntags.arpu = 'number'\nlang = 'string'"}
+    assert changes(old, new).none
+    new["c.toml"] = new["c.toml"].replace("number", "bool")
+    assert changes(old, new) == Changes(changed=("vars",))
+
+
+def test_a_recorded_routing_is_explained_with_every_rule_that_was_tried() -> None:
+    text = OLD.replace("[rule.refund]", "[rule.refund]\nmode = 'shadow'\npriority = 20")
+    text = text.replace("[rule.vip]", "[rule.vip]\nmode = 'canary:99'")
+    ruleset = compile_rules({"main.toml": text + "[rule.last]\nwhen = 'true'\nroute = 'general'"})
+    came = routing(1, tags={"arpu": 6_000}, attrs={"intent": "refund"})
+    decision, rules, contact = tried(ruleset, came)
+    assert decision.rule == "vip"
+    assert [(one.rule.name, one.mode, one.says) for one in rules] == [
+        ("refund", "shadow", "shadow would have matched"),
+        ("vip", "canary:99", "matched"),
+    ]
+    assert contact.values["tags"] == {"arpu": 6_000}
+    poor = routing(2, tags={"arpu": 1}, attrs={"intent": "other"})
+    assert [(one.rule.name, one.mode) for one in tried(ruleset, poor)[1]][-1] == ("last", "")

@@ -2,7 +2,7 @@
 
 from cluster.state import commands as c
 from cluster.state.route import Overflow, Queue, Route, Step
-from tests.cluster.routing.test_dispatch import act, dispatcher, kinds
+from tests.cluster.routing.dispatching import act, dispatcher, kinds
 from tests.cluster.state.desk import BOB, OPS, Desk
 
 

@@ -14,6 +14,7 @@ from cluster.state.model import NO_ROUTE, Agent, Conversation, Offer, Session
 from cluster.state.outcome import AgentChanged, Appended, ConversationPurged, Done, OfferMade
 from cluster.state.sorted_set import SortedSet
 from cluster.state.state import State
+from tests.cluster.state.damage import agent, conversation
 from tests.cluster.state.desk import ANN, BOB, LI, OPS, Desk, entry
 
 
@@ -32,20 +33,6 @@ def sound() -> State:
     desk.done(c.ApplyRules(OPS, {}, {}))
     check(desk.state)
     return desk.state
-
-
-def conversation(cv: str, **changes: object) -> Callable[[State], None]:
-    def damage(state: State) -> None:
-        state.put_conversation(replace(state.conversations[cv], **changes))
-
-    return damage
-
-
-def agent(name: str, **changes: object) -> Callable[[State], None]:
-    def damage(state: State) -> None:
-        state.put_agent(replace(state.agents[name], **changes))
-
-    return damage
 
 
 def touched(state: State) -> list[Appended | AgentChanged | OfferMade]:

@@ -26,10 +26,9 @@ from node.protocol.catalogue import (
     StatusSet,
     Viewer,
     ViewersPush,
-    Welcome,
     WrapDone,
 )
-from tests.node.cli.played import ADA, BEN, LI, SUE, event, play
+from tests.node.cli.played import ADA, BEN, BENS_SEAT, LI, ONE_OF_BENS, SUE, answering, event, play
 from tests.node.client.loopback import Link, node
 
 
@@ -37,52 +36,35 @@ async def test_an_agent_is_offered_accepts_answers_and_closes(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     asked: list[Any] = []
+    snap = {"status": "offline", "load": 0, "capacity": 2, "cvs": []}
 
-    async def serve(link: Link) -> None:
-        snap = {"status": "offline", "load": 0, "capacity": 2, "cvs": []}
-        await link.accept()
-        await link.say(
-            Welcome(
-                sid="S",
-                epoch="e",
-                node="n2",
-                you={"id": "ben", "role": "agent", "name": "Ben"},
-                ping_ms=25_000,
-                now=0,
-                limits={},
-                state="ok",
-                snap=snap,
+    async def answer(link: Link, request: Any) -> None:
+        await link.ok(request)
+        if isinstance(request, StatusSet):
+            await link.say(
+                Inbox(status="online", load=0, capacity=2),
+                OfferPush(
+                    oid="O",
+                    cv="C",
+                    queue="general",
+                    prio=0,
+                    exp=0,
+                    ttl=20_000,
+                    cust={"name": "Ada", "lang": "en", "tags": {}},
+                    preview="where is it?",
+                ),
             )
-        )
-        while True:
-            request = await link.next()
-            asked.append(request)
-            await link.ok(request)
-            if isinstance(request, StatusSet):
-                await link.say(
-                    Inbox(status="online", load=0, capacity=2),
-                    OfferPush(
-                        oid="O",
-                        cv="C",
-                        queue="general",
-                        prio=0,
-                        exp=0,
-                        ttl=20_000,
-                        cust={"name": "Ada", "lang": "en", "tags": {}},
-                        preview="where is it?",
-                    ),
-                )
-            elif isinstance(request, OfferAccept):
-                await link.say(
-                    OfferGonePush(oid="O", why="accepted"),
-                    event(1, "opened", ADA),
-                    event(2, "msg", ADA, body="where is it?"),
-                    event(3, "assigned", BEN, agent="ben", fence=7),
-                )
-            elif isinstance(request, CvClose):
-                await link.say(event(4, "closed", BEN))
+        elif isinstance(request, OfferAccept):
+            await link.say(
+                OfferGonePush(oid="O", why="accepted"),
+                event(1, "opened", ADA),
+                event(2, "msg", ADA, body="where is it?"),
+                event(3, "assigned", BEN, agent="ben", fence=7),
+            )
+        elif isinstance(request, CvClose):
+            await link.say(event(4, "closed", BEN))
 
-    async with node(serve) as one:
+    async with node(answering(asked, answer, you=BENS_SEAT, snap=snap)) as one:
         seat = AgentSeat(Words("zh"))
         lines = ("/accept", "Let me look", "/note nice", "/list", "/close done", "hello?")
         await play(seat, one.url, *lines)
@@ -107,47 +89,30 @@ async def test_an_agent_asks_colleagues_in_hands_over_warm_and_corrects(
 ) -> None:
     asked: list[Any] = []
 
-    async def serve(link: Link) -> None:
-        await link.accept()
-        await link.say(
-            Welcome(
-                sid="S",
-                epoch="e",
-                node="n2",
-                you={"id": "ben", "role": "agent", "name": "Ben"},
-                ping_ms=25_000,
-                now=0,
-                limits={},
-                state="ok",
-                snap={"cvs": [{"cv": "C", "seq": 3, "fence": 7}], "helps": []},
+    async def answer(link: Link, request: Any) -> None:
+        await link.ok(request)
+        if isinstance(request, MsgSend):
+            said = event(4, "msg", BEN, body=request.body)
+            await link.say({**said, "mid": "M"})
+        elif isinstance(request, CvInvite):
+            await link.say(
+                event(5, "joined", LI, agent="li", name="Li"),
+                event(6, "whisper", SUE, body="offer ten percent"),
+                PresencePush(who="li", name="Li", status="busy", since=0, src="user"),
+                ViewersPush(cv="C", list_=[Viewer(kind="agent", id="li", name="Li")]),
             )
-        )
-        while True:
-            request = await link.next()
-            asked.append(request)
-            await link.ok(request)
-            if isinstance(request, MsgSend):
-                said = event(4, "msg", BEN, body=request.body)
-                await link.say({**said, "mid": "M"})
-            elif isinstance(request, CvInvite):
-                await link.say(
-                    event(5, "joined", LI, agent="li", name="Li"),
-                    event(6, "whisper", SUE, body="offer ten percent"),
-                    PresencePush(who="li", name="Li", status="busy", since=0, src="user"),
-                    ViewersPush(cv="C", list_=[Viewer(kind="agent", id="li", name="Li")]),
-                )
-            elif isinstance(request, MsgDel):
-                await link.say({**event(7, "del", BEN), "mid": "M"})
-            elif isinstance(request, CvTransfer) and request.warm:
-                await link.say(
-                    event(8, "joined", BEN, agent="ben", name="Ben"),
-                    event(9, "transferred", BEN, to={"agent": "li"}, warm=True),
-                    event(10, "assigned", LI, agent="li", fence=8),
-                )
-            elif isinstance(request, CvLeave):
-                await link.say(event(11, "left", BEN, agent="ben", name="Ben"))
+        elif isinstance(request, MsgDel):
+            await link.say({**event(7, "del", BEN), "mid": "M"})
+        elif isinstance(request, CvTransfer) and request.warm:
+            await link.say(
+                event(8, "joined", BEN, agent="ben", name="Ben"),
+                event(9, "transferred", BEN, to={"agent": "li"}, warm=True),
+                event(10, "assigned", LI, agent="li", fence=8),
+            )
+        elif isinstance(request, CvLeave):
+            await link.say(event(11, "left", BEN, agent="ben", name="Ben"))
 
-    async with node(serve) as one:
+    async with node(answering(asked, answer, you=BENS_SEAT, snap=ONE_OF_BENS)) as one:
         lines = (
             "one moment",
             "/invite li you know tariffs",
@@ -194,7 +159,7 @@ async def test_an_agent_is_asked_in_and_to_take_over(capsys: pytest.CaptureFixtu
     asked: list[Any] = []
 
     async def serve(link: Link) -> None:
-        await link.welcome(you={"id": "ben", "role": "agent", "name": "Ben"})
+        await link.welcome(you=BENS_SEAT)
         await link.ok(await link.next())
         for oid, asks in (("I", "join"), ("W", "take")):
             push = OfferPush(
@@ -263,49 +228,30 @@ async def test_an_agent_sends_what_is_canned_takes_what_waits_and_wraps_up(
     unknown = {**hits[0], "text": "Dear {{tags.name}}", "missing": ["tags.name"]}
     waiting = {"cv": "D", "opened": 0, "queue": "q", "visitor": {"kind": "visitor", "name": "Bo"}}
 
-    async def serve(link: Link) -> None:
-        await link.accept()
-        await link.say(
-            Welcome(
-                sid="S",
-                epoch="e",
-                node="n2",
-                you={"id": "ben", "role": "agent", "name": "Ben"},
-                ping_ms=25_000,
-                now=0,
-                limits={},
-                state="ok",
-                snap={"cvs": [{"cv": "C", "seq": 3, "fence": 7}], "helps": []},
-            )
-        )
-        while True:
-            request = await link.next()
-            asked.append(request)
-            match request:
-                case CannedFind(q="none"):
-                    await link.ok(request, items=[])
-                case CannedFind(q="hell" | ""):
-                    await link.ok(request, items=hits)
-                case CannedFind(q="hello"):
-                    await link.ok(request, items=hits)
-                case CannedFind():
-                    await link.ok(request, items=[{**unknown, "shortcut": request.q}])
-                case CvList():
-                    await link.ok(request, items=[waiting], cursor="", more=False, complete=True)
-                case CvClose():
-                    await link.ok(request)
-                    await link.say(event(4, "closed", BEN))
-                case WrapDone():
-                    await link.err(request, "not_found", retry=False)
-                case _:
-                    await link.ok(request)
+    async def answer(link: Link, request: Any) -> None:
+        match request:
+            case CannedFind(q="none"):
+                await link.ok(request, items=[])
+            case CannedFind(q="hell" | "hello" | ""):
+                await link.ok(request, items=hits)
+            case CannedFind():
+                await link.ok(request, items=[{**unknown, "shortcut": request.q}])
+            case CvList():
+                await link.ok(request, items=[waiting], cursor="", more=False, complete=True)
+            case CvClose():
+                await link.ok(request)
+                await link.say(event(4, "closed", BEN))
+            case WrapDone():
+                await link.err(request, "not_found", retry=False)
+            case _:
+                await link.ok(request)
 
     lines = (
         *("/canned none", "/canned hell", "/canned hello", "/canned dear"),
         *("/take", "/take 2", "/take 9", "/done", "/close", "/canned hello", "/done 7"),
         *("/done 1", "/done"),
     )
-    async with node(serve) as one:
+    async with node(answering(asked, answer, you=BENS_SEAT, snap=ONE_OF_BENS)) as one:
         await play(AgentSeat(Words("zh")), one.url, *lines)
 
     told = capsys.readouterr().out

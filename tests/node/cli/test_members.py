@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import pytest
 import trio
 
 from node.local import LocalCluster
+from node.local.ports import free_ports
 from node.local.process import NodeProcess
 
 
@@ -35,17 +35,11 @@ def roles(reply: Any) -> dict[str, str]:
     return {row["id"]: row["role"] for row in reply["members"]}
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 @contextmanager
 def fourth(cluster: LocalCluster, folder: Path) -> Iterator[NodeProcess]:
     """A node that the others were not told of."""
     text = cluster.folder.config("n3").read_text()
-    client, peer = free_port(), free_port()
+    client, peer = free_ports(2)
     text = text.replace('id = "n3"', 'id = "n4"').replace("data/n3", "data/n4")
     text = re.sub(r'(\[client\]\nlisten = "127.0.0.1:)\d+', rf"\g<1>{client}", text)
     text = re.sub(r'url = "[^"]+"', f'url = "ws://127.0.0.1:{client}/v1/ws"', text, count=1)

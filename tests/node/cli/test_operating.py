@@ -22,6 +22,7 @@ from node.client import Client, Stopped, new_key, open_client
 from node.client.http import get
 from node.local import LocalCluster
 from node.protocol.catalogue import Bye, ClusterPush, CvHistory, CvOpen, MsgSend, StatusSet
+from tests.node.local.lasting import lasting
 
 pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -65,12 +66,8 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    cluster = LocalCluster(tmp_path_factory.mktemp("cluster"))
-    cluster.start()
-    try:
+    with lasting(tmp_path_factory.mktemp("cluster")) as cluster:
         yield trio.run(play, cluster)
-    finally:
-        trio.run(cluster.stop)
 
 
 @dataclass

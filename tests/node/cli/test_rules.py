@@ -11,6 +11,7 @@ from node.cli.app import run_app
 from node.client import open_client
 from node.local import LocalCluster
 from node.protocol.catalogue import CvGet, CvOpen, OfferAccept, OfferPush, StatusSet
+from tests.node.local.lasting import lasting
 
 pytestmark = pytest.mark.process
 
@@ -39,13 +40,8 @@ skills = ["refnd"]
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
-    one = LocalCluster(tmp_path_factory.mktemp("cluster"))
-    one.start()
-    try:
-        trio.run(one.wait_ready)
+    with lasting(tmp_path_factory.mktemp("cluster")) as one:
         yield one
-    finally:
-        trio.run(one.stop)
 
 
 async def come(cluster: LocalCluster) -> tuple[list[str], str]:

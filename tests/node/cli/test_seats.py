@@ -12,11 +12,7 @@ from node.cli.agent_seat import AgentSeat
 from node.cli.messages import Words
 from node.cli.problem import USAGE, explain
 from node.cli.visitor_seat import VisitorSeat
-from node.protocol.catalogue import (
-    Ev,
-    MsgSend,
-    Welcome,
-)
+from node.protocol.catalogue import Ev, MsgSend
 from tests.node.cli.played import ADA, event, play
 from tests.node.client.loopback import Link, node
 
@@ -116,19 +112,7 @@ async def test_a_seat_is_not_taken_with_the_token_of_another_role(
     asked: list[Any] = []
 
     async def serve(link: Link) -> None:
-        await link.accept()
-        await link.say(
-            Welcome(
-                sid="S",
-                epoch="e",
-                node="n1",
-                you={"id": "robo", "role": "visitor", "name": "Robo"},
-                ping_ms=25_000,
-                now=0,
-                limits={},
-                state="ok",
-            )
-        )
+        await link.welcome(you={"id": "robo", "role": "visitor", "name": "Robo"})
         asked.append(await link.next())
 
     type_in(monkeypatch, "hello")

@@ -31,6 +31,7 @@ from node.protocol.catalogue import (
     RulesApply,
     StatusSet,
 )
+from tests.node.local.lasting import lasting
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
@@ -52,12 +53,8 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    cluster = LocalCluster(tmp_path_factory.mktemp("cluster"))
-    cluster.start()
-    try:
+    with lasting(tmp_path_factory.mktemp("cluster")) as cluster:
         yield trio.run(play, cluster)
-    finally:
-        trio.run(cluster.stop)
 
 
 async def play(cluster: LocalCluster) -> Story:

@@ -13,6 +13,7 @@ from node.cli.app import run_app
 from node.client import RequestFailed, Stopped, open_client
 from node.local import LocalCluster
 from node.protocol.catalogue import AuditList
+from tests.node.local.lasting import lasting
 
 pytestmark = pytest.mark.process
 SECRET = "correct horse battery"
@@ -21,13 +22,8 @@ SECRET = "correct horse battery"
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     """One node; the commands run in this process, each in a loop of its own."""
-    one = LocalCluster(tmp_path_factory.mktemp("cluster"), nodes=1)
-    one.start()
-    try:
-        trio.run(one.wait_ready)
+    with lasting(tmp_path_factory.mktemp("cluster"), nodes=1) as one:
         yield one
-    finally:
-        trio.run(one.stop)
 
 
 class Shell:

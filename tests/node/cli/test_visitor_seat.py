@@ -16,7 +16,7 @@ from node.protocol.catalogue import (
     MsgSend,
     QueuePush,
 )
-from tests.node.cli.played import ADA, BEN, SUE, event, play
+from tests.node.cli.played import ADA, BEN, SUE, answering, event, play
 from tests.node.client.loopback import Link, node
 
 
@@ -25,24 +25,20 @@ async def test_a_visitor_opens_with_the_first_line_and_talks(
 ) -> None:
     asked: list[Any] = []
 
-    async def serve(link: Link) -> None:
-        await link.welcome()
-        while True:
-            request = await link.next()
-            asked.append(request)
-            if isinstance(request, CvOpen):
-                await link.ok(request, cv="C", seq=1, state="new")
-                await link.say(
-                    event(1, "opened", ADA),
-                    event(2, "queued", ["system", "unidesk"], queue="general"),
-                    event(3, "assigned", BEN, agent="ben", fence=1),
-                    event(4, "msg", BEN, body="Hello Ada"),
-                    {"op": "ev", "cv": "C", "seq": 5, "type": "hidden", "ts": 0},
-                )
-            else:
-                await link.ok(request, seq=6)
+    async def answer(link: Link, request: Any) -> None:
+        if isinstance(request, CvOpen):
+            await link.ok(request, cv="C", seq=1, state="new")
+            await link.say(
+                event(1, "opened", ADA),
+                event(2, "queued", ["system", "unidesk"], queue="general"),
+                event(3, "assigned", BEN, agent="ben", fence=1),
+                event(4, "msg", BEN, body="Hello Ada"),
+                {"op": "ev", "cv": "C", "seq": 5, "type": "hidden", "ts": 0},
+            )
+        else:
+            await link.ok(request, seq=6)
 
-    async with node(serve) as one:
+    async with node(answering(asked, answer)) as one:
         seat = VisitorSeat(Words("en"), "ada", {"arpu": 7})
         await play(seat, one.url, "where is it?", "thanks", "/nonsense", "/close")
 
@@ -61,26 +57,22 @@ async def test_a_visitor_is_told_that_nobody_is_there_and_asked_how_it_was(
 ) -> None:
     asked: list[Any] = []
 
-    async def serve(link: Link) -> None:
-        await link.welcome()
-        while True:
-            request = await link.next()
-            asked.append(request)
-            if isinstance(request, CvOpen):
-                await link.ok(request, cv="C", seq=1, state="new")
-                await link.say(
-                    event(1, "opened", ADA),
-                    event(2, "queued", ["system", "unidesk"], queue="general", offline=True),
-                )
-            elif isinstance(request, CvClose):
-                await link.ok(request, seq=3)
-                await link.say(event(3, "closed", ADA, reason="", rate_until=9))
-            else:
-                await link.ok(request, seq=4)
-                await link.say(event(4, "rated", ADA, score=5, text="quick and kind", times=1))
+    async def answer(link: Link, request: Any) -> None:
+        if isinstance(request, CvOpen):
+            await link.ok(request, cv="C", seq=1, state="new")
+            await link.say(
+                event(1, "opened", ADA),
+                event(2, "queued", ["system", "unidesk"], queue="general", offline=True),
+            )
+        elif isinstance(request, CvClose):
+            await link.ok(request, seq=3)
+            await link.say(event(3, "closed", ADA, reason="", rate_until=9))
+        else:
+            await link.ok(request, seq=4)
+            await link.say(event(4, "rated", ADA, score=5, text="quick and kind", times=1))
 
     lines = "/rate 5", "你好", "/rate six", "/close", "/rate 5 quick and kind"
-    async with node(serve) as one:
+    async with node(answering(asked, answer)) as one:
         await play(VisitorSeat(Words("zh"), "ada", {}), one.url, *lines)
 
     told = capsys.readouterr().out
@@ -126,34 +118,30 @@ async def test_a_visitor_corrects_what_they_said_and_reopens(
 ) -> None:
     asked: list[Any] = []
 
-    async def serve(link: Link) -> None:
-        await link.welcome()
-        while True:
-            request = await link.next()
-            asked.append(request)
-            match request:
-                case CvOpen():
-                    await link.ok(request, cv="C", seq=1, state="new")
-                    await link.say(
-                        event(1, "opened", ADA),
-                        {**event(2, "msg", ADA, body="my card"), "mid": "M"},
-                        event(3, "joined", SUE, supervisor="sue", name="Sue"),
-                        event(4, "left", SUE, supervisor="sue", name="Sue"),
-                    )
-                case MsgEdit():
-                    await link.ok(request, seq=5)
-                    await link.say({**event(5, "edit", ADA, body="card"), "mid": "M"})
-                case MsgDel():
-                    await link.ok(request, seq=6)
-                    await link.say({**event(6, "del", ADA), "mid": "M"})
-                case CvClose():
-                    await link.ok(request, seq=7)
-                    await link.say(event(7, "closed", ADA))
-                case _:
-                    await link.ok(request, seq=8)
-                    await link.say(event(8, "reopened", ADA))
+    async def answer(link: Link, request: Any) -> None:
+        match request:
+            case CvOpen():
+                await link.ok(request, cv="C", seq=1, state="new")
+                await link.say(
+                    event(1, "opened", ADA),
+                    {**event(2, "msg", ADA, body="my card"), "mid": "M"},
+                    event(3, "joined", SUE, supervisor="sue", name="Sue"),
+                    event(4, "left", SUE, supervisor="sue", name="Sue"),
+                )
+            case MsgEdit():
+                await link.ok(request, seq=5)
+                await link.say({**event(5, "edit", ADA, body="card"), "mid": "M"})
+            case MsgDel():
+                await link.ok(request, seq=6)
+                await link.say({**event(6, "del", ADA), "mid": "M"})
+            case CvClose():
+                await link.ok(request, seq=7)
+                await link.say(event(7, "closed", ADA))
+            case _:
+                await link.ok(request, seq=8)
+                await link.say(event(8, "reopened", ADA))
 
-    async with node(serve) as one:
+    async with node(answering(asked, answer)) as one:
         seat = VisitorSeat(Words("zh"), "ada", {})
         lines = ("hello", "/edit card", "/undo", "/undo", "/close", "/reopen", "again")
         await play(seat, one.url, *lines)

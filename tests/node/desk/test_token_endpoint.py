@@ -12,40 +12,24 @@ from urllib.parse import quote_plus, urlencode
 
 import pytest
 import trio
-from argon2 import PasswordHasher
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.port import Unavailable
 from cluster.state import commands
 from cluster.state.commands import By
-from node.desk.attempts import ACCOUNT, ADDRESS, Attempts, TooMany
+from node.desk.attempts import ACCOUNT
 from node.desk.credentials import BadCredentials, Origin, credentials_of, origin_of
-from node.desk.passwords import (
-    CHARACTERS_MIN,
-    HASHES_AT_ONCE,
-    HASHES_WAITING_MAX,
-    LANES,
-    MEMORY_KIB,
-    NOBODYS,
-    PASSES,
-    BadPassword,
-    Busy,
-    Passwords,
-)
 from node.desk.token_endpoint import PATH
 from node.edge.addresses import network_of
 from node.edge.http import Request
 from node.protocol import catalogue as ops
+from tests.node.desk.hashed import HASHES, NEXT, SECRET
 from tests.node.desk.office import Office, office
 from tests.node.desk.test_calls import Caller, Heard
 from tests.node.desk.test_over_sockets import listening
 
 OLGA = By("operator", "olga")
-SECRET = "correct horse battery"
-NEXT = "another staple of words"
-HASHER = PasswordHasher(PASSES, MEMORY_KIB, LANES)
-HASHES = {secret: HASHER.hash(secret) for secret in (SECRET, NEXT, "naïve + 100% größe")}
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -416,93 +400,3 @@ async def test_only_post_is_taken() -> None:
     async with desk_with_accounts() as (desk, _):
         answer = desk.desks["n1"].on_request(Request("GET", PATH, "", (), b"", "127.0.0.1:5"))
         assert getattr(answer, "status", 0) == 405
-
-
-# -- passwords
-
-
-async def test_a_password_matches_its_own_hash_and_no_other() -> None:
-    passwords = Passwords()
-    hashed = await passwords.hash(SECRET)
-    assert hashed.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
-    assert await passwords.matches((hashed,), SECRET)
-    assert not await passwords.matches((hashed,), SECRET + "!")
-    assert not await passwords.matches((), SECRET)
-    assert not await passwords.matches(("$argon2id$nonsense",), SECRET)
-    assert not await passwords.matches((hashed,), "\ud800" * 20)
-
-
-@pytest.mark.parametrize(
-    "bad", ["", "x" * (CHARACTERS_MIN - 1), "x" * 1025, "ü" * 600, "\ud800" * 20]
-)
-async def test_what_is_no_password_is_told_before_it_is_hashed(bad: str) -> None:
-    with pytest.raises(BadPassword):
-        await Passwords().hash(bad)
-
-
-async def test_nobodys_hash_takes_as_long_as_somebodys() -> None:
-    """By its parameters, and by what the processor does for it: machines are busy."""
-    assert not HASHER.check_needs_rehash(NOBODYS)
-    passwords = Passwords()
-
-    async def taken_s(*hashes: str, secret: str = NEXT) -> float:
-        before = time.process_time()
-        await passwords.matches(hashes, secret)
-        return time.process_time() - before
-
-    somebodys, nobodys, too_long = [], [], []
-    for _ in range(7):
-        somebodys.append(await taken_s(HASHES[SECRET]))
-        nobodys.append(await taken_s())
-        too_long.append(await taken_s(secret="x" * 2000))
-    for found in (nobodys, too_long):
-        assert 0.5 < min(found) / min(somebodys) < 2
-
-
-async def test_no_more_wait_for_a_hash_than_may() -> None:
-    passwords = Passwords()
-    outcomes: list[str] = []
-
-    async def one() -> None:
-        try:
-            await passwords.matches((), SECRET)
-            outcomes.append("looked at")
-        except Busy:
-            outcomes.append("busy")
-
-    async with trio.open_nursery() as nursery:
-        for _ in range(100):
-            nursery.start_soon(one)
-    assert outcomes.count("looked at") == HASHES_AT_ONCE + HASHES_WAITING_MAX
-    assert outcomes[0] == "busy", "told at once"
-
-
-# -- attempts
-
-
-def test_attempts_are_counted_by_account_and_by_address() -> None:
-    now = [0.0]
-    attempts = Attempts(lambda: now[0])
-    for _ in range(ACCOUNT):
-        attempts.begin("ada", "192.0.2.1")
-    with pytest.raises(TooMany) as caught:
-        attempts.begin("ada", "192.0.2.2")
-    assert (caught.value.rule, caught.value.wait_s) == ("rate.account", 6.0)
-    for number in range(ADDRESS - ACCOUNT):
-        attempts.begin(f"user{number}", "192.0.2.1")
-    with pytest.raises(TooMany) as caught:
-        attempts.begin("another", "192.0.2.1")
-    assert caught.value.rule == "rate.address"
-    now[0] = 6.0
-    attempts.begin("ada", "192.0.2.2")
-    now[0] = 1_000.0
-    attempts.forget_idle()
-    attempts.begin("ada", "192.0.2.1")
-
-
-def test_addresses_of_one_ipv6_network_are_one() -> None:
-    assert network_of("2001:db8::1") == network_of("2001:db8::ffff:2")
-    assert network_of("2001:db8::1") != network_of("2001:db8:0:1::1")
-    assert network_of("::ffff:192.0.2.1") == network_of("192.0.2.1") == "192.0.2.1"
-    assert network_of("fe80::1%eth0") == network_of("fe80::2")
-    assert network_of("local socket") == "local socket"

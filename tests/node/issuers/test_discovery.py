@@ -1,5 +1,6 @@
 """An issuer of which only the name is known: it is found, checked, and kept while it is away."""
 
+import gzip
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,12 +16,13 @@ from node.issuers.metadata import metadata_url, read_metadata
 from tests.node.desk.office import KEY
 from tests.node.issuers.party import Party, party
 
-FETCH_S = 1.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetching, "FETCH_S", FETCH_S)
+    """Ask again at once; how long an answer may take stays as it is, for a machine may be busy."""
+    monkeypatch.setattr(fetching, "FETCH_S", PATIENCE_S)
     monkeypatch.setattr(provider, "PAUSE_S", 0.01)
     monkeypatch.setattr(keys, "WANTED_PAUSE_S", 0.01)
 
@@ -39,7 +41,7 @@ async def kept(issuer: Issuer) -> AsyncIterator[Verifier]:
 
 
 async def until_decided(verifier: Verifier, token: str) -> str:
-    with trio.fail_after(10):
+    with trio.fail_after(PATIENCE_S):
         while True:
             try:
                 return verifier.verify(token).id
@@ -74,11 +76,11 @@ async def test_a_provider_that_comes_later_or_goes_away_is_waited_for() -> None:
             assert await until_decided(verifier, one.token()) == "ada"
             one.pages.clear()
             asked = len(one.asked)
-            for _ in range(3):
-                with pytest.raises(UndecidedToken):
-                    verifier.verify(one.token(kid="other"))
-                await trio.sleep(0.05)
-            assert len(one.asked) > asked, "it was asked again, in vain"
+            with trio.fail_after(PATIENCE_S):
+                while len(one.asked) == asked:  # until it was asked again, in vain
+                    with pytest.raises(UndecidedToken):
+                        verifier.verify(one.token(kid="other"))
+                    await trio.sleep(0.01)
             assert verifier.verify(one.token()).id == "ada"
 
 
@@ -110,26 +112,26 @@ def test_nonsense_is_no_metadata(data: bytes) -> None:
 
 
 async def _hang(stream: trio.SocketStream) -> None:
-    await trio.sleep(30)
+    await trio.sleep_forever()
 
 
 async def _drip(stream: trio.SocketStream) -> None:
     await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
     while True:
         await stream.send_all(b" ")
-        await trio.sleep(FETCH_S / 10)
+        await trio.sleep(0.02)
 
 
 async def _flood(stream: trio.SocketStream) -> None:
     await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5000000\r\n\r\n" + b" " * 5_000_000)
 
 
-async def _unfold(stream: trio.SocketStream) -> None:
-    import gzip
+SMALL = gzip.compress(b" " * 20_000_000, compresslevel=1)
 
-    small = gzip.compress(b" " * 20_000_000)
-    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(small)
-    await stream.send_all(head + small)
+
+async def _unfold(stream: trio.SocketStream) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(SMALL)
+    await stream.send_all(head + SMALL)
 
 
 async def _move(stream: trio.SocketStream) -> None:
@@ -147,8 +149,6 @@ async def _break(stream: trio.SocketStream) -> None:
 @pytest.mark.parametrize(
     ("page", "why"),
     [
-        (_hang, "no answer within"),
-        (_drip, "no answer within"),
         (_flood, "over 262144 bytes"),
         (_unfold, "not the metadata"),
         (_move, "answered 302"),
@@ -158,10 +158,23 @@ async def _break(stream: trio.SocketStream) -> None:
     ],
 )
 async def test_a_provider_that_misbehaves_costs_little(page: Any, why: str) -> None:
+    await known_in_vain(page, why)
+
+
+@pytest.mark.parametrize("page", [_hang, _drip])
+async def test_a_provider_that_does_not_come_to_an_end_is_given_up(
+    page: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "FETCH_S", 0.3)
+    await known_in_vain(page, "no answer within 0.3 s")
+
+
+async def known_in_vain(page: Any, why: str) -> None:
+    """Ask a provider that serves `page` what it is; it is not told, because of `why`."""
     async with party() as one:
         one.pages["/.well-known/openid-configuration"] = page
         issuer = Issuer(config(one))
-        with trio.fail_after(FETCH_S + 2), pytest.raises(Unreachable, match=why):
+        with trio.fail_after(PATIENCE_S), pytest.raises(Unreachable, match=why):
             await issuer.provider.known()
         await issuer.fetcher.aclose()
 

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import socket
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import trio
 
 from node.client import open_client
 from node.local import LocalCluster
+from node.local.ports import free_ports
 from node.local.process import NodeProcess
 from node.protocol.catalogue import CvHistory, CvOpen, MembersChange, MembersGet, MsgSend
 
@@ -17,12 +17,6 @@ pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.timeout(300)]
 
 SOCKETS = shutil.ignore_patterns("*.sock")
 SECTIONS = {"heal": {"replace_after": "10s"}}
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def another(cluster: LocalCluster, like: str, name: str, folder: Path) -> NodeProcess:
@@ -36,8 +30,8 @@ def another(cluster: LocalCluster, like: str, name: str, folder: Path) -> NodePr
         assert rows is not None
         text += "\n" + rows[0].replace(f"nodes.{like}", f"nodes.{name}")
         text = text.replace(rows[0], rows[0].replace("127.0.0.1:", "127.0.0.1:kept"))
-    for port in ports:
-        text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{free_port()}")
+    for port, free in zip(ports, free_ports(len(ports)), strict=True):
+        text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{free}")
     text = text.replace("127.0.0.1:kept", "127.0.0.1:")
     config = folder.parent.parent / f"{folder.name}.toml"
     config.write_text(text)

@@ -13,8 +13,9 @@ from node import server
 from node.config_file import load
 from node.front import StartFailed
 from node.local import LocalCluster
+from node.local.ports import free_ports
 from tests.node.rpc.caller import Caller, Refusal, channel_to
-from tests.node.server.test_start import NODE, free_ports
+from tests.node.server.test_start import NODE
 from tests.node.workers.test_processes import figure, two_workers, workers_of
 
 pytestmark = pytest.mark.process
@@ -60,7 +61,7 @@ async def test_workers_share_the_port_and_a_stream_outlives_its_worker(tmp_path:
 
 
 async def test_a_grpc_port_that_is_taken_is_told_before_a_log_is_opened(tmp_path: Path) -> None:
-    client, peer = free_ports()
+    client, peer = free_ports(2)
     text = NODE.replace("{client}", str(client)).replace("{peer}", str(peer))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         text += f'[grpc]\nlisten = "127.0.0.1:{taken.getsockname()[1]}"\n'

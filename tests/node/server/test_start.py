@@ -15,6 +15,7 @@ from node import server
 from node.config_file import load
 from node.desk.application import Desk
 from node.edge.server import EdgeServer
+from node.local.ports import free_ports
 
 NODE = """
 [cluster]
@@ -33,15 +34,8 @@ url = "ws://127.0.0.1:{client}/v1/ws"
 """
 
 
-def free_ports() -> tuple[int, int]:
-    with socket.socket() as one, socket.socket() as two:
-        one.bind(("127.0.0.1", 0))
-        two.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], two.getsockname()[1]
-
-
 def write_config(folder: Path) -> Path:
-    client, peer = free_ports()
+    client, peer = free_ports(2)
     path = folder / "node.toml"
     path.write_text(NODE.format(client=client, peer=peer))
     return path

@@ -24,11 +24,12 @@ from cluster.state import commands, snapshot
 from cluster.state.commands import By, OpenConversation, SendMessage
 from cluster.state.machine import Applied
 from cluster.state.outcome import Appended, Done, Refused
+from node.local.ports import free_ports
 from node.workers.feed import Feed
 from node.workers.holders import Holders
 from node.workers.messages import Answered, Figures, Frames, Measured, Submit, encode, from_core
 from node.workers.remote import CoreGone, RemotePort
-from tests.cluster.three import free_ports, until
+from tests.cluster.three import until
 
 VISITOR = By("visitor", "ann")
 
@@ -89,7 +90,7 @@ class Pair:
 
 @asynccontextmanager
 async def pair(folder: Path) -> AsyncIterator[Pair]:
-    port, *_ = await free_ports()
+    (port,) = free_ports(1)
     settings = ReplicaSettings(
         cluster="test",
         node="n1",
