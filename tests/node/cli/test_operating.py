@@ -65,7 +65,7 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    cluster = LocalCluster(tmp_path_factory.mktemp("cluster"))
+    cluster = LocalCluster(tmp_path_factory.mktemp("cluster"), observe=True)
     cluster.start()
     try:
         yield trio.run(play, cluster)
@@ -141,7 +141,8 @@ async def operate(story: Story, seat: Seat) -> None:
     runs["transfer"] = await run("cluster", "transfer-leader", to, "--json")
     runs["transfer to a stranger"] = await run("cluster", "transfer-leader", "n9")
     runs["drain"] = await run("cluster", "drain", to, "--json")
-    story.ready["drained"] = (await get(cluster.address(to), "/readyz?verbose", timeout_s=5)).text
+    look = cluster.observe_address(to)
+    story.ready["drained"] = (await get(look, "/readyz?verbose", timeout_s=5)).text
     runs["top drained"] = await run("cluster", "top", "--once", "--json")
     runs["transfer to a drained one"] = await run("cluster", "transfer-leader", to)
     third = next(name for name in cluster.names if name not in story.leaders)
