@@ -15,14 +15,13 @@ from loopback, and not every proxy says that it is one (`docs/adr/0036`).
 from node.desk import asyncapi
 from node.desk.gate import Gate
 from node.desk.openapi import openapi
-from node.desk.pages import PROBES, Pages
+from node.desk.pages import GUARDED, PROBES, Pages
 from node.edge.application import Answer, ResponseFactory
 from node.edge.http import Request, Response
 from node.health import JSON_TYPE, json_response, not_found
 from node.protocol import proto
 from node.protocol.requests.base import OPERATOR
 
-GUARDED = ("/metrics", "/cluster")
 THERE = "the address of [observe] in this node's node.toml"
 HERE = "an operator's token: Authorization: Bearer TOKEN"
 

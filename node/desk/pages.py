@@ -41,6 +41,8 @@ from node.metrics.certificates import Certificates
 from node.metrics.disk import Folder
 
 PROBES = ("/livez", "/readyz", "/startupz")
+GUARDED = ("/metrics", "/cluster")
+"""What tells of disks, people's work, names and addresses."""
 QUERY_FIELDS_MAX = 16
 
 
