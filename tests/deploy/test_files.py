@@ -82,7 +82,7 @@ def test_figures_are_for_machines_and_not_for_who_comes_by_a_service() -> None:
     let_in = {one["ports"][0]["port"]: one.get("from") for one in policy["ingress"]}
     assert let_in.keys() == ports.keys()
     assert let_in["client"] is None
-    assert let_in["peer"] and let_in["observe"], "not from anywhere"
+    assert all(let_in[port] for port in ("peer", "observe")), "not from anywhere"
     text = (DEPLOY / "prometheus" / "prometheus.yml").read_text()
     (job,) = yaml.safe_load(text)["scrape_configs"]
     targets = job["static_configs"][0]["targets"]
