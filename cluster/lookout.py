@@ -39,10 +39,14 @@ class Lookout:
         circle: Circle,
         vitals: Callable[[], Vitals],
         state: Callable[[], State],
+        cluster_ms: Callable[[], int],
         heal: Journal,
         rebuilt: bool,
     ) -> None:
-        """`rebuilt`: the process before set the data aside because the state differed."""
+        """`cluster_ms` is cluster time.
+
+        `rebuilt`: the process before set the data aside because the state differed.
+        """
         self._settings = settings
         self._now_s = world.clock
         self._peers = peers
@@ -52,7 +56,8 @@ class Lookout:
         self._vitals = vitals
         self._state = state
         self._heal = heal
-        self.hands = OwnHands(engine, judge)
+        self._cluster_ms = cluster_ms
+        self.hands = OwnHands(engine, judge, cluster_ms)
         self._healing = Healing(table.watchers(), self.hands, heal)
         self._filling = Filling(heal, world.clock, abstains=engine.journal.abstains)
         self._rebuilt_s = world.clock() if rebuilt else float("-inf")
@@ -68,16 +73,17 @@ class Lookout:
 
     def seen(self, raft: RaftStatus) -> Seen:
         """Return the picture as of now."""
-        now_s, state = self._now_s(), self._state()
+        now_s, state, members = self._now_s(), self._state(), self._engine.members
+        since_ms = self._cluster_ms() - members.stood_in_ms
         return Seen(
             now_s=now_s,
             node=self._settings.node,
             mine=self._vitals(),
             others=others_in(self._circle, now_s),
             raft=raft,
-            members=self._engine.members,
+            members=members,
             settings=self._settings.heal,
-            replaced_s=heal_log.age_s(state, rules.DEAD_VOTER),
+            replaced_s=since_ms / 1000 if members.stood_in_ms else float("inf"),
             handed_over_s=heal_log.hand_overs_s(state, HAND_OVERS_MAX),
             rebuilt_s=now_s - self._rebuilt_s,
             held=self._judge.held,

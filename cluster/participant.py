@@ -149,6 +149,7 @@ class Participant:
             circle=self.circle,
             vitals=lambda: self._telling.vitals(self._judge.standing, self.leader),
             state=lambda: self.state,
+            cluster_ms=self._clock.now_ms,
             heal=self.heal,
             rebuilt=rebuilt,
         )

@@ -51,7 +51,7 @@ class Seen:
     members: Members
     settings: HealSettings
     replaced_s: float = float("inf")
-    """Since a voter was replaced, by the heal log."""
+    """Since a standby was given a dead voter's place, by the members' own entry."""
     handed_over_s: Sequence[float] = ()
     """Since healing gave leadership away anywhere, by the heal log: the last few, newest first."""
     rebuilt_s: float = float("inf")
