@@ -20,6 +20,7 @@ from cluster.raft.results import RaftStatus
 from cluster.settings import ReplicaSettings
 from cluster.standing import Judge
 from cluster.state import heal_log
+from cluster.state.drains import drained
 from cluster.state.state import State
 from cluster.vitals import Circle, Vitals
 from cluster.world import Peers, World
@@ -69,10 +70,14 @@ class Lookout:
         now_s = self._now_s()
         if now_s >= self._due_s:
             self._due_s = now_s + LOOK_EVERY_S
-            self._healing.look(self.seen(self._engine.status()))
+            self._healing.look(self.picture())
+
+    def picture(self) -> Seen:
+        """Return what this node sees now of itself and of the others."""
+        return self.seen(self._engine.status())
 
     def seen(self, raft: RaftStatus) -> Seen:
-        """Return the picture as of now."""
+        """Return the same, where Raft's figures are there already."""
         now_s, state, members = self._now_s(), self._state(), self._engine.members
         since_ms = self._cluster_ms() - members.stood_in_ms
         return Seen(
@@ -85,6 +90,7 @@ class Lookout:
             settings=self._settings.heal,
             replaced_s=since_ms / 1000 if members.stood_in_ms else float("inf"),
             handed_over_s=heal_log.hand_overs_s(state, HAND_OVERS_MAX),
+            drained=drained(state),
             rebuilt_s=now_s - self._rebuilt_s,
             held=self._judge.held,
             troubles=self._peers.troubles(),

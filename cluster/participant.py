@@ -156,7 +156,9 @@ class Participant:
         self.hands = self._lookout.hands
         dispatcher = Dispatcher(world.new_id, settings.offer_ttl_ms)
         self._duties = LeaderDuties(self, dispatcher, on_lost=self._lookout.note_lost)
-        self._handing_over = HandingOver(engine, world.clock, settings.timing.election_min_s)
+        self.picture = self._lookout.picture
+        every_s = settings.timing.election_min_s
+        self._handing_over = HandingOver(engine, self.picture, world.clock, every_s)
 
     # -- what is asked of it
 
@@ -302,7 +304,8 @@ class Participant:
         )
         if planned:
             self.timings.dispatch_plan.observe(self._now_s() - begun_s)
-        self._handing_over.turn(drained(self.state))
+        if drained(self.state):
+            self._handing_over.turn()
         self._telling.turn(self._judge.standing, self.leader)
         self._lookout.look()
         if self._judge.standing in ("serving", "draining") and self.state.level > levels.FIRST:
