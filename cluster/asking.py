@@ -3,18 +3,18 @@
 barrier                all that was acknowledged before is applied here
 change_members         the change is committed
 hand_over              another node leads: the one that was named, or the best; or why not
-hand_over_leadership   another node leads, or not in time: before this process leaves
+hand_over_leadership   another node leads, or not in time: before this process goes
 """
 
 from collections.abc import Callable
 
 import trio
 
-from cluster.handing_over import begin, reason_against
+from cluster.handing_over import begin
+from cluster.heal.candidates import reason_against
 from cluster.participant import Participant
 from cluster.port import HandOverRefused, NotLeading, Unavailable
 from cluster.raft.members import Members
-from cluster.state.drains import drained
 
 BARRIER_S = 3.0
 MEMBERS_POLL_S = 0.02
@@ -67,44 +67,63 @@ class Asking:
 
     async def hand_over(self, to: str) -> str | Unavailable:
         """See `Port.hand_over`."""
-        part, engine = self._part, self._part.engine
+        part = self._part
         if not self._leads:
             raise NotLeading(part.leader or "")
         self._check_hand_over(to)
-        term, begun, ends_s = engine.term, "", trio.current_time() + BARRIER_S
-        level_by_s, again_s = trio.current_time() + LEVEL_S, 0.0
-        while (now_s := trio.current_time()) < ends_s:
-            if not engine.is_leader and part.leader is not None and engine.term > term:
-                return part.leader
-            if engine.is_leader and now_s >= again_s:
-                begun = begin(engine, to, drained(part.state)) or begun
-                again_s = now_s + (self._election_min_s if begun else 0.0)
-                self._wake()
-            if not begun and now_s >= level_by_s:
-                self._check_hand_over(to)
-                raise HandOverRefused("no other voter holds all that is committed: wait a moment")
-            await trio.sleep(LEADERSHIP_POLL_S)
-        if engine.is_leader:
+        begun, leader = await self._give_away(to, BARRIER_S, on_nobody=self._refuse_hand_over)
+        if leader:
+            return leader
+        if part.engine.is_leader:
             raise HandOverRefused(f"{to or begun} did not take over in time; {part.node} leads on")
         return Unavailable("no_leader", "this node leads no more, and hears of nobody who does")
 
+    async def hand_over_leadership(self, s_max: float) -> bool:
+        """Return whether another node leads, after `s_max` at most; begin that if need be.
+
+        This process is about to go: when nobody else is level for `LEVEL_S`, a drained node is
+        better than none.
+        """
+        if self._part.engine.members.voters == (self._part.node,):
+            return False
+        _, leader = await self._give_away("", s_max, drained_too=True)
+        return bool(leader)
+
+    async def _give_away(
+        self,
+        to: str,
+        s_max: float,
+        *,
+        drained_too: bool = False,
+        on_nobody: Callable[[str], None] = lambda to: None,
+    ) -> tuple[str, str]:
+        """Return to whom it was begun to hand over last, and who leads instead of this node.
+
+        `on_nobody` is called, and may raise, while nobody has been level for `LEVEL_S`.
+        """
+        part, engine = self._part, self._part.engine
+        term = engine.term if self._leads else -1
+        begun, again_s, level_by_s = "", 0.0, trio.current_time() + LEVEL_S
+        with trio.move_on_after(s_max):
+            while True:
+                now_s = trio.current_time()
+                if not self._leads and part.leader is not None and engine.term > term:
+                    return begun, part.leader
+                if self._leads and now_s >= again_s:
+                    too = drained_too and now_s >= level_by_s
+                    begun = begin(engine, part.picture(), to, drained_too=too) or begun
+                    again_s = now_s + (self._election_min_s if begun else 0.0)
+                    self._wake()
+                if not begun and now_s >= level_by_s:
+                    on_nobody(to)
+                await trio.sleep(LEADERSHIP_POLL_S)
+        return begun, ""
+
     def _check_hand_over(self, to: str) -> None:
-        why = reason_against(self._part.engine, to, drained(self._part.state))
+        why = reason_against(self._part.picture(), to)
         if why:
             raise HandOverRefused(why)
 
-    async def hand_over_leadership(self, s_max: float) -> bool:
-        """Return whether another node leads, after `s_max` at most; begin that if need be."""
-        engine = self._part.engine
-        again_s = 0.0
-        with trio.move_on_after(s_max):
-            while engine.is_leader or self._part.leader is None:
-                if engine.members.voters == (self._part.node,):
-                    return False
-                if engine.is_leader and trio.current_time() >= again_s:
-                    engine.transfer_leadership()  # or nobody is level yet: try again
-                    again_s = trio.current_time() + self._election_min_s
-                    self._wake()
-                await trio.sleep(LEADERSHIP_POLL_S)
-            return True
-        return False
+    def _refuse_hand_over(self, to: str) -> None:
+        self._check_hand_over(to)
+        raise HandOverRefused("no other voter holds all that is committed: wait a moment")

@@ -20,6 +20,7 @@ from cluster.raft.results import RaftStatus
 from cluster.settings import ReplicaSettings
 from cluster.standing import Judge
 from cluster.state import heal_log
+from cluster.state.drains import drained
 from cluster.state.state import State
 from cluster.vitals import Circle, Vitals
 from cluster.world import Peers, World
@@ -39,10 +40,14 @@ class Lookout:
         circle: Circle,
         vitals: Callable[[], Vitals],
         state: Callable[[], State],
+        cluster_ms: Callable[[], int],
         heal: Journal,
         rebuilt: bool,
     ) -> None:
-        """`rebuilt`: the process before set the data aside because the state differed."""
+        """`cluster_ms` is cluster time.
+
+        `rebuilt`: the process before set the data aside because the state differed.
+        """
         self._settings = settings
         self._now_s = world.clock
         self._peers = peers
@@ -52,7 +57,8 @@ class Lookout:
         self._vitals = vitals
         self._state = state
         self._heal = heal
-        self.hands = OwnHands(engine, judge)
+        self._cluster_ms = cluster_ms
+        self.hands = OwnHands(engine, judge, cluster_ms)
         self._healing = Healing(table.watchers(), self.hands, heal)
         self._filling = Filling(heal, world.clock, abstains=engine.journal.abstains)
         self._rebuilt_s = world.clock() if rebuilt else float("-inf")
@@ -64,21 +70,27 @@ class Lookout:
         now_s = self._now_s()
         if now_s >= self._due_s:
             self._due_s = now_s + LOOK_EVERY_S
-            self._healing.look(self.seen(self._engine.status()))
+            self._healing.look(self.picture())
+
+    def picture(self) -> Seen:
+        """Return what this node sees now of itself and of the others."""
+        return self.seen(self._engine.status())
 
     def seen(self, raft: RaftStatus) -> Seen:
-        """Return the picture as of now."""
-        now_s, state = self._now_s(), self._state()
+        """Return the same, where Raft's figures are there already."""
+        now_s, state, members = self._now_s(), self._state(), self._engine.members
+        since_ms = self._cluster_ms() - members.stood_in_ms
         return Seen(
             now_s=now_s,
             node=self._settings.node,
             mine=self._vitals(),
             others=others_in(self._circle, now_s),
             raft=raft,
-            members=self._engine.members,
+            members=members,
             settings=self._settings.heal,
-            replaced_s=heal_log.age_s(state, rules.DEAD_VOTER),
+            replaced_s=since_ms / 1000 if members.stood_in_ms else float("inf"),
             handed_over_s=heal_log.hand_overs_s(state, HAND_OVERS_MAX),
+            drained=drained(state),
             rebuilt_s=now_s - self._rebuilt_s,
             held=self._judge.held,
             troubles=self._peers.troubles(),

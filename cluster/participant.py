@@ -150,13 +150,16 @@ class Participant:
             circle=self.circle,
             vitals=lambda: self._telling.vitals(self._judge.standing, self.leader),
             state=lambda: self.state,
+            cluster_ms=self._clock.now_ms,
             heal=self.heal,
             rebuilt=rebuilt,
         )
         self.hands = self._lookout.hands
         dispatcher = Dispatcher(world.new_id, settings.offer_ttl_ms)
         self._duties = LeaderDuties(self, dispatcher, on_lost=self._lookout.note_lost)
-        self._handing_over = HandingOver(engine, world.clock, settings.timing.election_min_s)
+        self.picture = self._lookout.picture
+        every_s = settings.timing.election_min_s
+        self._handing_over = HandingOver(engine, self.picture, world.clock, every_s)
 
     # -- what is asked of it
 
@@ -303,7 +306,8 @@ class Participant:
         )
         if planned:
             self.timings.dispatch_plan.observe(self._now_s() - begun_s)
-        self._handing_over.turn(drained(self.state))
+        if drained(self.state):
+            self._handing_over.turn()
         self._telling.turn(self._judge.standing, self.leader)
         self._lookout.look()
         if self._judge.standing in ("serving", "draining") and self.state.level > levels.FIRST:

@@ -2,7 +2,7 @@
 
     entry's first byte   becomes
     COMMAND              {kind: commands, now_ms, commands: [{op, node, boot, number, …}, …]}
-    MEMBERS              {kind: members, members: {id: {role, address}}}
+    MEMBERS              {kind: members, members: {id: {role, address}}, perhaps stood_in_ms}
     NO_OP                {kind: no_op}: a new leader's first
 
 Secrets stay where they are: hashes of passwords and of services' secrets read `(redacted)`.
@@ -35,7 +35,8 @@ def read_entry(payload: bytes) -> dict[str, Any]:
         by_id = {
             name: {"role": one.role, "address": one.address} for name, one in members.by_id.items()
         }
-        return {"kind": "members", "members": by_id}
+        stood_in = {"stood_in_ms": members.stood_in_ms} if members.stood_in_ms else {}
+        return {"kind": "members", "members": by_id, **stood_in}
     if payload == NO_OP:
         return {"kind": "no_op"}
     return {"kind": "unknown", "why": f"of type {kind.hex() or 'none'}, {len(payload)} bytes"}

@@ -61,6 +61,9 @@ EXP_MAX = 2**53
 LEEWAY_S = 5
 """Clocks of those who mint and of this node may differ by as much."""
 CAPACITY_DEFAULT = 1
+DAY_S = 86_400
+PAGES = "pages"
+"""Who reads what nodes say of themselves: a name of its own, so that nobody else's pace is its."""
 _HMAC_BYTES = 32
 _NO_SKILLS: dict[str, int] = {}
 """One for all who have none; nobody writes into a principal's skills."""
@@ -186,6 +189,15 @@ def mint(
     except msgspec.ValidationError as error:
         raise BadClaims(str(error)) from None
     return jwt.encode(claims, _hmac_key(key), algorithm=ALGORITHM)
+
+
+def pass_for_pages(key: bytes, cluster_id: str) -> str:
+    """Return a token for reading what nodes say of themselves, by whoever has the cluster's key.
+
+    It is good a day to either side of now: a node whose clock is wrong is to say so.
+    """
+    begins_s = int(time.time()) - DAY_S
+    return mint(key, cluster_id, role="operator", subject=PAGES, ttl_s=2 * DAY_S, iat_s=begins_s)
 
 
 def new_jti() -> str:

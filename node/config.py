@@ -71,6 +71,13 @@ class GrpcConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ObserveConfig:
+    """Where machines look, without a token: probes, figures, the cluster's page."""
+
+    listen: Address
+
+
+@dataclass(frozen=True, slots=True)
 class TlsConfig:
     """Mutual TLS between nodes."""
 
@@ -195,6 +202,7 @@ class Config:
     peer: PeerConfig
     nodes: Mapping[str, MemberConfig]
     grpc: GrpcConfig | None = None
+    observe: ObserveConfig | None = None
     issuers: tuple[IssuerConfig, ...] = ()
     tokens: TokensConfig = TokensConfig()
     timing: TimingConfig = TimingConfig()

@@ -8,6 +8,7 @@
     [client.tls] cert, key                   within TLS; renewed files are found by themselves
     [grpc]      listen                       operations and events by gRPC; TLS as [client.tls]
                 calls_max, streams_max; connection_age: so old a connection is given up
+    [observe]   listen                       probes, /metrics and /cluster, for machines: no token
     [peer]      listen                       the other nodes
     [peer.tls]  cert, key, ca                needed as soon as peers listen beyond loopback
     [nodes.X]   peer, url                    every node, this one included
@@ -37,8 +38,8 @@ several.
 from pathlib import Path
 
 from cluster.toml_source import Document, Place, SourceError, SourceErrors, did_you_mean
-from node.client.address import is_loopback
-from node.config import Config, PeerConfig
+from node.client.address import is_everywhere, is_loopback
+from node.config import Config, GrpcConfig, ObserveConfig, PeerConfig
 from node.config_tables import (
     read_chaos,
     read_client,
@@ -50,6 +51,7 @@ from node.config_tables import (
     read_log,
     read_node,
     read_nodes,
+    read_observe,
     read_plugins,
     read_timing,
     read_tls,
@@ -58,7 +60,7 @@ from node.config_tables import (
     read_visitors,
 )
 from node.issuers.tables import read_issuers
-from node.tables import NOWHERE, Reading, Table
+from node.tables import NOWHERE, Address, Reading, Table
 
 NODES_MAX = 9
 """More voters make every commit slower and none safer."""
@@ -102,6 +104,7 @@ def _config(root: Table, folder: Path) -> Config:
         peer=PeerConfig(peer.address("listen", "127.0.0.1:7201"), read_tls(peer, folder)),
         nodes=read_nodes(nodes),
         grpc=read_grpc(root.table("grpc")),
+        observe=read_observe(root.table("observe")),
         issuers=read_issuers(root.table("auth"), folder),
         tokens=read_tokens(root.table("tokens")),
         timing=read_timing(root.table("timing")),
@@ -143,16 +146,28 @@ def _check_members(config: Config, node: Table, nodes: Table) -> None:
 def _check_ports(config: Config, root: Table, peer: Table) -> None:
     if config.client.listen == config.peer.listen != NOWHERE:
         peer.note("listen", "is the address of [client] too", "give peers a port of their own")
-    if config.grpc is not None and config.grpc.listen != NOWHERE:
-        for name, other in (("client", config.client.listen), ("peer", config.peer.listen)):
-            if config.grpc.listen == other:
-                mend = "give gRPC a port of its own"
-                root.note("grpc", f"listen is the address of [{name}] too", mend)
+    taken = {"client": config.client.listen, "peer": config.peer.listen}
+    more: dict[str, GrpcConfig | ObserveConfig | None]
+    more = {"grpc": config.grpc, "observe": config.observe}
+    for name, table in more.items():
+        if table is None or table.listen == NOWHERE:
+            continue
+        for other, address in taken.items():
+            if _overlap(table.listen, address):
+                mend = f"give [{name}] a port of its own"
+                root.note(name, f"listen is the address of [{other}] too", mend)
+        taken[name] = table.listen
     me = config.nodes.get(config.node.id)
     port = config.peer.listen[1]
     if me is not None and NOWHERE not in (me.peer, config.peer.listen) and me.peer[1] != port:
         problem = f"port {port}, but [nodes.{me.id}] says {me.peer[1]}"
         peer.note("listen", problem, "make both the same: the others dial the latter")
+
+
+def _overlap(one: Address, other: Address) -> bool:
+    """Whether two listeners would meet: on one port, and one of them everywhere or both there."""
+    everywhere = is_everywhere(one[0]) or is_everywhere(other[0])
+    return one[1] == other[1] and (everywhere or one[0] == other[0])
 
 
 def _check_loopback(config: Config, peer: Table) -> None:

@@ -24,6 +24,7 @@ from node.config import (
     LogConfig,
     MemberConfig,
     NodeConfig,
+    ObserveConfig,
     TimingConfig,
     TlsConfig,
     TokensConfig,
@@ -103,6 +104,14 @@ def read_grpc(table: Table | None) -> GrpcConfig | None:
         if "connection_age" in table
         else default.connection_age_s,
     )
+    table.finish()
+    return config
+
+
+def read_observe(table: Table | None) -> ObserveConfig | None:
+    if table is None:
+        return None
+    config = ObserveConfig(table.address("listen", "127.0.0.1:7401"))
     table.finish()
     return config
 

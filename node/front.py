@@ -18,6 +18,7 @@ import trio
 from cluster.port import Port
 from node.config import Config, GrpcConfig
 from node.desk.application import Desk
+from node.desk.observing import observing
 from node.edge.memory import ceiling_bytes, tune_gc
 from node.edge.server import Certificate, EdgeLimits, EdgeServer
 from node.protocol.catalogue import FRAME_BYTES_MAX
@@ -39,16 +40,18 @@ class Front:
         listener: socket.socket,
         certificate: Certificate | None,
         *,
+        observe: socket.socket | None = None,
         workers: int = 0,
         pid: int | None = None,
         number: int = 0,
     ) -> None:
         """`workers` share what `[limits]` allows; `pid` is the node's, if not this process's.
 
-        `number` is the worker's.  Raises `StartFailed`.
+        `observe` is where machines look, `number` the worker's.  Raises `StartFailed`.
         """
         self._config = config
         self._listener = listener
+        self._observe = observe
         self._pid = pid or os.getpid()
         limits = edge_limits(config, workers)
         self._certificate = certificate
@@ -58,6 +61,8 @@ class Front:
         self.spans = _spans(config, "node" if pid is None else f"worker-{number}")
         self.desk: Desk | None = None
         self.edge: EdgeServer | None = None
+        self.observing: EdgeServer | None = None
+        """What machines look at, where they have an address of their own."""
         self.rpc: Callable[[], RpcStatistics] | None = None
         """What the gRPC server counts, where there is one."""
         self._hold_rpc: Callable[[bool], None] | None = None
@@ -66,6 +71,11 @@ class Front:
     def listener(self) -> socket.socket:
         """Where clients connect."""
         return self._listener
+
+    @property
+    def observe_listener(self) -> socket.socket | None:
+        """Where machines look, if that is another place."""
+        return self._observe
 
     @property
     def ended(self) -> bool:
@@ -115,6 +125,9 @@ class Front:
                     await nursery.start(desk.run)
                     if self._config.grpc is not None:  # first: the edge says when all is ready
                         await nursery.start(self._serve_grpc, self._config.grpc, desk, edge)
+                    if self._observe is not None:
+                        self.observing = observing(desk.pages)
+                        await nursery.start(self.observing.serve, [self._observe])
                     await nursery.start(edge.serve, [self._listener])
                     on_up(desk, edge)
                     tune_gc()

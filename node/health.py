@@ -9,6 +9,8 @@
     ?exclude=NAME   does not count; may be given often
     /readyz/NAME    one check alone
 
+To strangers, whoever it is that reaches the port of the clients: 200 or 503, and no checks.
+
 A node that is not ready is not dead: it heals by itself, and restarting it heals nothing.  So
 liveness asks nothing of disk, quorum or peers: whoever answers, lives.  A disk that hangs holds up
 a thread and not the loop; a disk that fails ends the process by itself.  A worker answers for its
@@ -100,6 +102,18 @@ def probe_page(
     if verbose or failed:
         lines.append(f"{probe} check {'failed' if failed else 'passed'}")
     return Response(503 if failed else 200, ("\n".join(lines or ["ok"]) + "\n").encode())
+
+
+def bare_page(probe: str, checks: Iterable[Check], *, why: str, more: bool) -> Response:
+    """Return what a stranger is told: whether, and nothing of what is behind it.
+
+    `why` says where the checks are shown: where one failed, or `more` was asked for.
+    """
+    failed = any(not check.ok for check in checks)
+    if not failed and not more:
+        return Response(200, b"ok\n")
+    passed = "failed" if failed else "passed"
+    return Response(503 if failed else 200, f"{probe} check {passed}; {why}\n".encode())
 
 
 def check_page(probe: str, name: str, checks: Iterable[Check]) -> Response:

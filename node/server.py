@@ -73,13 +73,11 @@ async def serve(
         if config.node.workers:
             await _serve_by_workers(config, task_status)
             return
-        if config.grpc is not None:  # grpcio binds it later, but a taken port is told now
-            open_listener(*config.grpc.listen).close()
-        listener = open_listener(*config.client.listen)
+        listener, observe = _bind(config)
     except (CertificateRefused, ListenRefused) as refused:
         raise StartFailed(str(refused)) from None
-    with listener:
-        front = Front(config, listener, certificate)
+    with listener, observe or contextlib.nullcontext():
+        front = Front(config, listener, certificate, observe=observe)
         plugins = load_plugins(config)
         replica = await open_replica(config, hooks=plugins.hooks())
         try:
@@ -100,6 +98,20 @@ async def serve(
             replica.close()
             if not front.ended:
                 log.info("node down")
+
+
+def _bind(config: Config) -> tuple[socket.socket, socket.socket | None]:
+    """Return where clients come in, and where machines look.  Raises `ListenRefused`."""
+    if config.grpc is not None:  # grpcio binds it later, but a taken port is told now
+        open_listener(*config.grpc.listen).close()
+    listener = open_listener(*config.client.listen)
+    if config.observe is None:
+        return listener, None
+    try:
+        return listener, open_listener(*config.observe.listen)
+    except ListenRefused:
+        listener.close()
+        raise
 
 
 async def serve_commands(config: Config, front: Front, replica: Replica) -> None:
@@ -169,8 +181,9 @@ async def _refuse(asked: Asked, tell: Callable[[str], None]) -> int:
 
 
 def _addresses(config: Config) -> list[Address]:
-    """Return where clients come in."""
-    return [config.client.listen, *([config.grpc.listen] if config.grpc is not None else [])]
+    """Return where clients come in, and where machines look."""
+    more = (config.grpc, config.observe)
+    return [config.client.listen, *(one.listen for one in more if one is not None)]
 
 
 async def _reserve(address: Address) -> socket.socket:

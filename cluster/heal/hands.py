@@ -1,5 +1,7 @@
 """What healing can have done at its own node: leadership, log, taking part.  No I/O."""
 
+from collections.abc import Callable
+
 from cluster.raft.engine import Engine
 from cluster.raft.members import MembersRefused
 from cluster.standing import Judge
@@ -8,8 +10,9 @@ from cluster.standing import Judge
 class OwnHands:
     """See `cluster.heal.healing.Hands`."""
 
-    def __init__(self, engine: Engine, judge: Judge) -> None:
+    def __init__(self, engine: Engine, judge: Judge, cluster_ms: Callable[[], int]) -> None:
         self._engine = engine
+        self._cluster_ms = cluster_ms
         self._judge = judge
         self.rebuilding = ""
         """Why this process must end and begin anew with nothing; empty: it need not."""
@@ -31,7 +34,8 @@ class OwnHands:
 
     def stand_in(self, old: str, standby: str) -> bool:
         try:
-            self._engine.propose_members(self._engine.members.stand_in(old, standby))
+            members = self._engine.members.stand_in(old, standby, self._cluster_ms())
+            self._engine.propose_members(members)
         except MembersRefused:
             return False
         return True

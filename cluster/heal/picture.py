@@ -7,7 +7,7 @@ Evidence that is not fresh is no evidence: `fresh` has who spoke within `vitals.
 rule that acts looks at anybody else.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cluster.heal.settings import HealSettings
@@ -51,11 +51,13 @@ class Seen:
     members: Members
     settings: HealSettings
     replaced_s: float = float("inf")
-    """Since a voter was replaced, by the heal log."""
+    """Since a standby was given a dead voter's place, by the members' own entry."""
     handed_over_s: Sequence[float] = ()
     """Since healing gave leadership away anywhere, by the heal log: the last few, newest first."""
     rebuilt_s: float = float("inf")
     """Since this node's data was set aside because its state differed."""
+    drained: Collection[str] = ()
+    """Nodes that operators let take no clients: they are not to lead."""
     held: str = ""
     """Why it was told not to take part; empty when it may."""
     troubles: Mapping[str, Troubles] = field(default_factory=dict)

@@ -6,8 +6,9 @@
     then      joining → caught up → voter, and only then the dead one leaves
 
 Held back, and said once: no standby is well, another change is under way, the last one was less
-than PAUSE_S ago.  When is known from the heal log, so a change of leader does not forget it.  That
-a majority can commit the change is the engine's own condition (`cluster.raft.changing`).
+than PAUSE_S ago.  When is in the members' own entry (`cluster.raft.members`): who leads next has
+that if the change took place at all.  That a majority can commit the change is the engine's own
+condition (`cluster.raft.changing`).
 
 Source: Consul autopilot, "dead server cleanup" and "stable server introduction".
 """

@@ -29,7 +29,7 @@ may also be called while a sync is under way in a thread.  Times are seconds of 
 Source: Raft thesis (Ongaro 2014), figure 3.1, sections 3.10, 6.4, 10.2.1; DESIGN.md.
 """
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from typing import Any, cast
 
 from cluster.raft.boot import check_applied, members_of, restore
@@ -290,12 +290,19 @@ class Engine:
         self._voting.peer_lost(peer)
 
     def transfer_leadership(self, target: str | None = None) -> bool:
-        """Begin to hand over to `target`, or to whoever is furthest; return whether it began.
+        """Begin to hand over to `target`, or to whom is preferred; return whether it began.
 
         Only a voter that was heard lately and holds all that is committed is chosen.  Proposals
         are refused until it campaigns or the shortest election timeout has passed.
         """
         return self._leading.hand_over(target)
+
+    def prefer(self, choose: Callable[[Sequence[str]], str]) -> None:
+        """Let `choose` say who leads next, of some who could, where nobody is named.
+
+        Else it is whoever is furthest.
+        """
+        self._parts.choose = choose
 
     # -- members
 

@@ -370,7 +370,7 @@ class Leading:
         ]
         if not ready:
             return False
-        leadership.handing_to = max(ready)[1]
+        leadership.handing_to = self._parts.choose([peer for _, peer in sorted(ready)])
         leadership.hand_over_until_s = now_s + self._parts.timing.election_min_s
         return True
 

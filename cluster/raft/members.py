@@ -16,12 +16,18 @@ entry of its own term and the change before is committed.
 What a person wants - "add n4 in the place of n2" - is in the roles, so it survives the leader
 that began it: each leader makes the `next_step` that is due.
 
+When a standby last stood in is written here too, so whoever may make the next change knows of the
+last one, whatever else its leader had no time to tell.  On disks and wires:
+
+    {"n1": ["voter", "10.0.0.1:7200"], …}                      nobody stood in, so far
+    {"members": {"n1": […], …}, "stood_in_ms": 1790000000000}  from then on; needs `levels.STANDBY`
+
 Source: Raft thesis (Ongaro 2014), chapter 4; Ongaro, "bug in single-server membership
 changes", raft-dev, 2015 (why the leader must have committed in its own term).
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 import msgspec
@@ -49,7 +55,13 @@ class Member(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
         return self.role in ("voter", "leaving")
 
 
-_DECODER = msgspec.json.Decoder(dict[_Id, Member])
+class _Stamped(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    members: dict[_Id, Member]
+    stood_in_ms: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
+
+
+_PLAIN = msgspec.json.Decoder(dict[_Id, Member])
+_STAMPED = msgspec.json.Decoder(_Stamped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +69,8 @@ class Members:
     """Immutable; `of` and `decode` make them."""
 
     by_id: Mapping[str, Member]
+    stood_in_ms: int = 0
+    """When a standby was last given a dead voter's place, cluster time; 0: never."""
 
     @classmethod
     def of(cls, voters: Mapping[str, str] | Iterable[str]) -> "Members":
@@ -67,14 +81,16 @@ class Members:
     @classmethod
     def decode(cls, data: bytes | str) -> "Members":
         """Return what `encode` made.  Raises `ValueError` for anything else."""
-        by_id = _DECODER.decode(data)
-        members = cls({name: by_id[name] for name in sorted(by_id)})
+        by_id, stood_in_ms = _decoded(data)
+        members = cls({name: by_id[name] for name in sorted(by_id)}, stood_in_ms)
         if not members.voters or len(by_id) > MEMBERS_MAX:
             raise ValueError(f"{len(by_id)} members, {len(members.voters)} of them voters")
         return members
 
     def encode(self) -> bytes:
-        return msgspec.json.encode(self.by_id)
+        if not self.stood_in_ms:
+            return msgspec.json.encode(self.by_id)
+        return msgspec.json.encode({"members": self.by_id, "stood_in_ms": self.stood_in_ms})
 
     @property
     def voters(self) -> tuple[str, ...]:
@@ -123,14 +139,15 @@ class Members:
             raise MembersRefused(f"{old} does not vote: remove it, and add {new}")
         return self.add(new, address).remove(old)
 
-    def stand_in(self, old: str, standby: str) -> "Members":
-        """Put a standby in the place of `old`: it joins first, then the old one leaves."""
+    def stand_in(self, old: str, standby: str, now_ms: int) -> "Members":
+        """Put a standby in the place of `old`, now: it joins first, then the old one leaves."""
         member = self._get(standby)
         if member.role != "standby":
             raise MembersRefused(f"{standby} is no standby: it is {member.role}")
         if not self._get(old).votes:
             raise MembersRefused(f"{old} does not vote")
-        return self._with(standby, Member("joining", member.address)).remove(old)
+        stamped = replace(self, stood_in_ms=max(1, self.stood_in_ms, now_ms))
+        return stamped._with(standby, Member("joining", member.address)).remove(old)
 
     def keep(self, node: str) -> "Members":
         """Take back that a node is to leave."""
@@ -169,12 +186,24 @@ class Members:
 
     def _with(self, node: str, member: Member) -> "Members":
         by_id = {**self.by_id, node: member}
-        return Members({name: by_id[name] for name in sorted(by_id)})
+        return replace(self, by_id={name: by_id[name] for name in sorted(by_id)})
 
     def _without(self, node: str) -> "Members":
-        return Members({name: member for name, member in self.by_id.items() if name != node})
+        by_id = {name: member for name, member in self.by_id.items() if name != node}
+        return replace(self, by_id=by_id)
 
     def _checked(self) -> "Members":
         if len(self._staying) > VOTERS_MAX:
             raise MembersRefused(f"{VOTERS_MAX} voters are the most; add it as a learner")
         return self
+
+
+def _decoded(data: bytes | str) -> tuple[dict[str, Member], int]:
+    try:
+        return _PLAIN.decode(data), 0
+    except msgspec.ValidationError as error:
+        try:
+            stamped = _STAMPED.decode(data)
+        except msgspec.ValidationError:
+            raise error from None
+    return stamped.members, stamped.stood_in_ms

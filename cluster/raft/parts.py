@@ -1,6 +1,6 @@
 """What the sides of one engine share: the core, the journal, timers, and the outbox.  No I/O."""
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -39,6 +39,8 @@ class Parts:
     life: int
     """Of this process, drawn at its start; see `cluster.raft.abstaining`."""
     outbox: Outbox = field(default_factory=Outbox)
+    choose: Callable[[Sequence[str]], str] = lambda able: able[-1]
+    """Who leads next, of those who could, the furthest last."""
 
     @property
     def votes(self) -> bool:

@@ -58,12 +58,6 @@ def _make_room(state: State) -> None:
     del state.heal_log[oldest]
 
 
-def age_s(state: State, rule: int) -> float:
-    """Return for how long `rule` has not been acted on, in cluster time; infinite if never."""
-    acted = [one.noted_ms for one in state.heal_log if one.rule == rule and one.outcome in _ACTS]
-    return (state.now_ms - max(acted)) / 1000 if acted else float("inf")
-
-
 def hand_overs_s(state: State, last: int) -> list[float]:
     """Return how long ago, in cluster time, healing gave leadership away: the `last` times, newest
     first.

@@ -32,6 +32,8 @@ class Watching:
     """One task per node looks, and writes down what is new."""
 
     addresses: dict[str, Address]
+    proof: Callable[[], str]
+    """What lets one read `/cluster`."""
     now_s: Callable[[], float]
     """Since the run began."""
     tell: Callable[[str], None]
@@ -57,7 +59,9 @@ class Watching:
     async def _follow(self, name: str) -> None:
         while True:
             try:
-                status = await fetch_status(self.addresses[name], timeout_s=LOOK_S)
+                status = await fetch_status(
+                    self.addresses[name], token=self.proof(), timeout_s=LOOK_S
+                )
             except Unreachable:
                 self._take_standing(name, SILENT, "")
             else:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from node.cli import drain, members, recover, top, transfer
-from node.cli.connecting import ConfigFile, Data
+from node.cli.connecting import Cluster, ConfigFile, Data, Token
 from node.cli.nodes import ask_all
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def status(
             help="A node: ws://host:port/v1/ws. Repeatable.",
         ),
     ] = None,
+    token: Token = "",
     config: ConfigFile = None,
     data: Data = None,
     watch: Annotated[bool, typer.Option("--watch", help="Refresh every second.")] = False,
@@ -50,21 +51,22 @@ def status(
     Below the table: who does not serve and why, the fencing epoch, the level of commands in use,
     whether healing acts, and what chaos broke.
 
-    Exit code 1 when no node answers, or none leads.
+    Nodes show this to operators: with --config or --data a token is made.  Exit code 1 when no node
+    answers, all refuse, or none leads.
 
-    Example:  unidesk cluster status --url ws://127.0.0.1:7101 --watch
+    Example:  unidesk cluster status --config /etc/unidesk/node.toml --watch
     """
     from node.cli.connecting import Where, find_cluster
     from node.cli.running import run
 
     if watch and as_json:
         raise typer.BadParameter("--watch is for people; a program asks for --json again and again")
-    urls = find_cluster(Where(urls=url, config=config, data=data)).urls
+    cluster = find_cluster(Where(urls=url, token=token, config=config, data=data))
 
     async def body() -> int:
         if watch:
-            return await _watch(urls)
-        found = await ask_all(urls)
+            return await _watch(cluster, token)
+        found = await ask_all(cluster.urls, cluster.pass_for_pages(token))
         _show(found, as_json=as_json)
         return 0 if any(one is not None and one.leads for one in found.values()) else 1
 
@@ -97,20 +99,23 @@ def _nobody_leads(found: "dict[str, NodeStatus | None]") -> str:
     return "nobody leads: less than a majority of the nodes is there, or an election is on"
 
 
-async def _watch(urls: tuple[str, ...]) -> int:
+async def _watch(cluster: Cluster, token: str) -> int:
     import trio
 
     from node.cli.output import console
     from node.cli.status_view import view
 
+    async def look() -> "dict[str, NodeStatus | None]":
+        return await ask_all(cluster.urls, cluster.pass_for_pages(token))
+
     out = console()
     if not sys.stdout.isatty():
         while True:
-            out.print(view(await ask_all(urls)))
+            out.print(view(await look()))
             await trio.sleep(REFRESH_S)
     from rich.live import Live
 
     with Live(console=out, auto_refresh=False, screen=False) as live:
         while True:
-            live.update(view(await ask_all(urls)), refresh=True)
+            live.update(view(await look()), refresh=True)
             await trio.sleep(REFRESH_S)

@@ -28,9 +28,9 @@ def complete_node(context: typer.Context, incomplete: str) -> list[str]:
     async def ask(urls: tuple[str, ...], proof: str) -> list[str]:
         from node.cli.nodes import ask_all, names_of
 
-        return list(names_of(await ask_all(urls, timeout_s=PATIENCE_S)).values())
+        return list(names_of(await ask_all(urls, proof, timeout_s=PATIENCE_S)).values())
 
-    return _complete(context, incomplete, ask, proves=False)
+    return _complete(context, incomplete, ask)
 
 
 def complete_queue(context: typer.Context, incomplete: str) -> list[str]:
@@ -63,12 +63,10 @@ async def _request(urls: tuple[str, ...], proof: str, request: Any) -> dict[str,
         return await client.request(request, timeout_s=PATIENCE_S)
 
 
-def _complete(
-    context: typer.Context, incomplete: str, ask: Ask, *, proves: bool = True
-) -> list[str]:
+def _complete(context: typer.Context, incomplete: str, ask: Ask) -> list[str]:
     import trio
 
-    from node.cli.connecting import Where, connect_as, find_cluster
+    from node.cli.connecting import Where, connect_as
 
     async def body() -> list[str]:
         with trio.move_on_after(PATIENCE_S):
@@ -83,11 +81,7 @@ def _complete(
             config=_path(given.get("config") or os.environ.get("UNIDESK_CONFIG")),
             data=_path(given.get("data") or os.environ.get("UNIDESK_DATA")),
         )
-        proof = ""
-        if proves:
-            cluster, proof = connect_as(where, "operator", "operator", ttl_s=60)
-        else:
-            cluster = find_cluster(where)
+        cluster, proof = connect_as(where, "operator", "operator", ttl_s=60)
         urls = cluster.urls
         return sorted(one for one in set(trio.run(body)) if one.startswith(incomplete))
     return []

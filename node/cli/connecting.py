@@ -114,6 +114,12 @@ class Cluster:
         except BadClaims as error:
             raise Problem(f"no node would believe this token: {error}", USAGE) from None
 
+    def pass_for_pages(self, token: str = "") -> str:
+        """Return what lets one read `/cluster` now: `token`, or one that is made, or nothing."""
+        from node.auth import pass_for_pages
+
+        return token or (pass_for_pages(self.key, self.id) if self.key is not None else "")
+
 
 def find_cluster(where: Where) -> Cluster:
     """Return the cluster that `where` means.  Raises `Problem`."""

@@ -10,7 +10,7 @@ import typer
 
 from node.cli.asking import Json
 from node.cli.codes import FAILED, OK, WARNED
-from node.cli.connecting import ConfigFile, Data, Urls, Where
+from node.cli.connecting import ConfigFile, Data, Token, Urls, Where
 
 if TYPE_CHECKING:
     from node.cli.doctor_facts import Finding, Machine, Nodes
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 def doctor(
     url: Urls = None,
+    token: Token = "",
     config: ConfigFile = None,
     data: Data = None,
     as_json: Json = False,
@@ -36,14 +37,14 @@ def doctor(
     from node.cli.running import run
 
     loaded = load_config(config) if config is not None else None
-    cluster = find_cluster(Where(urls=url, config=config, data=data))
+    cluster = find_cluster(Where(urls=url, token=token, config=config, data=data))
     code = OK
 
     async def body() -> None:
         import trio
 
         nonlocal code
-        nodes = await gather_nodes(cluster.urls)
+        nodes = await gather_nodes(cluster.urls, cluster.pass_for_pages(token))
         machine: Machine | None = None
         if loaded is not None and config is not None:
             runs = any(one.node == loaded.node.id for one in answered(nodes.found))

@@ -44,6 +44,10 @@ class Machine:
     key_file: str = ""
     certificates: tuple[CertificateFacts, ...] = ()
     beyond_loopback_without_tls: tuple[str, ...] = ()
+    clients_from_beyond: bool = False
+    """Whether the port of the clients is reachable from other machines."""
+    observe: str = ""
+    """Where machines look; empty: at the port of the clients."""
     folder: str = ""
     folder_why: str = ""
     """Why its data folder cannot be used."""

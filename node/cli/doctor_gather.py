@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from node.cli.doctor_facts import CertificateFacts, Machine, Nodes
+from node.client.address import is_loopback
 
 if TYPE_CHECKING:
     from node.cli.nodes import Statuses
@@ -51,6 +52,8 @@ def gather_machine(path: Path, config: "Config", *, running: bool) -> Machine:
         key_mode=stat.S_IMODE((key or path).stat().st_mode),
         certificates=tuple(_certificate(one) for one in _certificates(config)),
         beyond_loopback_without_tls=_open_ways(config),
+        clients_from_beyond=not is_loopback(config.client.listen[0]),
+        observe="{}:{}".format(*config.observe.listen) if config.observe is not None else "",
         folder=str(folder),
         folder_why=why,
         filesystem=_filesystem(folder),
@@ -105,8 +108,6 @@ def _certificate(path: Path) -> CertificateFacts:
 
 
 def _open_ways(config: "Config") -> tuple[str, ...]:
-    from node.client.address import is_loopback
-
     ways = (("client", config.client.listen, config.client.tls),)
     return tuple(name for name, (host, _), tls in ways if tls is None and not is_loopback(host))
 
@@ -151,8 +152,8 @@ def _taken_ports(config: "Config") -> Iterator[tuple[str, str]]:
     from node.edge.listener import ListenRefused, open_listener
 
     ways = [("client", config.client.listen), ("peer", config.peer.listen)]
-    if config.grpc is not None:
-        ways.append(("grpc", config.grpc.listen))
+    more = (("grpc", config.grpc), ("observe", config.observe))
+    ways += [(name, one.listen) for name, one in more if one is not None]
     for name, address in ways:
         try:
             open_listener(*address).close()
@@ -206,14 +207,14 @@ def _wrong_libraries() -> Iterator[tuple[str, str]]:
 # -- the nodes
 
 
-async def gather_nodes(urls: tuple[str, ...]) -> Nodes:
-    """Return what all nodes say, and what there is to see of them from here."""
+async def gather_nodes(urls: tuple[str, ...], proof: str) -> Nodes:
+    """Return what all nodes say to whoever has `proof`, and what is to be seen from here."""
     import trio
 
     from node.cli.nodes import answered, ask_all, names_of
 
     asked_ms = time.time_ns() / 1e6
-    found = await ask_all(urls, timeout_s=PATIENCE_S)
+    found = await ask_all(urls, proof, timeout_s=PATIENCE_S)
     answered_ms = time.time_ns() / 1e6
     wall_ms = {
         one.node: ahead_ms(one.wall_ms, asked_ms, answered_ms)
@@ -229,7 +230,7 @@ async def gather_nodes(urls: tuple[str, ...]) -> Nodes:
         for name, address in peers.items():
             if address and name not in down:
                 nursery.start_soon(_try_port, name, address, peer_ports)
-    return Nodes(found, peer_ports, wall_ms, await _digests(found))
+    return Nodes(found, peer_ports, wall_ms, await _digests(found, proof))
 
 
 def ahead_ms(wall_ms: float, asked_ms: float, answered_ms: float) -> float:
@@ -252,7 +253,7 @@ async def _try_port(name: str, address: str, refused: dict[str, str]) -> None:
         refused[name] = str(error) or f"no answer within {PATIENCE_S:g} s"
 
 
-async def _digests(found: "Statuses") -> dict[str, tuple[int, str]]:
+async def _digests(found: "Statuses", proof: str) -> dict[str, tuple[int, str]]:
     """Return checksums of the states; asked again until some are of one index, or it is enough.
 
     Nodes that apply entries all the time have one index rarely: then there is nothing to compare.
@@ -264,7 +265,7 @@ async def _digests(found: "Statuses") -> dict[str, tuple[int, str]]:
     urls = tuple(url for url, one in found.items() if one is not None)
     digests: dict[str, tuple[int, str]] = {}
     for _ in range(DIGEST_TRIES if len(urls) > 1 else 0):
-        there = answered(await ask_all(urls, timeout_s=2 * PATIENCE_S, digest=True))
+        there = answered(await ask_all(urls, proof, timeout_s=2 * PATIENCE_S, digest=True))
         digests = {
             one.node: (int(one.state_digest["index"]), str(one.state_digest["digest"]))
             for one in there

@@ -3,9 +3,11 @@
 Each check is a function from facts to findings; `CHECKS` lists them all.
 """
 
+import ipaddress
 from collections.abc import Callable, Iterator, Sequence
 
 from node.cli.doctor_facts import Finding, Machine, Weight
+from node.client.address import is_everywhere
 
 FREE_SHARE_WRONG = 0.05
 FREE_SHARE_WARNED = 0.15
@@ -50,6 +52,34 @@ def _certificates(machine: Machine) -> Iterator[Finding]:
     for port in machine.beyond_loopback_without_tls:
         what = f"{port} listens beyond this machine without TLS"
         yield Finding("warning", "TLS", what, f"set [{port}] tls, or put a TLS proxy before it")
+
+
+def _pages(machine: Machine) -> Iterator[Finding]:
+    host = machine.observe.rpartition(":")[0]
+    if not host:
+        if machine.clients_from_beyond:
+            yield Finding(
+                "warning",
+                "figures",
+                "probes and scrapers have the port of the clients alone: it shows no checks, and"
+                " figures to operators' tokens only",
+                'write [observe] listen = "127.0.0.1:7401", and look there',
+            )
+    elif is_everywhere(host) or _is_public(host):
+        yield Finding(
+            "warning",
+            "figures",
+            f"[observe] listens on {machine.observe}: whoever reaches it reads figures, names and"
+            " addresses, and is not asked for a token",
+            "listen on 127.0.0.1 or on a network of your own, or have a firewall say who may",
+        )
+
+
+def _is_public(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_global
+    except ValueError:
+        return False
 
 
 def _folder(machine: Machine) -> Iterator[Finding]:
@@ -141,5 +171,5 @@ def _software(machine: Machine) -> Iterator[Finding]:
 
 
 CHECKS: Sequence[Callable[[Machine], Iterator[Finding]]] = (
-    _key, _certificates, _folder, _room, _syncs, _ports, _limits, _software,
+    _key, _certificates, _pages, _folder, _room, _syncs, _ports, _limits, _software,
 )  # fmt: skip

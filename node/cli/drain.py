@@ -36,15 +36,17 @@ def drain(
 
     Example:  unidesk cluster drain n2 --timeout 30
     """
+    from node.cli.connecting import find_cluster
     from node.cli.output import print_json
 
+    proof = find_cluster(where).pass_for_pages(where.token)
     state: dict[str, Any] = {}
 
     async def body(client: "Client") -> None:
         from node.protocol.catalogue import NodeDrain
 
         state.update(await client.request(NodeDrain(node=node), timeout_s=REQUEST_S))
-        state.update(await _wait_empty(client, node, timeout))
+        state.update(await _wait_empty(client, node, timeout, proof))
 
     _ask(where, body)
     if as_json:
@@ -101,7 +103,7 @@ def _ask(where: Where, body: Any) -> None:
     ask_on(where, told)
 
 
-async def _wait_empty(client: "Client", node: str, timeout_s: float) -> dict[str, Any]:
+async def _wait_empty(client: "Client", node: str, timeout_s: float, proof: str) -> dict[str, Any]:
     """Return how it ended: `empty`, `clients` that are left, `took_s`, and who leads."""
     import trio
 
@@ -114,7 +116,7 @@ async def _wait_empty(client: "Client", node: str, timeout_s: float) -> dict[str
     status: NodeStatus | None = None
     while True:
         took_s = trio.current_time() - began_s
-        status = await _status(url) or status
+        status = await _status(url, proof) or status
         left = "" if status is None else _left(status)
         if status is not None and not left:
             ended = {"empty": True, "clients": 0, "leader": status.leader}
@@ -136,13 +138,13 @@ async def _wait_empty(client: "Client", node: str, timeout_s: float) -> dict[str
         await trio.sleep(POLL_S)
 
 
-async def _status(url: str) -> "NodeStatus | None":
+async def _status(url: str, proof: str) -> "NodeStatus | None":
     from node.client import Address, BadAddress
     from node.client.http import Unreachable
     from node.client.status import fetch_status
 
     try:
-        return await fetch_status(Address.parse(url))
+        return await fetch_status(Address.parse(url), token=proof)
     except (Unreachable, BadAddress):
         return None
 

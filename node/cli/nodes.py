@@ -3,31 +3,43 @@
 import contextlib
 from typing import TYPE_CHECKING
 
+from node.cli.problem import Problem
+
 if TYPE_CHECKING:
     from node.client.status import NodeStatus
 
+MEND = "give --token, --config or --data"
 Statuses = dict[str, "NodeStatus | None"]
 """By URL; None for who does not answer."""
 
 
 async def ask_all(
-    urls: tuple[str, ...], *, timeout_s: float = 1.0, digest: bool = False
+    urls: tuple[str, ...], token: str, *, timeout_s: float = 1.0, digest: bool = False
 ) -> Statuses:
-    """Return what each node says, those included that only another node knows: each asked once."""
+    """Return what each node says, those included that only another node knows: each asked once.
+
+    Raises `Problem` when all that answer refuse: `token` is none, or not an operator's.
+    """
     import trio
 
     from node.client import Address, BadAddress
     from node.client.http import Unreachable
     from node.client.roaming import NODES_MAX
-    from node.client.status import fetch_status
+    from node.client.status import Refused, fetch_status
 
     found: Statuses = {}
+    refused: list[Refused] = []
 
     async def ask(url: str) -> None:
+        found[url] = None
         try:
-            found[url] = await fetch_status(Address.parse(url), timeout_s=timeout_s, digest=digest)
+            found[url] = await fetch_status(
+                Address.parse(url), token=token, timeout_s=timeout_s, digest=digest
+            )
+        except Refused as error:
+            refused.append(error)
         except Unreachable:
-            found[url] = None
+            pass
 
     wanted = {Address.parse(url).authority: url for url in urls}
     asked: set[str] = set()
@@ -41,6 +53,8 @@ async def ask_all(
                 url = str(other.get("url", ""))
                 with contextlib.suppress(BadAddress):
                     wanted.setdefault(Address.parse(url).authority, url)
+    if refused and not answered(found):
+        raise Problem(f"{refused[0]}; {MEND}" if not token else str(refused[0]))
     return dict(sorted(found.items(), key=lambda item: (item[1].node if item[1] else "~", item[0])))
 
 

@@ -17,6 +17,7 @@ from node.cli.connecting import ConfigFile, Data, Token, Urls, Where
 from node.cli.durations import seconds
 
 if TYPE_CHECKING:
+    from node.cli.connecting import Cluster
     from node.cli.top_figures import Picture
 
 ONCE_S = 1.0
@@ -35,8 +36,8 @@ def top(
 ) -> None:
     """Show the cluster live: nodes, leader, lag, rates, disks, queues, what healed.
 
-    q ends it.  With --json it prints a line a tick.  Without a token, or a key to make one, it
-    shows no queues.  With --once, exit code 1 when nobody leads.
+    q ends it.  With --json it prints a line a tick.  It needs an operator's token, or a key to make
+    one.  With --once, exit code 1 when nobody leads.
 
     Example:  unidesk cluster top --every 2s
     """
@@ -52,7 +53,8 @@ def top(
 
     async def body() -> int:
         async with _queues(cluster.urls, proof) as queues:
-            pictures = _pictures(cluster.urls, min(every_s, ONCE_S) if once else every_s, queues)
+            pause_s = min(every_s, ONCE_S) if once else every_s
+            pictures = _pictures(cluster, token, pause_s, queues)
             if once:
                 await anext(pictures)
                 shown = await anext(pictures)
@@ -65,7 +67,7 @@ def top(
 
 
 async def _pictures(
-    urls: tuple[str, ...], every_s: float, queues: dict[str, dict[str, Any]]
+    cluster: "Cluster", token: str, every_s: float, queues: dict[str, dict[str, Any]]
 ) -> "AsyncIterator[Picture]":
     """Yield a picture a tick; a slow node delays nobody's tick by more than its deadline."""
     from dataclasses import replace
@@ -78,7 +80,8 @@ async def _pictures(
     before: Tick | None = None
     due_s = trio.current_time()
     while True:
-        found = await ask_all(urls, timeout_s=min(1.0, max(0.3, every_s)))
+        proof = cluster.pass_for_pages(token)
+        found = await ask_all(cluster.urls, proof, timeout_s=min(1.0, max(0.3, every_s)))
         now = Tick(trio.current_time(), found)
         yield replace(picture(before, now), queues=list(queues.values()))
         before = now

@@ -102,7 +102,7 @@ def _ask(where: Where) -> "list[Seen]":
     cluster, nodes = find_cluster(where), list[Seen]()
 
     async def body() -> None:
-        statuses = await _statuses(cluster.urls)
+        statuses = await _statuses(cluster.urls, cluster.pass_for_pages(where.token))
         known = [one for one in statuses.values() if one is not None]
         if not known:
             raise Problem("no node answers; is the cluster started?")
@@ -116,7 +116,7 @@ def _ask(where: Where) -> "list[Seen]":
     return nodes
 
 
-async def _statuses(urls: tuple[str, ...]) -> "dict[str, NodeStatus | None]":
+async def _statuses(urls: tuple[str, ...], proof: str) -> "dict[str, NodeStatus | None]":
     """Ask the nodes that are named, and then those that these name."""
     import contextlib
 
@@ -132,7 +132,7 @@ async def _statuses(urls: tuple[str, ...]) -> "dict[str, NodeStatus | None]":
     async def ask(address: Address) -> None:
         found[address.authority] = None
         with contextlib.suppress(Unreachable):
-            found[address.authority] = await fetch_status(address, timeout_s=ASK_S)
+            found[address.authority] = await fetch_status(address, token=proof, timeout_s=ASK_S)
 
     wanted = [Address.parse(url) for url in urls]
     for _ in range(2):

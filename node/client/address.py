@@ -57,6 +57,14 @@ class Address:
         return f"{host}:{self.port}"
 
 
+def is_everywhere(host: str) -> bool:
+    """Say whether listening on `host` is listening on every address that the machine has."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
 def is_loopback(host: str) -> bool:
     """Say whether only this machine can reach `host`; of names, only localhost is known."""
     try:

@@ -35,9 +35,9 @@ class Answer:
         return self.body.decode(errors="replace")
 
 
-async def get(address: Address, target: str, *, timeout_s: float) -> Answer:
+async def get(address: Address, target: str, *, timeout_s: float, token: str = "") -> Answer:
     """Return the answer to `GET target` at the host of `address`.  Raises `Unreachable`."""
-    return await _within(timeout_s, address, "GET", target, b"")
+    return await _within(timeout_s, address, "GET", target, b"", token)
 
 
 async def post_form(
@@ -48,22 +48,26 @@ async def post_form(
 
 
 async def _within(
-    timeout_s: float, address: Address, method: str, target: str, body: bytes
+    timeout_s: float, address: Address, method: str, target: str, body: bytes, token: str = ""
 ) -> Answer:
     try:
         with trio.fail_after(timeout_s):
-            return await _ask(address, method, target, body)
+            return await _ask(address, method, target, body, token)
     except trio.TooSlowError:
         raise Unreachable(f"{address.authority}: no answer within {timeout_s:g} s") from None
     except (OSError, trio.BrokenResourceError) as error:
         raise Unreachable(f"{address.authority}: {plainly(error)}") from None
+    except h11.LocalProtocolError as error:  # a token of characters that no header may have
+        raise Unreachable(f"{address.authority}: cannot be asked that: {error}") from None
     except h11.ProtocolError as error:
         raise Unreachable(f"{address.authority}: not HTTP: {error}") from None
 
 
-async def _ask(address: Address, method: str, target: str, form: bytes) -> Answer:
+async def _ask(address: Address, method: str, target: str, form: bytes, token: str) -> Answer:
     connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=64 * 1024)
     headers = [("Host", address.authority), ("Connection", "close")]
+    if token:
+        headers.append(("Authorization", f"Bearer {token}"))
     if method == "POST":
         headers += [("Content-Type", FORM), ("Content-Length", str(len(form)))]
     request = h11.Request(method=method, target=target, headers=headers)

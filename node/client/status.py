@@ -1,4 +1,4 @@
-"""What a node says of itself and of its cluster at `GET /cluster`.  Talks to a node.
+"""What a node says of itself and of its cluster at `GET /cluster`, to operators.  Talks to a node.
 
 standing   starting, catching_up, serving, fenced, draining, failed
 role       leader, follower, candidate
@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from node.client.address import Address
-from node.client.http import Unreachable, get
+from node.client.http import Answer, Unreachable, get
 
 STATUS_S = 1.0
 
@@ -80,12 +80,21 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
         return self.role == "leader"
 
 
+class Refused(Unreachable):
+    """The node answers, and does not say this to whoever asks; the message has its words."""
+
+
 async def fetch_status(
-    address: Address, *, timeout_s: float = STATUS_S, digest: bool = False
+    address: Address, *, token: str = "", timeout_s: float = STATUS_S, digest: bool = False
 ) -> NodeStatus:
-    """Return the status of the node at `address`.  Raises `Unreachable`."""
+    """Return the status of the node at `address`.  Raises `Unreachable`, `Refused`.
+
+    The port of the clients wants an operator's `token`, that of `[observe]` none.
+    """
     target = "/cluster?digest=1" if digest else "/cluster"
-    answer = await get(address, target, timeout_s=timeout_s)
+    answer = await get(address, target, timeout_s=timeout_s, token=token)
+    if answer.status in (401, 403, 404):
+        raise Refused(f"{address.authority}: {_words(answer)}")
     if answer.status != 200:
         raise Unreachable(f"{address.authority}: /cluster answered {answer.status}")
     try:
@@ -94,3 +103,12 @@ async def fetch_status(
         raise Unreachable(
             f"{address.authority}: /cluster is not what it should be: {error}"
         ) from None
+
+
+def _words(answer: Answer) -> str:
+    """Return why a node refuses, as it says itself."""
+    try:
+        said = msgspec.json.decode(answer.body, type=dict[str, Any])
+    except msgspec.MsgspecError:
+        said = {}
+    return str(said.get("msg", ""))[:300] or f"/cluster answered {answer.status}"

@@ -41,7 +41,9 @@ async def run_demo(folder: Path, *, seconds: float | None, live: bool) -> None:
     tell = None if live else _print_line
     board = Board(tell)
     again = (folder / "cluster.json").exists()
-    cluster = LocalCluster(folder, cluster_id="demo", first_port=FIRST_PORT, sections=SECTIONS)
+    cluster = LocalCluster(
+        folder, cluster_id="demo", first_port=FIRST_PORT, observe=True, sections=SECTIONS
+    )
     for node in cluster.names:
         cluster.process(node).environ[SUPERVISED] = "unidesk demo"
     _print_line(f"starting three nodes in {folder} ({'data kept from before' if again else 'new'})")
@@ -65,7 +67,7 @@ def hints(cluster: LocalCluster, folder: Path) -> list[str]:
     """Return what a newcomer may try next."""
     me = _invoked_as()
     data = "" if str(folder) == "unidesk-demo" else f" --data {folder}"
-    probe = f"http://{cluster.address(cluster.names[0]).authority}/readyz?verbose"
+    probe = f"http://{cluster.observe_address(cluster.names[0]).authority}/readyz?verbose"
     return [
         "Try, in other terminals:",
         f"  {me} say{data}              be a visitor",

@@ -2,8 +2,9 @@
 
     /v1/op/…                       operations that need no connection, with an example each
     /v1/events                     the stream of events
-    /livez /startupz /readyz /cluster        probes and pages, which ask for no token
-    /metrics /v1/openapi.json …
+    /livez /startupz /readyz       probes, which ask for no token
+    /cluster /metrics              for operators
+    /v1/openapi.json …             descriptions, for everybody
 
 Source: OpenAPI 3.1.0; JSON Schema 2020-12.
 """
@@ -18,6 +19,7 @@ from node import __version__
 from node.desk.calls import OPERATIONS, PATH
 from node.desk.event_stream import CONVERSATIONS_MAX
 from node.desk.event_stream import PATH as EVENTS_PATH
+from node.desk.pages import GUARDED
 from node.desk.token_endpoint import PATH as TOKEN_PATH
 from node.desk.visitors import PATH as VISITOR_PATH
 from node.protocol.catalogue import RESULTS, Events, Request
@@ -202,16 +204,22 @@ def _visitor() -> dict[str, Any]:
 def _page(path: str) -> dict[str, Any]:
     name, summary, media, others = PAGES[path]
     shown: dict[str, Any] = {"content": {media: {}}}
+    guarded = path in GUARDED
     found: dict[str, Any] = {
         "operationId": name,
         "summary": summary,
-        "security": [],
         "responses": {
             "200": {"description": summary, **shown},
             **{str(status): {"description": "Not now, and why", **shown} for status in others},
-            **_refusals(400),
+            **(_refusals() if guarded else _refusals(400)),
         },
     }
+    if guarded:
+        found["description"] = (
+            "For operators; without a token at the address that node.toml names in `[observe]`."
+        )
+    else:
+        found["security"] = []
     probes = dict.fromkeys(("/livez", "/startupz", "/readyz"), "verbose")
     query = {**probes, "/cluster": "digest"}.get(path)
     if query is not None:

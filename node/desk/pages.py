@@ -1,12 +1,12 @@
-"""The pages of the client port: probes, figures, and the cluster as this node sees it.
+"""What a node says of itself by HTTP: probes, figures, and the cluster as it sees it.
 
 GET /livez /readyz /startupz[/CHECK][?verbose][&exclude=CHECK]    200, or 503 and why
 GET /metrics              OpenMetrics, or Prometheus' text format
 GET /cluster[?digest=1]   JSON; with a checksum of the whole state, to compare nodes
-GET /v1/openapi.json      the operations by HTTP, described
-GET /v1/asyncapi.yaml     the WebSocket protocol
-GET /v1/unidesk.proto     the operations by gRPC
 anything else             404
+
+Nobody is asked who they are here: that is decided before (`node.desk.front_page`,
+`node.desk.observing`).
 """
 
 from collections import Counter
@@ -19,16 +19,14 @@ from cluster.state import snapshot
 from cluster.state.routings import counted
 from cluster.state.state import State
 from node.config import Config
-from node.desk import asyncapi
 from node.desk.context import Context
-from node.desk.openapi import openapi
 from node.desk.outlook import outlook
 from node.desk.statistics import DeskStatistics
 from node.edge.http import Request, Response
 from node.health import (
-    JSON_TYPE,
     Check,
     NodeRow,
+    bare_page,
     check_page,
     cluster_page,
     json_response,
@@ -41,8 +39,10 @@ from node.health import (
 from node.metrics import Metrics, Sources, StateStatistics
 from node.metrics.certificates import Certificates
 from node.metrics.disk import Folder
-from node.protocol import proto
 
+PROBES = ("/livez", "/readyz", "/startupz")
+GUARDED = ("/metrics", "/cluster")
+"""What tells of disks, people's work, names and addresses."""
 QUERY_FIELDS_MAX = 16
 
 
@@ -86,12 +86,6 @@ class Pages:
                 accept = (request.header(b"accept") or b"").decode("latin-1")
                 page, content_type = self._metrics.page(accept)
                 return Response(200, page, content_type=content_type)
-            case "/v1/openapi.json":
-                return Response(200, openapi(), content_type=JSON_TYPE)
-            case "/v1/asyncapi.yaml":
-                return Response(200, asyncapi.as_yaml(), content_type="application/yaml")
-            case "/v1/unidesk.proto":
-                return Response(200, proto.text().encode())
             case "/cluster" if query.get("digest", ["0"])[0] in ("1", "true", ""):
                 return self._cluster_with_digest
             case "/cluster":
@@ -109,6 +103,12 @@ class Pages:
             return check_page(probe, name, checks)
         exclude = query.get("exclude", [])
         return probe_page(probe, checks, verbose="verbose" in query, exclude=exclude)
+
+    def bare(self, probe: str, *, why: str, more: bool) -> Response:
+        """Return the answer to `probe` without its checks; see `health.bare_page`."""
+        checks = self._checks(probe)
+        assert checks is not None, probe
+        return bare_page(probe, checks, why=why, more=more)
 
     def _checks(self, probe: str) -> tuple[Check, ...] | None:
         match probe:

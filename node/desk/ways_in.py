@@ -7,7 +7,7 @@
 /v1/visitor     Visitors        a token for anybody, from pages that may ask
 /v1/backup/…    Backups         the whole state, for operators
 /v1/snapshot    Snapshots       this node's own state into its folder, for operators
-anything else   Pages           probes, figures, descriptions; 404
+anything else   FrontPage       probes, figures, descriptions; 404
 
 /v1/ws          a WebSocket, in the client's first encoding that is spoken here
 """
@@ -24,6 +24,7 @@ from node.desk.calls import Calls
 from node.desk.context import Context
 from node.desk.event_stream import PATH as EVENTS_PATH
 from node.desk.event_stream import Events
+from node.desk.front_page import FrontPage
 from node.desk.gate import Gate
 from node.desk.idleness import Idleness
 from node.desk.opening import Opening
@@ -76,7 +77,7 @@ class WaysIn:
         self._visitors = Visitors(context, gate, config)
         self._backups = Backups(context, gate)
         self._snapshots = Snapshots(context, gate)
-        self._pages = pages
+        self._front_page = FrontPage(gate, pages, elsewhere=config.observe is not None)
         self.origins = self._visitors.origins
 
     def answer(self, request: Request) -> Answer | ResponseFactory:
@@ -100,7 +101,7 @@ class WaysIn:
             return self._backups.answer(request)
         if request.path == SNAPSHOT_PATH:
             return self._snapshots.answer(request)
-        return self._pages.answer(request)
+        return self._front_page.answer(request)
 
     def on_live(self, session: Session) -> None:
         """A session was welcomed."""

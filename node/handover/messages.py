@@ -43,6 +43,8 @@ class Listeners(Message, tag="listeners"):
     """How many sockets of the peers' port come behind the one of the clients' port."""
 
     peers: int
+    observe: bool = False
+    """Whether the one that machines look at comes last."""
 
 
 class Moved(Message, tag="moved"):
@@ -149,6 +151,7 @@ def _digest(key: bytes) -> str:
     return hashlib.sha256(key).hexdigest()
 
 
+OBSERVE = "[observe] listen"
 _NEEDS = "what release it needs (the cluster uses commands that this one does not know)"
 """Named as if it were of the configuration: releases without levels find it changed, and object."""
 
@@ -160,7 +163,11 @@ def estate(config: Config, level_used: int) -> Estate:
 
 
 def fixed(config: Config) -> dict[str, str]:
-    """Return what of a configuration an upgrade cannot change, by its name in the file."""
+    """Return what of a configuration an upgrade cannot change, by its name in the file.
+
+    Where machines look may be new: the next process opens it.
+    """
+    look = config.observe
     return {
         "[cluster] id": config.cluster.id,
         "[cluster] key": _digest(config.cluster.key),
@@ -170,6 +177,7 @@ def fixed(config: Config) -> dict[str, str]:
         "[client] listen": "{}:{}".format(*config.client.listen),
         "[client.tls]": "given" if config.client.tls is not None else "not given",
         "[peer] listen": "{}:{}".format(*config.peer.listen),
+        **({OBSERVE: "{}:{}".format(*look.listen)} if look is not None else {}),
     }
 
 

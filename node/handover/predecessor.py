@@ -199,7 +199,8 @@ class Predecessor:
         await self._wait_for(messages.Level, START_S)
         await self._compare(feed)
         tell("it is level with this node")
-        self._edge.deafen()
+        for edge in self._edges:
+            edge.deafen()
         self._send_listeners(feed)
         await self._wait_for(messages.Ready, ANSWER_S)
         if self._config.client.tls is not None:
@@ -247,17 +248,25 @@ class Predecessor:
 
     def _send_listeners(self, feed: Feed) -> None:
         assert self._channel is not None
-        peers = self._replica.peers_listening
-        descriptors.send(self._channel, 0, [self._front.listener.fileno(), *peers])
-        feed.send(messages.Listeners(len(peers)))
+        peers, look = self._replica.peers_listening, self._front.observe_listener
+        last = [look.fileno()] if look is not None else []
+        descriptors.send(self._channel, 0, [self._front.listener.fileno(), *peers, *last])
+        feed.send(messages.Listeners(len(peers), observe=look is not None))
 
     def _serve_on(self) -> None:
         """Do what was done before; who went along with the successor has lost the connection."""
-        self._edge.hear()
+        for edge in self._edges:
+            edge.hear()
         self._desk.admit_again()
         self._desk.presence.give_up(self._gone["agent"])
         self._desk.supervising.give_up(self._gone["supervisor"])
         log.warning("upgrade failed", connections_lost=self._moved)
+
+    @property
+    def _edges(self) -> list[EdgeServer]:
+        """Return what accepts connections; those of machines that look are not moved."""
+        look = self._front.observing
+        return [self._edge, *([look] if look is not None else [])]
 
     # -- connections
 

@@ -7,6 +7,7 @@
 Until `Yours` it is a worker of the node's core, and ends with it.  From then on it is the node.
 """
 
+import contextlib
 import socket
 import sys
 from collections.abc import Sequence
@@ -27,7 +28,13 @@ from node.cli.running import run
 from node.config import Config
 from node.config_file import load
 from node.desk.application import Desk
-from node.edge.server import Certificate, CertificateRefused, EdgeServer
+from node.edge.server import (
+    Certificate,
+    CertificateRefused,
+    EdgeServer,
+    ListenRefused,
+    open_listener,
+)
 from node.front import Front, StartFailed
 from node.handover import messages
 from node.handover.descriptors import Mismatch
@@ -73,6 +80,7 @@ class Successor:
         self._port: MovingPort | None = None
         self._front: Front | None = None
         self._listeners: list[socket.socket] = []
+        self._observe: socket.socket | None = None
         self._objection = ""
         self._nursery: trio.Nursery | None = None
         self._start_front = trio.Event()
@@ -99,8 +107,9 @@ class Successor:
             await self._start_front.wait()
             self._port = port = MovingPort(self._remote)
             listener, *peers = self._listeners
-            with listener:
-                self._front = front = Front(config, listener, _certificate(config))
+            with listener, self._observe or contextlib.nullcontext():
+                certificate = _certificate(config)
+                self._front = front = Front(config, listener, certificate, observe=self._observe)
                 be_the_core = partial(self._be_the_core, config, front, port, peers)
 
                 def on_up(desk: Desk, edge: EdgeServer) -> None:
@@ -188,9 +197,12 @@ class Successor:
             case messages.Compare():
                 assert self._nursery is not None
                 self._nursery.start_soon(self._compare, self._remote.state.frozen_copy())
-            case messages.Listeners(peers):
-                fds = take_descriptors(self._channel, 0, 1 + peers)
-                self._listeners = [socket.socket(fileno=fd) for fd in fds]
+            case messages.Listeners(peers, observe):
+                fds = take_descriptors(self._channel, 0, 1 + peers + observe)
+                listeners = [socket.socket(fileno=fd) for fd in fds]
+                if observe:
+                    self._observe = listeners.pop()
+                self._listeners = listeners
                 self._start_front.set()
             case messages.Moved():
                 self._take_in(message)
@@ -214,7 +226,9 @@ class Successor:
             self._config = config = load(self._path)
             _certificate(config)
             why = messages.objection(had, messages.fixed(config))
-        except (SourceErrors, CertificateRefused) as refused:
+            if not why and config.observe is not None and messages.OBSERVE not in had:
+                self._observe = open_listener(*config.observe.listen)
+        except (SourceErrors, CertificateRefused, ListenRefused) as refused:
             why = str(refused)
         if why:
             self._objection = why

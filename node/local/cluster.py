@@ -46,6 +46,7 @@ class LocalCluster:
         first_port: int = 0,
         sections: Sections | None = None,
         grpc: bool = False,
+        observe: bool = False,
         zones: Mapping[str, str] | None = None,
     ) -> None:
         """Find the cluster of `folder`, or make it.  Raises `LocalFailure`.
@@ -54,7 +55,12 @@ class LocalCluster:
         nodes are.
         """
         self.folder = Folder.open(
-            folder, nodes=nodes, cluster_id=cluster_id, first_port=first_port, grpc=grpc
+            folder,
+            nodes=nodes,
+            cluster_id=cluster_id,
+            first_port=first_port,
+            grpc=grpc,
+            observe=observe,
         )
         self._sections = sections or {}
         self._zones = zones or {}
@@ -80,6 +86,10 @@ class LocalCluster:
     def address(self, name: str) -> Address:
         """Return where clients of node `name` connect."""
         return self.folder.address(name)
+
+    def observe_address(self, name: str) -> Address:
+        """Return where machines look at node `name`."""
+        return self.folder.observe_address(name)
 
     def grpc_target(self, name: str) -> str:
         """Return where clients of node `name` connect by gRPC."""
@@ -219,7 +229,10 @@ class LocalCluster:
         if not self._processes[name].running:
             return None
         try:
-            return await fetch_status(self.address(name), timeout_s=PROBE_S, digest=digest)
+            proof = self.folder.pass_for_pages()
+            return await fetch_status(
+                self.address(name), token=proof, timeout_s=PROBE_S, digest=digest
+            )
         except Unreachable:
             return None
 
@@ -268,7 +281,10 @@ class LocalCluster:
 
     async def _why_unready(self, name: str) -> str:
         try:
-            answer = await get(self.address(name), "/readyz", timeout_s=PROBE_S)
+            proof = self.folder.pass_for_pages()
+            answer = await get(
+                self.address(name), "/readyz?verbose", timeout_s=PROBE_S, token=proof
+            )
         except Unreachable as error:
             return str(error)
         return "" if answer.status == 200 else answer.text.strip() or str(answer.status)

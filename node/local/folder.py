@@ -18,7 +18,7 @@ from types import TracebackType
 
 import msgspec
 
-from node.auth import CAPACITY_DEFAULT, KEY_BYTES_MIN, mint
+from node.auth import CAPACITY_DEFAULT, KEY_BYTES_MIN, mint, pass_for_pages
 from node.client.address import Address
 from node.local.failures import LocalFailure
 from node.local.ports import NoPort, free_ports, is_free
@@ -41,6 +41,8 @@ class Ports(msgspec.Struct, frozen=True):
     peer: int
     grpc: int = 0
     """0 where gRPC is not served."""
+    observe: int = 0
+    """0 where machines look at the port of the clients."""
 
 
 class Layout(msgspec.Struct, frozen=True):
@@ -87,12 +89,19 @@ class Folder:
 
     @classmethod
     def open(
-        cls, path: Path, *, nodes: int, cluster_id: str, first_port: int = 0, grpc: bool = False
+        cls,
+        path: Path,
+        *,
+        nodes: int,
+        cluster_id: str,
+        first_port: int = 0,
+        grpc: bool = False,
+        observe: bool = False,
     ) -> "Folder":
         """Return the cluster in `path`, made if there is none.  Raises `LocalFailure`.
 
         `first_port` is tried first for the clients of n1, n2 …, when it is given; a new cluster
-        serves `grpc` if asked to.
+        serves `grpc` if asked to, and has an address for machines if `observe`.
         """
         assert 1 <= nodes <= NODES_MAX
         path = path.resolve()
@@ -100,7 +109,8 @@ class Folder:
             try:
                 path.mkdir(parents=True, exist_ok=True)
                 _write_key(path / "cluster.key")
-                layout = Layout(cluster_id, _pick_ports(nodes, first_port, grpc=grpc))
+                wanted = {"client": True, "peer": True, "grpc": grpc, "observe": observe}
+                layout = Layout(cluster_id, _pick_ports(nodes, first_port, wanted))
                 _write(path / "cluster.json", json.dumps(msgspec.to_builtins(layout), indent=2))
             except (FileExistsError, NotADirectoryError):
                 raise LocalFailure(f"{path}: this is a file; give a folder") from None
@@ -129,6 +139,11 @@ class Folder:
     def address(self, name: str) -> Address:
         """Return where clients of node `name` connect."""
         return Address.parse(f"ws://127.0.0.1:{self.layout.nodes[name].client}/v1/ws")
+
+    def observe_address(self, name: str) -> Address:
+        """Return where machines look at node `name`: where its clients connect, if nowhere else."""
+        port = self.layout.nodes[name].observe
+        return Address.parse(f"http://127.0.0.1:{port}") if port else self.address(name)
 
     def grpc_target(self, name: str) -> str:
         """Return where clients of node `name` connect by gRPC."""
@@ -172,6 +187,10 @@ class Folder:
             langs=langs,
         )
 
+    def pass_for_pages(self) -> str:
+        """Return what lets one read `/cluster` of these nodes now."""
+        return pass_for_pages(self.key, self.layout.id)
+
     def hold(self) -> None:
         """Take the folder for this process until `release`.  Raises `LocalFailure` when taken."""
         self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -204,7 +223,7 @@ class Folder:
     def check_ports(self) -> None:
         """Raise `LocalFailure` when somebody else listens where a node should."""
         for name, ports in self.layout.nodes.items():
-            for port in (ports.client, ports.peer, ports.grpc):
+            for port in (ports.client, ports.peer, ports.grpc, ports.observe):
                 if port and not is_free(port):
                     raise LocalFailure(
                         f"port {port} of {name} is taken by another process; stop it, "
@@ -227,6 +246,8 @@ class Folder:
         }
         if ports.grpc:
             tables["grpc"] = {"listen": f"127.0.0.1:{ports.grpc}"}
+        if ports.observe:
+            tables["observe"] = {"listen": f"127.0.0.1:{ports.observe}"}
         for other, its in self.layout.nodes.items():
             at = self.via.get((name, other), f"127.0.0.1:{its.peer}")
             tables[f"nodes.{other}"] = {"peer": at, "url": self.address(other).url}
@@ -261,13 +282,19 @@ def _turn_log(path: Path) -> None:
         path.replace(path.with_suffix(".log.1"))
 
 
-def _pick_ports(nodes: int, first_port: int, *, grpc: bool) -> dict[str, Ports]:
-    """Return free ports for nodes n1, n2 …; held all at once, so that they differ."""
-    wanted = [first_port + place for place in range(nodes)] if first_port else []
-    wanted += [first_port + 100 + place for place in range(nodes)] if first_port else []
-    wanted += [first_port + 200 + place for place in range(nodes)] if first_port and grpc else []
+def _pick_ports(nodes: int, first_port: int, wanted: Mapping[str, bool]) -> dict[str, Ports]:
+    """Return free ports for nodes n1, n2 …
+
+    From `first_port` on, a hundred apart for each kind, where they are free.
+    """
+    kinds = [kind for kind, is_wanted in wanted.items() if is_wanted]
+    starts = [first_port + 100 * place for place, kind in enumerate(wanted) if wanted[kind]]
+    first = [start + node for start in starts for node in range(nodes)] if first_port else []
     try:
-        found = free_ports((3 if grpc else 2) * nodes, wanted)
+        found = free_ports(len(kinds) * nodes, first)
     except NoPort as none:
         raise LocalFailure(str(none)) from None
-    return {f"n{place + 1}": Ports(*found[place::nodes]) for place in range(nodes)}
+    return {
+        f"n{node + 1}": Ports(**dict(zip(kinds, found[node::nodes], strict=True)))
+        for node in range(nodes)
+    }

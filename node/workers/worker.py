@@ -7,6 +7,7 @@ Talks to the node's core through a socket pair, to clients through a listener th
     no certificate, no port         the end: the core says so, and tries again
 """
 
+import contextlib
 import os
 import pickle
 import signal
@@ -79,11 +80,16 @@ async def _serve(config: Config, number: int, plain: socket.socket) -> None:
     tls = config.client.tls
     plugins = Plugins.of(config, is_core=False)
     certificate = Certificate(tls.cert, tls.key) if tls is not None else None
-    with share(*config.client.listen) as listener:
+    look = config.observe
+    with (
+        share(*config.client.listen) as listener,
+        share(*look.listen) if look is not None else contextlib.nullcontext() as observe,
+    ):
         front = Front(
             config,
             listener,
             certificate,
+            observe=observe,
             workers=config.node.workers,
             pid=os.getppid(),
             number=number,

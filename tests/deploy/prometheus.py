@@ -98,7 +98,7 @@ def _configured(cluster: LocalCluster, folder: Path) -> list[str]:
         (folder / name).write_text(yaml.safe_dump(read))
     config = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
-    targets = [cluster.address(name).authority for name in cluster.names]
+    targets = [cluster.observe_address(name).authority for name in cluster.names]
     config["scrape_configs"][0]["static_configs"] = [{"targets": targets}]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     (port,) = free_ports(1)

@@ -47,7 +47,12 @@ def test_the_configuration_in_the_manifest_is_one(tmp_path: Path) -> None:
         assert config.node.zone == "dc1"
         assert config.nodes[config.node.id].url == config.client.url
         ports = {one["name"]: one["containerPort"] for one in container()["ports"]}
-        assert ports == {"client": config.client.listen[1], "peer": config.peer.listen[1]}
+        assert config.observe is not None
+        assert ports == {
+            "client": config.client.listen[1],
+            "peer": config.peer.listen[1],
+            "observe": config.observe.listen[1],
+        }
     assert len(config.nodes) == manifest("StatefulSet")["spec"]["replicas"]
 
 
@@ -55,12 +60,33 @@ def test_the_three_probes_ask_three_things() -> None:
     probes = {name: container()[f"{name}Probe"] for name in ("startup", "liveness", "readiness")}
     paths = {name: probe["httpGet"]["path"] for name, probe in probes.items()}
     assert paths == {"startup": "/startupz", "liveness": "/livez", "readiness": "/readyz"}
+    assert {probe["httpGet"]["port"] for probe in probes.values()} == {"observe"}
     patience = {
         name: one["periodSeconds"] * one["failureThreshold"] for name, one in probes.items()
     }
     assert patience["readiness"] <= 5, "clients go elsewhere at once"
     assert patience["liveness"] >= 60, "a restart mends little, so it is the last resort"
     assert patience["startup"] >= 1_200, "a large log is read, and others are waited for"
+
+
+def test_figures_are_for_machines_and_not_for_who_comes_by_a_service() -> None:
+    services = [one["spec"] for one in MANIFESTS if one["kind"] == "Service"]
+    shown = {port["targetPort"] for service in services for port in service["ports"]}
+    assert shown == {"client", "peer"}
+    metadata = manifest("StatefulSet")["spec"]["template"]["metadata"]
+    scraped = metadata["annotations"]["prometheus.io/port"]
+    ports = {one["name"]: one["containerPort"] for one in container()["ports"]}
+    assert scraped == str(ports["observe"])
+    policy = manifest("NetworkPolicy")["spec"]
+    assert policy["podSelector"]["matchLabels"] == metadata["labels"]
+    let_in = {one["ports"][0]["port"]: one.get("from") for one in policy["ingress"]}
+    assert let_in.keys() == ports.keys()
+    assert let_in["client"] is None
+    assert all(let_in[port] for port in ("peer", "observe")), "not from anywhere"
+    text = (DEPLOY / "prometheus" / "prometheus.yml").read_text()
+    (job,) = yaml.safe_load(text)["scrape_configs"]
+    targets = job["static_configs"][0]["targets"]
+    assert {target.rpartition(":")[2] for target in targets} == {scraped}
 
 
 def test_disruptions_leave_the_quorum_and_machines_do_not_share_nodes() -> None:
@@ -74,7 +100,7 @@ def test_disruptions_leave_the_quorum_and_machines_do_not_share_nodes() -> None:
     labels = stateful["template"]["metadata"]["labels"]
     for one in MANIFESTS:
         spec = one.get("spec", {})
-        selector = spec.get("selector", {})
+        selector = spec.get("selector", spec.get("podSelector", {}))
         assert one["kind"] == "ConfigMap" or selector.get("matchLabels", selector) == labels
     peers = next(one for one in MANIFESTS if one["metadata"]["name"] == stateful["serviceName"])
     assert peers["spec"]["clusterIP"] == "None"

@@ -48,7 +48,9 @@ async def a_day(cluster: LocalCluster) -> None:
 
 
 def names_on_the_page(cluster: LocalCluster) -> set[str]:
-    with urllib.request.urlopen(f"http://{cluster.address('n1').authority}/metrics") as page:
+    with urllib.request.urlopen(
+        f"http://{cluster.observe_address('n1').authority}/metrics"
+    ) as page:
         lines = page.read().decode().splitlines()
     families = {line.split()[2]: line.split()[3] for line in lines if line.startswith("# TYPE ")}
     histograms = {name for name, kind in families.items() if kind == "histogram"}
@@ -70,7 +72,7 @@ async def until_firing(prometheus: Prometheus, *wanted: str) -> None:
 @needs_prometheus
 async def test_what_is_drawn_is_there_and_what_is_wrong_is_told(tmp_path: Path) -> None:
     async with (
-        LocalCluster(tmp_path / "cluster") as cluster,
+        LocalCluster(tmp_path / "cluster", observe=True) as cluster,
         scraping(cluster, tmp_path / "prometheus") as prometheus,
     ):
         await a_day(cluster)

@@ -14,6 +14,7 @@ from node.config import (
     GrpcConfig,
     LimitsConfig,
     LogConfig,
+    ObserveConfig,
     TimingConfig,
     TokensConfig,
     TraceConfig,
@@ -74,6 +75,7 @@ def test_a_small_file_says_everything_that_is_needed(tmp_path: Path) -> None:
     assert (config.tokens.people_s, config.tokens.services_s) == (8 * 3600, 3600)
     assert config.log == LogConfig()
     assert config.grpc is None
+    assert config.observe is None
 
 
 def test_everything_that_may_be_said_is_read(tmp_path: Path) -> None:
@@ -111,6 +113,8 @@ listen = "0.0.0.0:7301"
 calls_max = 7
 streams_max = 8
 connection_age = "60m"
+[observe]
+listen = "127.0.0.1:7401"
 """
     config = read(tmp_path, text)
     assert config.cluster.key == b"a key of its own file"
@@ -129,6 +133,7 @@ connection_age = "60m"
     )
     assert config.log == LogConfig("console", "debug")
     assert config.grpc == GrpcConfig(("0.0.0.0", 7301), 7, 8, 3600.0)
+    assert config.observe == ObserveConfig(("127.0.0.1", 7401))
 
 
 def test_the_key_is_not_shown_by_accident(tmp_path: Path) -> None:
@@ -177,6 +182,18 @@ def test_the_key_is_not_shown_by_accident(tmp_path: Path) -> None:
         ("[client]\n", '[grpc]\nlisten = "127.0.0.1:7201"\n[client]\n', "[grpc]", "[peer] too"),
         ("[client]\n", '[grpc]\nlisten = "a:1"\ncalls_max = 0\n[client]\n', "calls_max", "1 to"),
         ("[client]\n", '[grpc]\nlisten = "a:1"\ntls = 1\n[client]\n', "tls", "unknown key"),
+        ("[client]\n", "[observe]\n[client]\n", "[observe]", 'listen = "127.0.0.1:7401"'),
+        ("[client]\n", '[observe]\nlisten = "x"\n[client]\n', 'listen = "x"', "is no address"),
+        ("[client]\n", '[observe]\nlisten = "127.0.0.1:7101"\n[client]\n', "[obs", "[client] too"),
+        ("[client]\n", '[observe]\nlisten = "0.0.0.0:7201"\n[client]\n', "[obs", "[peer] too"),
+        ("[client]\n", '[observe]\nlisten = "[::]:7101"\n[client]\n', "[obs", "[client] too"),
+        ("[client]\n", '[observe]\nlisten = "a:1"\ntls = 1\n[client]\n', "tls", "unknown key"),
+        (
+            "[client]\n",
+            '[grpc]\nlisten = "a:1"\n[observe]\nlisten = "a:1"\n[client]\n',
+            "[obs",
+            "[grpc] too",
+        ),
         ("[client]\n", '[limits]\nmemory_max = "2"\n[client]\n', "memory_max", "is no size"),
         ("[client]\n", '[limits]\nmemory_max = "9MB"\n[client]\n', "memory_max", "too little"),
         ("[client]\n", "[limits]\nmemory_max = 9\n[client]\n", "memory_max", "must be text"),

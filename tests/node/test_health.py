@@ -6,16 +6,15 @@ from typing import get_args
 import pytest
 
 from cluster.port import Standing
-from node.edge.application import Feed
 from node.edge.http import Request, Response
 from node.health import probe_page, readiness
 from node.protocol import catalogue as ops
 from tests.node.desk.office import Office, office
 
 
-def get(desk: Office, target: str, method: str = "GET", node: str = "n1") -> Response:
+def get(desk: Office, target: str, node: str = "n1") -> Response:
     path, _, query = target.partition("?")
-    answer = desk.desks[node].on_request(Request(method, path, query, (), b"", "127.0.0.1:9"))
+    answer = desk.desks[node].pages.answer(Request("GET", path, query, (), b"", "127.0.0.1:9"))
     assert isinstance(answer, Response)
     return answer
 
@@ -157,10 +156,9 @@ async def test_two_nodes_with_the_same_state_show_the_same_digest() -> None:
             await desk.opened(visitor)
             for node in ("n1", "n2"):
                 request = Request("GET", "/cluster", "digest=1", (), b"", "127.0.0.1:9")
-                answer = desk.desks[node].on_request(request)
-                assert not isinstance(answer, Response | Feed)
+                answer = desk.desks[node].pages.answer(request)
+                assert not isinstance(answer, Response)
                 page = await answer()
-                assert isinstance(page, Response)
                 digests.append(json.loads(page.body)["state_digest"])
         assert digests[0] == digests[1]
         assert digests[2] == digests[3]
@@ -178,7 +176,9 @@ async def test_two_nodes_with_the_same_state_show_the_same_digest() -> None:
 )
 async def test_what_is_not_there_is_said_in_json(method: str, path: str, status: int) -> None:
     async with office() as desk:
-        page = get(desk, path, method)
+        request = Request(method, path, "", (), b"", "127.0.0.1:9")
+        page = desk.desks["n1"].on_request(request)
+        assert isinstance(page, Response)
         assert page.status == status
         assert json.loads(page.body).keys() == {"code", "msg"}
 

@@ -49,7 +49,7 @@ def wal_statistics() -> LogStatistics:
 
 
 def scrape(desk: Office) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    answer = desk.desks["n1"].on_request(Request("GET", "/metrics", "", (), b"", "x:1"))
+    answer = desk.desks["n1"].pages.answer(Request("GET", "/metrics", "", (), b"", "x:1"))
     assert isinstance(answer, Response)
     assert answer.content_type.startswith("text/plain; version=")
     return {
@@ -101,7 +101,7 @@ async def test_names_and_units_are_in_order() -> None:
     async with office() as desk:
         sources = desk.desks["n1"].sources
         sources.edge, sources.wal = lambda: EDGE, wal_statistics
-        answer = desk.desks["n1"].on_request(Request("GET", "/metrics", "", (), b"", "x:1"))
+        answer = desk.desks["n1"].pages.answer(Request("GET", "/metrics", "", (), b"", "x:1"))
         assert isinstance(answer, Response)
         for family in families(answer.body.decode()):
             assert re.fullmatch(r"(unidesk|process|python_gc)_[a-z][a-z_]*", family.name), (
@@ -111,7 +111,7 @@ async def test_names_and_units_are_in_order() -> None:
             assert not family.name.endswith(("_ms", "_s", "_kb", "_count"))
             for sample in family.samples:
                 assert len(sample.labels) <= 3
-        registry = desk.desks["n1"]._ways_in._pages._metrics._registry
+        registry = desk.desks["n1"].pages._metrics._registry
         exposed: Any = openmetrics
         assert exposed(registry).endswith(b"# EOF\n")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cluster.heal.digests import digest_of
 from cluster.heal.picture import Troubles
+from cluster.heal.settings import HealSettings
 from cluster.ids import Ulids
 from cluster.opening import Succession, open_data
 from cluster.participant import Participant
@@ -54,6 +55,7 @@ class Setup:
     sync_s: Callable[[str], float] = lambda name: 0.0005
     """How long a node's syncs take."""
     off: frozenset[str] = frozenset()
+    heal: HealSettings = field(default_factory=HealSettings)
 
 
 @dataclass(slots=True)
@@ -118,6 +120,7 @@ class SimNode:
             peers={voter: ("sim", 1) for voter in setup.voters if voter != self.name},
             timing=TIMING,
             offer_ttl_ms=800,
+            heal=setup.heal,
             digest_every_entries=DIGEST_EVERY,
         )
         opened = open_data(

@@ -19,6 +19,7 @@ from functools import partial
 
 from cluster.backup.file import Header, Reader, encode
 from cluster.backup.restore import restore
+from cluster.heal.settings import HealSettings
 from cluster.opening import Succession
 from cluster.peer.frames import FrameReader
 from cluster.raft.members import Members
@@ -70,6 +71,7 @@ class World:
         trace: Callable[[str], None] | None = None,
         upgrades: bool = False,
         restored_at: int = 0,
+        heal: HealSettings | None = None,
     ) -> None:
         """`upgrades`: nodes go on in other processes, too.
 
@@ -104,6 +106,7 @@ class World:
             snapshot_every_entries=self.rng.choice((20, 60, 1_000)),
             sync_s=self.sync_s_of,
             off=off,
+            heal=heal or HealSettings(),
         )
         self._events: list[tuple[float, int, str, Callable[[], None]]] = []
         self._order = 0

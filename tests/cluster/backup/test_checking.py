@@ -1,6 +1,7 @@
 """What is in a backup or in a stopped node's folder: all of it, or why not and where."""
 
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -31,12 +32,11 @@ def desk() -> Desk:
     return made
 
 
-def backup(folder: Path, state: State, *, index: int = 0) -> Path:
-    path = folder / "a.backup"
+def checked(state: State, *, index: int = 0) -> Checked:
+    """What is found in a backup of `state`; its header says `index`."""
     at = index or state.applied_index
     header = Header("shop", "n1", at, 3, state.now_ms, 7, "0.1.0", state.level)
-    path.write_bytes(b"".join(encode(header, snapshot.dump(state))))
-    return path
+    return check_backup("a.backup", BytesIO(b"".join(encode(header, snapshot.dump(state)))).read)
 
 
 def node(
@@ -70,9 +70,9 @@ def log_of(made: Desk, first: int = 1, last: int | None = None) -> list[Record]:
     return [Entry(n, 2, payloads[n - 1]) for n in range(first, last + 1)]
 
 
-def test_a_backup_is_what_was_saved_with_its_header_and_checksum(tmp_path: Path) -> None:
+def test_a_backup_is_what_was_saved_with_its_header_and_checksum() -> None:
     state = desk().state
-    found = check_backup(backup(tmp_path, state))
+    found = checked(state)
     assert (found.cluster, found.node, found.term) == ("shop", "n1", 3)
     assert found.index == state.applied_index
     assert snapshot.digest(found.state) == snapshot.digest(state)
@@ -81,10 +81,10 @@ def test_a_backup_is_what_was_saved_with_its_header_and_checksum(tmp_path: Path)
     assert not found.header.stale
 
 
-def test_a_backup_whose_header_is_of_another_moment_is_refused(tmp_path: Path) -> None:
+def test_a_backup_whose_header_is_of_another_moment_is_refused() -> None:
     state = desk().state
     with pytest.raises(BackupRefused, match=f"index 99, its state {state.applied_index}"):
-        check_backup(backup(tmp_path, state, index=99))
+        checked(state, index=99)
 
 
 def test_a_folder_is_checked_from_its_log_alone(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ class Node:
         self.rig.lead()
         self.rig.commit_all("a")
         self.judge = Judge(3, 1.0)
-        self.hands = OwnHands(self.rig.engine, self.judge)
+        self.hands = OwnHands(self.rig.engine, self.judge, lambda: 5)
         self.journal = Journal(lambda: 0)
 
     def does(self, action: Action | None, **scene: Any) -> str | None:

@@ -78,7 +78,7 @@ def test_who_is_not_dead_or_not_ours_to_judge_is_let_be(more: dict[str, Any]) ->
 
 
 def test_the_standby_joins_first_and_then_the_dead_one_leaves() -> None:
-    wished = FIVE.stand_in("n3", "n6")
+    wished = FIVE.stand_in("n3", "n6", 5_000)
     assert {name: one.role for name, one in wished.by_id.items()} == {
         "n1": "voter",
         "n2": "voter",
@@ -92,13 +92,15 @@ def test_the_standby_joins_first_and_then_the_dead_one_leaves() -> None:
     after = voting.next_step("n1", lambda _: True)
     assert after is not None
     assert after.voters == ("n1", "n2", "n6")
+    assert {one.stood_in_ms for one in (wished, voting, after)} == {5_000}
+    assert FIVE.stood_in_ms == 0
 
 
 def test_only_a_standby_stands_in_and_only_for_a_voter() -> None:
     with pytest.raises(MembersRefused, match="n2 is no standby"):
-        FIVE.stand_in("n3", "n2")
+        FIVE.stand_in("n3", "n2", 5_000)
     with pytest.raises(MembersRefused, match="does not vote"):
-        FIVE.add("n7", "", role="standby").stand_in("n7", "n6")
+        FIVE.add("n7", "", role="standby").stand_in("n7", "n6", 5_000)
 
 
 def test_what_is_only_observed_is_said_once_an_hour() -> None:

@@ -1,5 +1,7 @@
 """Leadership that goes to another voter: somebody wants it so, or no majority is heard."""
 
+from collections.abc import Sequence
+
 from tests.cluster.raft.rig import TIMING, Rig
 
 
@@ -34,6 +36,22 @@ def test_leadership_goes_to_a_voter_that_holds_everything() -> None:
     rig.ack("a")
     rig.turn()
     assert rig.last("timeout_now", "a") == {"type": "timeout_now", "term": term}
+
+
+def test_who_gets_leadership_is_chosen_of_those_who_could_lead() -> None:
+    rig = leading()
+    rig.commit_all("c")
+    asked: list[list[str]] = []
+
+    def choose(able: Sequence[str]) -> str:
+        asked.append(list(able))
+        return able[0]
+
+    rig.engine.prefer(choose)
+    assert rig.engine.transfer_leadership()
+    rig.turn()
+    assert asked == [["a", "c"]]
+    assert [to for to, message in rig.sent if message["type"] == "timeout_now"] == ["a"]
 
 
 def test_a_hand_over_that_fails_ends() -> None:

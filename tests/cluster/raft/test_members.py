@@ -32,9 +32,44 @@ def test_members_survive_their_encoding_in_order() -> None:
     assert members.by_id["n"] == Member("joining", "host:3")
 
 
+def test_members_are_written_as_ever_until_a_standby_stands_in() -> None:
+    """The bytes are those of the first release, which reads nothing else."""
+    members = ABC.add("s", "host:4", role="standby")
+    assert members.encode() == (
+        b'{"a":["voter",""],"b":["voter",""],"c":["voter",""],"s":["standby","host:4"]}'
+    )
+    stood_in = members.stand_in("b", "s", 1_790_000_000_000)
+    assert stood_in.encode().endswith(b',"stood_in_ms":1790000000000}')
+    assert Members.decode(stood_in.encode()) == stood_in
+
+
+def test_when_a_standby_stood_in_is_kept_by_every_change_after() -> None:
+    members: Members | None = ABC.add("s", "", role="standby").stand_in("b", "s", 7)
+    while members is not None:
+        last, members = members, members.next_step("a", lambda _: True)
+        assert last.stood_in_ms == 7
+    with_another = last.add("t", "", role="standby")
+    for changed in (last.remove("s"), with_another, last.replace("c", "d", "")):
+        assert changed.stood_in_ms == 7
+    again = with_another.stand_in("c", "t", 5)
+    assert again.stood_in_ms == 7, "a leader with a late clock makes it no earlier"
+
+
+def test_nodes_may_be_called_what_is_written_beside_them() -> None:
+    members = Members.of(("members", "stood_in_ms"))
+    assert Members.decode(members.encode()) == members
+
+
 @pytest.mark.parametrize(
     "data",
     [
+        b'{"members":{"a":["voter",""]}}',
+        b'{"members":{"a":["voter",""]},"stood_in_ms":0}',
+        b'{"members":{"a":["voter",""]},"stood_in_ms":1.5}',
+        b'{"members":{"a":["voter",""]},"stood_in_ms":9223372036854775808}',
+        b'{"members":{"a":["voter",""]},"stood_in_ms":1,"more":1}',
+        b'{"members":{},"stood_in_ms":1}',
+        b'{"stood_in_ms":1}',
         b"",
         b"{}",
         b"[]",

@@ -185,7 +185,8 @@ class Shop(LocalCluster):
         (self.folder.path / name / f"{name}.crt").write_text("no certificate")
 
     async def page(self, name: str) -> dict[str, Any]:
-        answer = await get(self.address(name), "/cluster", timeout_s=5)
+        proof = self.folder.pass_for_pages()
+        answer = await get(self.address(name), "/cluster", timeout_s=5, token=proof)
         page: dict[str, Any] = json.loads(answer.body)
         return page
 

@@ -82,6 +82,10 @@ def test_nothing_is_found_where_all_is_well() -> None:
         ({"certificates": (CertificateFacts("c.pem", 20.0),)}, "warning", "certificate"),
         ({"certificates": (CertificateFacts("c.pem", None, "no"),)}, "wrong", "certificate"),
         ({"beyond_loopback_without_tls": ("client",)}, "warning", "TLS"),
+        ({"clients_from_beyond": True}, "warning", "figures"),
+        ({"observe": "0.0.0.0:7401"}, "warning", "figures"),
+        ({"observe": ":::7401"}, "warning", "figures"),
+        ({"observe": "8.8.8.8:7401"}, "warning", "figures"),
         ({"folder_why": "it is no folder"}, "wrong", "data folder"),
         ({"filesystem": "tmpfs"}, "warning", "file system"),
         ({"filesystem": "nfs4"}, "wrong", "file system"),
@@ -102,6 +106,11 @@ def test_each_fact_of_a_machine_has_its_finding(
     facts: dict[str, Any], weight: str, check: str
 ) -> None:
     assert found(replace(WELL, **facts), None) == [(weight, check)]
+
+
+@pytest.mark.parametrize("observe", ["127.0.0.1:7401", "::1:7401", "10.0.0.1:7401", "desk1:7401"])
+def test_machines_that_look_where_no_stranger_comes_are_no_finding(observe: str) -> None:
+    assert found(replace(WELL, clients_from_beyond=True, observe=observe), None) == []
 
 
 @pytest.mark.parametrize(

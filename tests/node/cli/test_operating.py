@@ -66,7 +66,7 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    with lasting(tmp_path_factory.mktemp("cluster")) as cluster:
+    with lasting(tmp_path_factory.mktemp("cluster"), observe=True) as cluster:
         yield trio.run(play, cluster)
 
 
@@ -138,7 +138,8 @@ async def operate(story: Story, seat: Seat) -> None:
     runs["transfer"] = await run("cluster", "transfer-leader", to, "--json")
     runs["transfer to a stranger"] = await run("cluster", "transfer-leader", "n9")
     runs["drain"] = await run("cluster", "drain", to, "--json")
-    story.ready["drained"] = (await get(cluster.address(to), "/readyz?verbose", timeout_s=5)).text
+    look = cluster.observe_address(to)
+    story.ready["drained"] = (await get(look, "/readyz?verbose", timeout_s=5)).text
     runs["top drained"] = await run("cluster", "top", "--once", "--json")
     runs["transfer to a drained one"] = await run("cluster", "transfer-leader", to)
     third = next(name for name in cluster.names if name not in story.leaders)
@@ -150,6 +151,7 @@ async def operate(story: Story, seat: Seat) -> None:
     story.ready["undrained"] = (await get(cluster.address(to), "/readyz", timeout_s=5)).text
     await send_away(story, seat)
     runs["audit"] = await run("audit", "-n", "40", "--json")
+    await ask_without_a_key(story)
     runs["doctor"] = await run("doctor", "--config", str(cluster.folder.config("n1")), "--json")
     runs["verify"] = await run("wal", "verify", str(cluster.folder.path / "data" / "n1"), "--json")
     runs["dump"] = await run("wal", "dump", str(cluster.folder.path / "data" / "n1"))
@@ -158,6 +160,28 @@ async def operate(story: Story, seat: Seat) -> None:
     runs["doctor without one"] = await run("doctor")
     cluster.restart(third)
     await cluster.wait_ready()
+
+
+async def ask_without_a_key(story: Story) -> None:
+    """Ask from another machine, which has neither the demo's folder nor a node.toml."""
+    url = ("--url", story.cluster.url("n1"))
+    tokens = {
+        "nobody": (),
+        "agent": ("--token", story.cluster.mint("agent", "remote")),
+        "operator": ("--token", story.cluster.mint("operator", "remote")),
+    }
+    env = {name: value for name, value in os.environ.items() if name != "UNIDESK_DATA"}
+    for command in (("cluster", "status"), ("cluster", "top", "--once"), ("doctor",)):
+        for name, token in tokens.items():
+            done = await trio.run_process(
+                [sys.executable, "-m", "node", *command, *url, *token],
+                capture_stdout=True,
+                capture_stderr=True,
+                check=False,
+                env=env,
+            )
+            said = Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+            story.runs[f"{' '.join(command[:2])} as {name}"] = said
 
 
 async def send_away(story: Story, seat: Seat) -> None:
@@ -230,6 +254,20 @@ def test_leadership_goes_to_whom_it_is_asked_for_soon_and_without_a_lost_node(
     assert (moved["before"], moved["leader"]) == (before, to)
     lost = [line for line in story.json("audit")["lines"] if line["what"] == "node.lose"]
     assert not lost
+
+
+@pytest.mark.parametrize("command", ["cluster status", "cluster top", "doctor"])
+def test_operators_alone_see_the_cluster_from_another_machine(story: Story, command: str) -> None:
+    nobody, agent = (story.runs[f"{command} as {name}"] for name in ("nobody", "agent"))
+    assert nobody.code == 1
+    assert "operator's token" in nobody.err
+    assert "give --token, --config or --data" in nobody.err
+    assert agent.code == 1
+    assert "/cluster is not for the role agent" in agent.err
+    assert "n3" not in nobody.out + nobody.err + agent.out + agent.err
+    operator = story.runs[f"{command} as operator"]
+    assert operator.code in (0, 4), operator
+    assert "n3" in operator.out or command == "doctor"
 
 
 def test_who_cannot_lead_is_refused_in_words(story: Story) -> None:

@@ -252,7 +252,7 @@ async def test_what_lists_know_is_in_the_figures() -> None:
         await desk.opened(vera, "parcel")
         await sue.ok(ops.QueueWatch())
         assert await listed(sue, q="parcel")
-        answer = desk.desks["n1"].on_request(Request("GET", "/metrics", "", (), b"", "x:1"))
+        answer = desk.desks["n1"].pages.answer(Request("GET", "/metrics", "", (), b"", "x:1"))
         assert isinstance(answer, Response)
         for line in (
             "unidesk_lists_conversations 1.0",

@@ -13,7 +13,7 @@ from node.desk.visitors import PATH as VISITOR_PATH
 from node.edge.http import Request, Response
 from node.protocol.catalogue import RESULTS
 from node.protocol.codes import ERRORS
-from tests.node.desk.office import office
+from tests.node.desk.office import office, token
 
 
 def test_it_is_openapi_and_names_every_operation() -> None:
@@ -41,7 +41,8 @@ def test_it_is_openapi_and_names_every_operation() -> None:
 async def test_a_node_serves_every_page_that_is_described() -> None:
     async with office() as desk:
         for path, (_, _, media, _) in PAGES.items():
-            request = Request("GET", path, "", (), b"", "127.0.0.1:9")
+            headers = ((b"authorization", f"Bearer {token('operator', 'o1')}".encode()),)
+            request = Request("GET", path, "", headers, b"", "127.0.0.1:9")
             answer = desk.desks["n1"].on_request(request)
             assert isinstance(answer, Response)
             assert answer.status == 200, path

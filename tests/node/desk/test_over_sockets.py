@@ -141,9 +141,11 @@ async def test_agents_speak_msgpack_and_a_broken_socket_is_a_lost_session() -> N
 
 async def test_probes_are_answered_on_the_same_port() -> None:
     async with office() as desk, listening(desk.desks["n1"]) as port:
-        for path, inside in (("/readyz", b"ok"), ("/metrics", b"unidesk_edge_requests_total")):
+        proof = f"Authorization: Bearer {token('operator', 'o1')}\r\n"
+        asked = (("/readyz", "", b"ok"), ("/metrics", proof, b"unidesk_edge_requests_total"))
+        for path, header, inside in asked:
             async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
-                request = f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+                request = f"GET {path} HTTP/1.1\r\nHost: x\r\n{header}Connection: close\r\n\r\n"
                 await stream.send_all(request.encode())
                 answer = b"".join([chunk async for chunk in stream])
                 assert answer.startswith(b"HTTP/1.1 200 OK")

@@ -211,7 +211,7 @@ async def test_metrics_say_how_visitors_were_served_at_every_node() -> None:
         await agent.ok(ops.StatusSet(status="offline"))
         desk.cluster.do(c.QueueAlert("general"))
         for one in desk.desks.values():
-            answer = one.on_request(Request("GET", "/metrics", "", (), b"", "x:1"))
+            answer = one.pages.answer(Request("GET", "/metrics", "", (), b"", "x:1"))
             assert isinstance(answer, Response)
             page = answer.body.decode()
             for line in (

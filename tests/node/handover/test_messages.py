@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from cluster.state import levels
 from cluster.state.commands import CloseSession, LoseSession
 from node.auth import Principal
+from node.config import ObserveConfig
 from node.desk.parcel import Followed, SessionParcel
 from node.edge.decoder import Decoder
 from node.edge.limits import EdgeLimits
@@ -127,6 +128,13 @@ def test_an_objection_names_what_has_changed() -> None:
     assert "another key" not in repr(messages.fixed(other))
     allowed = replace(config, timing=replace(config.timing, drain_s=1.0))
     assert messages.objection(had, messages.fixed(allowed)) == ""
+
+
+def test_where_machines_look_may_be_new_and_then_stays() -> None:
+    before = config_of("n1", ("n1", "n2"))
+    after = replace(before, observe=ObserveConfig(("127.0.0.1", 7401)))
+    assert messages.objection(messages.fixed(before), messages.fixed(after)) == ""
+    assert messages.OBSERVE in messages.objection(messages.fixed(after), messages.fixed(before))
 
 
 def test_an_earlier_release_objects_to_a_cluster_that_has_outgrown_it(

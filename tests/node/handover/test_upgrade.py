@@ -19,7 +19,8 @@ import trustme
 from wsproto.events import TextMessage
 
 from node.auth import mint
-from node.client import Client, open_client
+from node.client import Address, Client, open_client
+from node.client.http import get
 from node.config_file import load
 from node.handover.control import NAME, connect
 from node.local import UNLIMITED, LocalCluster
@@ -306,8 +307,11 @@ async def read_until(stream: trio.SocketStream, words: bytes) -> bytes:
 
 
 async def test_whatever_a_socket_is_in_the_middle_of_goes_on(tmp_path: Path) -> None:
-    """Half a frame, half a head, an event stream, an agent with an offer; a body is waited for."""
-    async with LocalCluster(tmp_path, nodes=1) as cluster:
+    """Half a frame, half a head, an event stream, an agent with an offer; a body is waited for.
+
+    A machine that looks is answered all the time, in the end by the new process.
+    """
+    async with LocalCluster(tmp_path, nodes=1, observe=True) as cluster, looking(cluster):
         address = cluster.address("n1")
         half = await Raw.connect(address)
         token = cluster.mint("visitor", "ada")
@@ -350,6 +354,50 @@ async def test_whatever_a_socket_is_in_the_middle_of_goes_on(tmp_path: Path) -> 
         assert "session opened again" not in log
         for one in (half.stream, agent.stream, feed, asking):
             await one.aclose()
+
+
+@asynccontextmanager
+async def looking(cluster: LocalCluster) -> AsyncIterator[None]:
+    """Probe again and again, each time by another connection; none is refused."""
+    there = cluster.observe_address("n1")
+    pids: list[int] = []
+
+    async def look() -> None:
+        while True:
+            page = await get(there, "/cluster", timeout_s=5)
+            assert page.status == 200
+            pids.append(json.loads(page.body)["pid"])
+            await trio.sleep(0.01)
+
+    before = cluster.pid("n1")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(look)
+        yield
+        while pids[-1] != cluster.pid("n1"):
+            await trio.sleep(0.01)
+        nursery.cancel_scope.cancel()
+    assert pids[0] == before != pids[-1]
+
+
+@pytest.mark.slow
+async def test_the_next_process_may_open_an_address_for_machines(tmp_path: Path) -> None:
+    async with LocalCluster(tmp_path, nodes=1) as cluster, talking(cluster, "n1"):
+        config = cluster.folder.config("n1")
+        whole = config.read_text()
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            text = whole + '[observe]\nlisten = "{}:{}"\n'.format(*taken.getsockname())
+            config.write_text(text)
+            told = await cluster.upgrade("n1")
+            assert told["refused"]
+            assert "the port is taken" in told["text"]
+            there = Address.parse("http://{}:{}".format(*taken.getsockname()))
+        assert (await cluster.upgrade("n1"))["done"]
+        assert (await get(there, "/readyz", timeout_s=5)).text == "ok\n"
+        config.write_text(whole)
+        told = await cluster.upgrade("n1")
+        assert "[observe] listen" in told["text"]
 
 
 @pytest.mark.slow

@@ -68,11 +68,17 @@ async def test_a_start_that_is_cancelled_ends(
     assert scope.cancelled_caught
 
 
-async def test_a_port_that_is_taken_is_told_before_a_log_is_begun(tmp_path: Path) -> None:
+@pytest.mark.parametrize("which", ["client", "observe"])
+async def test_a_port_that_is_taken_is_told_before_a_log_is_begun(
+    tmp_path: Path, which: str
+) -> None:
     path = write_config(tmp_path)
+    (port,) = free_ports(1)
+    path.write_text(path.read_text() + f'[observe]\nlisten = "127.0.0.1:{port}"\n')
     config = load(path)
+    assert config.observe is not None
     with socket.socket() as taken:
-        taken.bind(config.client.listen)
+        taken.bind({"client": config.client.listen, "observe": config.observe.listen}[which])
         taken.listen()
         with pytest.raises(server.StartFailed, match="taken"):
             await server.serve(config)

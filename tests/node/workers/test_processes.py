@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from node.client import open_client
+from node.client.http import get
 from node.local import LocalCluster
 from node.protocol.catalogue import CvHistory, CvOpen, MsgSend
 from node.replay.run import Plan, Replay
@@ -35,8 +36,8 @@ async def two_workers(core: int) -> None:
 
 
 def figure(cluster: LocalCluster, node: str, name: str) -> float:
-    address = cluster.address(node)
-    with urllib.request.urlopen(f"http://{address.host}:{address.port}/metrics") as page:
+    address = cluster.observe_address(node)
+    with urllib.request.urlopen(f"http://{address.authority}/metrics") as page:
         lines = page.read().decode().splitlines()
     (line,) = [line for line in lines if line.startswith(f"{name} ")]
     return float(line.split()[1])
@@ -55,7 +56,7 @@ async def until_more(cluster: LocalCluster, node: str, name: str, than: float) -
 
 
 async def test_workers_are_killed_and_nobody_loses_a_word(tmp_path: Path) -> None:
-    async with LocalCluster(tmp_path, nodes=1, sections=TWO_WORKERS) as cluster:
+    async with LocalCluster(tmp_path, nodes=1, observe=True, sections=TWO_WORKERS) as cluster:
         core = cluster.pid("n1")
         assert core is not None
         await two_workers(core)
@@ -81,6 +82,8 @@ async def test_workers_are_killed_and_nobody_loses_a_word(tmp_path: Path) -> Non
         for process in ("core", "worker-1", "worker-2"):
             name = f'process_resident_memory_bytes{{process="{process}"}}'
             assert await trio.to_thread.run_sync(figure, cluster, "n1", name) > 0, process
+        page = await get(cluster.address("n1"), "/metrics", timeout_s=5)
+        assert (page.status, "[observe]" in page.text) == (404, True)
         status = await cluster.status_of("n1")
         assert status is not None
         assert status.pid == core
