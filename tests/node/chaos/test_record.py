@@ -106,6 +106,14 @@ def test_a_record_is_read_as_it_was_written() -> None:
         decode(encode(run_of(format=99)))
 
 
+def test_steps_that_were_not_done_are_kept_and_on_the_page() -> None:
+    run = run_of(undone=["step <cut>: forbidden"])
+    assert decode(encode(run)).undone == run.undone
+    assert "<li>step &lt;cut&gt;: forbidden</li>" in page(run)
+    assert "未执行的步骤" in page(run)
+    assert "未执行的步骤" not in page(run_of())
+
+
 def test_the_plot_is_xml_with_all_that_was_seen() -> None:
     run = run_of()
     picture = ET.fromstring(timeline(run))

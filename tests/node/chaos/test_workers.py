@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 import trio
 
+from node.chaos.faults import BEGINS_AFTER_S
 from node.client import Client
 from node.local import LocalCluster
-from node.protocol.catalogue import ChaosStart, TokenRevoke
+from node.protocol.catalogue import ChaosStart, ChaosStop, TokenRevoke
 from tests.node.chaos.test_cluster import (
     answers,
     cluster_with_chaos,
@@ -112,6 +113,23 @@ async def test_a_zone_without_network_loses_the_clients_of_all_its_workers(tmp_p
         with trio.fail_after(60):  # those that were cut off say again what was lost
             while await how_many_callers_are_heard(callers, cv) < CONNECTIONS:
                 await trio.sleep(0.2)
+
+
+async def test_what_is_stopped_while_it_starts_never_begins(tmp_path: Path) -> None:
+    async with broken(tmp_path) as (cluster, operator):
+        await processes(cluster, "n3")
+        for number in range(5):
+            await operator.request(
+                ChaosStart(key=f"z{number}", kind="partition", zone="dc3", clients=True)
+            )
+            await operator.request(
+                ChaosStart(key=f"p{number}", kind="pause", groups=["n1,n2"], for_ms=LONG_MS)
+            )
+            await operator.request(ChaosStop())
+        await trio.sleep(2 * BEGINS_AFTER_S)
+        for name in cluster.names:
+            assert lines(cluster, name, "chaos begins", "") == 0
+            assert await how_many_answer(cluster, name) == CONNECTIONS
 
 
 async def test_all_processes_of_a_node_stop_and_go_on_and_die_together(tmp_path: Path) -> None:
