@@ -3,11 +3,14 @@
 import time
 from pathlib import Path
 
+import trio
+
 from cluster.heal import rules
 from cluster.heal.ending import MustEnd, StartAgain
 from cluster.recovery.carrying_out import carry_out, consent
 from cluster.recovery.plan import make_plan
 from cluster.recovery.survivor import read_survivor
+from cluster.replica import Replica
 from cluster.state.snapshot import digest
 from tests.cluster.flipping import change_a_value
 from tests.cluster.three import NAMES, Cluster, talk, until
@@ -18,6 +21,10 @@ def noted(cluster: Cluster, rule: int) -> list[str]:
     """Return who did what by `rule`, as the cluster's log says."""
     state = next(iter(cluster.replicas.values())).state
     return [f"{one.node}: {one.seen}" for one in state.heal_log if one.rule == rule]
+
+
+def caught_up(one: Replica, other: Replica) -> bool:
+    return one.state.applied_index >= other.state.applied_index
 
 
 async def test_of_two_processes_with_one_id_the_one_that_lives_stays(cluster: Cluster) -> None:
@@ -51,9 +58,12 @@ async def test_a_state_that_differs_is_set_aside_and_built_anew(
     odd = await cluster.start(name)
     other = next(replica for n, replica in cluster.replicas.items() if n != name)
     number = 15
-    while odd not in cluster.ended:
-        number += 1
-        await talk(other, number, number)
+    with trio.fail_after(60):
+        while odd not in cluster.ended:
+            number += 1
+            await talk(other, number, number)
+            # Who falls behind is sent a snapshot, and what was wrong is gone.
+            await until(lambda: odd in cluster.ended or caught_up(odd, other))
     assert isinstance(cluster.ended[odd], StartAgain)
     replica = await cluster.start(name)
     await until(lambda: replica.status().standing == "serving" and not replica.status().abstains)
