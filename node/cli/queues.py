@@ -27,7 +27,7 @@ def queues(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[QUEUE]…", help="These alone; all without.", autocompletion=complete_queue
+            metavar="[QUEUE]...", help="These alone; all without.", autocompletion=complete_queue
         ),
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Follow them until Ctrl-C.")] = False,
