@@ -32,6 +32,14 @@ Whom = Annotated[
         autocompletion=lambda ctx, incomplete: _complete(ctx, incomplete),
     ),
 ]
+Whose = Annotated[
+    str,
+    typer.Argument(
+        metavar="SESSION",
+        help="All of a principal by KIND/ID, as visitor/ann; an agent's session also by its id.",
+        autocompletion=lambda ctx, incomplete: _complete(ctx, incomplete),
+    ),
+]
 
 
 def _complete(context: typer.Context, incomplete: str) -> list[str]:
@@ -102,7 +110,7 @@ def show(
 @connected
 def move(
     where: Where,
-    whom: Whom,
+    whom: Whose,
     to: Annotated[
         str,
         typer.Option(help="Where it should go, else anywhere.", autocompletion=complete_node),
@@ -126,7 +134,7 @@ def move(
 @connected
 def close(
     where: Where,
-    whom: Whom,
+    whom: Whose,
     as_json: Json = False,
 ) -> None:
     """End a client's connections for good: `bye` 4109, which tells it to stop.

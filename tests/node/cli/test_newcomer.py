@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from node.cli.app import run_app
-from node.cli.problem import FAILED, USAGE, explain
+from node.cli.problem import FAILED, USAGE, Problem, explain
+from node.cli.queues import check_known
 from node.client import RequestFailed
 from node.client.http import Unreachable
 from tests.node.cli.test_piped import WHOLE
@@ -50,6 +51,13 @@ def test_what_is_wrong_is_said_with_its_mend(
     capfd.readouterr()
     assert run_app(command.format(here).split()) == code
     assert said in capfd.readouterr().err
+
+
+def test_a_queue_that_is_none_is_named_beside_those_that_are() -> None:
+    rows = [{"queue": "general"}, {"queue": "vip"}]
+    check_known(["vip"], rows)
+    with pytest.raises(Problem, match="no queue nope; there are general, vip"):
+        check_known(["general", "nope"], rows)
 
 
 @pytest.mark.parametrize("host", ["bad host", "a..b", "-x", "x" * 300, "", "a/b", "ümlaut.de"])
