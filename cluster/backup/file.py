@@ -156,7 +156,7 @@ class Reader:
     def _take(self, size: int) -> bytes:
         data = self._read(size)
         if not data and not self._offset:
-            raise self._refusal(0, "nothing is in it: did what should have written it fail?")
+            raise self._refusal(0, "nothing is in it, as if what writes it had failed")
         if len(data) < size:
             raise self._refusal(self._offset + len(data), "it ends here, and should go on")
         self._offset += size

@@ -14,6 +14,7 @@ Source: RFC 5280, 4.2.1 (extensions); RFC 5480 (P-256); CA/Browser Forum baselin
 """
 
 import ipaddress
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from cluster.peer.tls import NODE_URI
+
+HOST_CHARACTERS_MAX = 253
+_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 
 CA_DAYS = 3650
 NODE_DAYS = 365
@@ -177,6 +181,16 @@ def _builder(
 
 def _usage(*uses: str) -> x509.KeyUsage:
     return x509.KeyUsage(**(_NO_USES | dict.fromkeys(uses, True)))
+
+
+def is_host(text: str) -> bool:
+    """Whether a machine may have this address or name (RFC 1123; and `_`, which many have)."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        labels = text.split(".")
+        return len(text) <= HOST_CHARACTERS_MAX and all(map(_LABEL.fullmatch, labels))
+    return True
 
 
 def _host(host: str) -> x509.GeneralName:

@@ -35,9 +35,13 @@ def agents(
 
     from cluster.state.model import AgentStatus
     from node.cli.output import console, print_json
+    from node.cli.queues import check_known
+    from node.protocol.catalogue import QueueList
 
     if status and status not in get_args(AgentStatus):
         raise Problem(f"--status {status}: one of {', '.join(get_args(AgentStatus))}", USAGE)
+    if queue:
+        check_known([queue], ask(where, QueueList())["rows"])
     rows, now_ms = _all(where, queue, status, here=not everybody and status != "offline")
     if as_json:
         print_json({"agents": rows, "now": now_ms})

@@ -56,8 +56,11 @@ def _all(where: Where, after: str) -> dict[str, Any]:
     return found
 
 
+COLUMNS = ("when (UTC)", "node", "who", "what", "detail")
+
+
 def _print(lines: list[dict[str, Any]]) -> None:
-    from node.cli.output import console, plain, table
+    from node.cli.output import console, fitting, plain
 
     rows = []
     for line in lines:
@@ -67,4 +70,4 @@ def _print(lines: list[dict[str, Any]]) -> None:
         at = datetime.fromtimestamp(line["at"] / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
         said = " ".join(f"{name}={value}" for name, value in detail.items())
         rows.append((at, where, plain(f"{kind} {who}"), line["what"], plain(said)))
-    console().print(table(("when (UTC)", "node", "who", "what", "detail"), rows))
+    console().print(fitting(COLUMNS, rows, ("node", "who")))

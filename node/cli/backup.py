@@ -118,6 +118,8 @@ def writing(out: Path) -> Iterator[IO[bytes]]:
 
     if out.exists():
         raise Problem(f"{out} exists, and is not overwritten: name another file", USAGE)
+    if not out.parent.is_dir():
+        raise Problem(f"{out.parent}: no such folder: make it, or name another file", USAGE)
     tmp = out.with_name(out.name + ".tmp")
     descriptor = _opened(tmp)
     with os.fdopen(descriptor, "r+b") as file:
@@ -211,6 +213,7 @@ async def take(
     cluster, proof = connect_as(where, "operator", "operator")
     headers = {"Authorization": f"Bearer {proof}"}
     failures: list[str] = []
+    silent = 0
     for url in cluster.urls:
         address = Address.parse(url)
         try:
@@ -222,7 +225,10 @@ async def take(
                 failures.append(f"{address.authority}: {name[0]}")
         except Unreachable as error:
             failures.append(str(error))
+            silent += 1
     hint = "" if stale else "; without a quorum, --stale takes what one node has"
+    if silent == len(failures):
+        hint = "; are the nodes started? of one that is stopped: `unidesk snapshot save DIR OUT`"
     raise Problem("no node could: " + "; ".join(failures) + hint)
 
 

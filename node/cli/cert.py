@@ -71,12 +71,16 @@ def issue(
 
     Example:  unidesk cert issue n1 --host 10.0.0.1 --dir certs
     """
+    from node.certs.authority import is_host
     from node.cli.output import console, print_json
     from node.cli.problem import USAGE, Problem
     from node.tables import NAME
 
     if not NAME.fullmatch(node):
         raise Problem(f"{node!r} is no id of a node: a-z, 0-9, _ and -, at most 32", USAGE)
+    for one in host or ():
+        if not is_host(one):
+            raise Problem(f"--host {one!r} is no name or address of a machine", USAGE)
     with _refusals():
         made = _folder(folder).issue(node, host or (), days=days, force=force)
     files, ca = _folder(folder).files(node), _folder(folder).files("ca").cert
@@ -129,9 +133,12 @@ def rotate(
             )
         else:
             named = nodes or list(at.nodes())
+            if not named:
+                mend = "`unidesk cert issue NODE` makes one, in the folder of `unidesk cert init`"
+                raise Problem(f"{folder}: no node has a certificate here; {mend}")
             told = {node: shown(at.reissue(node, days=days or 365).certificate) for node in named}
             text = "\n".join(f"{at.files(node).cert}: until {told[node]['until']}" for node in told)
-    print_json(told) if as_json else out.print(text or "no node has a certificate here")
+    print_json(told) if as_json else out.print(text)
 
 
 @app.command()
@@ -149,9 +156,12 @@ def show(
     Example:  unidesk cert show --dir certs
     """
     from node.certs.folder import read_certificates
-    from node.cli.output import console, print_json, table
+    from node.cli.output import console, fitting, print_json
+    from node.cli.problem import Problem
 
     files = paths or sorted(folder.glob("*.crt"))
+    if not files:
+        raise Problem(f"{folder}: no certificates; `unidesk cert init` makes an authority there")
     with _refusals():
         rows = [
             {"file": str(path), **shown(one)} for path in files for one in read_certificates(path)
@@ -166,11 +176,12 @@ def show(
                 one["node"] or ("authority" if one["authority"] else ""),
                 ", ".join(one["hosts"]),
                 one["until"][:10],
-                "EXPIRED" if one["days_left"] < 0 else f"{one['days_left']} days",
+                "EXPIRED" if one["days_left"] < 0 else str(one["days_left"]),
             )
             for one in rows
         ]
-        console().print(table(("file", "subject", "node", "hosts", "until", ""), cells))
+        columns = ("file", "subject", "node", "hosts", "until", "days")
+        console().print(fitting(columns, cells, ("subject", "hosts", "until")))
     if any(one["days_left"] < 0 for one in rows):
         raise typer.Exit(1)
 

@@ -93,9 +93,12 @@ def export(
         if out is not None:
             tell(f"{count(sink.done, 'conversation')} are in {out}; go on with --resume")
         raise
-    if out is not None:
-        sink.cursor_file.unlink(missing_ok=True)
-        tell(f"{count(sink.done, 'conversation')} in {out}")
+    if out is None:
+        if not sink.done:
+            tell("no conversation is like that")
+        return
+    sink.cursor_file.unlink(missing_ok=True)
+    tell(f"{count(sink.done, 'conversation')} in {out}")
 
 
 @dataclass

@@ -151,10 +151,12 @@ async def _status(url: str, proof: str) -> "NodeStatus | None":
 
 def _left(status: "NodeStatus") -> str:
     """Return what it still has to let go of, in words; nothing when it is empty."""
+    from node.cli.output import count
+
     connections = status.counts.get("connections", 0)
     parts = [
         "has not heard of it yet" if status.standing == "serving" else "",
-        f"{connections} clients left" if connections else "",
+        f"{count(connections, 'client')} left" if connections else "",
         "leads still" if status.leads or not status.leader else "",
     ]
     return ", ".join(part for part in parts if part)

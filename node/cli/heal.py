@@ -101,7 +101,7 @@ def status(
 
     Example:  unidesk heal status
     """
-    from node.cli.output import console, print_json, table
+    from node.cli.output import console, fitting, print_json
     from node.protocol.catalogue import HealStatus
 
     found = ask(where, HealStatus())
@@ -114,10 +114,12 @@ def status(
         (str(one["rule"]), one["name"], _counts(one["counts"]), _when(one["last_at"]), one["done"])
         for one in found["rules"]
     ]
-    out.print(table(("rule", "name", "did", "last (UTC)", "what it does"), rules))
+    columns = ("rule", "name", "did", "last (UTC)", "what it does")
+    out.print(fitting(columns, rules, ("last (UTC)", "what it does")))
     for line in found["held_back"]:
         out.print(f"held back: {line['node']}, {line['name']}: {line['done']}")
-    out.print(table(_NODE_COLUMNS, [_node(one) for one in found["nodes"]]))
+    less = ("disk", "version", "sync p99", "zone", "member", "clock")
+    out.print(fitting(_NODE_COLUMNS, [_node(one) for one in found["nodes"]], less))
 
 
 _NODE_COLUMNS = ("node", "zone", "standing", "member", "version", "heard", "disk", "sync p99",

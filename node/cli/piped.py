@@ -63,6 +63,10 @@ def reading(path: Path) -> Iterator[Backup]:
     if is_pipe(path):
         yield Backup("standard input", _stream(sys.stdin, "unidesk backup - … |"))
         return
+    if not path.exists():
+        raise Problem(f"{path}: nothing is there; name a backup", USAGE)
+    if path.is_dir():
+        raise Problem(f"{path}: a folder; name a backup", USAGE)
     try:
         file = path.open("rb")
     except OSError as error:

@@ -36,6 +36,14 @@ def explain(error: BaseException, also: tuple[type[Exception], ...] = ()) -> Pro
     return _explain_ours(error)
 
 
+_SAID = ("conflict", "not_found")
+"""Codes of refusals that are clear without them."""
+_MENDS = {
+    "timeout": "; are the nodes started? `unidesk doctor` asks all of them",
+    "unauthorized": "; name its own --config or --data, or a good --token",
+}
+
+
 def _explain_ours(error: BaseException) -> Problem | None:
     # Imported here: what was never imported cannot have been raised, and costs start-up time.
     from node.client import BadAddress, RequestFailed, Stopped
@@ -45,7 +53,13 @@ def _explain_ours(error: BaseException) -> Problem | None:
     match error:
         case BadAddress():
             return Problem(str(error), USAGE)
-        case RequestFailed() | Stopped() | Unreachable() | LocalFailure():
+        case RequestFailed(code=code) if code in _SAID:
+            return Problem(error.message)
+        case RequestFailed(code=code) | Stopped(name=code):
+            return Problem(str(error) + _MENDS.get(code, ""))
+        case Unreachable():
+            return Problem(f"{error}; is the node started?")
+        case LocalFailure():
             return Problem(str(error))
         case BrokenPipeError():
             return Problem("", UNREAD)

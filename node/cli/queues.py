@@ -27,7 +27,7 @@ def queues(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[QUEUE]…", help="These alone; all without.", autocompletion=complete_queue
+            metavar="[QUEUE]...", help="These alone; all without.", autocompletion=complete_queue
         ),
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Follow them until Ctrl-C.")] = False,
@@ -43,11 +43,25 @@ def queues(
     if watch:
         _watch(where, names or [], as_json=as_json)
         return
-    reply = ask(where, QueueList(queues=names or []))
+    reply = ask(where, QueueList())
+    if names:
+        check_known(names, reply["rows"])
+        reply["rows"] = [row for row in reply["rows"] if row["queue"] in names]
     if as_json:
         print_json(reply)
     else:
         console().print(_table(reply["rows"], reply["now"]))
+
+
+def check_known(names: list[str], rows: list[dict[str, Any]]) -> None:
+    """Raise `Problem` for a name that is no queue of `rows`, which are of all there are."""
+    from node.cli.output import plain
+    from node.cli.problem import Problem
+
+    known = [plain(row["queue"]) for row in rows]
+    for name in names:
+        if name not in known:
+            raise Problem(f"no queue {name}; there are {', '.join(known) or 'none'}")
 
 
 def _watch(where: Where, names: list[str], *, as_json: bool) -> None:

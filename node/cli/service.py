@@ -96,7 +96,8 @@ def ratings(
 
 
 def _cells(name: str, row: dict[str, Any]) -> tuple[str, ...]:
-    return (name, str(row["count"]), f"{row['average']:.2f}", *map(str, row["scores"]))
+    average = f"{row['average']:.2f}" if row["count"] else "-"
+    return (name, str(row["count"]), average, *map(str, row["scores"]))
 
 
 def _at(ms: int) -> str:

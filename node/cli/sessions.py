@@ -32,6 +32,14 @@ Whom = Annotated[
         autocompletion=lambda ctx, incomplete: _complete(ctx, incomplete),
     ),
 ]
+Whose = Annotated[
+    str,
+    typer.Argument(
+        metavar="SESSION",
+        help="All of a principal by KIND/ID, as visitor/ann; an agent's session also by its id.",
+        autocompletion=lambda ctx, incomplete: _complete(ctx, incomplete),
+    ),
+]
 
 
 def _complete(context: typer.Context, incomplete: str) -> list[str]:
@@ -65,6 +73,9 @@ def list_(
     if kind and kind not in KINDS:
         raise Problem(f"--kind {kind}: one of {', '.join(KINDS)}", USAGE)
     found = _gather(where)
+    if node and node not in found["members"]:
+        raise Problem(f"no node {node}; there are {', '.join(sorted(found['members']))}")
+    del found["members"]
     found["clients"] = [
         row for row in found["clients"] if node in ("", row["node"]) and kind in ("", row["kind"])
     ]
@@ -84,6 +95,7 @@ def show(
     """
     kind, who, sid = _whom(whom)
     found = _gather(where)
+    del found["members"]
     found["clients"] = [
         row
         for row in found["clients"]
@@ -91,14 +103,14 @@ def show(
     ]
     _print(found, as_json=as_json)
     if not found["clients"]:
-        raise typer.Exit(1)
+        raise Problem(f"{whom}: nobody is connected so; see `unidesk sessions list`")
 
 
 @app.command()
 @connected
 def move(
     where: Where,
-    whom: Whom,
+    whom: Whose,
     to: Annotated[
         str,
         typer.Option(help="Where it should go, else anywhere.", autocompletion=complete_node),
@@ -122,7 +134,7 @@ def move(
 @connected
 def close(
     where: Where,
-    whom: Whom,
+    whom: Whose,
     as_json: Json = False,
 ) -> None:
     """End a client's connections for good: `bye` 4109, which tells it to stop.
@@ -154,14 +166,8 @@ def _whom(text: str) -> tuple[Any, str, str]:
 
 def _dismiss(where: Where, request: "SessionDismiss", *, as_json: bool) -> None:
     from node.cli.output import count, print_json
-    from node.client.failures import RequestFailed
 
-    try:
-        reply = ask(where, request)
-    except RequestFailed as failure:
-        if failure.code in ("conflict", "not_found"):
-            raise Problem(failure.message) from None
-        raise
+    reply = ask(where, request)
     if as_json:
         print_json(reply)
         return
@@ -189,6 +195,7 @@ def _gather(where: Where) -> dict[str, Any]:
     async def body() -> None:
         async with open_client(cluster.urls, proof, name="unidesk-sessions") as client:
             members = (await read_members(client))["members"]
+            found["members"] = [row["id"] for row in members]
             await _page_all(client, log)
         async with trio.open_nursery() as nursery:
             for row in members:

@@ -96,6 +96,8 @@ def save(
     elif out is None:
         mend = "DIR OUT of a stopped node; of a running one: --to FILE"
         raise Problem(f"{folder}: and which file?  Name {mend}", USAGE)
+    elif not folder.is_dir():
+        raise Problem(f"{folder}: no folder; DIR is a stopped node's data folder", USAGE)
     elif node or to is not None:
         raise Problem("--node and --to are for a running node; leave out DIR and OUT", USAGE)
     else:
@@ -175,6 +177,7 @@ def _checked(path: Path) -> "Checked":
     from node.cli.problem import USAGE, Problem
     from wal.disk import FileDisk
     from wal.errors import LogLocked, StorageError
+    from wal.snapfile import snapshot_index
 
     if not is_pipe(path) and not path.exists():
         raise Problem(f"{path}: nothing is there; name a backup, or a data folder", USAGE)
@@ -191,6 +194,8 @@ def _checked(path: Path) -> "Checked":
         mend = "`unidesk snapshot save --config node.toml` asks it; `unidesk backup` the cluster"
         raise Problem(f"{path}: a node runs on it; {mend}") from None
     except (BackupRefused, StorageError) as error:
-        raise Problem(str(error)) from None
+        is_part = snapshot_index(path.name) is not None
+        mend = "; it is one of a node's own: name the folder that it is in" if is_part else ""
+        raise Problem(f"{error}{mend}") from None
     except OSError as error:
         raise Problem(f"{path}: {error.strerror}") from None

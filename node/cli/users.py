@@ -296,7 +296,7 @@ def _tell(reply: dict[str, Any], message: str, *, as_json: bool, secret: str | N
 
 
 def _print(accounts: list[dict[str, Any]]) -> None:
-    from node.cli.output import console, plain, table
+    from node.cli.output import console, fitting, plain
 
     rows = [
         (
@@ -323,4 +323,5 @@ def _print(accounts: list[dict[str, Any]]) -> None:
         "rev",
         "changed by",
     )
-    console().print(table(columns, rows))
+    less = ("rev", "changed by", "secrets", "capacity", "speaks", "skills")
+    console().print(fitting(columns, rows, less))

@@ -46,18 +46,21 @@ def dump(
     if to is not None and to < from_:
         raise Problem(f"--to {to} is before --from {from_}", USAGE)
     ranged = from_ > 0 or to is not None
-    end = ""
+    end, written = "", 0
     try:
         for line in _lines(folder):
             end = line.get("end", "")
             if end or not _wanted(line, from_, to, entries_only=entries_only or ranged):
                 continue
             print(json.dumps(line, ensure_ascii=False))
+            written += 1
     except StorageError as error:
         raise Problem(str(error)) from None
     if end:
         tell(f"{end}; `unidesk wal verify {folder}` says what that means")
         raise typer.Exit(1)
+    if not written:
+        tell(f"no record is there; `unidesk wal inspect {folder}` says what is")
 
 
 def _lines(folder: Path) -> Iterator[dict[str, Any]]:

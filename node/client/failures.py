@@ -22,8 +22,8 @@ class Stopped(Exception):
         self.code = code
         """A close code of 41xx."""
         self.reason = reason
-        name = _NAMES.get(code, str(code))
-        super().__init__(f"{name}: {reason}" if reason else name)
+        self.name = _NAMES.get(code, str(code))
+        super().__init__(f"{self.name}: {reason}" if reason else self.name)
 
 
 class RequestFailed(Exception):

@@ -110,13 +110,14 @@ async def test_a_cluster_under_load_is_backed_up_destroyed_and_begins_anew(tmp_p
     async with new:
         async with open_client(new.urls, new.mint("service", "load")) as client:
             for cv, messages in before.items():
-                kept = await history(client, cv)
-                assert kept[: len(messages)] == messages
-                assert kept == said[cv][: len(kept)]
+                kept = await history(client, cv)  # its kept end; a fast machine says much
+                since = [one for one in messages if one[0] >= kept[0][0]]
+                assert kept[: len(since)] == since
+                assert kept == [one for one in said[cv] if kept[0][0] <= one[0] <= kept[-1][0]]
             cv = max(before, key=lambda one: len(before[one]))
             kept = await history(client, cv)
             # What was acknowledged is known by its key; what was said later goes on behind it.
-            number = len(kept)
+            number = kept[-1][1].rpartition(" ")[2]
             once = await client.request(MsgSend(cv=cv, key=f"k{number}", body=kept[-1][1]))
             assert (once["seq"], once["dup"]) == (kept[-1][0], True)
             goes_on = await client.request(MsgSend(cv=cv, key="next", body="we go on"))
