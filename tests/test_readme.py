@@ -146,7 +146,20 @@ def wait_for(line: str, screen: Path) -> None:
         time.sleep(0.05)
 
 
-def test_the_walk_of_the_readme_brings_ada_to_the_screen_of_ann(demo: Path, tmp_path: Path) -> None:
+def check_that_a_mistake_in_the_rule_is_named(demo: Path, tmp_path: Path) -> None:
+    rule = blocks("toml")[0].replace('"general"', '"genral"')
+    (tmp_path / "main.toml").write_text(rule)
+    refused = run("rules", "apply", str(tmp_path), data=demo)
+    assert refused.returncode == 2
+    place = rule[: rule.index("genral")].count("\n") + 1
+    assert f"main.toml:{place}: no queue 'genral'; did you mean 'general'?" in refused.stderr
+    assert "Traceback" not in refused.stderr + refused.stdout
+
+
+def test_the_walk_of_the_readme_names_a_mistake_and_brings_ada_to_the_screen_of_ann(
+    demo: Path, tmp_path: Path
+) -> None:
+    check_that_a_mistake_in_the_rule_is_named(demo, tmp_path)
     walk = section("A routing rule")
     typed = [words[1:] for words in commands(walk)]
     plan, apply, agent, say, listed, explain, rollback = typed
@@ -179,16 +192,6 @@ def test_the_walk_of_the_readme_brings_ada_to_the_screen_of_ann(demo: Path, tmp_
         assert any(re.match(whoever, line) for line in lines), f"{wanted!r}\n{said.stdout}"
     assert run(*rollback, data=demo).returncode == 0
     assert "tags.arpu > 3000" in run("rules", "show", data=demo).stdout
-
-
-def test_a_mistake_in_the_rule_of_the_readme_is_named(demo: Path, tmp_path: Path) -> None:
-    rule = blocks("toml")[0].replace('"general"', '"genral"')
-    (tmp_path / "main.toml").write_text(rule)
-    refused = run("rules", "apply", str(tmp_path), data=demo)
-    assert refused.returncode == 2
-    place = rule[: rule.index("genral")].count("\n") + 1
-    assert f"main.toml:{place}: no queue 'genral'; did you mean 'general'?" in refused.stderr
-    assert "Traceback" not in refused.stderr + refused.stdout
 
 
 @pytest.mark.skipif(not DIALOGUES.exists(), reason="the dialogues are not beside the checkout")
