@@ -44,6 +44,15 @@ def free_address() -> Address:
     return "127.0.0.1", free_ports(1)[0]
 
 
+async def pair(addresses: dict[str, Address], nursery: trio.Nursery) -> tuple[Node, Node]:
+    """Start n1 and n2, which know each other."""
+    one = Node("n1", addresses["n1"], {"n2": addresses["n2"]})
+    two = Node("n2", addresses["n2"], {"n1": addresses["n1"]})
+    await nursery.start(one.links.run)
+    await nursery.start(two.links.run)
+    return one, two
+
+
 async def until(condition: Any) -> None:
     with trio.fail_after(10):
         while not condition():
@@ -58,10 +67,7 @@ async def addresses() -> dict[str, Address]:
 async def test_frames_arrive_in_order_with_the_name_of_who_sent_them(
     addresses: dict[str, Address], nursery: trio.Nursery
 ) -> None:
-    one = Node("n1", addresses["n1"], {"n2": addresses["n2"]})
-    two = Node("n2", addresses["n2"], {"n1": addresses["n1"]})
-    await nursery.start(one.links.run)
-    await nursery.start(two.links.run)
+    one, two = await pair(addresses, nursery)
     await until(lambda: one.links.connected("n2"))
     for number in range(100):
         one.links.send("n2", encode("raft", {"number": number}))
@@ -452,10 +458,7 @@ async def test_who_calls_and_speaks_no_sense_is_counted_by_address(
 async def test_a_link_that_is_reset_breaks_on_both_sides_and_comes_back(
     addresses: dict[str, Address], nursery: trio.Nursery
 ) -> None:
-    one = Node("n1", addresses["n1"], {"n2": addresses["n2"]})
-    two = Node("n2", addresses["n2"], {"n1": addresses["n1"]})
-    await nursery.start(one.links.run)
-    await nursery.start(two.links.run)
+    one, two = await pair(addresses, nursery)
     await until(lambda: one.links.connected("n2") and two.links.connected("n1"))
     one.links.reset("n9")  # whom it does not know
     before = one.links.statistics()["n2"].connects_total

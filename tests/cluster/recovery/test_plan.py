@@ -116,5 +116,5 @@ def test_a_plan_of_no_folders_is_refused_and_one_of_some_is_plain_values() -> No
     with pytest.raises(RecoveryRefused, match=r"give the node\.toml of each survivor"):
         make_plan([])
     survivors = [survivor_of(n, folder(n, 9), MEMBERS_OF_ALL) for n in ("a", "b")]
-    for one in (make_plan(survivors), *survivors):
-        assert json.loads(json.dumps(one.to_builtins()))
+    assert json.loads(json.dumps(make_plan(survivors).to_builtins()))
+    assert json.loads(json.dumps([one.to_builtins() for one in survivors]))
