@@ -1,7 +1,7 @@
 # Every target is one thing a person would want done.  A machine needs Python 3.11 and make.
 PYTHON ?= python3
 BIN := .venv/bin
-.PHONY: help run test check lint types layers clients slow suite peers soak nemesis heal-report mutants fmt lock clean
+.PHONY: help run test check lint types layers coverage clients slow suite peers soak nemesis heal-report mutants fmt lock clean
 .DEFAULT_GOAL := help
 
 help:     ## what can be asked for
@@ -28,6 +28,9 @@ layers: .venv/dev.stamp ## wal <- cluster <- node, never back
 fmt: .venv/dev.stamp   ## mend format and simple faults
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+coverage: .venv/dev.stamp ## branches of wal/ and cluster/ that no pure test and no simulated cluster takes
+	$(BIN)/pytest -q -n auto -m "not slow and not process" --timeout 0 -k "not planted" --cov wal --cov cluster --cov-branch --cov-report term-missing:skip-covered tests/wal tests/cluster tests/sim
 
 clients: .venv/dev.stamp ## the clients of all languages, each against a live cluster
 	$(BIN)/pytest -q -n auto tests/clients

@@ -127,10 +127,6 @@ class Circle:
             del self._heard[peer]
             del self._clocks[peer]
 
-    def last(self, peer: str) -> Heard | None:
-        """Return what `peer` said last, however long ago."""
-        return self._heard.get(peer)
-
     def all(self) -> Mapping[str, Heard]:
         """Return who spoke since the start, however long ago."""
         return self._heard

@@ -13,6 +13,7 @@ from cluster.replica import Replica
 from cluster.settings import ReplicaSettings
 from cluster.state.commands import By, OpenConversation, SendMessage
 from cluster.state.outcome import Done, Refused
+from cluster.tracing import Trace, within
 from wal.disk import FileDisk
 from wal.errors import CorruptSnapshot, SnapshotRefused, StorageFailed
 from wal.snapshot import SnapshotMeta
@@ -96,6 +97,35 @@ async def test_a_node_with_too_much_to_do_says_so_at_once(
     for answer in (await alone.replica.propose(opening()), await alone.replica.barrier()):
         assert isinstance(answer, Unavailable)
         assert answer.code == "overloaded"
+
+
+async def test_whoever_watches_a_replica_is_told_until_it_stops(alone: Alone) -> None:
+    replica = alone.replica
+    entries: list[tuple[int, bytes]] = []
+    spans: list[str] = []
+    stops = (
+        replica.watch_entries(lambda index, payload: entries.append((index, payload))),
+        replica.watch_spans(lambda span: spans.append(span.name)),
+        replica.watch_installs(lambda: entries.clear()),
+    )
+    before = replica.wal_statistics().bytes
+    assert isinstance(await replica.propose(OpenConversation("cv", ANN, "o")), Done)
+    assert entries[-1][0] == replica.state.applied_index
+    assert b"cv.open" in entries[-1][1]
+    assert replica.wal_statistics().bytes > before
+    assert sum(replica.figures().commit.counts) > 0
+    with trio.fail_after(20):
+        while replica.waits or replica.saves:  # what a leader proposes by itself
+            await trio.sleep(0.01)
+    assert spans == [], "nobody asked for a trace"
+    with within(Trace("a" * 32, "b" * 16)):
+        assert isinstance(await replica.propose(opening()), Done)
+    assert spans == ["propose", "replicate", "apply", "fan_out"]
+    for stop in stops:
+        stop()
+    told = len(entries), len(spans)
+    assert isinstance(await replica.propose(opening()), Done), "which it remembers"
+    assert (len(entries), len(spans)) == told
 
 
 async def test_messages_of_peers_beyond_the_limit_are_dropped(

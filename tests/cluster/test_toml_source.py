@@ -143,9 +143,9 @@ def test_a_byte_order_mark_is_no_mistake() -> None:
     ],
 )
 def test_a_file_that_means_harm_is_refused(text: str, problem: str) -> None:
-    began_s = time.perf_counter()
+    began_s = time.process_time()
     assert problem in syntax_error(text).problem
-    assert time.perf_counter() - began_s < 1.0
+    assert time.process_time() - began_s < 1.0
 
 
 def test_a_key_of_too_many_parts_is_refused_with_its_line() -> None:
@@ -163,9 +163,9 @@ def test_tables_up_to_the_depth_that_is_allowed_are_read() -> None:
     ["#[" + " " * 100_000, "a = '[" + "] " * 50_000 + "'", "#" * 99, f"a = '{'x' * 120_000}'"],
 )
 def test_a_long_line_is_indexed_in_no_time(line: str) -> None:
-    began_s = time.perf_counter()
+    began_s = time.process_time()
     Document("main.toml", line)
-    assert time.perf_counter() - began_s < 1.0
+    assert time.process_time() - began_s < 1.0
 
 
 def test_a_near_name_is_proposed_or_else_all_there_are() -> None:

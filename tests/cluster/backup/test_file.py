@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cluster.backup import file
 from cluster.backup.file import BackupRefused, Header, Reader, encode
 from wal.blocks import BLOCK_BYTES_MAX
 
@@ -90,3 +91,22 @@ def test_bytes_behind_the_end_are_refused() -> None:
 def test_what_is_no_backup_is_called_so() -> None:
     with pytest.raises(BackupRefused, match="no backup of unidesk"):
         reader(b"PK\x03\x04" + bytes(100))
+
+
+def test_a_backup_of_another_format_is_refused_with_both_numbers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(file, "VERSION", 2)
+    later = written([b"state"])
+    monkeypatch.undo()
+    with pytest.raises(BackupRefused, match=r"version 2 of the format; this program reads 1"):
+        reader(later)
+
+
+def test_a_state_that_is_larger_than_a_backup_may_be_is_not_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(file, "BACKUP_BYTES_MAX", 9)
+    assert written([b"x" * 9])
+    with pytest.raises(BackupRefused, match="may have 9 bytes"):
+        written([b"x" * 10])

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.heal.decision import Compact, Reopen, Shut, Transfer
-from cluster.heal.full_disk import FullDisk
+from cluster.heal.full_disk import COMPACT_ENTRIES_MIN, COMPACT_EVERY_S, FullDisk
 from cluster.heal.limits import COOL_DOWN_S, HandOvers
 from cluster.heal.picture import Other
 from cluster.heal.slow_disk import SlowDisk
@@ -203,3 +203,15 @@ def test_a_node_is_shut_and_opened_in_turns_and_shut_only_without_room(
         if storage.free_bytes > full_below(storage.total_bytes) * 3 // 2:
             assert not shut
         scene.now_s += rest_s
+
+
+def test_a_disk_that_stays_short_is_compacted_again_after_a_while_if_that_is_of_use() -> None:
+    scene, rule = Scene(mine=vitals(room(5 * MIB))), FullDisk(HandOvers())
+    (first,) = scene.look(rule)
+    assert first.action == Compact()
+    assert scene.look(rule, for_s=2 * COMPACT_EVERY_S) == [], "nothing was applied since"
+    scene.raft = {"applied_index": 100 + COMPACT_ENTRIES_MIN, "snapshot_index": 100}
+    (again,) = scene.look(rule)
+    assert again.action == Compact()
+    (third,) = scene.look(rule, for_s=COMPACT_EVERY_S + 1)
+    assert third.action == Compact()

@@ -1,14 +1,21 @@
 """What a process leaves for the next one, and what is not worth a second note."""
 
 from random import Random
+from types import SimpleNamespace
+from typing import cast
 
 from cluster.heal import left
+from cluster.heal.ending import MustEnd
 from cluster.heal.journal import Journal
 from cluster.heal.left import LEFT_MAX, Left
+from cluster.heal.neighbours import Neighbours
+from cluster.heal.rules import STRANGER, TORN_TAIL, TWIN
 from cluster.heal.seldom import AGAIN_S, KNOWN_MAX, Seldom
-from cluster.heal.starting import Filling
+from cluster.heal.starting import Filling, tell_start
+from cluster.opening import Opened
 from cluster.state.limits import HEAL_TEXT_BYTES_MAX
 from tests.sim.disk import SimDisk
+from wal.recovery import TornTail
 
 
 def note(number: int) -> Left:
@@ -103,3 +110,45 @@ def test_a_cluster_that_begins_has_nothing_to_tell() -> None:
     heal = Journal(lambda: 0)
     Filling(heal, lambda: 0.0, abstains=True).look(abstains=False, was_known=False, index=3)
     assert not heal.recent
+
+
+class Alone:
+    """A host that nothing is asked of."""
+
+    node_id = "n1"
+    cluster_id = "shop"
+    is_blank = False
+
+    def end(self, why: MustEnd) -> None:
+        raise AssertionError(why)
+
+    def move_on(self, cluster_id: str) -> None:
+        raise AssertionError(cluster_id)
+
+
+def test_strangers_and_twins_of_others_are_noted_once_an_hour_and_nothing_else_is_done() -> None:
+    now_s = [0.0]
+    heal = Journal(lambda: 0)
+    neighbours = Neighbours(Alone(), heal, lambda: now_s[0])
+    for _ in range(3):
+        neighbours.met_stranger("n7 of bank", "of another cluster: bank", "10.0.0.7:4000")
+        neighbours.met_twin("n2", "boot 1", "boot 2", "10.0.0.2:4000")
+    assert [(one.rule, one.figures.get("node")) for one in heal.recent] == [
+        (STRANGER, "n7 of bank"),
+        (TWIN, "n2"),
+    ]
+    assert heal.recent[0].seen == "of another cluster: bank"
+    now_s[0] = AGAIN_S
+    neighbours.met_stranger("n7 of bank", "of another cluster: bank", "10.0.0.7:4000")
+    assert len(heal.recent) == 3
+
+
+def test_a_tail_that_was_cut_is_told_with_its_place() -> None:
+    heal = Journal(lambda: 0)
+    opened = SimpleNamespace(torn=TornTail("a.wal", 520, 12, "no whole frame"), damage="")
+    tell_start(heal, cast("Opened", opened), [note(1)])
+    (earlier, torn) = heal.recent
+    assert (earlier.seen, earlier.rule) == ("seen 1", 7)
+    assert torn.rule == TORN_TAIL
+    assert torn.figures == {"path": "a.wal", "offset": 520, "bytes": 12}
+    assert "12 bytes at the end of the log" in torn.seen

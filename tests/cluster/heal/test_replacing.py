@@ -108,3 +108,18 @@ def test_what_is_only_observed_is_said_once_an_hour() -> None:
         return picture(now_s, settings=HealSettings("observe", replace_after_s=60.0))
 
     assert sum(one.action is not None for one in watch(Replacing(), make, 200.0)) == 1
+
+
+def test_why_a_voter_was_not_replaced_is_said_again_when_it_dies_again() -> None:
+    replacing = Replacing()
+
+    def dead(now_s: float) -> Seen:
+        return picture(now_s, members=members(n1="voter", n2="voter", n3="voter"))
+
+    def well(now_s: float) -> Seen:
+        return picture(now_s, silent_s=0.1, members=members(n1="voter", n2="voter", n3="voter"))
+
+    assert len(watch(replacing, dead)) == 1
+    assert watch(replacing, well) == []
+    (again,) = watch(replacing, dead)
+    assert again.outcome == "held_back"

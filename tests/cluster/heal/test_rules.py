@@ -226,3 +226,17 @@ def test_trouble_is_told_once_per_episode() -> None:
 def test_a_few_refusals_as_at_a_restart_are_no_episode() -> None:
     scene = Scene(troubles={"n2": Troubles(4, "still connected", 500)})
     assert scene.look(BadPeers(), for_s=2 * WINDOW_S) == []
+
+
+def test_a_peer_that_is_no_peer_any_more_is_forgotten_and_begins_at_nothing() -> None:
+    scene, rule = Scene(), BadPeers()
+    for total in range(1, 4):
+        scene.troubles = {"n2": Troubles(total, "spoke out of turn", 500)}
+        assert scene.look(rule, for_s=1) == []
+    scene.troubles = {}
+    scene.look(rule)
+    told = []
+    for total in range(1, 6):  # counted anew: by the old count they would be no news
+        scene.troubles = {"n2": Troubles(total, "spoke out of turn", 500)}
+        told += scene.look(rule, for_s=1)
+    assert [one.rule for one in told] == [BAD_PEER]

@@ -36,11 +36,21 @@ class Node:
             on_frame=lambda *frame: self.frames.append(frame),
             on_lost=self.lost.append,
             tls=kw.get("tls"),
+            wire=kw.get("wire"),
         )
 
 
 def free_address() -> Address:
     return "127.0.0.1", free_ports(1)[0]
+
+
+async def pair(addresses: dict[str, Address], nursery: trio.Nursery) -> tuple[Node, Node]:
+    """Start n1 and n2, which know each other."""
+    one = Node("n1", addresses["n1"], {"n2": addresses["n2"]})
+    two = Node("n2", addresses["n2"], {"n1": addresses["n1"]})
+    await nursery.start(one.links.run)
+    await nursery.start(two.links.run)
+    return one, two
 
 
 async def until(condition: Any) -> None:
@@ -57,10 +67,7 @@ async def addresses() -> dict[str, Address]:
 async def test_frames_arrive_in_order_with_the_name_of_who_sent_them(
     addresses: dict[str, Address], nursery: trio.Nursery
 ) -> None:
-    one = Node("n1", addresses["n1"], {"n2": addresses["n2"]})
-    two = Node("n2", addresses["n2"], {"n1": addresses["n1"]})
-    await nursery.start(one.links.run)
-    await nursery.start(two.links.run)
+    one, two = await pair(addresses, nursery)
     await until(lambda: one.links.connected("n2"))
     for number in range(100):
         one.links.send("n2", encode("raft", {"number": number}))
@@ -446,3 +453,52 @@ async def test_who_calls_and_speaks_no_sense_is_counted_by_address(
         await until(one.links.troubles)
     assert one.links.troubles()["127.0.0.1"].total == 1
     nursery.cancel_scope.cancel()
+
+
+async def test_a_link_that_is_reset_breaks_on_both_sides_and_comes_back(
+    addresses: dict[str, Address], nursery: trio.Nursery
+) -> None:
+    one, two = await pair(addresses, nursery)
+    await until(lambda: one.links.connected("n2") and two.links.connected("n1"))
+    one.links.reset("n9")  # whom it does not know
+    before = one.links.statistics()["n2"].connects_total
+    one.links.reset("n2")
+    await until(lambda: one.links.statistics()["n2"].connects_total > before)
+    await until(lambda: one.links.connected("n2"))
+    one.links.send("n2", encode("raft", {"number": 1}))
+    await until(lambda: two.frames)
+
+
+async def test_a_wire_sees_every_frame_before_it_leaves_and_before_it_is_heard(
+    addresses: dict[str, Address], nursery: trio.Nursery
+) -> None:
+    class Wire:
+        def __init__(self) -> None:
+            self.kept: list[str] = []
+            self.swallowed: list[Any] = []
+            self.links: Any = None
+
+        def attach(self, links: Any) -> None:
+            self.links = links
+
+        def takes(self, peer: str, frame: bytes) -> bool:
+            self.kept.append(peer)
+            return len(self.kept) == 1
+
+        def swallows(self, peer: str, kind: str, body: Any) -> bool:
+            self.swallowed.append(body)
+            return len(self.swallowed) == 1
+
+    here, there = Wire(), Wire()
+    one = Node("n1", addresses["n1"], {"n2": addresses["n2"]}, wire=here)
+    two = Node("n2", addresses["n2"], {"n1": addresses["n1"]}, wire=there)
+    assert here.links is one.links
+    await nursery.start(one.links.run)
+    await nursery.start(two.links.run)
+    await until(lambda: one.links.connected("n2"))
+    for number in (1, 2, 3):  # the first is kept here, the second is swallowed there
+        one.links.send("n2", encode("raft", {"number": number}))
+    await until(lambda: two.frames)
+    assert here.kept == ["n2"] * 3
+    assert [body["number"] for body in there.swallowed] == [2, 3]
+    assert [body["number"] for _, _, body in two.frames] == [3]

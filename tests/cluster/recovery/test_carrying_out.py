@@ -78,3 +78,20 @@ def test_after_a_crash_at_every_call_it_is_run_again(node: str, power: bool) -> 
         carry_out(plan, found, now_ms=NOW_MS)
         check_done(found, plan)
     assert crashes > 10
+
+
+def test_a_note_of_a_recovery_that_cannot_be_read_is_named_with_the_mend() -> None:
+    disk = folder("a", 12)
+    for data in (b"", b"{", b"\xff", b'{"plan": 7}'):
+        disk.write_atomic(begun.FILE, [data])
+        with pytest.raises(RecoveryUnfinished, match=r"recovery\.json: .*plan again"):
+            begun.check(disk)
+
+
+def test_what_goes_on_from_a_node_that_abstained_is_believed_from_there_on() -> None:
+    found = {n: folder(n, 12, abstains=True) for n in ("a", "b")}
+    plan = make_plan([survivor_of(n, d, MEMBERS_OF_ALL) for n, d in found.items()])
+    carry_out(consent(plan), found, now_ms=NOW_MS)
+    best = survivor_of(plan.best, found[plan.best], MEMBERS_OF_ALL)
+    assert best.condition == "whole"
+    assert best.last_index == 13

@@ -1,5 +1,6 @@
 """What survived, which is best, and what is consented to."""
 
+import json
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -109,3 +110,11 @@ def test_it_is_refused_while_there_is_another_way() -> None:
     two = survivor("b", folder("b", 9, cluster_id="shop+1.00000000"))
     with pytest.raises(RecoveryRefused, match="two recoveries were made apart"):
         make_plan([one, two])
+
+
+def test_a_plan_of_no_folders_is_refused_and_one_of_some_is_plain_values() -> None:
+    with pytest.raises(RecoveryRefused, match=r"give the node\.toml of each survivor"):
+        make_plan([])
+    survivors = [survivor_of(n, folder(n, 9), MEMBERS_OF_ALL) for n in ("a", "b")]
+    assert json.loads(json.dumps(make_plan(survivors).to_builtins()))
+    assert json.loads(json.dumps([one.to_builtins() for one in survivors]))

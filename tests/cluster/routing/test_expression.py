@@ -263,9 +263,9 @@ def test_names_of_functions_that_are_refused_may_be_names_of_tags() -> None:
     ],
 )
 def test_hostile_text_is_refused_quickly(source: str, problem: str) -> None:
-    began_s = time.perf_counter()
+    began_s = time.process_time()
     error = mistake(ANY, source)
-    assert time.perf_counter() - began_s < 1.0
+    assert time.process_time() - began_s < 1.0
     assert problem in error.problem
     assert len(str(error)) < 600
 
@@ -287,9 +287,9 @@ def test_the_slowest_condition_that_is_let_through_takes_no_longer_than_a_blink(
         count = EXPRESSION_BYTES_MAX // (len(term) + 4)
         condition = ANY.compile(" || ".join([term] * count))
         subject = contact(ANY, tags=tags)
-        began_s = time.perf_counter()
+        began_s = time.process_time()
         assert condition.holds(subject) == Verdict(False)
-        assert time.perf_counter() - began_s < 0.5
+        assert time.process_time() - began_s < 0.5
 
 
 def test_what_the_library_says_without_a_place_is_said_at_the_beginning() -> None:

@@ -290,9 +290,9 @@ def test_a_test_value_that_is_a_date_counts_as_missing() -> None:
     ],
 )
 def test_too_much_is_refused_in_few_words(text: str, problem: str) -> None:
-    began_s = time.perf_counter()
+    began_s = time.process_time()
     found = mistakes(text)
-    assert time.perf_counter() - began_s < 5.0
+    assert time.process_time() - began_s < 5.0
     assert any(problem in one for one in found)
     assert all(len(one) < 1_000 for one in found)
 

@@ -16,6 +16,7 @@ from cryptography import x509
 
 from node.certs.authority import hosts_of, is_signed_by, issue, make_authority, node_of
 from node.certs.folder import CertificateFolder, CertificatesRefused, read_certificates
+from node.cli.app import run_app
 from node.client import Client, Timing, open_client
 from node.client.http import get
 from node.local import UNLIMITED, LocalCluster
@@ -291,11 +292,15 @@ async def test_all_certificates_are_rotated_without_a_dropped_websocket(tmp_path
         shop.bring(victim, f"{victim}.crt")
 
 
-def test_a_command_that_cannot_says_why_and_what_helps(tmp_path: Path) -> None:
+def test_a_command_that_cannot_says_why_and_what_helps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*UNIDESK, *arguments], cwd=tmp_path, text=True, capture_output=True, check=False
-        )
+        code = run_app(["cert", *arguments])
+        told = capfd.readouterr()
+        return subprocess.CompletedProcess(arguments, code, told.out, told.err)
 
     nothing = run("issue", "n1")
     assert (nothing.returncode, "unidesk cert init" in nothing.stderr) == (1, True)

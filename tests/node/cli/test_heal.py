@@ -1,38 +1,34 @@
 """`unidesk heal` on a real cluster."""
 
 import json
-import subprocess
-import sys
-from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
 
 from cluster.heal.rules import RULES
+from node.cli.app import run_app
 from node.cli.heal import _print
-from node.local import LocalCluster
+from tests.node.local.lasting import lasting
 
 pytestmark = pytest.mark.process
 
 
-async def unidesk(folder: Path, *words: str) -> str:
-    command = [sys.executable, "-m", "node", "heal", *words, "--data", str(folder)]
-    run = partial(subprocess.run, command, capture_output=True, text=True, check=False, timeout=60)
-    ran: subprocess.CompletedProcess[str] = await trio.to_thread.run_sync(run)
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
-
-
-async def test_status_shows_the_table_and_every_node_and_the_log_what_was_done(
-    tmp_path: Path,
+def test_status_shows_the_table_and_every_node_and_the_log_what_was_done(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    async with LocalCluster(tmp_path) as cluster:
-        leader = await cluster.wait_leader()
-        status = json.loads(await unidesk(tmp_path, "status", "--json"))
-        shown = await unidesk(tmp_path, "status")
-        log = json.loads(await unidesk(tmp_path, "log", "--json"))
-        page = await cluster.status_of(leader)
+    def unidesk(*words: str) -> str:
+        code = run_app(["heal", *words, "--data", str(tmp_path)])
+        told = capfd.readouterr()
+        assert code == 0, told.err
+        return told.out
+
+    with lasting(tmp_path) as cluster:
+        leader = trio.run(cluster.wait_leader)
+        status = json.loads(unidesk("status", "--json"))
+        shown = unidesk("status")
+        log = json.loads(unidesk("log", "--json"))
+        page = trio.run(cluster.status_of, leader)
     assert status["mode"] == "act"
     assert [one["rule"] for one in status["rules"]] == list(RULES)
     assert {one["id"] for one in status["nodes"]} == set(cluster.names)

@@ -1,8 +1,7 @@
 """Garbage on every port of real nodes: refused in words, and the node lives on."""
 
 import random
-from collections.abc import AsyncIterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from node.client.http import get
 from node.config_file import load
 from node.local import LocalCluster
 from node.protocol.codes import Close
+from tests.node.local.lasting import lasting
 from tests.node.server.raw import Raw
 
 pytestmark = pytest.mark.process
@@ -23,20 +23,21 @@ BLOBS = 60
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("desk")
+def living(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    with lasting(tmp_path_factory.mktemp("desk")) as cluster:
+        yield cluster
 
 
 @pytest.fixture
-async def cluster(folder: Path) -> AsyncIterator[LocalCluster]:
-    async with LocalCluster(folder) as cluster:
-        pids = {name: cluster.pid(name) for name in cluster.names}
-        yield cluster
-        assert {name: cluster.pid(name) for name in cluster.names} == pids
-        for name in cluster.names:
-            assert (await get(cluster.address(name), "/readyz", timeout_s=5)).status == 200, name
-            log = cluster.folder.log(name).read_text()
-            assert "Traceback" not in log, f"{name}: {log[-2000:]}"
+async def cluster(living: LocalCluster) -> AsyncIterator[LocalCluster]:
+    """Three nodes, which are none the worse for what a test did to them."""
+    pids = {name: living.pid(name) for name in living.names}
+    yield living
+    assert {name: living.pid(name) for name in living.names} == pids
+    for name in living.names:
+        assert (await get(living.address(name), "/readyz", timeout_s=5)).status == 200, name
+        log = living.folder.log(name).read_text()
+        assert "Traceback" not in log, f"{name}: {log[-2000:]}"
 
 
 def peer_port(cluster: LocalCluster, name: str) -> tuple[str, int]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from cluster.tracing import Span, Trace
 from node.config import TraceConfig
+from node.local.ports import free_ports
 from node.tracing.otlp import QUEUE_MAX
 from node.tracing.spans import Spans
 from tests.node.tracing.collector import collector
@@ -49,7 +50,7 @@ def test_what_waits_at_the_end_still_goes_out() -> None:
 
 
 def test_a_collector_that_is_down_costs_a_full_queue_and_is_found_again() -> None:
-    with collector() as gone:
+    with collector(free_ports(1)[0]) as gone:
         port = gone.port
     with Spans(TraceConfig(gone.endpoint), "n1") as spans:
         took_s = []
