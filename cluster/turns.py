@@ -101,8 +101,11 @@ class Turns:
 
     async def _wait_for_work(self) -> None:
         if not self._part.has_work:
-            with trio.move_on_after(self._part.next_wakeup()):
+            with trio.move_on_after(self._part.next_wakeup()) as slept:
                 await self._woken.wait()
+            if slept.cancelled_caught:
+                # What came while this process was not running is read now, before it is missed.
+                await trio.lowlevel.checkpoint()
         self._woken = trio.Event()
 
     async def _turn(self, nursery: trio.Nursery) -> None:

@@ -87,7 +87,8 @@ class Client:
         self.done = True
 
     def pause(self, longest_s: float = 2 * PAUSE_S) -> None:
-        self.world.at(self.rng.random() * longest_s, f"{self.name} goes on", self.go_on)
+        pause_s = self.world.pace * longest_s * self.rng.random()
+        self.world.at(pause_s, f"{self.name} goes on", self.go_on)
 
     def new_id(self) -> str:
         return self._ids.new()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cluster.heal.digests import digest_of
+from cluster.heal.ending import StartAgain
 from cluster.heal.picture import Troubles
 from cluster.heal.settings import HealSettings
 from cluster.ids import Ulids
@@ -56,6 +57,8 @@ class Setup:
     """How long a node's syncs take."""
     off: frozenset[str] = frozenset()
     heal: HealSettings = field(default_factory=HealSettings)
+    flipped: set[str] = field(default_factory=set)
+    """Nodes whose state was made wrong: they alone may find that it differs."""
 
 
 @dataclass(slots=True)
@@ -99,6 +102,8 @@ class SimNode:
     rng: random.Random
     succession: Succession | None = None
     """What the life before left, if this one goes on with it."""
+    rebuilt: bool = False
+    """Whether the life before set the data aside, as the state differed."""
     boot: str = field(init=False)
     log: Log = field(init=False)
     store: SnapshotStore = field(init=False)
@@ -155,6 +160,7 @@ class SimNode:
             world=world,
             peers=self.peers,
             next_number=next_number,
+            rebuilt=self.rebuilt,
         )
         self.part.look_first()
         setup.checks.started(self.name, self.applied_index, self.engine.term)
@@ -221,7 +227,10 @@ class SimNode:
             self.part.receive(source, kind, body)
 
     def begin_turn(self, send: Callable[[list[Frame]], None]) -> None:
-        """The first half of a turn: `send` what needs no sync as soon as it can leave."""
+        """The first half of a turn: `send` what needs no sync as soon as it can leave.
+
+        Raises `StartAgain` where the state of this node was made wrong, and it found out.
+        """
         self._announce()
         if self.part.is_held:
             self.part.rest()
@@ -235,6 +244,9 @@ class SimNode:
         send(self.peers.take())
         self._apply()
         self.part.settle()
+        if why := self.part.hands.rebuilding:
+            assert self.name in self.setup.flipped, why
+            raise StartAgain(why)
         self.part.replicate()
         send(self.peers.take())
 
@@ -260,7 +272,6 @@ class SimNode:
             self.saving = part.snapshot_due()
         if (due := part.applying.digests.take()) is not None:
             part.applying.digests.done(due[0], digest_of(due[1]))
-        assert not part.hands.rebuilding, part.hands.rebuilding
         checks.seen(self.name, self.engine.term, self.engine.is_leader)
         checks.holds(self.name, part.violations)
         return late

@@ -1,12 +1,9 @@
 """What AutoHeal does in a simulated cluster: slow and full disks, links that flap."""
 
-from collections.abc import Callable
-
 import pytest
 
 from cluster.heal import rules
-from cluster.state.model import HealNote
-from tests.sim.checks import check
+from tests.sim.calm import calm, heal_log, is_another, leaders, standing, until, wait
 from tests.sim.disk import SimDisk
 from tests.sim.world import World
 from wal.record import Commit, Entry, Record, decode_frame, decode_records
@@ -14,57 +11,6 @@ from wal.recovery import read_head
 from wal.segment import HEAD_BYTES, segment_number
 
 MIB = 1024**2
-
-
-def calm(
-    seed: int, *, nodes: int = 3, busy: bool = True, off: frozenset[str] = frozenset()
-) -> World:
-    """A cluster that has a leader and serves; nothing happens to it by chance."""
-    world = World(seed, nodes=nodes, off=off)
-    for name in world.names[nodes:]:
-        world.stop(name)
-    until(world, 10.0, lambda: len(leaders(world)) == 1 and all_serve(world))
-    wait(world, 1.5)  # until all have told each other that they serve
-    if not busy:
-        for client in world.clients:
-            client.finish_soon()
-    return world
-
-
-def until(world: World, s_max: float, holds: Callable[[], bool]) -> float:
-    """Let time pass until `holds()`; return how long that took."""
-    begun_s = world.now_s
-    while not holds():
-        check(world.now_s - begun_s < s_max, f"not within {s_max} s of simulated time")
-        world.step()
-    return world.now_s - begun_s
-
-
-def wait(world: World, s: float) -> None:
-    ends_s = world.now_s + s
-    while world.now_s < ends_s:
-        world.step()
-
-
-def leaders(world: World) -> list[str]:
-    return [name for name, node in sorted(world.up.items()) if node.part.status().role == "leader"]
-
-
-def is_another(world: World, than: str) -> bool:
-    """Whether one node leads, and another one."""
-    return len(leaders(world)) == 1 and leaders(world) != [than]
-
-
-def standing(world: World, name: str) -> str:
-    return world.up[name].part.status().standing
-
-
-def all_serve(world: World) -> bool:
-    return all(standing(world, name) == "serving" for name in world.up)
-
-
-def heal_log(world: World, name: str, rule: int) -> list[HealNote]:
-    return [line for line in world.up[name].part.state.heal_log if line.rule == rule]
 
 
 @pytest.mark.parametrize("seed", range(2))

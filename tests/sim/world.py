@@ -17,8 +17,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from msgspec.structs import replace
+
 from cluster.backup.file import Header, Reader, encode
 from cluster.backup.restore import restore
+from cluster.heal.ending import StartAgain
 from cluster.heal.settings import HealSettings
 from cluster.opening import Succession
 from cluster.peer.frames import FrameReader
@@ -36,6 +39,7 @@ from tests.sim.linearizability import Operation
 from tests.sim.network import Network
 from tests.sim.node import Frame, Setup, SimNode
 from tests.sim.registrar import Registrar
+from wal import aside
 from wal.errors import StorageFailed
 
 HEAL_S = 15.0
@@ -71,12 +75,14 @@ class World:
         trace: Callable[[str], None] | None = None,
         upgrades: bool = False,
         restored_at: int = 0,
+        spares: int | None = None,
         heal: HealSettings | None = None,
     ) -> None:
         """`upgrades`: nodes go on in other processes, too.
 
         `restored_at`: the cluster begins with a backup of that index, which is put again on the
         disks that replace lost ones.
+        `spares`: how many nodes beside the first may join; by chance if not given.
         """
         self.upgrades = upgrades
         self._restored_at = restored_at
@@ -84,12 +90,15 @@ class World:
         self.rng = random.Random(f"world {seed}")
         self.network = Network(random.Random(f"network {seed}"))
         self.members_change = self.rng.random() < 0.5
-        spares = SPARES if nodes >= 3 and self.members_change else 0
+        if spares is None:
+            spares = SPARES if nodes >= 3 and self.members_change else 0
         self.names = tuple(f"n{number}" for number in range(1, nodes + spares + 1))
         """The first `nodes` begin the cluster; the others may be asked to join."""
         self.checks = Checks()
         self.counts: Counter[str] = Counter()
         self.faulty = True
+        self.pace = 1.0
+        """How much longer clients pause than they usually do: a history must be short."""
         self._seed = seed
         self._lives: Counter[str] = Counter()
         self._forgetful: dict[str, bool] = {}
@@ -237,13 +246,15 @@ class World:
                 self.up[other].engine.peer_lost(name)
         self.start(name, node.leaves())
 
-    def start(self, name: str, succession: Succession | None = None) -> None:
+    def start(
+        self, name: str, succession: Succession | None = None, *, rebuilt: bool = False
+    ) -> None:
         """Start a node on what its disk holds, and on what its last process left."""
         self._lives[name] += 1
         rng = random.Random(f"node {self._seed} {name} {self._lives[name]}")
         self.disks[name].on_call = partial(self.faults.on_disk_call, name)
         try:
-            self.up[name] = SimNode(name, self._setup, self.disks[name], rng, succession)
+            self.up[name] = SimNode(name, self._setup, self.disks[name], rng, succession, rebuilt)
         except SimCrash:
             self.crash(name, power=True)
             return
@@ -310,6 +321,23 @@ class World:
         data = io.BytesIO(b"".join(encode(header, snapshot.dump(state))))
         members = Members.of(self._setup.voters)
         restore(self.disks[name], "sim", name, members, lambda: Reader("it", data.read), now_ms=1)
+
+    def flip(self, name: str, subject: str = "flipped") -> None:
+        """Let the state of a node be wrong from now on, as bad memory makes it."""
+        state = self.up[name].part.state
+        first = next(iter(state.conversations.values()))
+        state.conversations[first.cv] = replace(first, subject=subject)
+        self._setup.flipped.add(name)
+
+    def _rebuild(self, name: str, why: str) -> None:
+        """Let a node begin anew: its data counts no more."""
+        self.counts["rebuilt"] += 1
+        self.say(f"rebuild {name}")
+        self.stop(name)
+        aside.begin(self.disks[name], why, now_ms=1)
+        self._setup.flipped.discard(name)
+        self._forgetful[name] = True
+        self.start(name, rebuilt=True)
 
     def rot(self, name: str, file: str, offset: int) -> None:
         """End a node and flip a bit of one of its files."""
@@ -388,6 +416,8 @@ class World:
         try:
             act(self.up[name])
             self.views()
+        except StartAgain as end:
+            self._rebuild(name, str(end))
         except SimCrash:
             self.counts["crashes in the disk"] += 1
             self.crash(name, power=self.rng.random() < 0.7)
