@@ -1,6 +1,7 @@
 """`unidesk heal` on a real cluster."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,11 @@ def test_status_shows_the_table_and_every_node_and_the_log_what_was_done(
     with lasting(tmp_path) as cluster:
         leader = trio.run(cluster.wait_leader)
         status = json.loads(unidesk("status", "--json"))
+        for _ in range(100):
+            if all(one["known"] for one in status["nodes"]):
+                break
+            time.sleep(0.1)  # they tell of themselves twice a second
+            status = json.loads(unidesk("status", "--json"))
         shown = unidesk("status")
         log = json.loads(unidesk("log", "--json"))
         page = trio.run(cluster.status_of, leader)
