@@ -85,6 +85,7 @@ def stop(process: subprocess.Popen[str]) -> str:
     return rest
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_a_demo_lives_restarts_who_is_killed_stops_and_finds_its_data_again(
     tmp_path: Path,

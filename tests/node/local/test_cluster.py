@@ -119,6 +119,7 @@ trio.run(main)
 """
 
 
+@pytest.mark.slow
 def test_a_killed_parent_leaves_no_orphans(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE, text=True

@@ -39,6 +39,7 @@ def holding(folder: Path, secret: bytes) -> list[Path]:
     return [path for path in files if secret in path.read_bytes()]
 
 
+@pytest.mark.slow
 async def test_an_agents_token_revoked_at_one_node_stops_working_at_all_others(
     tmp_path: Path,
 ) -> None:
