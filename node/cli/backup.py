@@ -252,7 +252,12 @@ def _said(status: int, body: bytes) -> str:
 
 
 async def copy(http: "KeptHttp", target: str, file: IO[bytes]) -> None:
-    """Write the backup at `target`.  Raises `Problem`, `Unreachable`."""
+    """Write the backup at `target`, and nothing that another node began.
+
+    Raises `Problem`, `Unreachable`.
+    """
+    file.seek(0)
+    file.truncate()
     async with aclosing(pieces(http, target)) as coming:
         async for piece in coming:
             file.write(piece)
