@@ -114,8 +114,11 @@ def writing(out: Path) -> Iterator[IO[bytes]]:
     """Open OUT.tmp for this process alone; remove it unless it became OUT.  Raises `Problem`."""
     import fcntl
 
+    from node.cli.piped import is_pipe
     from node.cli.problem import USAGE, Problem
 
+    if is_pipe(out):
+        raise Problem("-: only `unidesk backup -` writes to a pipe: name a file", USAGE)
     if out.exists():
         raise Problem(f"{out} exists, and is not overwritten: name another file", USAGE)
     if not out.parent.is_dir():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from node.cli.backup import writing
-from node.cli.problem import Problem
+from node.cli.problem import USAGE, Problem
 
 
 def test_it_is_readable_by_its_owner_alone_whatever_was_left_there(tmp_path: Path) -> None:
@@ -48,4 +48,14 @@ def test_a_disk_that_is_full_is_named_and_nothing_is_kept(tmp_path: Path) -> Non
         writing(tmp_path / "desk"),
     ):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_a_file_is_needed_no_file_is_called_like_a_pipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Problem, match="name a file") as refused, writing(Path("-")):
+        pass
+    assert refused.value.code == USAGE
     assert list(tmp_path.iterdir()) == []
