@@ -55,6 +55,7 @@ class FrontPage:
                 lambda _: self._pages.answer(request),
                 roles=OPERATOR,
                 fenced=True,
+                for_pages=True,
             )
         return self._bare(request) if probe else self._withheld(request)
 
