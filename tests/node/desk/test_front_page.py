@@ -12,7 +12,8 @@ from cluster.state.commands import SYSTEM, RevokeTokens
 from node.auth import claimed, mint, pass_for_pages
 from node.config import ObserveConfig
 from node.desk.application import Desk
-from node.desk.observing import observing
+from node.desk.observing import LIMITS, observing
+from node.edge.addresses import Addresses
 from node.edge.http import Request, Response
 from node.edge.server import open_listener
 from node.protocol.catalogue import Role
@@ -213,6 +214,15 @@ async def say(port: int, head: bytes) -> bytes:
                 if b" 404 Not Found" in said:
                     break
             return said
+
+
+def test_where_machines_look_one_neighbour_leaves_room_for_the_others() -> None:
+    addresses = Addresses(
+        connections_max=LIMITS.address_connections_max, connects_per_s=LIMITS.address_connects_per_s
+    )
+    let_in = [addresses.enter("10.0.0.9", now=0.0) for _ in range(10_000)].count(True)
+    assert 16 <= let_in <= LIMITS.handshaking_max // 2
+    assert addresses.enter("10.0.0.8", now=0.0)
 
 
 async def test_where_machines_look_nobody_is_asked_who_they_are() -> None:
