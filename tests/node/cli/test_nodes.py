@@ -4,11 +4,13 @@ import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
 
+from node.cli.app import run_app
 from node.cli.nodes import answered, ask_all
 from node.cli.problem import Problem
 
@@ -53,3 +55,15 @@ async def test_without_a_token_a_node_that_wants_one_is_not_shown_as_dead() -> N
 async def test_with_a_token_that_one_node_refuses_the_others_are_shown() -> None:
     with one_open_of_two() as url:
         assert [one.node for one in answered(await ask_all((url,), "t"))] == ["n1"]
+
+
+@pytest.mark.parametrize(
+    "command", [["cluster", "status"], ["cluster", "top", "--once"], ["upgrade", "status"]]
+)
+def test_every_command_says_why_nodes_refuse(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with saying(401, {"msg": "/cluster is shown to an operator"}) as url:
+        assert run_app([*command, "--url", url]) == 1
+    assert "/cluster is shown to an operator; give --token" in capfd.readouterr().err
