@@ -192,6 +192,10 @@ def finish(file: IO[bytes], out: Path) -> "tuple[Header, End]":
 
 
 def _publish(out: Path) -> None:
+    from node.cli.problem import Problem
+
+    if os.path.lexists(out):
+        raise Problem(f"{out} exists by now, and is not overwritten: name another file")
     os.rename(out.with_name(out.name + ".tmp"), out)  # noqa: PTH104 - beside os.fsync
     folder = os.open(out.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from node.cli.backup import writing
+from cluster.backup.file import Header, encode
+from cluster.state.snapshot import dump
+from cluster.state.state import State
+from node.cli.backup import finish, writing
 from node.cli.problem import USAGE, Problem
 
 
@@ -59,3 +62,14 @@ def test_where_a_file_is_needed_no_file_is_called_like_a_pipe(
         pass
     assert refused.value.code == USAGE
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_came_there_while_it_was_written_is_not_overwritten(tmp_path: Path) -> None:
+    out = tmp_path / "desk"
+    with writing(out) as file:
+        for part in encode(Header("d", "n1", 0, 1, 0, 0, "1", 1), dump(State().frozen_copy())):
+            file.write(part)
+        out.write_bytes(b"mine")
+        with pytest.raises(Problem, match="exists by now"):
+            finish(file, out)
+    assert (out.read_bytes(), [one.name for one in tmp_path.iterdir()]) == (b"mine", ["desk"])
