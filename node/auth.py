@@ -2,7 +2,8 @@
 
     claim    meaning
     iss      "unidesk"
-    aud      the cluster's id: a token of another cluster is worth nothing here
+    aud      the cluster's id: a token of another cluster is worth nothing here; ID/pages of one
+             that reads what nodes say of themselves, and does nothing else
     sub      the principal's id; a visitor and an agent of one id are two principals
     role     visitor | agent | supervisor | operator | service
     exp      end of its life, seconds UTC; nbf, its beginning, when given
@@ -194,10 +195,16 @@ def mint(
 def pass_for_pages(key: bytes, cluster_id: str) -> str:
     """Return a token for reading what nodes say of themselves, by whoever has the cluster's key.
 
-    It is good a day to either side of now: a node whose clock is wrong is to say so.
+    It is good a day to either side of now: a node whose clock is wrong is to say so.  As it lives
+    for so long, and also goes where there is no TLS, it opens no operation.
     """
-    begins_s = int(time.time()) - DAY_S
-    return mint(key, cluster_id, role="operator", subject=PAGES, ttl_s=2 * DAY_S, iat_s=begins_s)
+    begins_s, life_s = int(time.time()) - DAY_S, 2 * DAY_S
+    audience = _audience_of_pages(cluster_id)
+    return mint(key, audience, role="operator", subject=PAGES, ttl_s=life_s, iat_s=begins_s)
+
+
+def _audience_of_pages(cluster_id: str) -> str:
+    return f"{cluster_id}/{PAGES}"  # no cluster's id: those have no slash
 
 
 def new_jti() -> str:
@@ -238,8 +245,8 @@ class Verifier:
             key=lambda pair: -len(pair[0]),
         )
 
-    def verify(self, token: str) -> Principal:
-        """Return who `token` proves its bearer to be.
+    def verify(self, token: str, *, for_pages: bool = False) -> Principal:
+        """Return who `token` proves its bearer to be; `for_pages`, where it may be one for them.
 
         Raises `ExpiredToken`, `UndecidedToken`, `BadToken`; `UnaskedToken` where whoever can wait
         may ask.
@@ -247,7 +254,7 @@ class Verifier:
         if len(token) > TOKEN_CHARACTERS_MAX:
             raise BadToken(f"token over {TOKEN_CHARACTERS_MAX} characters")
         with self._telling_why():
-            return _principal(_checked(self._claims(token)))
+            return _principal(_checked(self._claims(token, for_pages=for_pages)))
 
     def verify_own(self, token: str) -> Principal:
         """Return who a token of the cluster's own key proves its bearer to be.
@@ -282,10 +289,10 @@ class Verifier:
         except (InvalidTokenError, ValueError, OverflowError, RecursionError) as error:
             raise BadToken(f"not a token of this cluster: {error}", _rule_of(error)) from None
 
-    def _claims(self, token: str) -> Claims:
+    def _claims(self, token: str, *, for_pages: bool) -> Claims:
         """Return what `token` says, once it is proved."""
         issuer = self._issuer_of(token) if self._issuers else None
-        return self._own(token) if issuer is None else issuer.claims(token)
+        return self._own(token, for_pages=for_pages) if issuer is None else issuer.claims(token)
 
     def _issuer_of(self, token: str) -> Issuer | None:
         """Return whose token it claims to be; None: the cluster's own, if anybody's."""
@@ -297,13 +304,14 @@ class Verifier:
         fitting = (one for prefix, one in self._opaque if token.startswith(prefix))
         return next(fitting, None)
 
-    def _own(self, token: str) -> Claims:
+    def _own(self, token: str, *, for_pages: bool = False) -> Claims:
         """Return what a token of the cluster's own key says."""
+        also = [_audience_of_pages(self._cluster_id)] if for_pages else []
         decoded: Claims = jwt.decode(
             token,
             self._key,
             algorithms=[ALGORITHM],
-            audience=self._cluster_id,
+            audience=[self._cluster_id, *also],
             issuer=ISSUER,
             leeway=LEEWAY_S,
             # A node whose clock is late must not send people away for good: `iat` only says

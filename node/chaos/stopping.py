@@ -50,9 +50,11 @@ async def pause(for_s: float, workers: Iterable[int] = ()) -> None:
     assert waker.stdin is not None
     assert waker.stdout is not None
     with waker.stdin, waker.stdout:
+        said = b""
         with trio.move_on_after(READY_S):
             await trio.lowlevel.wait_readable(waker.stdout.fileno())
-        if waker.poll() is not None or not os.read(waker.stdout.fileno(), 16).startswith(b"ready"):
+            said = os.read(waker.stdout.fileno(), 16)
+        if waker.poll() is not None or not said.startswith(b"ready"):
             waker.kill()
             waker.wait()
             raise CannotPause("who should wake this process is not there")

@@ -114,8 +114,11 @@ def writing(out: Path) -> Iterator[IO[bytes]]:
     """Open OUT.tmp for this process alone; remove it unless it became OUT.  Raises `Problem`."""
     import fcntl
 
+    from node.cli.piped import is_pipe
     from node.cli.problem import USAGE, Problem
 
+    if is_pipe(out):
+        raise Problem("-: only `unidesk backup -` writes to a pipe: name a file", USAGE)
     if out.exists():
         raise Problem(f"{out} exists, and is not overwritten: name another file", USAGE)
     if not out.parent.is_dir():
@@ -189,6 +192,10 @@ def finish(file: IO[bytes], out: Path) -> "tuple[Header, End]":
 
 
 def _publish(out: Path) -> None:
+    from node.cli.problem import Problem
+
+    if os.path.lexists(out):
+        raise Problem(f"{out} exists by now, and is not overwritten: name another file")
     os.rename(out.with_name(out.name + ".tmp"), out)  # noqa: PTH104 - beside os.fsync
     folder = os.open(out.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -252,7 +259,12 @@ def _said(status: int, body: bytes) -> str:
 
 
 async def copy(http: "KeptHttp", target: str, file: IO[bytes]) -> None:
-    """Write the backup at `target`.  Raises `Problem`, `Unreachable`."""
+    """Write the backup at `target`, and nothing that another node began.
+
+    Raises `Problem`, `Unreachable`.
+    """
+    file.seek(0)
+    file.truncate()
     async with aclosing(pieces(http, target)) as coming:
         async for piece in coming:
             file.write(piece)

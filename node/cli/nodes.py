@@ -18,7 +18,8 @@ async def ask_all(
 ) -> Statuses:
     """Return what each node says, those included that only another node knows: each asked once.
 
-    Raises `Problem` when all that answer refuse: `token` is none, or not an operator's.
+    Raises `Problem` when all that answer refuse, as `token` is not an operator's; without one, when
+    any does: whoever asked where machines look would take the rest for dead.
     """
     import trio
 
@@ -53,8 +54,10 @@ async def ask_all(
                 url = str(other.get("url", ""))
                 with contextlib.suppress(BadAddress):
                     wanted.setdefault(Address.parse(url).authority, url)
+    if refused and not token:
+        raise Problem(f"{refused[0]}; {MEND}")
     if refused and not answered(found):
-        raise Problem(f"{refused[0]}; {MEND}" if not token else str(refused[0]))
+        raise Problem(str(refused[0]))
     return dict(sorted(found.items(), key=lambda item: (item[1].node if item[1] else "~", item[0])))
 
 

@@ -106,14 +106,25 @@ def run_piped(where: "Where", *, stale: bool) -> "tuple[Header, End]":
 async def _receive(
     http: "KeptHttp", target: str, *, out: IO[bytes], found: "list[tuple[Header, End]]"
 ) -> None:
+    """Pass on what one node sends.  Raises `Unreachable` only while nothing was passed on yet."""
     import trio
 
     from node.cli.backup import pieces
+    from node.client.http import Unreachable
 
+    begun = False
     async with aclosing(pieces(http, target)) as coming:
 
         async def following() -> bytes:
-            return await anext(coming, b"")
+            nonlocal begun
+            try:
+                piece = await anext(coming, b"")
+            except Unreachable as error:
+                if not begun:
+                    raise  # another node may do it
+                raise Problem(f"{error}; what was written is no backup: begin again") from None
+            begun = True
+            return piece
 
         # In a thread, which may wait for whoever reads, while Ctrl-C is heard.
         found.append(

@@ -14,7 +14,6 @@ from node.cli.connecting import ConfigFile, Data, Token, Urls, Where, connected
 
 if TYPE_CHECKING:
     from node.cli.connecting import Cluster
-    from node.client.status import NodeStatus
     from node.config import Config
     from node.upgrading import Finding, Machine, Report, Seen
 
@@ -93,8 +92,9 @@ def status(
 
 
 def _ask(where: Where) -> "list[Seen]":
-    """Return every member with what it says.  Raises `Problem` when no node answers."""
+    """Return every member with what it says.  Raises `Problem` when no node does."""
     from node.cli.connecting import find_cluster
+    from node.cli.nodes import ask_all
     from node.cli.problem import Problem
     from node.cli.running import run
     from node.upgrading import Seen
@@ -102,7 +102,8 @@ def _ask(where: Where) -> "list[Seen]":
     cluster, nodes = find_cluster(where), list[Seen]()
 
     async def body() -> None:
-        statuses = await _statuses(cluster.urls, cluster.pass_for_pages(where.token))
+        proof = cluster.pass_for_pages(where.token)
+        statuses = await ask_all(cluster.urls, proof, timeout_s=ASK_S)
         known = [one for one in statuses.values() if one is not None]
         if not known:
             raise Problem("no node answers; is the cluster started?")
@@ -114,37 +115,6 @@ def _ask(where: Where) -> "list[Seen]":
 
     run(body)
     return nodes
-
-
-async def _statuses(urls: tuple[str, ...], proof: str) -> "dict[str, NodeStatus | None]":
-    """Ask the nodes that are named, and then those that these name."""
-    import contextlib
-
-    import trio
-
-    from node.client import Address, BadAddress
-    from node.client.http import Unreachable
-    from node.client.roaming import NODES_MAX
-    from node.client.status import fetch_status
-
-    found: dict[str, NodeStatus | None] = {}
-
-    async def ask(address: Address) -> None:
-        found[address.authority] = None
-        with contextlib.suppress(Unreachable):
-            found[address.authority] = await fetch_status(address, token=proof, timeout_s=ASK_S)
-
-    wanted = [Address.parse(url) for url in urls]
-    for _ in range(2):
-        async with trio.open_nursery() as nursery:
-            for address in {one.authority: one for one in wanted}.values():
-                if address.authority not in found:
-                    nursery.start_soon(ask, address)
-        for one in [one for one in found.values() if one is not None]:
-            for row in one.nodes[:NODES_MAX]:
-                with contextlib.suppress(BadAddress):
-                    wanted.append(Address.parse(str(row.get("url", ""))))
-    return found
 
 
 async def _roles(cluster: "Cluster", token: str) -> dict[str, str]:

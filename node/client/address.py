@@ -7,6 +7,7 @@ wss://desk.example           port 443
 """
 
 import ipaddress
+import socket
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -60,8 +61,17 @@ class Address:
 def is_everywhere(host: str) -> bool:
     """Say whether listening on `host` is listening on every address that the machine has."""
     try:
-        return ipaddress.ip_address(host).is_unspecified
+        found = ipaddress.ip_address(host)
     except ValueError:
+        return _is_short_zero(host)
+    return (getattr(found, "ipv4_mapped", None) or found).is_unspecified
+
+
+def _is_short_zero(host: str) -> bool:
+    """Say whether the resolver takes `host` for 0.0.0.0: `0`, `0.0` and `0x0` are."""
+    try:
+        return not any(socket.inet_aton(host))
+    except OSError:
         return False
 
 

@@ -1,4 +1,4 @@
-"""What the clients' port shows of the node itself, and to whom.  No I/O.
+"""What the port of the clients shows of the node itself, and to whom.  No I/O.
 
                                     without a token                 with an operator's
     /livez /readyz /startupz        200 or 503, without checks      the same: it is not looked at
@@ -55,6 +55,7 @@ class FrontPage:
                 lambda _: self._pages.answer(request),
                 roles=OPERATOR,
                 fenced=True,
+                for_pages=True,
             )
         return self._bare(request) if probe else self._withheld(request)
 

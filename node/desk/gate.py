@@ -54,15 +54,18 @@ class Gate:
         *,
         roles: Collection[str] | None = None,
         fenced: bool = False,
+        for_pages: bool = False,
     ) -> Answer | ResponseFactory:
         """Return what `then` makes of who asks for `op` and may, or the refusal.
 
         A factory, where an issuer has to be asked first.  `roles`: of what is no operation of the
-        catalogue.  `fenced`: while this node lets nobody in, too.
+        catalogue.  `fenced`: while this node lets nobody in, too.  `for_pages`: with a token that
+        opens nothing else, too.
         """
         door = _Door(op, BY_NAME[op].roles if roles is None else roles, fenced)
         try:
-            principal = self._principal(request)
+            token = self.token(request)
+            principal = self._context.verifier.verify(token, for_pages=for_pages)
         except UnaskedToken as question:
             return partial(self._ask, question, door, then)
         except BadToken as error:
@@ -131,9 +134,6 @@ class Gate:
         """Return the answer to a method that the path does not take."""
         body = {"code": "bad_request", "msg": f"{request.path} takes {allowed}"}
         return json_response(405, body, {"Allow": allowed})
-
-    def _principal(self, request: Request) -> Principal:
-        return self._context.verifier.verify(self.token(request))
 
     def token(self, request: Request) -> str:
         """Return the token that a request bears.  Raises `BadToken`."""

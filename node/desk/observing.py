@@ -20,6 +20,7 @@ from node.health import not_found
 LIMITS = EdgeLimits(
     connections_max=1,  # no WebSocket is let in, so this is never asked
     handshaking_max=256,
+    address_connections_max=64,  # one scraper that leaks sockets leaves the probes theirs
     requests_running_max=4,
     head_bytes_max=8 * 1024,
     body_bytes_max=1024,

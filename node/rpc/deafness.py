@@ -13,6 +13,7 @@ Source: socket(7), SO_ATTACH_FILTER; Linux, Documentation/networking/filter.rst.
 
 import contextlib
 import ctypes
+import errno
 import os
 import socket
 import stat
@@ -33,18 +34,22 @@ class Deafness:
         self._port = port
         self._sockets: dict[int, socket.socket] = {}
         """Duplicates of those that are deaf, by inode."""
+        self._others: set[int] = set()
+        """Inodes of the rest; there may be ten thousand, and they are looked at often."""
 
     def hear_nothing(self) -> None:
         """Let all sockets be deaf that are there now; those that were stay so.
 
-        Raises `OSError` where the system cannot.
+        Raises `OSError` where the system cannot, or no descriptor is left: some may be heard then.
         """
         program = ctypes.create_string_buffer(_RETURN_NOTHING)
         address = struct.pack("HL", 1, ctypes.addressof(program))
         for entry in os.listdir(OPEN_FILES):  # noqa: PTH208 - numbers, and very many
             try:
                 found = self._duplicate(int(entry))
-            except OSError:
+            except OSError as error:
+                if error.errno != errno.EBADF:
+                    raise
                 continue  # it is closed by now
             if found is not None:
                 self._sockets[os.fstat(found.fileno()).st_ino] = found
@@ -62,15 +67,26 @@ class Deafness:
 
         Raises `OSError` when it is no descriptor any more.
         """
+        if self._is_known(os.fstat(number)):
+            return None
         fd = os.dup(number)
-        status = os.fstat(fd)
-        if stat.S_ISSOCK(status.st_mode) and status.st_ino not in self._sockets:
+        try:
             one = socket.socket(fileno=fd)
-            if _is_tcp(one) and one.getsockname()[1] == self._port:
-                return one
-            one.detach()
-        os.close(fd)
+        except OSError:  # another has the number by now
+            os.close(fd)
+            return None
+        port = one.getsockname()[1] if _is_tcp(one) else None
+        if port == self._port:
+            return one
+        if port != 0:  # else it may be of the port yet
+            self._others.add(os.fstat(fd).st_ino)
+        one.close()
         return None
+
+    def _is_known(self, status: os.stat_result) -> bool:
+        """Whether it is no socket, or was looked at already."""
+        known = status.st_ino in self._sockets or status.st_ino in self._others
+        return known or not stat.S_ISSOCK(status.st_mode)
 
 
 def _is_tcp(one: socket.socket) -> bool:

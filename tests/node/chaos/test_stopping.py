@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from node.chaos import stopping
 from tests.node.workers.test_processes import alive
 
 pytestmark = pytest.mark.process
@@ -64,3 +65,11 @@ def test_a_stopped_worker_goes_on_at_once_when_its_core_is_killed() -> None:
     while alive(worker) and state_of(worker) != "Z":
         assert time.monotonic() < until_s
         time.sleep(0.01)
+
+
+async def test_nobody_stops_while_who_should_wake_them_is_not_there_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stopping, "READY_S", 0.0)
+    with pytest.raises(stopping.CannotPause):
+        await stopping.pause(0.1)

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from node.cli.backup import writing
-from node.cli.problem import Problem
+from cluster.backup.file import Header, encode
+from cluster.state.snapshot import dump
+from cluster.state.state import State
+from node.cli.backup import finish, writing
+from node.cli.problem import USAGE, Problem
 
 
 def test_it_is_readable_by_its_owner_alone_whatever_was_left_there(tmp_path: Path) -> None:
@@ -49,3 +52,24 @@ def test_a_disk_that_is_full_is_named_and_nothing_is_kept(tmp_path: Path) -> Non
     ):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_where_a_file_is_needed_no_file_is_called_like_a_pipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Problem, match="name a file") as refused, writing(Path("-")):
+        pass
+    assert refused.value.code == USAGE
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_came_there_while_it_was_written_is_not_overwritten(tmp_path: Path) -> None:
+    out = tmp_path / "desk"
+    with writing(out) as file:
+        for part in encode(Header("d", "n1", 0, 1, 0, 0, "1", 1), dump(State().frozen_copy())):
+            file.write(part)
+        out.write_bytes(b"mine")
+        with pytest.raises(Problem, match="exists by now"):
+            finish(file, out)
+    assert (out.read_bytes(), [one.name for one in tmp_path.iterdir()]) == (b"mine", ["desk"])

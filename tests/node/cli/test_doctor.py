@@ -85,6 +85,8 @@ def test_nothing_is_found_where_all_is_well() -> None:
         ({"clients_from_beyond": True}, "warning", "figures"),
         ({"observe": "0.0.0.0:7401"}, "warning", "figures"),
         ({"observe": ":::7401"}, "warning", "figures"),
+        ({"observe": "0:7401"}, "warning", "figures"),
+        ({"observe": "::ffff:0.0.0.0:7401"}, "warning", "figures"),
         ({"observe": "8.8.8.8:7401"}, "warning", "figures"),
         ({"folder_why": "it is no folder"}, "wrong", "data folder"),
         ({"filesystem": "tmpfs"}, "warning", "file system"),

@@ -4,7 +4,10 @@ import io
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -97,3 +100,70 @@ def test_a_backup_on_standard_input_is_verified(
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
         assert run_app(["snapshot", "verify", "-"]) == code
         assert words in "".join(capfd.readouterr())
+
+
+# -- a node that dies while it sends
+
+
+@contextmanager
+def sending(*pieces: bytes, dies: bool = False) -> Iterator[str]:
+    """A node that sends these pieces of its backup, and is gone then if it `dies`."""
+
+    class Node(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self._say(200, b'{"backup": "b1"}')
+
+        def do_GET(self) -> None:
+            number = int(self.path.rpartition("=")[2])
+            if number < len(pieces):
+                self._say(200, pieces[number])
+            elif dies:
+                self.close_connection = True
+            else:
+                self._say(204, b"")
+
+        def _say(self, status: int, body: bytes) -> None:
+            self.send_response(status)
+            if status != 204:
+                self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Node) as server:
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"ws://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_what_a_node_began_is_not_continued_with_another_one_s(
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    with sending(WHOLE[:40], dies=True) as dying, sending(WHOLE) as living:
+        code = run_app(["backup", "-", "--token", "t", "--url", dying, "--url", living])
+    written, said = capfdbinary.readouterr()
+    assert (code, written) == (1, WHOLE[:40])
+    assert b"is no backup: begin again" in said
+
+
+def test_a_node_that_dies_before_it_sent_anything_is_passed_over(
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    with sending(dies=True) as dying, sending(WHOLE) as living:
+        code = run_app(["backup", "-", "--token", "t", "--url", dying, "--url", living])
+    assert (code, capfdbinary.readouterr().out) == (0, WHOLE)
+
+
+def test_a_file_begins_anew_with_what_another_node_sends(tmp_path: Path) -> None:
+    out = tmp_path / "desk"
+    with sending(WHOLE[:40], dies=True) as dying, sending(WHOLE) as living:
+        code = run_app(["backup", str(out), "--token", "t", "--url", dying, "--url", living])
+    assert (code, out.read_bytes()) == (0, WHOLE)

@@ -9,14 +9,15 @@ import pytest
 import trio
 
 from cluster.state.commands import SYSTEM, RevokeTokens
-from node.auth import claimed
+from node.auth import claimed, mint, pass_for_pages
 from node.config import ObserveConfig
 from node.desk.application import Desk
-from node.desk.observing import observing
+from node.desk.observing import LIMITS, observing
+from node.edge.addresses import Addresses
 from node.edge.http import Request, Response
 from node.edge.server import open_listener
 from node.protocol.catalogue import Role
-from tests.node.desk.office import Office, office, token
+from tests.node.desk.office import CLUSTER, KEY, Office, office, token
 
 PROBES = ("/livez", "/readyz", "/startupz")
 PAGES = ("/metrics", "/cluster", "/readyz/quorum")
@@ -94,6 +95,29 @@ async def test_an_operator_sees_it_while_the_node_lets_nobody_in() -> None:
         page = get(desk, "/readyz?verbose", bearer=proof)
         assert page.status == 503
         assert b"[-]quorum failed: no majority" in page.body
+
+
+async def test_what_the_cli_makes_to_read_pages_opens_nothing_else() -> None:
+    async with office() as desk:
+        proof = pass_for_pages(KEY, CLUSTER)
+        for path in PAGES:
+            assert get(desk, path, bearer=proof).status == 200
+        headers = ((b"authorization", f"Bearer {proof}".encode()),)
+        for path in ("/v1/backup", "/v1/snapshot", "/v1/op/audit.list", "/v1/op/node.drain"):
+            order = Request("POST", path, "", headers, b"{}", "127.0.0.1:9")
+            answer: Any = desk.desks["n1"].on_request(order)
+            assert answer.status == 401, path
+            assert json.loads(answer.body)["data"] == {"rule": "token.audience"}
+
+
+async def test_what_reads_pages_of_another_cluster_reads_none_here() -> None:
+    async with office() as desk:
+        for proof in (
+            pass_for_pages(KEY, "other"),
+            pass_for_pages(b"another key's 16", CLUSTER),
+            mint(KEY, f"{CLUSTER}/pages", role="visitor", subject="v1", ttl_s=60),
+        ):
+            assert get(desk, "/cluster", bearer=proof).status in (401, 403)
 
 
 async def test_a_token_that_was_revoked_shows_nothing() -> None:
@@ -190,6 +214,15 @@ async def say(port: int, head: bytes) -> bytes:
                 if b" 404 Not Found" in said:
                     break
             return said
+
+
+def test_where_machines_look_one_neighbour_leaves_room_for_the_others() -> None:
+    addresses = Addresses(
+        connections_max=LIMITS.address_connections_max, connects_per_s=LIMITS.address_connects_per_s
+    )
+    let_in = [addresses.enter("10.0.0.9", now=0.0) for _ in range(10_000)].count(True)
+    assert 16 <= let_in <= LIMITS.handshaking_max // 2
+    assert addresses.enter("10.0.0.8", now=0.0)
 
 
 async def test_where_machines_look_nobody_is_asked_who_they_are() -> None:

@@ -1,5 +1,7 @@
 """Clients of gRPC without a network: nothing is heard, nothing leaves, and all goes on after."""
 
+import errno
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -58,6 +60,40 @@ def test_a_socket_that_is_closed_while_it_is_deaf_does_no_harm(listener: socket.
         server.close()
         listener.close()
         deafness.hear()
+
+
+def test_where_no_descriptor_is_left_it_is_said_that_somebody_is_heard(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(number: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(os, "dup", none_left)
+    with pytest.raises(OSError, match="Too many open files"):
+        Deafness(listener.getsockname()[1]).hear_nothing()
+
+
+def test_thousands_of_other_sockets_are_looked_at_once(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[int] = []
+    dup = os.dup
+
+    def counted(number: int) -> int:
+        looked_at.append(number)
+        return dup(number)
+
+    monkeypatch.setattr(os, "dup", counted)
+    deafness = Deafness(listener.getsockname()[1])
+    with socket.create_server(("127.0.0.1", 0)) as other, connect(other), connect(listener):
+        deafness.hear_nothing()
+        assert len(looked_at) >= 4
+        looked_at.clear()
+        newcomer, _ = listener.accept()
+        with newcomer:
+            deafness.hear_nothing()
+            assert looked_at == [newcomer.fileno()]
+    deafness.hear()
 
 
 async def test_clients_that_are_held_hear_and_say_nothing_until_they_are_let_go() -> None:

@@ -1,0 +1,69 @@
+"""All nodes asked at once: who does not say is not taken for dead."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from node.cli.app import run_app
+from node.cli.nodes import answered, ask_all
+from node.cli.problem import Problem
+
+
+@contextmanager
+def saying(status: int, page: dict[str, Any]) -> Iterator[str]:
+    """A node that says this of itself to everybody."""
+
+    class Node(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(page).encode())
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Node) as server:
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"ws://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def one_open_of_two() -> Iterator[str]:
+    """Where machines look at n1, which knows n2; n2 wants a token."""
+    with ExitStack() as both:
+        guarded = both.enter_context(saying(401, {"msg": "/cluster is shown to an operator"}))
+        page = {"node": "n1", "nodes": [{"id": "n2", "url": guarded}]}
+        yield both.enter_context(saying(200, page))
+
+
+async def test_without_a_token_a_node_that_wants_one_is_not_shown_as_dead() -> None:
+    with one_open_of_two() as url, pytest.raises(Problem, match="to an operator; give --token"):
+        await ask_all((url,), "")
+
+
+async def test_with_a_token_that_one_node_refuses_the_others_are_shown() -> None:
+    with one_open_of_two() as url:
+        assert [one.node for one in answered(await ask_all((url,), "t"))] == ["n1"]
+
+
+@pytest.mark.parametrize(
+    "command", [["cluster", "status"], ["cluster", "top", "--once"], ["upgrade", "status"]]
+)
+def test_every_command_says_why_nodes_refuse(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with saying(401, {"msg": "/cluster is shown to an operator"}) as url:
+        assert run_app([*command, "--url", url]) == 1
+    assert "/cluster is shown to an operator; give --token" in capfd.readouterr().err
