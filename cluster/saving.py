@@ -86,7 +86,7 @@ class Saving:
         goal = min(index or applied_index, applied_index)
         if goal <= EMPTY_INDEX:
             raise NotSaved(f"{part.node} has applied nothing yet: there is nothing to save")
-        is_there = not index and goal <= engine.snapshot_index
+        before_index = 0 if index else engine.snapshot_index
         failures = self._failures
         with trio.move_on_after(WAIT_S):
             while goal > engine.snapshot_index:
@@ -97,7 +97,7 @@ class Saving:
                 await trio.sleep(POLL_S)
         if goal > engine.snapshot_index:
             return SnapshotWaits(goal, self._why())
-        return await self._newest(is_there=is_there)
+        return await self._newest(before_index)
 
     def _refuse_if_must(self, failures: int) -> None:
         """Raise `NotSaved` when waiting is of no use."""
@@ -118,18 +118,22 @@ class Saving:
             return "one is on its way to another node, which would have to begin again"
         return self._part.status().why or "entries that are committed are applied first"
 
-    async def _newest(self, *, is_there: bool) -> SavedSnapshot:
+    async def _newest(self, before_index: int) -> SavedSnapshot:
         """Return the newest one, read back whole.  Raises `NotSaved`.
 
         The newest that the engine knows: the store may have a newer one already whose name is not
-        durable yet.
+        durable yet.  One that newer ones replaced while it was read is read no more: they are.
         """
-        store, newest = self._snapshots, self._part.engine.snapshot_index
-        index, write_ms = self._written
-        try:
-            meta, size = await trio.to_thread.run_sync(store.measure, newest)
-        except StorageError as error:
-            raise NotSaved(f"the newest snapshot cannot be read: {error}") from None
+        store, engine = self._snapshots, self._part.engine
+        while True:
+            newest, (index, write_ms) = engine.snapshot_index, self._written
+            try:
+                meta, size = await trio.to_thread.run_sync(store.measure, newest)
+            except StorageError as error:
+                if newest == engine.snapshot_index:
+                    raise NotSaved(f"the newest snapshot cannot be read: {error}") from None
+            else:
+                break
         took_ms = write_ms if index == meta.index else 0
-        written = index == meta.index and not is_there
+        written = index == meta.index > before_index
         return SavedSnapshot(meta.index, meta.term, size, store.path_of(meta), written, took_ms)

@@ -81,7 +81,7 @@ class SnapshotStore:
             self._disk.sync(tmp)
             written = self._verify(tmp)
             assert written == meta
-        self._publish(tmp, meta)
+            self._publish(tmp, meta)
         return meta
 
     def latest(self) -> SnapshotMeta | None:
@@ -138,7 +138,7 @@ class SnapshotStore:
             self._disk.sync(tmp)
             meta = self._verify(tmp)
             self._refuse_older(meta)
-        self._publish(tmp, meta)
+            self._publish(tmp, meta)
         return meta
 
     def _publish(self, tmp: str, meta: SnapshotMeta) -> None:

@@ -104,7 +104,13 @@ class Elections:
         self.deadline_s = now_s + self.timing.election_min_s + self._moment()
 
     def leader_lost(self, leader: str, now_s: float) -> None:
-        """The link to the leader broke: its lease is void, and this node hurries."""
+        """The link to the leader broke: its lease is void, and this node hurries.
+
+        Once, however often the leader is dialled in vain: else no round would last as long as
+        its answers take, and chance would never have its turn.
+        """
+        if leader == self._lost:
+            return
         self._lost = leader
         self._lost_until_s = now_s + self.timing.heartbeat_s
         self.heard_s = float("-inf")

@@ -121,7 +121,7 @@ class Leading:
             quiet=self._parts.core.only_tells and not entries,
             vouched=follower.memory.vouched(message["prevLogIdx"], message["commit_index"]),
         )
-        self._parts.outbox.early.append((peer, append))
+        self._send(peer, append)
         if entries:
             follower.sent(append.request, sum(len(entry.command) for entry in entries))
         if follower.full:
@@ -150,7 +150,18 @@ class Leading:
             commit_index=core.commit_index,
             vouched=follower.memory.vouched(prev_index, core.commit_index),
         )
-        self._parts.outbox.early.append((peer, append))
+        self._send(peer, append)
+
+    def _send(self, peer: str, append: AppendEntries) -> None:
+        """Send before the sync: an append promises nothing but that its term has this one leader.
+
+        Who votes alone is elected before its term is durable, and may be again, in that very
+        term, if it dies now: its learners wait for the sync.
+        """
+        if self._parts.others:
+            self._parts.outbox.early.append((peer, append))
+        else:
+            self._parts.promise(peer, append)
 
     def _send_snapshot(
         self, leadership: Leadership, peer: str, follower: Follower, now_s: float

@@ -72,7 +72,8 @@ async def test_a_node_without_memory_elects_nobody(cluster: Cluster, tmp_path: P
     await cluster.start(leader)
     await cluster.serving()
     await until(lambda: not cluster.replicas[wiped].status().abstains)
-    assert len({digest(r.state) for r in cluster.replicas.values()}) == 1
+    # That it does no more is written down: one of them may be an entry ahead for a moment.
+    await until(lambda: len({digest(r.state) for r in cluster.replicas.values()}) == 1)
 
 
 async def test_a_new_cluster_says_whom_it_waits_for(tmp_path: Path, nursery: trio.Nursery) -> None:

@@ -30,6 +30,10 @@ class Slow(FileDisk):
         super().__init__(path)
         self.goes = threading.Event()
         self.goes.set()
+        self.read_again = threading.Event()
+        self.read_again.set()
+        self.slow_to_read = ""
+        """A file whose reading stands still meanwhile."""
         self.full = False
         self.begun: list[str] = []
         """Files whose writing was begun."""
@@ -41,6 +45,13 @@ class Slow(FileDisk):
             if self.full:
                 raise DiskFull(self.path_of(name), "write", "No space left on device (ENOSPC)")
         super().truncate(name, size)
+
+    def read(
+        self, name: str, *, offset: int = 0, size: int | None = None, fresh: bool = False
+    ) -> bytes:
+        if name == self.slow_to_read:
+            assert self.read_again.wait(20)
+        return super().read(name, offset=offset, size=size, fresh=fresh)
 
 
 class Alone:
@@ -93,6 +104,7 @@ async def alone(tmp_path: Path, nursery: trio.Nursery) -> AsyncIterator[Alone]:
     await until(lambda: one.replica.state.conversations["cv"].state == "waiting")
     yield one
     one.disk.goes.set()
+    one.disk.read_again.set()
     nursery.cancel_scope.cancel()
     with trio.CancelScope(shield=True):
         await one.replica.wait_stopped()
@@ -185,6 +197,26 @@ async def test_after_a_failure_who_asks_hears_that_another_try_comes(
     assert isinstance(waits, SnapshotWaits)
     assert "ENOSPC" in waits.why
     assert "within 10 s" in waits.why
+
+
+async def test_one_that_newer_ones_replace_while_it_is_read_is_no_failure(alone: Alone) -> None:
+    first = await alone.save()
+    alone.disk.slow_to_read = snapshot_name(first.index)
+    alone.disk.read_again.clear()
+    again: list[SavedSnapshot] = []
+
+    async def save() -> None:
+        again.append(await alone.save())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(save)
+        await trio.testing.wait_all_tasks_blocked()
+        for _ in range(2):
+            await alone.say()
+            newest = await alone.save()
+        assert snapshot_name(first.index) not in alone.snapshots
+        alone.disk.read_again.set()
+    assert again == [newest]
 
 
 async def test_a_snapshot_that_rotted_is_named_by_file_and_not_called_saved(alone: Alone) -> None:

@@ -1,5 +1,6 @@
 """`wal.snapshot`: saved whole or not at all, handed on, never silently older or damaged."""
 
+from functools import partial
 from random import Random
 
 import pytest
@@ -9,7 +10,14 @@ from hypothesis import strategies as st
 from tests.sim.disk import SimDisk
 from tests.wal.samples import IDENTITY, sim_disk
 from wal.blocks import BLOCK_BYTES_MAX
-from wal.errors import CorruptSnapshot, FileGone, ForeignLog, SnapshotRefused, StorageFailed
+from wal.errors import (
+    CorruptSnapshot,
+    DiskFull,
+    FileGone,
+    ForeignLog,
+    SnapshotRefused,
+    StorageFailed,
+)
 from wal.identity import Identity
 from wal.snapfile import snapshot_index, snapshot_name
 from wal.snapshot import SnapshotMeta, SnapshotStore
@@ -198,6 +206,28 @@ def test_a_full_disk_leaves_the_old_snapshot_and_a_later_save_works(room: int) -
     disk.full_after(None)
     store.save(meta(20), [b"y"])
     assert state_of(store) == b"y"
+
+
+@pytest.mark.parametrize("received", [False, True])
+def test_a_snapshot_that_there_is_no_room_to_name_takes_none(received: bool) -> None:
+    _, sender = store_with(20)
+    disk, store = store_with(10)
+
+    def refuse(op: str, name: str) -> None:
+        if op == "rename":
+            raise DiskFull(name, op, "No space left on device (ENOSPC)")
+
+    incoming = store.incoming()
+    incoming.write(0, b"".join(raw_of(sender, meta(20))))
+    if not received:
+        incoming.abandon()
+    disk.on_call = refuse
+    publish = incoming.install if received else partial(store.save, meta(20), [b"x" * 50])
+    with pytest.raises(DiskFull):
+        publish()
+    disk.on_call = None
+    assert disk.names() == [snapshot_name(10)]
+    assert state_of(store) == b"state at 10"
 
 
 def test_a_snapshot_that_the_disk_garbles_is_never_published() -> None:

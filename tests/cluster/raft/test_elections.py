@@ -1,9 +1,12 @@
 """Holes 8 and 15, and lost leaders: who may become leader, and when."""
 
 import random
+from collections.abc import Sequence
+from itertools import accumulate
 
 import pytest
 
+from cluster.peer.patience import Patience
 from cluster.raft.election import HASTY_MAX, Elections, Timing
 from cluster.raft.engine import PeerError
 from cluster.raft.messages import PreVote
@@ -319,12 +322,33 @@ def test_two_who_lose_a_leader_at_once_elect_one_in_one_term(delay_s: float) -> 
         assert {rig.engine.term for rig in rigs.values()} == {2}
 
 
-def elect(rigs: dict[str, Rig], delay_s: float) -> float:
+@pytest.mark.parametrize("delay_s", [0.01, 0.045])
+def test_a_leader_that_is_dialled_again_and_again_in_vain_is_lost_once(delay_s: float) -> None:
+    """Each miss began another round, and made void what was being answered to the one before."""
+    for seed in range(12):
+        rigs = {"b": Rig(seed=seed), "c": rig_of("c", seed=seed + 100)}
+        for rig in rigs.values():
+            rig.follow()
+        dialled_s = random.Random(seed).random() * delay_s
+        took_s = elect(rigs, delay_s, misses_s=misses(dialled_s, seed))
+        assert took_s <= dialled_s + TIMING.heartbeat_s + 8 * delay_s
+
+
+def misses(dialled_s: float, seed: int) -> list[float]:
+    """When somebody who dials from a moment on finds nobody there."""
+    patience = Patience(random.Random(seed).random)
+    return list(accumulate((patience.missed() for _ in range(12)), initial=dialled_s))
+
+
+def elect(rigs: dict[str, Rig], delay_s: float, misses_s: Sequence[float] = ()) -> float:
     """Let messages take `delay_s` until one leads; return how long that took."""
     step_s, seconds = 0.001, 0.0
     under_way: list[tuple[float, str, str, Wire]] = []
     while not any(rig.engine.is_leader for rig in rigs.values()):
         assert seconds < 3 * TIMING.election_max_s
+        if any(seconds <= miss_s < seconds + step_s for miss_s in misses_s):
+            for rig in rigs.values():
+                rig.engine.peer_lost("a")
         seconds += step_s
         for name, rig in rigs.items():
             for _, source, to, message in [one for one in under_way if one[0] <= seconds]:
@@ -431,6 +455,20 @@ def test_who_lost_the_leader_hurries_a_few_times_each_time_less(link_broke: bool
     for number, wait in enumerate(waits[:HASTY_MAX]):
         assert 2**number * 0.05 <= wait <= 2**number * 0.1
     assert all(0.3 <= wait <= 0.6 for wait in waits[HASTY_MAX:])
+
+
+def test_a_leader_that_is_lost_already_is_no_reason_to_hurry_again() -> None:
+    one = elections()
+    one.leader_heard("a", 10.0)
+    one.leader_lost("a", 10.1)
+    for attempt in range(HASTY_MAX + 1):
+        one.stand(5 + attempt, 20.0)
+    one.leader_lost("a", 20.1)
+    assert one.deadline_s >= 20.3
+    assert one.yields_to(5 + HASTY_MAX, (1, 5, "a"), (1, 6, "b"), 20.1), "chance has its turn"
+    one.leader_heard("a", 21.0)
+    one.leader_lost("a", 21.1)
+    assert one.deadline_s <= 21.15, "it was there again"
 
 
 def test_who_never_heard_a_leader_does_not_hurry() -> None:

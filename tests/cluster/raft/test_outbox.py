@@ -3,6 +3,7 @@
 import pytest
 
 from cluster.raft.engine import Install
+from cluster.raft.members import Member, Members
 from tests.cluster.raft.rig import TIMING, Rig, Wire, meta_at, run
 from wal.snapfile import encode_snapshot
 
@@ -38,6 +39,43 @@ def test_a_request_for_votes_waits_until_the_own_vote_is_durable() -> None:
     rig.grant("a")
     rig.engine.tick()
     assert early_and_late(rig) == ([], ["vote_request", "vote_request"])
+
+
+class _Alone(Rig):
+    """A voter alone, with a learner."""
+
+    def boot(self) -> None:
+        self.members = Members({"b": Member("voter", ""), "l": Member("learner", "")})
+        super().boot()
+
+
+def test_who_votes_alone_sends_no_append_before_its_term_is_durable() -> None:
+    rig = _Alone("b")
+    rig.now_s += 1.0
+    rig.engine.tick()
+    assert rig.engine.is_leader
+    rig.engine.propose(b"lost")
+    rig.engine.replicate()
+    assert early_and_late(rig) == ([], ["append_entries", "append_entries"])
+
+
+def test_who_votes_alone_never_sends_two_entries_of_one_index_and_term() -> None:
+    rig = _Alone("b")
+    rig.now_s += 1.0
+    rig.engine.tick()
+    rig.engine.propose(b"lost")
+    rig.engine.replicate()
+    sent = rig.engine.take_early()
+    rig.reboot()
+    rig.turn(1.0)
+    rig.engine.propose(b"another")
+    sent += rig.turn()
+    by_place: dict[tuple[int, int], set[bytes]] = {}
+    for _, message in sent:
+        for payload, index, term in message["entries"]:
+            by_place.setdefault((index, term), set()).add(payload)
+    assert (3, 1) in by_place
+    assert all(len(payloads) == 1 for payloads in by_place.values())
 
 
 def test_an_acknowledgement_of_a_snapshot_that_is_held_waits_for_the_sync() -> None:
