@@ -134,10 +134,14 @@ class Members:
         return self._with(node, Member("leaving", member.address))
 
     def replace(self, old: str, new: str, address: str) -> "Members":
-        """Put `new` in the place of `old`: it joins first, then the old one leaves."""
+        """Put `new` in the place of `old`: it joins first, then the old one leaves.
+
+        A standby or a learner is promoted, at the address that it has; else `new` is added.
+        """
         if not self._get(old).votes:
             raise MembersRefused(f"{old} does not vote: remove it, and add {new}")
-        return self.add(new, address).remove(old)
+        waits = new in (*self.in_role("standby"), *self.in_role("learner"))
+        return (self.promote(new) if waits else self.add(new, address)).remove(old)
 
     def stand_in(self, old: str, standby: str, now_ms: int) -> "Members":
         """Put a standby in the place of `old`, now: it joins first, then the old one leaves."""

@@ -148,12 +148,17 @@ def keep(
 def replace(
     where: Where,
     old: Annotated[str, typer.Argument(metavar="OLD", help="Who leaves, dead or alive.")],
-    new: Annotated[str, typer.Argument(metavar="NEW", help="Who takes its place; started.")],
+    new: Annotated[
+        str,
+        typer.Argument(
+            metavar="NEW", help="Who takes its place: a standby, a learner, or new; started."
+        ),
+    ],
     address: At = "",
     wait: Wait = 60.0,
     as_json: Json = False,
 ) -> None:
-    """Put a new node in the place of another: it joins first, then the old one leaves.
+    """Put a node in the place of another: it joins first, then the old one leaves.
 
     Example:  unidesk cluster members replace n2 n4
     """

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.raft.members import MEMBERS_MAX, VOTERS_MAX, Member, Members, MembersRefused
+from cluster.raft.members import MEMBERS_MAX, VOTERS_MAX, Member, Members, MembersRefused, Role
 from cluster.raft.messages import MEMBERS, PeerError
 from tests.cluster.raft.rig import TIMING, Rig, meta_at, run
 from wal.snapfile import encode_snapshot
@@ -132,6 +132,18 @@ def test_as_many_members_as_there_may_be_can_be_read() -> None:
 
 
 # -- what a leader does of itself
+
+
+@pytest.mark.parametrize("role", ["standby", "learner"])
+def test_who_holds_everything_already_may_take_a_voters_place(role: Role) -> None:
+    members = ABC.add("s", "host:9", role=role).replace("b", "s", "")
+    assert members.in_role("leaving") == ("b",)
+    assert members.by_id["s"] == Member("joining", "host:9")
+
+
+def test_a_voter_takes_no_other_voters_place() -> None:
+    with pytest.raises(MembersRefused, match="c is a member already, voter"):
+        ABC.replace("b", "c", "")
 
 
 def test_who_is_replaced_leaves_when_the_new_one_votes() -> None:
