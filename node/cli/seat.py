@@ -84,7 +84,8 @@ class Seat(ABC):
         try:
             return await self._stay(urls, token)
         except* Stopped as stopped:
-            raise Problem(self._why_stopped(stopped)) from None
+            why = self._why_stopped(stopped)
+        raise Problem(why)  # raised in there, Python before 3.11.4 would wrap it
 
     async def _stay(self, urls: tuple[str, ...], token: str) -> int:
         async with open_client(
