@@ -125,5 +125,5 @@ async def test_a_block_for_each_pong_would_be_noticed(
 
     monkeypatch.setattr(Connection, "received", leaking)
     async with office() as desk, listening(desk.desks["n1"]) as port:
-        grown, _ = await grown_blocks(desk.desks["n1"], port, hours=1)
+        grown, _ = await grown_blocks(desk.desks["n1"], port, hours=2)
         assert grown > BLOCKS_MAX
