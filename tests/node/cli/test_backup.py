@@ -67,7 +67,14 @@ async def speaking(cluster: LocalCluster, said: Said) -> AsyncIterator[None]:
 
 
 async def history(client: Client, cv: str) -> list[tuple[int, str]]:
-    events = (await client.request(CvHistory(cv=cv)))["events"]
+    """Return what was said in all that is kept, page by page."""
+    events: list[dict[str, Any]] = []
+    more = True
+    while more:
+        after = events[-1]["seq"] if events else 0
+        page = await client.request(CvHistory(cv=cv, after=after))
+        events += page["events"]
+        more = page["more"]
     seqs = [event["seq"] for event in events]
     assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))
     return [

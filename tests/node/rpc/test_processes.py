@@ -35,7 +35,9 @@ async def until_served(caller: Caller, **fields: Any) -> dict[str, Any]:
 @pytest.mark.slow
 async def test_workers_share_the_port_and_a_stream_outlives_its_worker(tmp_path: Path) -> None:
     sections = {"node": {"workers": 2}}
-    async with LocalCluster(tmp_path, nodes=1, grpc=True, sections=sections) as cluster:
+    async with LocalCluster(
+        tmp_path, nodes=1, grpc=True, observe=True, sections=sections
+    ) as cluster:
         core = cluster.pid("n1")
         assert core is not None
         await two_workers(core)
