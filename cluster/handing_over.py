@@ -42,11 +42,8 @@ class HandingOver:
         engine.prefer(lambda able: best(picture(), able))
 
     def turn(self) -> None:
-        """Begin to hand over where that is due; called often, while somebody is drained."""
-        engine = self._engine
-        if not engine.is_leader or self._clock() < self._again_s:
-            return
-        seen = self._picture()
-        if seen.node in seen.drained:
-            self._again_s = self._clock() + self._every_s
-            begin(engine, seen)
+        """Begin to hand over where that is due; called often, while this node is drained."""
+        now_s = self._clock()
+        if self._engine.is_leader and now_s >= self._again_s:
+            self._again_s = now_s + self._every_s
+            begin(self._engine, self._picture())

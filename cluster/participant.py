@@ -306,7 +306,7 @@ class Participant:
         )
         if planned:
             self.timings.dispatch_plan.observe(self._now_s() - begun_s)
-        if drained(self.state):
+        if self.node in drained(self.state):
             self._handing_over.turn()
         self._telling.turn(self._judge.standing, self.leader)
         self._lookout.look()
