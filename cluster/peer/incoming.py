@@ -23,7 +23,7 @@ from cluster.peer.address import address_of, tune
 from cluster.peer.frames import FrameReader, HungUp, PeerRefused, encode
 from cluster.peer.meetings import Meetings
 from cluster.peer.patience import TroubleBook
-from cluster.peer.tls import Certificates, check_name
+from cluster.peer.tls import Certificates, check_name, explain
 
 READ_BYTES = 256 * 1024
 HANDSHAKE_S = 5.0
@@ -100,11 +100,6 @@ class Incoming:
         for call in self._calls:
             call.scope.cancel()
 
-    def _explain(self, address: str, error: BaseException) -> str:
-        if self._certificates is not None:
-            return self._certificates.explain(f"the node at {address}", error)
-        return f"{type(error).__name__}: {error}"
-
     async def accept(self, stream: trio.SocketStream) -> None:
         """Hear one connection until it ends."""
         if self._accepted >= ACCEPTED_MAX:
@@ -117,7 +112,9 @@ class Incoming:
         except (OSError, trio.BrokenResourceError, trio.TooSlowError) as error:
             cause = error.__cause__
             if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
-                self._note_turned_away(address, self._explain(address, error))
+                self._note_turned_away(
+                    address, explain(self._certificates, f"the node at {address}", error)
+                )
         except PeerRefused as error:
             self._troubles.note(error.peer or address.rpartition(":")[0], str(error))
             self._note_turned_away(address, str(error))

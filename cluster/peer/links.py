@@ -24,12 +24,12 @@ from cluster.heal.picture import Troubles
 from cluster.hooks import Wire
 from cluster.peer import handshake
 from cluster.peer.address import Address, parse_address, tune
-from cluster.peer.frames import FrameReader, HungUp, PeerRefused, encode, in_words
+from cluster.peer.frames import FrameReader, PeerRefused, encode
 from cluster.peer.incoming import HANDSHAKE_S, Incoming, check_certificate, receive_one
 from cluster.peer.link import Link, LinkStatistics, Made
 from cluster.peer.meetings import Meetings
 from cluster.peer.patience import STEADY_S, Patience, TroubleBook
-from cluster.peer.tls import Certificates, PeerTls, TlsStatistics
+from cluster.peer.tls import Certificates, PeerTls, TlsStatistics, explain
 
 SEND_S = 5.0
 """A peer that takes nothing for this long is hung up on."""
@@ -259,14 +259,14 @@ class Links:
             with trio.CancelScope() as link.call:
                 await self._dial(link)
         except PeerRefused as error:
-            self._note_refusal(link, self._explain(link.peer, error))
+            self._note_refusal(link, explain(self._certificates, link.peer, error))
             self._tell(error)
             return link.refused
         except trio.TooSlowError:  # nobody there, or a process that is stopped
             self._note_refusal(link, "TooSlowError: no answer in time")
             return ""
         except (OSError, trio.BrokenResourceError) as error:
-            self._note_refusal(link, self._explain(link.peer, error))
+            self._note_refusal(link, explain(self._certificates, link.peer, error))
             return link.refused if link.reached else ""
         return "" if link.call.cancelled_caught else "it hung up again at once"
 
@@ -283,12 +283,6 @@ class Links:
         if why != link.refused:
             log.info("peer link down", peer=link.peer, why=why)
         link.refused = why
-
-    def _explain(self, peer: str, error: BaseException) -> str:
-        silent = not isinstance(error, PeerRefused) or isinstance(error, HungUp)
-        if silent and self._certificates is not None:
-            return self._certificates.explain(peer, error)
-        return in_words(error)
 
     async def _dial(self, link: Link) -> None:
         """Connect, prove, and send what is queued until the link breaks."""
@@ -357,7 +351,8 @@ class Links:
         try:
             made = await self._connect(link)
         except (OSError, trio.TooSlowError, trio.BrokenResourceError, PeerRefused) as error:
-            log.warning("peer link kept", peer=link.peer, why=self._explain(link.peer, error))
+            why = explain(self._certificates, link.peer, error)
+            log.warning("peer link kept", peer=link.peer, why=why)
         else:
             if link.connected and link.successor is None:
                 link.successor = made

@@ -24,7 +24,7 @@ from typing import Any
 import structlog
 from cryptography import x509
 
-from cluster.peer.frames import PeerRefused, in_words
+from cluster.peer.frames import HungUp, PeerRefused, in_words
 
 NODE_URI = "unidesk:node:"
 CA_MAX = 16
@@ -157,6 +157,14 @@ class Certificates:
 
     def _stamped(self) -> tuple[tuple[int, int], ...]:
         return tuple(_stamp(path) for path in (self._files.cert, self._files.key, self._files.ca))
+
+
+def explain(certificates: Certificates | None, peer: str, error: BaseException) -> str:
+    """Return in words why a link to `peer` failed: what it said, or else what its silence means."""
+    silent = not isinstance(error, PeerRefused) or isinstance(error, HungUp)
+    if silent and certificates is not None:
+        return certificates.explain(peer, error)
+    return in_words(error)
 
 
 def check_name(certificate: dict[str, Any] | None, node: str) -> None:
