@@ -35,6 +35,7 @@ from cluster.state.commands import AddAudit
 from cluster.state.outcome import Refused
 from node import __version__
 from node.auth import Principal
+from node.desk.audit_lines import write_down
 from node.desk.context import Context
 from node.desk.gate import Gate, Then
 from node.edge.application import Answer, ResponseFactory
@@ -153,7 +154,7 @@ class Backups:
         detail = {"at": port.node_id} | ({"stale": "true"} if stale else {})
         line = AddAudit(principal.by, "backup.take", detail)
         if stale:
-            port.submit(line, _ignore)
+            write_down(port, line)  # without a quorum the log of the process has it
             return None
         if self._context.state.level > levels.FIRST:
             answer = await port.propose(line)
@@ -205,7 +206,3 @@ class Backups:
             self._kept.pop(path.removeprefix(f"{PATH}/"), None)
             return Response(204)
         return Response(200, found.piece.data, content_type=MEDIA)
-
-
-def _ignore(answer: object) -> None:
-    """Without a quorum there is no line; the log of the process has one."""

@@ -10,9 +10,10 @@ The line is not waited for: a look is answered at once, and noted within the mom
 
 from collections.abc import Callable
 
-from cluster.port import Answer, Port
+from cluster.port import Port
 from cluster.state.commands import AddAudit
 from node.auth import Principal
+from node.desk.audit_lines import write_down
 
 OVERSEERS = frozenset({"supervisor", "operator"})
 AGAIN_S = 3600.0
@@ -47,8 +48,4 @@ class Looks:
         self._noted[look] = now_s
         if len(self._noted) > LOOKS_MAX:
             del self._noted[next(iter(self._noted))]
-        self._port.submit(AddAudit(principal.by, what, detail), _ignore)
-
-
-def _ignore(answer: Answer) -> None:
-    """A node that cannot write the line serves nobody in a moment."""
+        write_down(self._port, AddAudit(principal.by, what, detail))

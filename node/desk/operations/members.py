@@ -11,10 +11,11 @@ from functools import partial
 
 from cluster.peer.address import parse_address
 from cluster.peer.frames import PeerRefused
-from cluster.port import Answer, NotLeading
+from cluster.port import NotLeading
 from cluster.raft.members import Members, MembersRefused, Role
 from cluster.state.commands import AddAudit
 from node.auth import Principal
+from node.desk.audit_lines import write_down
 from node.desk.context import Context
 from node.desk.lookup import Answered, Later
 from node.desk.operations.effects import Asker, Handlers
@@ -75,7 +76,7 @@ class Membership:
             raise NotAllowed("conflict", str(refused)) from None
         if unavailable is not None:
             raise NotAllowed(unavailable.code, unavailable.message)
-        context.port.submit(line, _ignore)  # the change holds, whatever becomes of the line
+        write_down(context.port, line)
         return self._members()
 
     def _asked(self, request: ops.MembersChange) -> Callable[[Members], Members]:
@@ -121,10 +122,6 @@ _ROLES: dict[str, Role] = {
     "add_learner": "learner",
     "add_standby": "standby",
 }
-
-
-def _ignore(answer: Answer) -> None:
-    """Nobody waits for a line of the audit log."""
 
 
 def check_node(node: str, field: str) -> None:

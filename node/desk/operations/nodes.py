@@ -11,11 +11,12 @@ from itertools import islice
 
 import msgspec
 
-from cluster.port import Answer, HandOverRefused, NotLeading, Unavailable
+from cluster.port import HandOverRefused, NotLeading, Unavailable
 from cluster.state import commands
 from cluster.state.commands import AddAudit
 from cluster.state.model import Session as AgentSession
 from node.auth import Principal
+from node.desk.audit_lines import write_down
 from node.desk.context import Context
 from node.desk.hub import Hub
 from node.desk.lookup import Answered, Effect, Later
@@ -66,7 +67,7 @@ class Nodes:
             raise NotAllowed(leader.code, leader.message)
         took_ms = round((context.clock() - began_s) * 1000)
         detail = {"target": to, "leader": leader, "took_ms": took_ms}
-        context.port.submit(AddAudit(principal.by, "leader.transfer", detail), _ignore)
+        write_down(context.port, AddAudit(principal.by, "leader.transfer", detail))
         return Answered(
             {
                 "before": context.port.node_id,
@@ -150,7 +151,3 @@ def _reached_besides(context: Context, node: str) -> bool:
         name != node and (name == here or peers.get(name, {}).get("connected", False))
         for name in context.port.members().by_id
     )
-
-
-def _ignore(answer: Answer) -> None:
-    """Nobody waits for a line of the audit log."""
