@@ -21,7 +21,7 @@ from cluster.peer.frames import HungUp, PeerRefused, encode
 from cluster.peer.tls import CA_MAX, Certificates, PeerTls
 from node.certs.authority import issue, make_authority
 from node.certs.folder import CertificateFolder
-from tests.cluster.peer.test_links import Node, free_address, until
+from tests.cluster.peer.linked import Node, free_address, until
 
 
 def certificate(authority: trustme.CA, folder: Path, name: str) -> PeerTls:
