@@ -3,9 +3,8 @@
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -13,29 +12,21 @@ import pytest
 from node.cli.app import run_app
 from node.cli.nodes import answered, ask_all
 from node.cli.problem import Problem
+from tests.node.cli.answering import Quiet, answering
 
 
 @contextmanager
 def saying(status: int, page: dict[str, Any]) -> Iterator[str]:
     """A node that says this of itself to everybody."""
 
-    class Node(BaseHTTPRequestHandler):
+    class Node(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(status)
             self.end_headers()
             self.wfile.write(json.dumps(page).encode())
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Node) as server:
-        thread = Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"ws://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(Node) as url:
+        yield url
 
 
 @contextmanager

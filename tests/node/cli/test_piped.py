@@ -5,9 +5,8 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -20,6 +19,7 @@ from cluster.state.state import State
 from node.cli.app import run_app
 from node.cli.piped import Backup, pass_on, reading
 from node.cli.problem import USAGE, Problem
+from tests.node.cli.answering import Quiet, answering
 
 WHOLE = b"".join(
     encode(Header("desk", "n1", 0, 1, 0, 0, "1.0", 1), snapshot.dump(State().frozen_copy()))
@@ -109,7 +109,7 @@ def test_a_backup_on_standard_input_is_verified(
 def sending(*pieces: bytes, dies: bool = False) -> Iterator[str]:
     """A node that sends these pieces of its backup, and is gone then if it `dies`."""
 
-    class Node(BaseHTTPRequestHandler):
+    class Node(Quiet, BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
@@ -131,17 +131,8 @@ def sending(*pieces: bytes, dies: bool = False) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Node) as server:
-        thread = Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"ws://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(Node) as url:
+        yield url
 
 
 def test_what_a_node_began_is_not_continued_with_another_one_s(
