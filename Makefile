@@ -1,7 +1,7 @@
 # Every target is one thing a person would want done.  A machine needs Python 3.11 and make.
 PYTHON ?= python3
 BIN := .venv/bin
-.PHONY: help run test check lint types layers coverage clients slow suite peers soak nemesis heal-report mutants fmt lock clean
+.PHONY: help run test check lint types layers coverage clients slow again suite peers soak nemesis heal-report mutants fmt lock clean
 .DEFAULT_GOAL := help
 
 help:     ## what can be asked for
@@ -37,6 +37,9 @@ clients: .venv/dev.stamp ## the clients of all languages, each against a live cl
 
 slow: .venv/dev.stamp  ## what the default suite leaves out, but for what takes minutes
 	$(BIN)/pytest -q -n auto -m "slow and not soak and not peers" --ignore=tests/clients
+
+again: .venv/dev.stamp ## what failed last, one test at a time
+	$(BIN)/pytest -q -n 0 --lf --lfnf none
 
 suite: .venv/dev.stamp ## everything, also what is slow
 	$(BIN)/pytest -q -n auto
