@@ -1,38 +1,34 @@
-"""Links to the other nodes over trio TCP.  Talks to sockets; decides nothing.
+"""Links to the other nodes over trio TCP: whom there is one to.  Talks to sockets; decides nothing.
 
-Every node dials every other one: a link carries frames one way, from dialer to acceptor.
-Who dials in and is no member is a guest: it is dialled back for as long as it stays.
-A frame for a peer that is away or slow is dropped once `QUEUE_BYTES_MAX` wait: Raft and
-the proposals above it send again whatever matters.
+Every node dials every other one: a link carries frames one way, from dialer (`Outgoing`) to
+acceptor (`Incoming`).  Who dials in and is no member is a guest: it is dialled back for as long
+as it stays.  A frame for a peer that is away or slow is dropped once `QUEUE_BYTES_MAX` wait: Raft
+and the proposals above it send again whatever matters.
 
 Mutual TLS when a certificate is given; a node refuses to listen beyond loopback without.  When it
-is renewed (`cluster.peer.tls`), the links are re-made one after the other: the new one is there
-before the old one ends, and carries what is sent from then on.
+is renewed (`cluster.peer.tls`), the links are re-made one after the other.
 """
 
-import os
 import random
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import structlog
 import trio
 
 from cluster.heal.picture import Troubles
 from cluster.hooks import Wire
 from cluster.peer import handshake
-from cluster.peer.address import Address, parse_address, tune
-from cluster.peer.frames import FrameReader, PeerRefused, encode
-from cluster.peer.incoming import HANDSHAKE_S, Incoming, check_certificate, receive_one
-from cluster.peer.link import Link, LinkStatistics, Made
+from cluster.peer.address import Address, parse_address
+from cluster.peer.frames import PeerRefused
+from cluster.peer.incoming import Incoming
+from cluster.peer.link import Link, LinkStatistics
 from cluster.peer.meetings import Meetings
-from cluster.peer.patience import STEADY_S, Patience, TroubleBook
-from cluster.peer.tls import Certificates, PeerTls, TlsStatistics, explain
+from cluster.peer.outgoing import Outgoing
+from cluster.peer.patience import TroubleBook
+from cluster.peer.tls import Certificates, PeerTls, TlsStatistics
 
-SEND_S = 5.0
-"""A peer that takes nothing for this long is hung up on."""
 REMOVED_S = 5.0
 """Longer than an election timeout, after which who was removed asks whether it is known."""
 GUESTS_MAX = 16
@@ -40,8 +36,6 @@ LOOK_S = 2.0
 """How often is looked whether the certificate was renewed."""
 REMAKE_S = (0.05, 0.5)
 """Pause before a link is re-made, of a random length: not all nodes at one moment."""
-
-log = structlog.get_logger()
 
 
 class Links:
@@ -74,15 +68,21 @@ class Links:
         self._links = {peer: Link(peer, address) for peer, address in peers.items()}
         self._members = frozenset(peers)
         self._nursery: trio.Nursery | None = None
-        self._on_lost = on_lost
-        self._meetings = meetings or Meetings()
+        meetings = meetings or Meetings()
         self._certificates = Certificates(tls) if tls is not None else None
         self._troubles = TroubleBook()
+        self._outgoing = Outgoing(
+            me,
+            certificates=self._certificates,
+            meetings=meetings,
+            troubles=self._troubles,
+            on_lost=on_lost,
+        )
         self._incoming = Incoming(
             me,
             self,
             certificates=self._certificates,
-            meetings=self._meetings,
+            meetings=meetings,
             troubles=self._troubles,
             on_frame=on_frame,
             wire=wire,
@@ -157,13 +157,13 @@ class Links:
         self._me = replace(self._me, cluster=cluster_id)
         for link in self._links.values():
             link.call.cancel()
-        self._incoming.me = self._me
+        self._outgoing.me = self._incoming.me = self._me
         self._incoming.hang_up()
 
     def _add(self, link: Link) -> None:
         self._links[link.peer] = link
         if self._nursery is not None:
-            self._nursery.start_soon(self._keep_dialled, link)
+            self._nursery.start_soon(self._outgoing.keep_dialled, link)
 
     def _drop(self, link: Link) -> None:
         del self._links[link.peer]
@@ -203,6 +203,8 @@ class Links:
         """Return how this node's certificate does; None without TLS."""
         return self._certificates.statistics() if self._certificates is not None else None
 
+    # -- the loop
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Listen and dial until cancelled; started once the port is bound.
 
@@ -213,7 +215,7 @@ class Links:
             self._nursery = nursery
             nursery.start_soon(self._keep_fresh)
             for link in self._links.values():
-                nursery.start_soon(self._keep_dialled, link)
+                nursery.start_soon(self._outgoing.keep_dialled, link)
             serve = trio.serve_listeners
             await nursery.start(
                 lambda task_status: serve(self._incoming.accept, listeners, task_status=task_status)
@@ -231,109 +233,7 @@ class Links:
         """Descriptors that the other nodes dial, while `run` runs."""
         return [listener.socket.fileno() for listener in self._listeners]
 
-    # -- outgoing
-
-    async def _keep_dialled(self, link: Link) -> None:
-        with link.life:
-            await self._dial_again_and_again(link)
-
-    async def _dial_again_and_again(self, link: Link) -> None:
-        patience = Patience(random.random)
-        while True:
-            before = link.connects
-            trouble = await self._try(link)
-            if link.connects != before and trio.current_time() - link.since_s >= STEADY_S:
-                patience.steady()
-                continue
-            if link.connects == before:
-                self._on_lost(link.peer)
-            pause_s = patience.troubled() if trouble else patience.missed()
-            if trouble:
-                self._troubles.note(link.peer, trouble, pause_s)
-            await link.pause(pause_s)
-
-    async def _try(self, link: Link) -> str:
-        """Have the link for as long as it lasts; return what trouble the peer made, in words."""
-        link.reached = False
-        try:
-            with trio.CancelScope() as link.call:
-                await self._dial(link)
-        except PeerRefused as error:
-            self._note_refusal(link, explain(self._certificates, link.peer, error))
-            self._tell(error)
-            return link.refused
-        except trio.TooSlowError:  # nobody there, or a process that is stopped
-            self._note_refusal(link, "TooSlowError: no answer in time")
-            return ""
-        except (OSError, trio.BrokenResourceError) as error:
-            self._note_refusal(link, explain(self._certificates, link.peer, error))
-            return link.refused if link.reached else ""
-        return "" if link.call.cancelled_caught else "it hung up again at once"
-
-    def _tell(self, error: PeerRefused) -> None:
-        match error:
-            case handshake.Superseded():
-                self._meetings.superseded(error.peer, error.cluster_id)
-            case handshake.TwinRefused():
-                self._meetings.told_twin(error.peer, str(error))
-            case handshake.Stranger():
-                self._meetings.met_stranger(error.who, str(error), "dialled from here")
-
-    def _note_refusal(self, link: Link, why: str) -> None:
-        if why != link.refused:
-            log.info("peer link down", peer=link.peer, why=why)
-        link.refused = why
-
-    async def _dial(self, link: Link) -> None:
-        """Connect, prove, and send what is queued until the link breaks."""
-        made: Made | None = await self._connect(link)
-        link.clear()
-        link.connected = True
-        link.connects += 1
-        link.since_s = trio.current_time()
-        log.info("peer link up", peer=link.peer)
-        try:
-            while made is not None:
-                await self._carry(link, made)
-                made, link.successor = link.successor, None
-        finally:
-            link.connected = False
-            link.fd = -1
-            link.clear()
-            if link.successor is not None:
-                await trio.aclose_forcefully(link.successor.tcp)
-                link.successor = None
-
-    async def _connect(self, link: Link) -> Made:
-        """Return a new connection to the peer, which has accepted this node."""
-        with trio.fail_after(HANDSHAKE_S):
-            tcp = await trio.open_tcp_stream(*link.address)
-        link.reached = True
-        try:
-            tune(tcp)
-            certificates = self._certificates
-            if certificates is None:
-                return Made(tcp, tcp, await self._introduce(tcp, link.peer), 0)
-            stream = trio.SSLStream(tcp, certificates.client())
-            generation = certificates.generation
-            return Made(tcp, stream, await self._introduce(stream, link.peer), generation)
-        except BaseException:
-            await trio.aclose_forcefully(tcp)
-            raise
-
-    async def _carry(self, link: Link, made: Made) -> None:
-        """Send on one connection until it breaks, or another one is to carry on."""
-        async with made.tcp:
-            link.level, link.origin = made.peer.level, made.peer.origin
-            link.generation = made.generation
-            link.pumping = False
-            link.fd = made.tcp.socket.fileno() if made.stream is made.tcp else -1
-            try:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._watch_for_end, made.stream, nursery.cancel_scope)
-                    nursery.start_soon(self._pump, link, made.stream, nursery.cancel_scope)
-            finally:
-                link.fd = -1  # before it is closed: then its number is soon somebody else's
+    # -- renewed certificates
 
     async def _keep_fresh(self) -> None:
         """Take a renewed certificate into use, on the links that there are too."""
@@ -344,62 +244,4 @@ class Links:
             for link in list(self._links.values()):
                 if link.connected and link.generation != certificates.generation:
                     await trio.sleep(random.uniform(*REMAKE_S))  # noqa: S311 - spreads, no secret
-                    await self._remake(link)
-
-    async def _remake(self, link: Link) -> None:
-        """Let a new connection carry on for the link; the old one stays if there is none."""
-        try:
-            made = await self._connect(link)
-        except (OSError, trio.TooSlowError, trio.BrokenResourceError, PeerRefused) as error:
-            why = explain(self._certificates, link.peer, error)
-            log.warning("peer link kept", peer=link.peer, why=why)
-        else:
-            if link.connected and link.successor is None:
-                link.successor = made
-                link.remade += 1
-                link.wake.set()
-            else:
-                await trio.aclose_forcefully(made.tcp)
-
-    async def _introduce(self, stream: trio.abc.Stream, peer: str) -> handshake.Peer:
-        """Return who the peer is, once it has accepted this node."""
-        with trio.fail_after(HANDSHAKE_S):
-            return await self._prove(stream, peer)
-
-    async def _prove(self, stream: trio.abc.Stream, peer: str) -> handshake.Peer:
-        reader = FrameReader(frame_bytes_max=handshake.HELLO_BYTES_MAX)
-        nonce = os.urandom(handshake.NONCE_BYTES)
-        await stream.send_all(encode("hello", handshake.hello(self._me, peer, nonce)))
-        check_certificate(stream, peer)
-        kind, body = await receive_one(stream, reader)
-        found, proof = handshake.answer(self._me, peer, nonce, kind, body)
-        await stream.send_all(encode("proof", proof))
-        kind, body = await receive_one(stream, reader)
-        handshake.check_accepted(peer, kind, body)
-        return found
-
-    async def _pump(self, link: Link, stream: trio.abc.Stream, scope: trio.CancelScope) -> None:
-        """Send what is queued, as it comes; end the link when it takes no more."""
-        try:
-            while link.successor is None:
-                if not link.queue:
-                    link.pumping = False
-                    link.wake = trio.Event()
-                    await link.wake.wait()
-                    continue
-                link.pumping = True
-                data = link.take()
-                with trio.fail_after(SEND_S):
-                    await stream.send_all(data)
-                link.sent_bytes += len(data)
-        except (OSError, trio.BrokenResourceError, trio.TooSlowError) as error:
-            link.refused = f"{type(error).__name__}: {error}"
-        scope.cancel()
-
-    async def _watch_for_end(self, stream: trio.abc.Stream, scope: trio.CancelScope) -> None:
-        """The acceptor says nothing more; whatever ends this read ends the link."""
-        try:
-            await stream.receive_some(1)
-        except (OSError, trio.BrokenResourceError):
-            pass
-        scope.cancel()
+                    await self._outgoing.remake(link)

@@ -20,7 +20,7 @@ from cluster.peer.frames import encode
 from node.chaos.faults import Arming
 
 HELD_BYTES_MAX = 32 * 1024 * 1024
-"""For one peer; what is beyond is lost, as in `cluster.peer.links`."""
+"""For one peer; what is beyond is lost, as in `cluster.peer.link`."""
 KIND = "chaos"
 IDLE_S = 3600.0
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import trio
 
-from cluster.peer import incoming, link, links
+from cluster.peer import incoming, link, outgoing
 from cluster.peer.address import Address, parse_address
 from cluster.peer.frames import LENGTH, FrameReader, PeerRefused, encode
 from cluster.peer.handshake import HELLO_BYTES_MAX
@@ -148,7 +148,7 @@ class Deaf:
 async def test_a_peer_that_takes_nothing_is_hung_up_on_and_what_waits_is_bounded(
     addresses: dict[str, Address], nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(links, "SEND_S", 0.3)
+    monkeypatch.setattr(outgoing, "SEND_S", 0.3)
     monkeypatch.setattr(link, "QUEUE_BYTES_MAX", 4_000_000)
     one = Node("n1", addresses["n1"], {"n2": addresses["n2"]})
     deaf = Deaf(Node("n2", addresses["n2"], {"n1": addresses["n1"]}))
