@@ -10,15 +10,15 @@ finds its events told here.
 
     the core               here
     is gone                nobody is left to ask: `run` ends
-    silent for SILENCE_S   fenced, as a node is that hears no leader; `minority` to who asks now
-    does not answer        `timeout`, after ANSWER_S: the outcome is not known
+    silent for SILENCE_S   fenced, as a node is that hears no leader
+
+What is asked of the core, and when nobody waits for it any more, is in `node.workers.asking`.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
-import structlog
 import trio
 from msgspec.structs import replace
 
@@ -35,25 +35,20 @@ from cluster.port import (
     Unavailable,
 )
 from cluster.raft.members import Members, MembersRefused
-from cluster.state import commands, snapshot
+from cluster.state import snapshot
 from cluster.state.commands import Command
 from cluster.state.machine import Applied, Machine
-from cluster.state.outcome import Done, Refused
 from cluster.state.state import State
-from cluster.tracing import CURRENT
 from cluster.watchers import Watchers
 from node.workers import messages
+from node.workers.asking import SILENT, Asking, unavailable
 from node.workers.outlet import Outlet, Overrun
 from wal.log import LogStatistics
 
-ANSWER_S = 8.0
-"""Longer than the core takes to give up."""
 SILENCE_S = 5.0
 """A core says how it stands many times a second."""
 LOOK_S = 0.5
 READ_BYTES = 256 * 1024
-
-log = structlog.get_logger(__name__)
 
 
 def _unheard(message: Any) -> None:
@@ -62,15 +57,6 @@ def _unheard(message: Any) -> None:
 
 class CoreGone(Exception):
     """The node's core has ended, and with it the reason to go on."""
-
-
-class _Asked(NamedTuple):
-    on_answer: Callable[[Answer], None]
-    until_s: float
-
-
-_LATE = Unavailable("timeout", "this node's core gave no answer; retry with the same key")
-_SILENT = "this node's core says nothing"
 
 
 class RemotePort:
@@ -93,11 +79,9 @@ class RemotePort:
         self._standing: messages.Standing | None = None
         self._members: Members | None = None
         self._chunks: list[bytes] = []
-        self._number = 0
-        self._asked: dict[int, _Asked] = {}
+        self._asking = Asking(self._outlet, is_silent=lambda: self.silent)
         self._heard_s = 0.0
         """When the core last said how it stands."""
-        self._passed: dict[int, Callable[[messages.Passed], None]] = {}
         self._on_applied: Watchers[Applied] = Watchers()
         self._on_install: Watchers[()] = Watchers()
         self._on_standing: Watchers[ReplicaStatus] = Watchers()
@@ -139,16 +123,7 @@ class RemotePort:
 
     def submit(self, command: Command, on_answer: Callable[[Answer], None]) -> None:
         """See `Port.submit`."""
-        data = commands.encode(command)
-        if self.silent:
-            on_answer(Unavailable("minority", _SILENT))
-            return
-        self._number += 1
-        self._asked[self._number] = _Asked(on_answer, trio.current_time() + ANSWER_S)
-        trace = CURRENT.get()
-        self._outlet.send(
-            messages.encode(messages.Submit(self._number, data, str(trace) if trace else ""))
-        )
+        self._asking.submit(command, on_answer)
 
     async def propose(self, command: Command) -> Answer:
         """See `Port.propose`."""
@@ -156,23 +131,23 @@ class RemotePort:
 
     async def barrier(self) -> Unavailable | None:
         """See `Port.barrier`."""
-        return _unavailable(await self._await(lambda number: messages.Await(number)))
+        return unavailable(await self._asking.ask(lambda number: messages.Await(number)))
 
     async def change_members(self, change: Callable[[Members], Members]) -> Unavailable | None:
         """See `Port.change_members`."""
         before = self.members()
         expected, wanted = before.encode(), change(before).encode()
-        passed = await self._await(lambda number: messages.Await(number, expected, wanted))
+        passed = await self._asking.ask(lambda number: messages.Await(number, expected, wanted))
         match passed.kind:
             case "not_leading":
                 raise NotLeading(passed.text)
             case "refused":
                 raise MembersRefused(passed.text)
-        return _unavailable(passed)
+        return unavailable(passed)
 
     async def hand_over(self, to: str = "") -> str | Unavailable:
         """See `Port.hand_over`."""
-        passed = await self._await(lambda number: messages.HandOver(number, to))
+        passed = await self._asking.ask(lambda number: messages.HandOver(number, to))
         match passed.kind:
             case "not_leading":
                 raise NotLeading(passed.text)
@@ -180,13 +155,13 @@ class RemotePort:
                 raise HandOverRefused(passed.text)
             case "leads":
                 return passed.text
-        unavailable = _unavailable(passed)
-        assert unavailable is not None
-        return unavailable
+        why = unavailable(passed)
+        assert why is not None
+        return why
 
     async def save_snapshot(self, index: int = 0) -> SavedSnapshot | SnapshotWaits:
         """See `Port.save_snapshot`."""
-        passed = await self._await(lambda number: messages.SaveSnapshot(number, index))
+        passed = await self._asking.ask(lambda number: messages.SaveSnapshot(number, index))
         if passed.kind == "refused":
             raise NotSaved(passed.text)
         return passed.saved or passed.waits or SnapshotWaits(index, passed.text)
@@ -234,9 +209,7 @@ class RemotePort:
 
     def give_up(self) -> None:
         """Answer all who wait for the core: it has answered what it will."""
-        waiting, self._asked = self._asked, {}
-        for one in waiting.values():
-            one.on_answer(_LATE)
+        self._asking.give_up()
 
     # -- the loop
 
@@ -278,11 +251,9 @@ class RemotePort:
             case messages.EntryApplied(index, payload):
                 self._on_applied.tell(self._machine.apply(index, payload))
             case messages.Answered():
-                self._answered(message)
-            case messages.Passed(number):
-                on_passed = self._passed.pop(number, None)
-                if on_passed is not None:
-                    on_passed(message)
+                self._asking.answered(message)
+            case messages.Passed():
+                self._asking.passed(message)
             case messages.Heard(node, payload):
                 self._on_whisper.tell(node, payload)
             case messages.Taken(sid):
@@ -299,28 +270,14 @@ class RemotePort:
             case _:
                 self._on_other(message)
 
-    def _answered(self, message: messages.Answered) -> None:
-        asked = self._asked.pop(message.number, None)
-        if asked is None:
-            return  # whoever asked was told that it is late
-        asked.on_answer(_refusal(message) if message.code else Done(message.result, message.dup))
-
     async def _keep_watch(self) -> None:
         """Tell whoever asked when that is too long ago, and all when the core is silent."""
         while True:
             await trio.sleep(LOOK_S)
-            self._give_up_late(trio.current_time())
+            self._asking.give_up_late(trio.current_time())
             if self.silent and self._standing is not None:
-                silent = replace(self._standing.status, standing="fenced", why=_SILENT)
+                silent = replace(self._standing.status, standing="fenced", why=SILENT)
                 self._stand(replace(self._standing, status=silent))
-
-    def _give_up_late(self, now_s: float) -> None:
-        while self._asked:
-            number, asked = next(iter(self._asked.items()))  # deadlines rise with numbers
-            if asked.until_s > now_s:
-                return
-            del self._asked[number]
-            asked.on_answer(_LATE)
 
     @property
     def silent(self) -> bool:
@@ -333,36 +290,3 @@ class RemotePort:
         old, new = before.status if before is not None else None, message.status
         if old is not None and (old.standing, old.leader) != (new.standing, new.leader):
             self._on_standing.tell(new)
-
-    async def _await(self, ask: Callable[[int], messages.Message]) -> messages.Passed:
-        if self.silent:
-            return messages.Passed(0, "minority", _SILENT, "unavailable")
-        self._number += 1
-        number = self._number
-        done = trio.Event()
-        results: list[messages.Passed] = []
-
-        def on_passed(passed: messages.Passed) -> None:
-            results.append(passed)
-            done.set()
-
-        self._passed[number] = on_passed
-        self._outlet.send(messages.encode(ask(number)))
-        with trio.move_on_after(ANSWER_S):
-            await done.wait()
-            return results[0]
-        self._passed.pop(number, None)
-        return messages.Passed(number, "timeout", "this node's core gave no answer", "unavailable")
-
-
-def _unavailable(passed: messages.Passed) -> Unavailable | None:
-    if not passed.kind:
-        return None
-    return msgspec.convert({"code": passed.code, "message": passed.text}, Unavailable)
-
-
-def _refusal(answered: messages.Answered) -> Answer:
-    fields = {"code": answered.code, "message": answered.text, "data": answered.result}
-    if answered.unavailable:
-        return msgspec.convert(fields, Unavailable)
-    return msgspec.convert(fields, Refused)

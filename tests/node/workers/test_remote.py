@@ -13,9 +13,10 @@ from cluster.state import snapshot
 from cluster.state.commands import By, OpenConversation
 from cluster.state.state import State
 from node.workers import messages
+from node.workers.asking import ANSWER_S
 from node.workers.messages import Answered, Begin, StateChunk, StateWhole, encode
 from node.workers.outlet import ROOM_BYTES, Outlet, Overrun
-from node.workers.remote import ANSWER_S, SILENCE_S, RemotePort
+from node.workers.remote import SILENCE_S, RemotePort
 
 VISITOR = By("visitor", "ann")
 
