@@ -44,7 +44,8 @@ from node.front import Front, StartFailed
 from node.handover import notifying
 from node.handover.asking import SUPERVISED, Asked
 from node.handover.control import Control
-from node.handover.predecessor import HandoverFailed, NodeLost, Predecessor
+from node.handover.errors import HandoverFailed, NodeLost
+from node.handover.predecessor import Predecessor
 from node.plugins.contract import Here
 from node.plugins.loading import PluginRefused, Plugins
 from node.tables import Address

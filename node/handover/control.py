@@ -18,7 +18,7 @@ import structlog
 import trio
 
 from node.handover.asking import LINE_BYTES_MAX, Asked, Told, line, read_asked
-from node.handover.predecessor import HandoverFailed, NodeLost
+from node.handover.errors import HandoverFailed, NodeLost
 
 NAME = "control.sock"
 ASK_S = 5.0

@@ -9,16 +9,15 @@
 Once it is level it proves that it made of the entries what this process made of them: a program
 that does not do what it should must not answer for the node.
 
-A connection is silent only while its own batch travels.  One that waits for an answer is not read
-from until it has it, and leaves then.  What neither side can hand over - TLS, half a request's
-body, goodbyes that are said already - ends here as when a node is stopped.
+Which connections leave, and when, is in `node.handover.moving`.  What neither side can hand over -
+TLS, half a request's body, goodbyes that are said already - ends here as when a node is stopped.
 """
 
 import os
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 
 import structlog
 import trio
@@ -27,15 +26,12 @@ from cluster.heal.digests import digest_of
 from cluster.replica import Replica
 from node.config import Config
 from node.desk.application import Desk
-from node.desk.parcel import SessionParcel
-from node.edge.channel import Channel
-from node.edge.parcel import Parcel
 from node.edge.server import EdgeServer
-from node.edge.stream import Stream
 from node.front import Front
 from node.handover import descriptors, messages
 from node.handover.asking import Asked
-from node.protocol.catalogue import Role
+from node.handover.errors import HandoverFailed, NodeLost
+from node.handover.moving import Moving
 from node.workers.feed import Feed
 from node.workers.holders import Holders
 from node.workers.messages import Message, encode
@@ -44,26 +40,14 @@ from node.workers.outlet import Overrun
 START_S = 60.0
 """For a new process to read its programs and the state: a large one takes a while."""
 ANSWER_S = 10.0
-STRAGGLERS_S = 6.0
-"""For requests under way: longer than any of them waits for the log."""
 LEADERSHIP_S = 2.0
 RUNNING_S = 30.0
 ENDED_S = 1.0
 POLL_S = 0.005
-UNDER_WAY_MAX = 1
-"""Batches that the successor has not taken yet."""
 
 log = structlog.get_logger(__name__)
 
 Tell = Callable[[str], None]
-
-
-class HandoverFailed(Exception):
-    """The successor is no use; this process serves on.  The message says why."""
-
-
-class NodeLost(Exception):
-    """The successor failed when it was the node already: the node has ended."""
 
 
 class Predecessor:
@@ -82,18 +66,12 @@ class Predecessor:
         self._replica = replica
         self._on_leaving = on_leaving
         self._process: subprocess.Popen[bytes] | None = None
-        self._feed: Feed | None = None
         self._channel: socket.socket | None = None
         self._heard: dict[type[Message], trio.Event] = {}
-        self._number = 0
-        self._taken = 0
-        self._took = trio.Event()
-        self._moved = 0
+        self._moving = Moving(self._desk, self._edge)
         self._held_s = 0.0
         self._compares = False
         self._compared: messages.Compared | None = None
-        self._gone: dict[Role, list[str]] = {"agent": [], "supervisor": []}
-        """Sessions that have left, of those whose end the log is told."""
         self._life = trio.CancelScope()
         self._left = False
         """Whether this process is no node any more."""
@@ -160,7 +138,7 @@ class Predecessor:
     async def _work(self, ours: socket.socket, tell: Tell) -> None:
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
         estate = messages.estate(self._config, self._replica.state.level)
-        self._feed = Feed(
+        feed = Feed(
             self._replica,
             stream,
             Holders(self._replica),
@@ -172,8 +150,8 @@ class Predecessor:
         with self._life:
             async with trio.open_nursery() as nursery:
                 await stream.send_all(encode(estate))
-                nursery.start_soon(self._serve_feed, self._feed)
-                await self._steps(self._feed, tell)
+                nursery.start_soon(self._serve_feed, feed)
+                await self._steps(feed, tell)
                 nursery.cancel_scope.cancel()
 
     async def _serve_feed(self, feed: Feed) -> None:
@@ -205,8 +183,9 @@ class Predecessor:
         await self._wait_for(messages.Ready, ANSWER_S)
         if self._config.client.tls is not None:
             await self._desk.drain(self._config.timing.drain_s)
-        await self._move_all(feed)
-        tell(f"{self._moved} connections have moved")
+        assert self._channel is not None
+        await self._moving.move_all(feed, self._channel)
+        tell(f"{self._moving.moved} connections have moved")
         if self._config.grpc is not None:  # whose streams grpcio cannot hand over
             await self._desk.drain(self._config.timing.drain_s)
         with trio.move_on_after(ANSWER_S):
@@ -258,79 +237,14 @@ class Predecessor:
         for edge in self._edges:
             edge.hear()
         self._desk.admit_again()
-        self._desk.presence.give_up(self._gone["agent"])
-        self._desk.supervising.give_up(self._gone["supervisor"])
-        log.warning("upgrade failed", connections_lost=self._moved)
+        self._moving.give_up()
+        log.warning("upgrade failed", connections_lost=self._moving.moved)
 
     @property
     def _edges(self) -> list[EdgeServer]:
         """Return what accepts connections; those of machines that look are not moved."""
         look = self._front.observing
         return [self._edge, *([look] if look is not None else [])]
-
-    # -- connections
-
-    async def _move_all(self, feed: Feed) -> None:
-        until = trio.current_time() + STRAGGLERS_S
-        while streams := self._edge.streams():
-            for batch in _batches(streams, messages.CONNECTIONS_MAX):
-                await self._move(feed, batch)
-            if trio.current_time() >= until:
-                log.warning("connections end with this process", count=len(self._edge.streams()))
-                return
-            await trio.sleep(POLL_S)
-
-    async def _move(self, feed: Feed, streams: Sequence[Stream]) -> None:
-        """Hand over those that are at rest; let the others come to rest."""
-        assert self._channel is not None
-        await self._wait_taken(self._number - UNDER_WAY_MAX)
-        while batch := self._ready(streams):
-            self._number += 1
-            try:
-                descriptors.send(self._channel, self._number, [one.fd for one in batch])
-            except BlockingIOError:
-                self._number -= 1
-                await trio.lowlevel.wait_writable(self._channel)
-                continue
-            # Nothing is awaited from here on: what is packed stands where the feed stands.
-            moved = messages.Moved(self._number, [self._pack(one) for one in batch])
-            feed.send(moved)
-            self._moved += len(batch)
-            await trio.lowlevel.checkpoint()
-
-    def _ready(self, streams: Sequence[Stream]) -> list[Stream]:
-        ready, size = [], 0
-        for stream in streams:
-            if stream.fd < 0:
-                continue
-            if not self._is_at_rest(stream):
-                self._edge.rest(stream)
-            elif size < messages.BATCH_BYTES_MAX:
-                ready.append(stream)
-                size += stream.held_bytes
-        return ready
-
-    def _is_at_rest(self, stream: Stream) -> bool:
-        if not stream.at_rest:
-            return False
-        return not isinstance(stream, Channel) or self._desk.moving.is_at_rest(stream)
-
-    def _pack(self, stream: Stream) -> tuple[Parcel, SessionParcel | None]:
-        session = None
-        if isinstance(stream, Channel):
-            session = self._desk.moving.give(stream)
-            role = session.principal.role if session.live and session.principal else None
-            if role in self._gone:
-                self._gone[role].append(session.sid)
-        return self._edge.give(stream), session
-
-    async def _wait_taken(self, number: int) -> None:
-        with trio.move_on_after(ANSWER_S):
-            while self._taken < number:
-                self._took = trio.Event()
-                await self._took.wait()
-            return
-        raise HandoverFailed("the new process takes no connections")
 
     # -- what the successor says
 
@@ -348,8 +262,7 @@ class Predecessor:
                 self._held_s = held_s
                 self._event(messages.Running).set()
             case messages.Taken(number):
-                self._taken = number
-                self._took.set()
+                self._moving.taken(number)
             case _:
                 self._event(type(message)).set()
 
@@ -361,8 +274,3 @@ class Predecessor:
             await self._event(kind).wait()
             return
         raise HandoverFailed(f"the new process was not {kind.__name__.lower()} within {s_max:g} s")
-
-
-def _batches(streams: Sequence[Stream], size: int) -> Iterator[Sequence[Stream]]:
-    for start in range(0, len(streams), size):
-        yield streams[start : start + size]

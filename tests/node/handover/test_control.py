@@ -11,8 +11,8 @@ import trio
 
 from node.handover.asking import Asked, Told, line, read_told
 from node.handover.control import ASKING_MAX, NAME, Control, connect
+from node.handover.errors import HandoverFailed, NodeLost
 from node.handover.notifying import VARIABLE, goes_on_in, ready, reloading
-from node.handover.predecessor import HandoverFailed, NodeLost
 
 ASKED = Asked("/usr/bin/python", "/opt/unidesk", "/etc/unidesk/node.toml")
 
