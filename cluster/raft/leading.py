@@ -1,9 +1,5 @@
-"""The leader's side: appends and snapshots out, acks in, reads, handing over.  No I/O but
-reading chunks from the snapshot store.
-
-    PySyncObj wants to send      what leaves
-    entries, or a heartbeat      append_entries, numbered; nothing more once too much is under way
-    a snapshot                   chunks within the window, else a question per heartbeat
+"""The leader's side: its term, the acks that come in, reads.  No I/O but reading chunks from the
+snapshot store.
 
     an ack that came             what PySyncObj sees of it
     of another term, or late     nothing
@@ -11,7 +7,9 @@ reading chunks from the snapshot store.
     one below what was proven    the same; the peer is asked (`cluster.raft.doubting`)
     any other                    match index, or where to go on
 
-Source: Raft thesis (Ongaro 2014), sections 3.10, 5.2, 6.4; DESIGN.md, holes 4, 5, 6, 14.
+What goes out is in `cluster.raft.sending`, who comes after in `cluster.raft.transfer`.
+
+Source: Raft thesis (Ongaro 2014), sections 3.5, 6.4; DESIGN.md, holes 4, 5, 6, 14.
 """
 
 from typing import Any
@@ -21,8 +19,6 @@ from cluster.raft.messages import (
     COUNT_MAX,
     NO_OP,
     AppendAck,
-    AppendEntries,
-    LogEntry,
     MemoryLost,
     PeerError,
     ReadAck,
@@ -30,12 +26,11 @@ from cluster.raft.messages import (
     ReadProbe,
     ReadRequest,
     SnapshotAck,
-    TimeoutNow,
 )
 from cluster.raft.parts import Parts
 from cluster.raft.reads import OnIndex
-from cluster.raft.snapshots import SnapshotSender
-from wal.errors import FileGone
+from cluster.raft.sending import Sending
+from cluster.raft.transfer import Transfer
 from wal.snapshot import SnapshotStore
 
 
@@ -44,8 +39,8 @@ class Leading:
 
     def __init__(self, parts: Parts, store: SnapshotStore, chunk_bytes: int) -> None:
         self._parts = parts
-        self._store = store
-        self._chunk_bytes = chunk_bytes
+        self._sending = Sending(parts, store, chunk_bytes)
+        self._transfer = Transfer(parts)
         self._leadership: Leadership | None = None
 
     @property
@@ -75,7 +70,7 @@ class Leading:
             return
         for peer, follower in leadership.followers.items():
             if follower.paused:
-                self._keep_up(leadership, peer, follower, now_s)
+                self._sending.keep_up(leadership, peer, follower, now_s)
             elif follower.lagging:
                 follower.lagging = False
                 self._parts.core.resume(peer)
@@ -86,7 +81,7 @@ class Leading:
             confirmed_request=confirmed or leadership.confirmed_request(),
             index=self.own_commit_index(),
         )
-        self._hand_over(leadership, now_s)
+        self._transfer.tick(leadership, now_s)
 
     def due_s(self, now_s: float) -> float:
         """Return when the next tick is needed: for a heartbeat, or to give up."""
@@ -96,99 +91,11 @@ class Leading:
         quorum_s = leadership.quorum_heard_s(now_s) + self._parts.timing.quorum_s
         return min(heartbeat_s, quorum_s) if quorum_s > now_s else heartbeat_s
 
-    # -- out
-
     def send_append(self, peer: str, message: dict[str, Any]) -> None:
         """Send what PySyncObj wants `peer` to have."""
         leadership = self.current
         assert leadership is not None
-        follower = leadership.followers[peer]
-        now_s = self._parts.clock()
-        if "prevLogIdx" not in message:
-            # Without this it asks again and again, for a whole heartbeat (1267-1337).
-            follower.lagging = True
-            self._parts.core.pause(peer)
-            self._send_snapshot(leadership, peer, follower, now_s)
-            return
-        entries = tuple(LogEntry(*entry) for entry in message["entries"])
-        append = AppendEntries(
-            term=message["term"],
-            request=leadership.next_request(),
-            prev_index=message["prevLogIdx"],
-            prev_term=message["prevLogTerm"],
-            commit_index=message["commit_index"],
-            entries=entries,
-            quiet=self._parts.core.only_tells and not entries,
-            vouched=follower.memory.vouched(message["prevLogIdx"], message["commit_index"]),
-        )
-        self._send(peer, append)
-        if entries:
-            follower.sent(append.request, sum(len(entry.command) for entry in entries))
-        if follower.full:
-            follower.paused = True
-            follower.heartbeat_due_s = now_s + self._parts.timing.heartbeat_s
-            self._parts.core.pause(peer)
-
-    def _keep_up(self, leadership: Leadership, peer: str, follower: Follower, now_s: float) -> None:
-        """Send a paused follower its heartbeats: their answers say how far it came."""
-        if now_s >= follower.heartbeat_due_s:
-            follower.heartbeat_due_s = now_s + self._parts.timing.heartbeat_s
-            prev_index = max(follower.proven_index, self._parts.journal.base_index)
-            self._send_empty(leadership, peer, follower, prev_index)
-
-    def _send_empty(
-        self, leadership: Leadership, peer: str, follower: Follower, prev_index: int
-    ) -> None:
-        """Ask whether `peer` holds the entry at `prev_index`, which is in the log here."""
-        core, prev_term = self._parts.core, self._parts.journal.term_at(prev_index)
-        assert prev_term is not None
-        append = AppendEntries(
-            term=core.term,
-            request=leadership.next_request(),
-            prev_index=prev_index,
-            prev_term=prev_term,
-            commit_index=core.commit_index,
-            vouched=follower.memory.vouched(prev_index, core.commit_index),
-        )
-        self._send(peer, append)
-
-    def _send(self, peer: str, append: AppendEntries) -> None:
-        """Send before the sync: an append promises nothing but that its term has this one leader.
-
-        Who votes alone is elected before its term is durable, and may be again, in that very
-        term, if it dies now: its learners wait for the sync.
-        """
-        if self._parts.others:
-            self._parts.outbox.early.append((peer, append))
-        else:
-            self._parts.promise(peer, append)
-
-    def _send_snapshot(
-        self, leadership: Leadership, peer: str, follower: Follower, now_s: float
-    ) -> None:
-        sender = follower.sender
-        base_index = self._parts.journal.base_index
-        if sender is None or sender.meta.index < base_index:
-            newest = self._store.latest()
-            assert newest is not None
-            assert newest.index >= base_index
-            sender = follower.sender = SnapshotSender(
-                self._store, newest, now_s, chunk_bytes=self._chunk_bytes
-            )
-        due_s = now_s + self._parts.timing.heartbeat_s
-        try:
-            while True:
-                request = leadership.request + 1
-                chunk = sender.next_chunk(term=leadership.term, request=request)
-                if chunk is None and now_s >= follower.heartbeat_due_s:
-                    chunk = sender.question(term=leadership.term, request=request)
-                if chunk is None:
-                    return
-                leadership.next_request()
-                follower.heartbeat_due_s = due_s
-                self._parts.promise(peer, chunk)
-        except FileGone:
-            follower.sender = None  # replaced while it was read: the next send takes the newest
+        self._sending.append(leadership, peer, message)
 
     def is_sending_snapshot(self, now_s: float) -> bool:
         """Whether a transfer goes on that another snapshot would set back."""
@@ -261,7 +168,7 @@ class Leading:
                 core.hurry()
         elif doubt.arises(ack, follower.proven_index, now_s):
             again_s = now_s + self._parts.timing.election_min_s
-            self._send_empty(leadership, source, follower, follower.proven_index)
+            self._sending.question(leadership, source, follower, follower.proven_index)
             doubt.asked(follower.proven_index, leadership.request, again_s=again_s)
 
     def on_snapshot_ack(self, source: str, ack: SnapshotAck) -> None:
@@ -273,7 +180,7 @@ class Leading:
             return
         now_s = self._parts.clock()
         follower.sender.acked(ack, request_last=leadership.request, now_s=now_s)
-        self._send_snapshot(leadership, source, follower, now_s)
+        self._sending.snapshot(leadership, source, follower, now_s)
 
     def on_read_ack(self, source: str, ack: ReadAck) -> None:
         leadership = self._addressed(source, ack.term)
@@ -368,60 +275,13 @@ class Leading:
     def hand_over(self, target: str | None) -> bool:
         """Begin to hand leadership to `target`; see `Engine.transfer_leadership`."""
         leadership = self.current
-        if leadership is None:
-            return False
-        now_s = self._parts.clock()
-        ready = [
-            (self._parts.core.match_index(peer), peer)
-            for peer, follower in leadership.followers.items()
-            if self._parts.core.match_index(peer) >= self._parts.core.commit_index
-            and now_s - follower.heard_s < self._parts.timing.election_max_s
-            and target in (None, peer)
-            and follower.votes
-        ]
-        if not ready:
-            return False
-        leadership.handing_to = self._parts.choose([peer for _, peer in sorted(ready)])
-        leadership.hand_over_until_s = now_s + self._parts.timing.election_min_s
-        return True
+        return leadership is not None and self._transfer.begin(leadership, target)
 
     @property
     def handing_over(self) -> bool:
         """Whether new proposals would only delay the successor."""
         leadership = self.current
-        if leadership is None:
-            return False
-        # The time alone will not do: a slow sync outlasts it, and the next tick looks who is level.
-        return (
-            leadership.handing_to is not None or self._parts.clock() < leadership.hand_over_until_s
-        )
-
-    def _hand_over(self, leadership: Leadership, now_s: float) -> None:
-        target = leadership.handing_to
-        if target is None:
-            return
-        if self._parts.core.match_index(target) == self._parts.journal.last_index:
-            # Also when a slow sync let the time run out: it was level before the next proposal.
-            leadership.handing_to = None
-            leadership.hand_over_until_s = now_s + self._parts.timing.election_min_s
-            self._parts.promise(target, TimeoutNow(leadership.term))
-        elif now_s >= leadership.hand_over_until_s:
-            leadership.handing_to = None  # it did not come in time: this node leads on
-
-    def _say_farewell(self, leadership: Leadership) -> None:
-        """Let a follower campaign at once: this node heard no majority, and may yet be heard.
-
-        Who cannot hear it waits for an election timeout, as ever; who is in a later term by then
-        takes no notice.
-        """
-        level = [
-            (self._parts.core.match_index(peer), peer)
-            for peer, follower in leadership.followers.items()
-            if follower.votes and not follower.memory.life
-        ]
-        if level:
-            _, target = max(level)
-            self._parts.promise(target, TimeoutNow(leadership.term))
+        return leadership is not None and self._transfer.is_under_way(leadership)
 
     def is_unheard(self, now_s: float) -> bool:
         """Whether the term that this node leads, or led until now, has no majority's answers."""
@@ -436,7 +296,7 @@ class Leading:
         if leadership is None:
             return
         if self._parts.core.term == leadership.term:
-            self._say_farewell(leadership)
+            self._transfer.say_farewell(leadership)
         for peer, follower in leadership.followers.items():
             if follower.paused or follower.lagging:
                 self._parts.core.resume(peer)
