@@ -32,7 +32,7 @@ Source: Raft thesis (Ongaro 2014), figure 3.1, sections 3.10, 6.4, 10.2.1; DESIG
 from collections.abc import Callable, Sequence, Set
 from typing import Any, cast
 
-from cluster.raft.boot import check_applied, members_of, restore
+from cluster.raft.boot import check_applied, restore
 from cluster.raft.changing import Changing
 from cluster.raft.compaction import (
     SNAPSHOT_EVERY_BYTES,
@@ -40,10 +40,12 @@ from cluster.raft.compaction import (
     Compaction,
     Every,
 )
+from cluster.raft.contact import Contact
 from cluster.raft.dispatch import make_handlers
 from cluster.raft.election import Elections, Timing
 from cluster.raft.following import Following
 from cluster.raft.guard import RULES
+from cluster.raft.handout import Handout
 from cluster.raft.journal import RaftJournal
 from cluster.raft.leading import Leading
 from cluster.raft.members import Members
@@ -123,12 +125,7 @@ class Engine:
         elections = Elections(timing, rng, frozenset(others), off)
         life = rng.getrandbits(48) | 1
         self._parts = Parts(node_id, others, timing, clock, journal, core, elections, off, life)
-        self._snapshots = snapshots
-        self._leading = Leading(self._parts, snapshots, chunk_bytes)
-        self._changing = Changing(self._parts, self._leading)
-        self._following = Following(self._parts, snapshots, self._install)
-        self._voting = Voting(self._parts)
-        self._forwarded = ForwardedReads(rng.getrandbits(48))
+        self._contact = Contact(self._parts)
         snapshot_index = 1 if newest is None else newest.index
         start_index = max(snapshot_index, applied_index)
         check_applied(journal, start_index)
@@ -137,20 +134,20 @@ class Engine:
         self._compaction = Compaction(journal, every, snapshot_index)
         for command, _, _ in journal.between(snapshot_index + 1, start_index):
             self._compaction.applied(len(command))
-        self._taken_index = start_index
-        self._committed: list[Committed | Install] = []
-        self._committed_bytes = 0
-        now_s = clock()
+        self._handout = Handout(self._parts, snapshots, self._compaction, start_index)
+        self._leading = Leading(self._parts, snapshots, chunk_bytes)
+        self._changing = Changing(self._parts, self._leading)
+        self._following = Following(self._parts, snapshots, self._handout.install)
+        self._voting = Voting(self._parts)
+        self._forwarded = ForwardedReads(rng.getrandbits(48))
         self._members: Members | None = None
-        self._heard_s: dict[str, float] = {}
-        self._quorum_s = now_s
         self._peer_errors = 0
         self._unheard = 0
         self._led = False
         self._handlers = make_handlers(
             self._leading, self._following, self._voting, self._forwarded
         )
-        elections.deadline_s = now_s
+        elections.deadline_s = now_s = clock()
         if others:
             elections.rearm(now_s)
         self._follow_members()
@@ -168,8 +165,7 @@ class Engine:
         """
         try:
             parsed = parse(message)
-            if source in self._heard_s:
-                self._heard_s[source] = self._parts.clock()
+            self._contact.heard(source)
             self._handlers[type(parsed)](source, parsed)
         except PeerError:
             self._peer_errors += 1
@@ -208,7 +204,7 @@ class Engine:
         self._leading.tick(now_s)
         self._changing.tick()
         self._forwarded.expire(now_s)
-        self._collect()
+        self._handout.collect()
         self._compaction.cut()
 
     def replicate(self) -> None:
@@ -228,14 +224,12 @@ class Engine:
 
     def take_committed(self) -> list[Committed | Install]:
         """Return what was committed since the last call, in order of index."""
-        committed, self._committed = self._committed, []
-        self._committed_bytes = 0
-        return committed
+        return self._handout.take()
 
     @property
     def committed_bytes(self) -> int:
         """How much `take_committed` will hand out."""
-        return self._committed_bytes
+        return self._handout.bytes
 
     def next_wakeup(self) -> float:
         """Return in how many seconds `tick` is needed if nothing else happens before."""
@@ -243,19 +237,12 @@ class Engine:
         now_s = parts.clock()
         if self._voting.urgent:
             return WAKEUP_S_MIN
-        if self._commits_alone:
+        if self._handout.commits_alone:
             return 0.0
         due_s = self._leading.due_s(now_s) if parts.core.is_leader else parts.elections.deadline_s
         if len(self._forwarded):
             due_s = min(due_s, now_s + parts.timing.heartbeat_s)
         return max(due_s - now_s, 0.0) + WAKEUP_S_MIN
-
-    @property
-    def _commits_alone(self) -> bool:
-        """Whether the next tick commits something without a word from anybody."""
-        core = self._parts.core
-        behind = self._taken_index < self._parts.journal.last_index
-        return core.is_leader and not self._parts.others and behind
 
     # -- reads
 
@@ -332,13 +319,13 @@ class Engine:
         `snapshot_saved`, or `snapshot_failed`: also when the store raised `SnapshotRefused`,
         because a newer snapshot came from the leader meanwhile.
         """
-        if self._committed or self.snapshot_held_back:
+        if self._handout.waits or self.snapshot_held_back:
             return None
-        return self._compaction.wanted(self._taken_index, self._parts.clock())
+        return self._compaction.wanted(self._handout.index, self._parts.clock())
 
     def compact(self) -> bool:
         """Want a snapshot soon, however few the entries; return whether it would be of use."""
-        return self._compaction.hurry(self._taken_index)
+        return self._compaction.hurry(self._handout.index)
 
     @property
     def snapshot_held_back(self) -> bool:
@@ -380,8 +367,7 @@ class Engine:
 
     def contact_age_s(self) -> dict[str, float]:
         """Return per other voter how long nothing came from it, since start at most."""
-        now_s = self._parts.clock()
-        return {peer: now_s - heard_s for peer, heard_s in self._heard_s.items()}
+        return self._contact.ages_s()
 
     def status(self) -> RaftStatus:
         """Return the figures of this moment."""
@@ -396,7 +382,7 @@ class Engine:
             leader=parts.core.leader,
             term=parts.core.term,
             commit_index=parts.core.commit_index,
-            applied_index=self._taken_index,
+            applied_index=self._handout.index,
             last_index=parts.journal.last_index,
             first_index=parts.journal.base_index + 1,
             snapshot_index=self._compaction.snapshot_index,
@@ -414,13 +400,7 @@ class Engine:
 
     def quorum_age_s(self) -> float:
         """Return how long no majority followed this leader, or this node heard no leader."""
-        now_s = self._parts.clock()
-        leadership = self._leading.current
-        if leadership is not None:
-            self._quorum_s = leadership.quorum_heard_s(now_s)
-        elif self._parts.core.leader is not None:
-            self._quorum_s = max(self._quorum_s, self._parts.elections.heard_s)
-        return now_s - self._quorum_s
+        return self._contact.quorum_age_s(self._leading.current)
 
     # -- inside
 
@@ -465,32 +445,7 @@ class Engine:
         parts.core.set_peers(parts.others, learners)
         parts.elections.others = frozenset(parts.others)
         self._leading.set_peers()
-        now_s = parts.clock()
-        self._heard_s = {
-            peer: self._heard_s.get(peer, now_s) for peer in (*parts.others, *learners)
-        }
-
-    def _collect(self) -> None:
-        """Take what PySyncObj released for the state machine."""
-        journal = self._parts.journal
-        applied_index = self._parts.core.applied_index
-        if applied_index == self._taken_index or journal.dirty:
-            return  # dirty: a node alone has just begun to lead, and committed what it did not sync
-        for command, index, term in journal.between(self._taken_index + 1, applied_index):
-            payload = command[1:] if command[:1] == COMMAND else None
-            self._committed.append(Committed(index, term, payload))
-            self._committed_bytes += len(command)
-            self._compaction.applied(len(command))
-        self._taken_index = applied_index
-
-    def _install(self, meta: SnapshotMeta) -> None:
-        """Go on from a snapshot of the leader, which is durable."""
-        assert self._taken_index == self._parts.core.applied_index
-        self._parts.journal.rebase(meta.index, meta.term, members_of(meta))
-        self._parts.core.jump_to(meta.index)
-        self._compaction.installed(meta)
-        self._taken_index = meta.index
-        self._committed.append(Install(*self._snapshots.open_latest()))
+        self._contact.set_peers((*parts.others, *learners))
 
 
 def _to_wire(messages: list[Addressed]) -> list[tuple[str, dict[str, Any]]]:

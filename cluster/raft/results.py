@@ -45,15 +45,15 @@ class RaftStatus:
     quorum_contact_age_s: float
     """Since a majority followed this leader, or this follower heard its leader."""
     contact_age_s: dict[str, float]
-    """Per other voter: since anything came from it."""
+    """Per other member: since anything came from it."""
     match_index: dict[str, int]
     """At the leader, per other voter: what it proved to hold."""
     paused: tuple[str, ...]
     """At the leader: who has too much unanswered and gets heartbeats only."""
     abstains: bool
+    """This node may have forgotten promises: it follows, and decides nothing yet."""
     empty: bool
     """Whether it holds nothing of any leader: its cluster has not begun, or it lost its data."""
-    """This node may have forgotten promises: it follows, and decides nothing yet."""
     pre_votes_total: int
     peer_errors_total: int
     reads_waiting: int
