@@ -8,9 +8,6 @@
 Every option has an environment variable; a token in one does not show in the list of processes.
 """
 
-import functools
-import inspect
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,8 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from node.cli.problem import USAGE, Problem
+from node.cli.sharing import gives, option
 
 if TYPE_CHECKING:
+    from node.config import Config
     from node.protocol.catalogue import Role
 
 DEMO_FOLDER = Path("unidesk-demo")
@@ -57,40 +56,25 @@ class Where:
     data: Path | None = None
 
 
-def connected(command: Callable[..., None]) -> Callable[..., None]:
-    """Return `command` with the four options above in the place of its first parameter, `where`.
-
-    On the help page they stand before `--yes` and `--json`, as on every other.
-    """
-    by_name = inspect.Parameter.KEYWORD_ONLY  # so that any order of defaults is one
-    own = list(inspect.signature(command).parameters.values())[1:]
-    kept = [one.replace(kind=by_name) for one in own]
-    place = next((n for n, one in enumerate(kept) if one.name in _LAST), len(kept))
-    shown = [*kept[:place], *_OPTIONS, *kept[place:]]
-
-    @functools.wraps(command)
-    def with_where(**given: Any) -> None:
-        where = Where(*(given.pop(one.name) for one in _OPTIONS))
-        command(where, **given)
-
-    with_where.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
-    with_where.__annotations__ = {one.name: one.annotation for one in shown}
-    return with_where
+def _where(url: list[str] | None, token: str, config: Path | None, data: Path | None) -> Where:
+    return Where(url, token, config, data)
 
 
-def _option(name: str, kind: Any, default: Any) -> inspect.Parameter:
-    kept = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(name, kept, default=default, annotation=kind)
-
-
-_OPTIONS = (
-    _option("url", Urls, None),
-    _option("token", Token, ""),
-    _option("config", ConfigFile, None),
-    _option("data", Data, None),
+connected = gives(
+    "where",
+    (
+        option("url", Urls, None),
+        option("token", Token, ""),
+        option("config", ConfigFile, None),
+        option("data", Data, None),
+    ),
+    _where,
+    before=("yes", "as_json"),
 )
-"""As the fields of `Where`."""
-_LAST = ("yes", "as_json")
+"""A command's parameter `where` stands for the four options above.
+
+On the help page they come before `--yes` and `--json`, as on every other.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +148,7 @@ def _from_files(where: Where) -> Cluster | None:
     return Cluster(local.urls, local.layout.id, local.key)
 
 
-def load_config(path: Path) -> Any:
+def load_config(path: Path) -> "Config":
     """Return the checked `node.toml`.  Raises `Problem` naming file, line and mend."""
     from cluster.toml_source import SourceErrors
     from node.config_file import load

@@ -7,26 +7,12 @@ import typer
 
 from node.cli.completing import complete_agent, complete_queue
 from node.cli.problem import USAGE, Problem
+from node.cli.sharing import gives, option
 
 if TYPE_CHECKING:
     from node.protocol.catalogue import ConversationFilter
 
 STATES = ("open", "new", "waiting", "offered", "assigned", "closed")
-
-State = Annotated[str, typer.Option(help=f"One of {', '.join(STATES)}.")]
-Queue = Annotated[str, typer.Option(help="Of this queue.", autocompletion=complete_queue)]
-Agent = Annotated[
-    str,
-    typer.Option(help="That this agent has, or had last.", autocompletion=complete_agent),
-]
-Visitor = Annotated[str, typer.Option(help="That this visitor opened.")]
-Channel = Annotated[str, typer.Option(help="That came by this channel.")]
-Tag = Annotated[
-    list[str] | None, typer.Option(metavar="NAME=VALUE", help="That carry it. Repeatable.")
-]
-Missed = Annotated[bool, typer.Option("--missed", help="That nobody answered in time.")]
-Since = Annotated[str, typer.Option(help="Opened since: 24h ago, or 2026-03-01[T08:00], UTC.")]
-Until = Annotated[str, typer.Option(help="Opened before.")]
 
 
 def filter_of(
@@ -56,6 +42,53 @@ def filter_of(
         since=_moment_ms("--since", since),
         until=_moment_ms("--until", until),
     )
+
+
+filtered = gives(
+    "wanted",
+    (
+        option("state", Annotated[str, typer.Option(help=f"One of {', '.join(STATES)}.")], ""),
+        option(
+            "queue",
+            Annotated[str, typer.Option(help="Of this queue.", autocompletion=complete_queue)],
+            "",
+        ),
+        option(
+            "agent",
+            Annotated[
+                str,
+                typer.Option(
+                    help="That this agent has, or had last.",
+                    autocompletion=complete_agent,
+                ),
+            ],
+            "",
+        ),
+        option("visitor", Annotated[str, typer.Option(help="That this visitor opened.")], ""),
+        option("channel", Annotated[str, typer.Option(help="That came by this channel.")], ""),
+        option(
+            "tag",
+            Annotated[
+                list[str] | None,
+                typer.Option(metavar="NAME=VALUE", help="That carry it. Repeatable."),
+            ],
+            None,
+        ),
+        option(
+            "missed",
+            Annotated[bool, typer.Option("--missed", help="That nobody answered in time.")],
+            False,
+        ),
+        option(
+            "since",
+            Annotated[str, typer.Option(help="Opened since: 24h ago, or 2026-03-01[T08:00], UTC.")],
+            "",
+        ),
+        option("until", Annotated[str, typer.Option(help="Opened before.")], ""),
+    ),
+    filter_of,
+)
+"""A command's parameter `wanted` is the filter that these options make."""
 
 
 def _tag(text: str) -> tuple[str, str]:

@@ -7,18 +7,7 @@ import typer
 from node.cli import conversations_export
 from node.cli.asking import Json, ask, ask_on
 from node.cli.connecting import Where, connected
-from node.cli.conversation_filter import (
-    Agent,
-    Channel,
-    Missed,
-    Queue,
-    Since,
-    State,
-    Tag,
-    Until,
-    Visitor,
-    filter_of,
-)
+from node.cli.conversation_filter import filtered
 from node.cli.conversations_export import PAGE
 from node.cli.conversations_whole import whole_of, why_of
 from node.cli.transcripts import listing, print_whole
@@ -35,17 +24,10 @@ Oldest = Annotated[bool, typer.Option("--oldest", help="The oldest first.")]
 
 @app.command(name="list")
 @connected
+@filtered
 def list_(
     where: Where,
-    state: State = "",
-    queue: Queue = "",
-    agent: Agent = "",
-    visitor: Visitor = "",
-    channel: Channel = "",
-    tag: Tag = None,
-    missed: Missed = False,
-    since: Since = "",
-    until: Until = "",
+    wanted: "ConversationFilter",
     limit: Limit = 50,
     oldest: Oldest = False,
     as_json: Json = False,
@@ -54,24 +36,16 @@ def list_(
 
     Example:  unidesk conversations list --state waiting --queue billing --tag tier=gold
     """
-    wanted = filter_of(state, queue, agent, visitor, channel, tag, missed, since, until)
     _list(where, wanted, limit, oldest=oldest, as_json=as_json)
 
 
 @app.command()
 @connected
+@filtered
 def search(
     where: Where,
     query: Annotated[str, typer.Argument(metavar="QUERY", help='Words, or a "phrase".')],
-    state: State = "",
-    queue: Queue = "",
-    agent: Agent = "",
-    visitor: Visitor = "",
-    channel: Channel = "",
-    tag: Tag = None,
-    missed: Missed = False,
-    since: Since = "",
-    until: Until = "",
+    wanted: "ConversationFilter",
     limit: Limit = 20,
     oldest: Oldest = False,
     as_json: Json = False,
@@ -80,7 +54,6 @@ def search(
 
     Example:  unidesk conversations search "退款" --state closed --since 24h
     """
-    wanted = filter_of(state, queue, agent, visitor, channel, tag, missed, since, until)
     wanted.q = query
     _list(where, wanted, limit, oldest=oldest, as_json=as_json)
 

@@ -24,18 +24,7 @@ import typer
 
 from node.cli.asking import REQUEST_S, ask_on
 from node.cli.connecting import Where, connected
-from node.cli.conversation_filter import (
-    Agent,
-    Channel,
-    Missed,
-    Queue,
-    Since,
-    State,
-    Tag,
-    Until,
-    Visitor,
-    filter_of,
-)
+from node.cli.conversation_filter import filtered
 from node.cli.conversations_whole import whole_of
 from node.cli.problem import USAGE, Problem
 
@@ -48,17 +37,10 @@ PROGRESS_S = 2.0
 
 
 @connected
+@filtered
 def export(
     where: Where,
-    state: State = "",
-    queue: Queue = "",
-    agent: Agent = "",
-    visitor: Visitor = "",
-    channel: Channel = "",
-    tag: Tag = None,
-    missed: Missed = False,
-    since: Since = "",
-    until: Until = "",
+    wanted: "ConversationFilter",
     q: Annotated[str, typer.Option("--search", help="That a search for this finds.")] = "",
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write there, not to the terminal.")
@@ -79,7 +61,6 @@ def export(
 
     if resume and out is None:
         raise Problem("--resume needs --out FILE, the one that broke off", USAGE)
-    wanted = filter_of(state, queue, agent, visitor, channel, tag, missed, since, until)
     wanted.q = q
     sink = _open(out, resume=resume)
 

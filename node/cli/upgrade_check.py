@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.connecting import ConfigFile, Data, Token, Urls, Where, connected
+from node.cli.connecting import Where, connected
 
 if TYPE_CHECKING:
     from node.cli.connecting import Cluster
@@ -25,13 +25,8 @@ MARKS = {"ok": "ok  ", "warn": "note", "fail": "FAIL"}
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def check(
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
-    as_json: Json = False,
-) -> None:
+@connected
+def check(where: Where, as_json: Json = False) -> None:
     """Say whether the cluster may be upgraded to this release now, and in which order.
 
     With --config, the file is read as this release would read it, and its node's machine is looked
@@ -45,8 +40,8 @@ def check(
     from node.cli.output import print_json
     from node.upgrading import look
 
-    loaded = load_config(config) if config is not None else None
-    nodes = _ask(Where(url, token, config, data))
+    loaded = load_config(where.config) if where.config is not None else None
+    nodes = _ask(where)
     report = look(nodes, _machine(loaded, nodes) if loaded is not None else None)
     if as_json:
         rows = {"nodes": [_row(one) for one in nodes], "good": report.good}
