@@ -394,7 +394,6 @@ class Engine:
             peer_errors_total=self._peer_errors,
             abstains=parts.abstains,
             empty=parts.journal.empty,
-            reads_waiting=len(self._forwarded) + (len(leadership.reads) if leadership else 0),
             unheard_total=self._unheard,
         )
 

@@ -158,7 +158,7 @@ class RaftJournal(Journal):  # type: ignore[misc]  # the library is untyped
         self._note_members(command, idx)
         self._record(Entry(idx, term, command))
 
-    def deleteEntriesFrom(self, entryFrom: int) -> None:  # noqa: N802, N803 - its names
+    def deleteEntriesFrom(self, entryFrom: int) -> None:
         index = self.base_index + entryFrom
         if index > self.last_index:
             return
@@ -196,30 +196,30 @@ class RaftJournal(Journal):  # type: ignore[misc]  # the library is untyped
     def __len__(self) -> int:
         return len(self._entries)
 
-    def setRaftCommitIndex(self, raftCommitIndex: int) -> None:  # noqa: N802, N803
+    def setRaftCommitIndex(self, raftCommitIndex: int) -> None:
         assert self._commit_index <= raftCommitIndex <= self.last_index
         self._commit_index = raftCommitIndex
 
-    def getRaftCommitIndex(self) -> int:  # noqa: N802
+    def getRaftCommitIndex(self) -> int:
         return self._commit_index
 
-    def setCurrentTerm(self, term: int, votedForNodeId: str | None) -> None:  # noqa: N802, N803
+    def setCurrentTerm(self, term: int, votedForNodeId: str | None) -> None:
         assert term >= self._hard_state.term
         hard_state = HardState(term, votedForNodeId, self._hard_state.abstains)
         if hard_state != self._hard_state:
             self._hard_state = hard_state
             self._record(hard_state)
 
-    def getCurrentTerm(self) -> int:  # noqa: N802
+    def getCurrentTerm(self) -> int:
         return self._hard_state.term
 
-    def getVotedForNodeId(self) -> str | None:  # noqa: N802
+    def getVotedForNodeId(self) -> str | None:
         return self._hard_state.vote
 
     def clear(self) -> None:
         raise AssertionError("only PySyncObj's own loading of a dump does this; it is not used")
 
-    def deleteEntriesTo(self, entryTo: int) -> None:  # noqa: N802, N803
+    def deleteEntriesTo(self, entryTo: int) -> None:
         raise AssertionError("only PySyncObj's own compaction does this; it is off")
 
     def _destroy(self) -> None:

@@ -83,23 +83,23 @@ class _NoPoller:
 
 
 class _NoResolver:
-    def setTimeouts(self, ok: float, fail: float) -> None:  # noqa: N802 - its name
+    def setTimeouts(self, ok: float, fail: float) -> None:
         """Resolve nothing."""
 
-    def setPreferredAddrFamily(self, family: str) -> None:  # noqa: N802
+    def setPreferredAddrFamily(self, family: str) -> None:
         """Resolve nothing."""
 
 
 class _NoSerializer:
     """Never saves, never has data: the core then marks a peer as in need of a snapshot."""
 
-    def checkSerializing(self) -> tuple[int, None]:  # noqa: N802
+    def checkSerializing(self) -> tuple[int, None]:
         return SERIALIZER_STATE.NOT_SERIALIZING, None
 
-    def getTransmissionData(self, node: Node) -> None:  # noqa: N802
+    def getTransmissionData(self, node: Node) -> None:
         return None
 
-    def cancelTransmisstion(self, node: Node) -> None:  # noqa: N802
+    def cancelTransmisstion(self, node: Node) -> None:
         """Nothing runs."""
 
 
@@ -148,10 +148,10 @@ def _make_class(library: Any) -> Any:
         on_appended: Callable[[], None]
         """Called between appending proposals and sending them: they may change the members."""
 
-        def _SyncObj__doApplyCommand(self, command: bytes) -> None:  # noqa: N802
+        def _SyncObj__doApplyCommand(self, command: bytes) -> None:
             """The state machine is outside."""
 
-        def _checkCommandsToApply(self) -> None:  # noqa: N802
+        def _checkCommandsToApply(self) -> None:
             """Not in the library's tick: `replicate` does it when what was committed is applied."""
 
         def replicate(self) -> None:

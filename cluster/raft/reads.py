@@ -38,9 +38,6 @@ class Reads:
     def __init__(self) -> None:
         self._questions: list[_Question] = []
 
-    def __len__(self) -> int:
-        return len(self._questions)
-
     def ask(self, on_index: OnIndex, *, index: int | None, deadline_s: float) -> None:
         """Remember a question; `index` is None while nothing of this term is committed."""
         if len(self._questions) >= WAITING_MAX:

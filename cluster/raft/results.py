@@ -56,6 +56,5 @@ class RaftStatus:
     """Whether it holds nothing of any leader: its cluster has not begun, or it lost its data."""
     pre_votes_total: int
     peer_errors_total: int
-    reads_waiting: int
     unheard_total: int = 0
     """How often this node led, and stepped down as no majority answered."""

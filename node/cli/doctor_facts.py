@@ -61,7 +61,6 @@ class Machine:
     files_max: int | None = None
     memory_free_bytes: int | None = None
     python: tuple[int, int, int] = (0, 0, 0)
-    optimised: bool = False
     libraries: dict[str, str] = field(default_factory=dict)
     """Library to what is wrong with its version."""
     workers: int = 0

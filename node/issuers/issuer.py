@@ -38,11 +38,6 @@ class Issuer:
             source = self.provider if config.keys is None else config.keys
             self.keys = KeySet(config.name, config.issuer, source, self.fetcher)
 
-    @property
-    def introspects(self) -> bool:
-        """Whether it is asked about its tokens."""
-        return self._introspection is not None
-
     def claims(self, token: str) -> Claims:
         """Return what `token` says, its `role` as this cluster's.
 

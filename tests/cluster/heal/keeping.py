@@ -41,7 +41,6 @@ def raft(role: Any = "leader", silent_s: dict[str, float] | None = None) -> Raft
         empty=False,
         pre_votes_total=0,
         peer_errors_total=0,
-        reads_waiting=0,
     )
 
 

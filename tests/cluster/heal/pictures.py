@@ -42,7 +42,6 @@ def raft(role: str = "leader", *, voters: tuple[str, ...], **fields: Any) -> Raf
         "empty": False,
         "pre_votes_total": 0,
         "peer_errors_total": 0,
-        "reads_waiting": 0,
     }
     return RaftStatus(**{**known, **fields})
 
