@@ -99,12 +99,14 @@ class Lookout:
     def silent_s(self) -> dict[str, float]:
         """Return for how long other nodes said nothing; who is no member is silent for ever.
 
+        Only the leader judges by it, and it is asked every turn: nobody, while another leads.
         Followers do not hear each other by Raft: who has just begun to lead goes by their vitals,
         and waits for those who send none.
         """
         now_s = self._now_s()
         if not self._engine.is_leader:
             self._led_since_s = now_s
+            return {}
         said_s = {peer: one.at_s for peer, one in self._circle.all().items()}
         silent_s = {
             peer: min(age_s, now_s - max(said_s.get(peer, 0.0), self._led_since_s))
