@@ -192,3 +192,22 @@ def run(first: int, last: int, term: int) -> list[tuple[int, int]]:
 
 def meta_at(index: int, term: int, voters: Iterable[str] = "abc") -> SnapshotMeta:
     return SnapshotMeta(index, term, index - 1, term, Members.of(voters).encode().decode())
+
+
+def rig_of(name: str, *, seed: int = 5) -> Rig:
+    """Return the engine of another node, on a disk of its own."""
+    rig = Rig(seed=seed)
+    rig.me = name
+    rig.others = [voter for voter in rig.members.voters if voter != name]
+    rig.disk = SimDisk(random.Random(2))
+    rig.boot()
+    return rig
+
+
+def wait(rig: Rig, seconds: float, step_s: float = 0.02) -> None:
+    for _ in range(round(seconds / step_s)):
+        rig.turn(step_s)
+
+
+def roles(members: Members) -> dict[str, str]:
+    return {name: member.role for name, member in members.by_id.items()}
