@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from cluster.raft.members import Role
 from cluster.state.levels import LEVEL, commands_since
 from node.client.status import NodeStatus
 
@@ -34,7 +35,7 @@ class Seen:
 
     id: str
     url: str
-    role: Literal["voter", "joining", "leaving", "learner"]
+    role: Role
     status: NodeStatus | None
 
     @property

@@ -65,7 +65,7 @@ def _node(node_id: str) -> _PeerNode:
     return _PeerNode(node_id)
 
 
-class _Wire(Transport):  # type: ignore[misc]
+class _Wire(Transport):  # type: ignore[misc]  # the library is untyped
     """Hands what the core wants to send to the engine."""
 
     def __init__(self, send: Callable[[str, dict[str, Any]], None]) -> None:
@@ -136,7 +136,7 @@ def _make_library(clock: Callable[[], float], rng: Chance) -> Any:
 
 
 def _make_class(library: Any) -> Any:
-    class Opaque(library.SyncObj):  # type: ignore[misc]
+    class Opaque(library.SyncObj):  # type: ignore[misc]  # the library is untyped
         """SyncObj that never looks into a command and takes proposals from one list."""
 
         proposed: list[bytes]

@@ -171,7 +171,7 @@ class Lines:
             == (other.queues, other.lines, other.by_name, other.arrivals, other._stands)
         )
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # it changes
 
 
 def _add(index: dict[Key, SortedSet[Item]], key: Key, item: Item) -> None:

@@ -84,7 +84,7 @@ class SortedSet(Generic[Item]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SortedSet) and list(self) == list(other)
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # it changes
 
     def __repr__(self) -> str:
         return f"SortedSet({list(self)!r})"

@@ -39,6 +39,7 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from cluster.state.commands import FaultKind
 from cluster.state.limits import FAULT_MS_MAX
@@ -233,12 +234,12 @@ def _step(name: str, table: Table) -> Step:
         return Step(name, at_s, "pause", 1.0)
     kind = KINDS[fault]
     for_s = 1.0 if kind == "kill" else table.seconds("for", "10s", 0.1, FAULT_MS_MAX / 1000)
-    step = Step(name, at_s, kind, for_s, **_details(fault, table))  # type: ignore[arg-type]
+    step = Step(name, at_s, kind, for_s, **_details(fault, table))
     table.finish()
     return step
 
 
-def _details(fault: str, table: Table) -> dict[str, object]:
+def _details(fault: str, table: Table) -> dict[str, Any]:
     """Return what the kind of fault asks for."""
     match fault:
         case "isolate-zone":

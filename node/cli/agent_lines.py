@@ -14,10 +14,11 @@ import msgspec
 import typer
 
 from node.cli import durations
+from node.protocol.requests.agents import Status
 
 NUMBER_DIGITS_MAX = 6
 
-_WORDS = {"online", "away", "busy", "transfer_only"}
+_STATUSES: tuple[Status, ...] = ("online", "away", "busy", "transfer_only")
 
 
 def parse_target(word: str) -> dict[str, str]:
@@ -50,10 +51,11 @@ def parse_tags(text: str) -> tuple[dict[str, Any], list[str]]:
     return to_set, unset
 
 
-def parse_status(text: str) -> tuple[str, str, float]:
+def parse_status(text: str) -> tuple[Status, str, float]:
     """Return the status, why, and for how many seconds; 0: until further notice."""
     words = text.split()
-    if not words or words[0] not in _WORDS:
+    status = next((one for one in _STATUSES if words[:1] == [one]), None)
+    if status is None:
         raise ValueError(text or "-")
     why, seconds = words[1:], 0.0
     if why and why[-1][0].isdigit():
@@ -62,7 +64,7 @@ def parse_status(text: str) -> tuple[str, str, float]:
             seconds = durations.seconds(word)
         except typer.BadParameter:
             raise ValueError(word) from None
-    return words[0], " ".join(why), seconds
+    return status, " ".join(why), seconds
 
 
 def parse_number(text: str) -> int | None:

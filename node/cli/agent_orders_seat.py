@@ -24,6 +24,7 @@ from node.protocol.catalogue import (
     MsgEdit,
     MsgSend,
     PresencePush,
+    Status,
     StatusSet,
     WrapDone,
 )
@@ -35,7 +36,7 @@ class AgentOrders(Seat):
     def __init__(self, words: Words) -> None:
         super().__init__(words)
         self._desk = AgentDesk()
-        self._status = "online"
+        self._status: Status = "online"
         self._presences: dict[str, PresencePush] = {}
 
     async def _send(self, text: str, *, hidden: bool) -> None:
@@ -143,7 +144,7 @@ class AgentOrders(Seat):
             return
         until = round((time.time() + seconds) * 1000) if seconds else 0
         self._status = status if not until else self._status
-        await self.request(StatusSet(status=status, reason=why, until=until))  # type: ignore[arg-type]
+        await self.request(StatusSet(status=status, reason=why, until=until))
 
     def _current(self) -> tuple[str, int] | None:
         current = self._desk.current

@@ -49,7 +49,7 @@ class AgentSeat(AgentLookups):
         match push:
             case Welcome():
                 self._take_snapshot(push)
-                await self.request(StatusSet(status=self._status))  # type: ignore[arg-type]
+                await self.request(StatusSet(status=self._status))
             case OfferPush():
                 who = str(push.cust.get("name") or self.words("visitor"))
                 offered = self._desk.offer(push, who, trio.current_time())

@@ -39,7 +39,7 @@ def _start(where: Where, yes: bool, as_json: bool, kind: str, wait: str, **field
     from node.protocol.catalogue import ChaosStart
 
     for_ms = round(seconds(wait) * 1000)
-    request = ChaosStart(key=new_key(), kind=kind, for_ms=for_ms, **fields)  # type: ignore[arg-type]
+    request = ChaosStart(key=new_key(), kind=kind, for_ms=for_ms, **fields)  # type: ignore[arg-type]  # by _start's callers
     said = phrase(kind, fields.get("groups", ()), **_figures(fields))
     _confirm(f"{said}, for {wait}?", yes)
     found = ask(where, request)

@@ -32,7 +32,7 @@ def filter_of(
     if state and state not in STATES:
         raise Problem(f"--state {state}: one of {', '.join(STATES)}", USAGE)
     return ConversationFilter(
-        state=state,  # type: ignore[arg-type]
+        state=state,  # type: ignore[arg-type]  # one of STATES
         queue=queue,
         agent=agent,
         visitor=visitor,

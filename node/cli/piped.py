@@ -167,5 +167,5 @@ def _stream(stream: IO[str] | None, mend: str) -> IO[bytes]:
         raise Problem(f"{name} is closed: {mend}", USAGE)
     if stream.isatty():
         raise Problem(f"{name} is a terminal, and a backup is no text: {mend}", USAGE)
-    binary: IO[bytes] = stream.buffer  # type: ignore[attr-defined]
+    binary: IO[bytes] = stream.buffer  # type: ignore[attr-defined]  # a text stream's
     return binary

@@ -46,7 +46,8 @@ def gives(
             taken = {one.name: given.pop(one.name) for one in options}
             command(**{name: make(**taken)}, **given)
 
-        with_options.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+        signature = inspect.Signature(shown)
+        with_options.__signature__ = signature  # type: ignore[attr-defined]  # typer reads it
         with_options.__annotations__ = {one.name: one.annotation for one in shown}
         return with_options
 

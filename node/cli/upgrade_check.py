@@ -6,13 +6,14 @@ token of this command's own, where there is a key; else they are those that node
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from node.cli.connecting import Where, connected
 
 if TYPE_CHECKING:
+    from cluster.raft.members import Role
     from node.cli.connecting import Cluster
     from node.config import Config
     from node.upgrading import Finding, Machine, Report, Seen
@@ -106,13 +107,13 @@ def _ask(where: Where) -> "list[Seen]":
         roles = await _roles(cluster, where.token) or dict.fromkeys(named, "voter")
         by_id = {one.node: one for one in known}
         for name in sorted(roles):
-            nodes.append(Seen(name, named.get(name, ""), roles[name], by_id.get(name)))  # type: ignore[arg-type]
+            nodes.append(Seen(name, named.get(name, ""), roles[name], by_id.get(name)))
 
     run(body)
     return nodes
 
 
-async def _roles(cluster: "Cluster", token: str) -> dict[str, str]:
+async def _roles(cluster: "Cluster", token: str) -> "dict[str, Role]":
     """Return each member's role; nothing when nobody tells it to us."""
     import trio
 
@@ -126,7 +127,7 @@ async def _roles(cluster: "Cluster", token: str) -> dict[str, str]:
         try:
             async with open_client(cluster.urls, proof, name="unidesk-operator") as client:
                 reply = await client.request(MembersGet(), timeout_s=ASK_S)
-                return {str(row["id"]): str(row["role"]) for row in reply["members"]}
+                return {str(row["id"]): cast("Role", row["role"]) for row in reply["members"]}
         except (RequestFailed, Stopped):
             pass
     return {}

@@ -67,7 +67,7 @@ def add(
     request = UserPut(
         key=new_key(),
         user=user,
-        kind=kind,  # type: ignore[arg-type]
+        kind=kind,  # type: ignore[arg-type]  # _check_kind
         name=name,
         skills=_skills(skill),
         capacity=capacity,
@@ -106,7 +106,7 @@ def set_(
     request = UserPut(
         key=new_key(),
         user=user,
-        kind=kind or None,  # type: ignore[arg-type]
+        kind=kind or None,  # type: ignore[arg-type]  # _check_kind
         name=name,
         skills={} if no_skills else _skills(skill),
         capacity=capacity,

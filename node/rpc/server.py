@@ -229,7 +229,7 @@ class _Thread:
         if self._stopping:
             return
         server, self.port = self._make()
-        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
+        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # its stubs lack it
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         await server.start()
         self._bridge.to_trio(self.up.set)

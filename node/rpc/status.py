@@ -63,7 +63,7 @@ def refused_by_http(response: Response) -> Ending:
 
 def ending_of(error: Err) -> Ending:
     """Return the end that says `error`."""
-    known = ERRORS.get(error.code)  # type: ignore[call-overload]
+    known = ERRORS.get(error.code)  # type: ignore[call-overload]  # a code may be newer
     return _ending(known.grpc if known is not None else "INTERNAL", error)
 
 

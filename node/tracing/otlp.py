@@ -146,7 +146,7 @@ class Exporter:
         self._stopping = True
         self._wake.set()
         self._thread.join(STOP_S)
-        self._exporter.shutdown()  # type: ignore[no-untyped-call]
+        self._exporter.shutdown()  # type: ignore[no-untyped-call]  # the library's
 
     def figures(self) -> TracingFigures:
         """Return how it goes."""
