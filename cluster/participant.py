@@ -20,7 +20,7 @@ Clocks, chance, ids and the way to the peers come in, so a run depends on nothin
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -36,8 +36,8 @@ from cluster.heal.healing import LOOK_EVERY_S
 from cluster.heal.journal import Journal
 from cluster.inbox import Inbox, parse_vitals
 from cluster.lookout import Lookout
+from cluster.membership import Membership
 from cluster.opening import Opened
-from cluster.peer.address import Address, parse_address
 from cluster.peer.frames import PeerRefused, encode
 from cluster.port import Answer, NotLeading, ReplicaStatus, Unavailable
 from cluster.proposals import COMMAND_BYTES_MAX
@@ -100,8 +100,8 @@ class Participant:
         self._clock = ClusterClock(world.wall_ms, world.clock)
         self._inbox = Inbox()
         self._barriers = Barriers()
-        self._members = engine.members
         self._judge = Judge(len(engine.members.voters), settings.fence_s)
+        self.membership = Membership(settings, engine, peers, self._judge)
         self._catching_up = False
         self._violations = 0
         self.on_standing: Watchers[ReplicaStatus] = Watchers()
@@ -240,9 +240,8 @@ class Participant:
         """See `Port.whisper`."""
         assert len(payload) <= WHISPER_BYTES_MAX
         frame = encode("whisper", payload)
-        for peer in self._members.by_id:
-            if peer != self.node:
-                self._peers.send(peer, frame)
+        for peer in self.membership.others():
+            self._peers.send(peer, frame)
 
     # -- what peers say
 
@@ -275,7 +274,7 @@ class Participant:
             except PeerError as error:
                 log.warning("peer message refused", peer=peer, why=str(error))
         self._send(self.engine.take_early())  # who has just been elected says so before it syncs
-        self._follow_members()
+        self.membership.follow()
 
     def release(self) -> None:
         """Steps 2 and 7, on a durable log."""
@@ -386,32 +385,6 @@ class Participant:
     def _on_violation(self, violated: InvariantViolated) -> None:
         self._violations += 1
         log.error("invariant violated", name=violated.name, detail=violated.detail)
-
-    # -- members
-
-    def addresses(self) -> dict[str, Address]:
-        """Return where the other members are; what this node was told itself goes first."""
-        addresses: dict[str, Address] = {}
-        for name, member in self._members.by_id.items():
-            told = self._settings.peers.get(name)
-            if name == self.node:
-                continue
-            if told is not None:
-                addresses[name] = told
-            elif member.address:
-                with suppress(PeerRefused):  # no such port: nobody is there
-                    addresses[name] = parse_address(member.address)
-        return addresses
-
-    def _follow_members(self) -> None:
-        """Link up with who takes part, and with nobody else."""
-        if self.engine.members is self._members:
-            return
-        self._members = self.engine.members
-        self._judge.voters = len(self._members.voters)
-        roles = {name: member.role for name, member in self._members.by_id.items()}
-        log.info("members", roles=roles)
-        self._peers.set_peers(self.addresses())
 
     # -- standing
 

@@ -157,7 +157,7 @@ class Replica:
         self._asking = Asking(
             self._part, self._turns.wake, election_min_s=settings.timing.election_min_s
         )
-        self._links.set_peers(self._part.addresses())
+        self._links.set_peers(self._part.membership.addresses())
 
     @classmethod
     def open(

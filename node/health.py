@@ -52,7 +52,7 @@ class NodeRow:
     url: str
     peer: str
     role: str = ""
-    """In the cluster: voter, learner, joining, leaving."""
+    """In the cluster; see `cluster.raft.members`."""
 
 
 def liveness(*, core_silent: bool) -> tuple[Check, ...]:
