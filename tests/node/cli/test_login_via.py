@@ -16,8 +16,7 @@ from node.auth import Verifier
 from tests.node.desk.office import CLUSTER, KEY
 from tests.node.desk.test_over_sockets import listening
 from tests.node.issuers.party import Party
-from tests.node.login.test_flow import id_token
-from tests.node.login.visit import company
+from tests.node.login.visit import company, id_token
 
 pytestmark = pytest.mark.process
 

@@ -1,16 +1,20 @@
 """A browser without a screen, for desks that are called without sockets: it keeps cookies."""
 
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
+
+import jwt
 
 from node.desk.application import Desk
 from node.edge.http import Request, Response
 from node.issuers.config import ClientCredentials, GroupRule, IssuerConfig, LoginConfig
 from tests.node.desk.office import Office, office
+from tests.node.issuers.party import KEY as PROVIDER_KEY
 from tests.node.issuers.party import Party, party
 
 REDIRECT = "http://127.0.0.1:7101/v1/login/corp/callback"
@@ -75,3 +79,25 @@ async def company(**changes: Any) -> AsyncIterator[tuple[Office, Party]]:
         one.describe()
         async with office(issuers=(corp(one, **changes),)) as desks:
             yield desks, one
+
+
+def id_token(one: Party, asked: dict[str, str], key: Any = PROVIDER_KEY, **changes: Any) -> str:
+    claims = {
+        "iss": one.url,
+        "aud": "desk",
+        "sub": "ada",
+        "exp": int(time.time()) + 300,
+        "nonce": asked["nonce"],
+        "name": "Ada",
+        "groups": ["desk"],
+    } | changes
+    made = {name: value for name, value in claims.items() if value is not None}
+    return jwt.encode(made, key, algorithm="ES256", headers={"kid": changes.get("kid", "ec")})
+
+
+async def finish(
+    browser: Browser, desk: Desk, asked: dict[str, str], code: str = "c0de", **more: str
+) -> Response:
+    fields = {"code": code, "state": asked["state"], **more}
+    query = "&".join(f"{name}={quote(value, safe='')}" for name, value in fields.items())
+    return await browser.ask(desk, f"/v1/login/corp/callback?{query}")
