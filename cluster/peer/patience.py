@@ -38,13 +38,13 @@ class Patience:
     def missed(self) -> float:
         """Nobody answered; return how many seconds to wait."""
         self._misses += 1
-        return self._vary(_doubled(self._misses - 1, PAUSE_S_USUAL))
+        return self._vary(_usual_s(self._misses - 1))
 
     def troubled(self) -> float:
         """It answered, and badly; return how many seconds to wait."""
         self._troubles += 1
         if self._troubles <= PATIENT:
-            return self._vary(_doubled(self._troubles - 1, PAUSE_S_USUAL))
+            return self._vary(_usual_s(self._troubles - 1))
         beyond = self._troubles - PATIENT
         return self._vary(min(PAUSE_S_USUAL * 2.0 ** min(beyond, 10), PAUSE_S_MAX))
 
@@ -52,8 +52,8 @@ class Patience:
         return pause_s * (0.75 + 0.5 * self._chance())
 
 
-def _doubled(times: int, most: float) -> float:
-    return min(PAUSE_S_MIN * 2.0 ** min(times, 10), most)
+def _usual_s(times: int) -> float:
+    return min(PAUSE_S_MIN * 2.0 ** min(times, 10), PAUSE_S_USUAL)
 
 
 class TroubleBook:

@@ -27,7 +27,7 @@ from typing import Any
 
 import msgspec
 
-from cluster.raft.members import Member, Members
+from cluster.raft.members import Member, Members, Role
 from cluster.recovery.survivor import Survivor, moment
 from wal.epoch import epoch_of, name_of, next_epoch
 
@@ -51,7 +51,7 @@ class Plan:
     best: str
     others: tuple[str, ...]
     """Survivors that are emptied, and filled from the best."""
-    members: tuple[tuple[str, str, str], ...]
+    members: tuple[tuple[str, Role, str], ...]
     """(node, role, address) from here on."""
     lost: tuple[tuple[str, str], ...]
     """(node, address) of old members that must never run again on their old folders."""
@@ -69,7 +69,7 @@ class Plan:
 
     def encode_members(self) -> bytes:
         """Return the members as an entry of the log has them."""
-        return Members({node: Member(_role(role), at) for node, role, at in self.members}).encode()
+        return Members({node: Member(role, at) for node, role, at in self.members}).encode()
 
 
 def make_plan(survivors: Sequence[Survivor], answering: Sequence[str] = ()) -> Plan:
@@ -86,7 +86,8 @@ def make_plan(survivors: Sequence[Survivor], answering: Sequence[str] = ()) -> P
     _check_lost_for_good(best, survivors, answering)
     others = tuple(sorted(one.node for one in survivors if one.node != best.node))
     addresses = {node: address for node, _, address in best.members}
-    roles = {best.node: "voter"} | dict.fromkeys(others, "joining")
+    roles: dict[str, Role] = dict.fromkeys(others, "joining")
+    roles[best.node] = "voter"
     members = tuple((node, roles[node], addresses.get(node, "")) for node in sorted(roles))
     lost = tuple((node, at) for node, _, at in best.members if node not in roles)
     decided = {
@@ -194,7 +195,3 @@ def _may_be_lost(best: Survivor, *, complete: bool) -> str:
         f" {kept}; it knows that {best.commit_index} was committed, so {unsure} entries above may"
         " never have been acknowledged, or others in their place were"
     )
-
-
-def _role(role: str) -> Any:
-    return role
