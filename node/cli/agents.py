@@ -10,6 +10,7 @@ from node.cli.connecting import Where, connected
 from node.cli.problem import USAGE, Problem
 
 if TYPE_CHECKING:
+    from rich.table import Table
     from rich.text import Text
 
 PAGE = 100
@@ -63,7 +64,7 @@ def _all(where: Where, queue: str, status: Any, *, here: bool) -> tuple[list[dic
             return rows, reply["now"]
 
 
-def _table(rows: list[dict[str, Any]], now_ms: int) -> Any:
+def _table(rows: list[dict[str, Any]], now_ms: int) -> "Table":
     from node.cli.output import fitting
 
     cells = [_cells(row, now_ms) for row in rows]

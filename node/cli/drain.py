@@ -9,6 +9,8 @@ from node.cli.completing import complete_node
 from node.cli.connecting import Where, connected
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from node.client import Client
     from node.client.status import NodeStatus
 
@@ -86,7 +88,7 @@ def undrain(
         typer.echo(f"{node} takes clients again")
 
 
-def _ask(where: Where, body: Any) -> None:
+def _ask(where: Where, body: "Callable[[Client], Awaitable[None]]") -> None:
     """Run `body` with a client; what the cluster refuses is told in its words."""
     from node.cli.asking import ask_on
     from node.cli.problem import Problem

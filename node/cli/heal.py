@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from node.client import Client
+    from node.protocol.catalogue import HealLog
 
 app = typer.Typer(help="What nodes heal by themselves, and why.", no_args_is_help=True)
 PAGE = 500
@@ -66,7 +67,7 @@ def log(
         _print(found["lines"][::-1])
 
 
-async def _follow(client: "Client", request: Any, *, as_json: bool) -> None:
+async def _follow(client: "Client", request: "HealLog", *, as_json: bool) -> None:
     import msgspec
     import trio
 

@@ -5,7 +5,7 @@ a new node votes only when it has caught up.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,8 @@ from node.cli.connecting import Where, connected
 from node.cli.leader import POLL_S, REQUEST_S, Reply, ask_leader, read_members
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from node.client import Client
     from node.protocol.catalogue import MembersChange
 
@@ -230,7 +232,7 @@ def _unsettled(reply: Reply) -> str:
     return ", ".join(f"{row['id']} is {row['role']}" for row in moving)
 
 
-def _table(reply: Reply) -> Any:
+def _table(reply: Reply) -> "Table":
     from node.cli.output import table
 
     rows = [

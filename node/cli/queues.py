@@ -10,6 +10,7 @@ from node.cli.completing import complete_queue
 from node.cli.connecting import Where, connected
 
 if TYPE_CHECKING:
+    from rich.table import Table
     from rich.text import Text
 
 REFRESH_S = 1.0
@@ -127,7 +128,7 @@ class _Board:
         elif self._live is None:
             self._out.print(self._shown())
 
-    def _shown(self) -> Any:
+    def _shown(self) -> "Table":
         import time
 
         rows = [self._rows[queue] for queue in sorted(self._rows)]
@@ -142,7 +143,7 @@ class _Board:
             await trio.sleep(REFRESH_S)
 
 
-def _table(rows: list[dict[str, Any]], now_ms: int) -> Any:
+def _table(rows: list[dict[str, Any]], now_ms: int) -> "Table":
     from node.cli.output import fitting, plain
 
     cells = [[plain(row["queue"]), *_cells(row, now_ms)] for row in rows]

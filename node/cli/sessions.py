@@ -14,6 +14,7 @@ from node.cli.connecting import Where, connected
 from node.cli.problem import USAGE, Problem
 
 if TYPE_CHECKING:
+    from node.client import Client
     from node.protocol.catalogue import SessionDismiss
 
 app = typer.Typer(help="Who is connected, and where.", no_args_is_help=True)
@@ -214,7 +215,7 @@ def _gather(where: Where) -> dict[str, Any]:
     return found
 
 
-async def _page_all(client: Any, log: dict[str, dict[str, Any]]) -> None:
+async def _page_all(client: "Client", log: dict[str, dict[str, Any]]) -> None:
     from node.protocol.catalogue import SessionList
 
     after, more = "", True

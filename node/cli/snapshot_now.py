@@ -17,6 +17,8 @@ from node.cli.connecting import Where, connect_as, load_config
 from node.cli.problem import USAGE, Problem
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from node.client.http_kept import KeptHttp
 
 ASK_S = 30.0
@@ -90,7 +92,7 @@ def _nodes(where: Where) -> tuple[Mapping[str, str], str]:
 # -- the node
 
 
-def _opened(url: str, proof: str) -> Any:
+def _opened(url: str, proof: str) -> "AbstractAsyncContextManager[KeptHttp]":
     from node.client import Address
     from node.client.http_kept import open_http
 

@@ -7,11 +7,13 @@ A narrow terminal shows fewer columns, `LESS` first; --json has everything.
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from node.cli.nodes import Statuses, answered, names_of
 
 if TYPE_CHECKING:
+    from rich.console import Group
+
     from node.client.status import NodeStatus
 
 COLUMNS = ("node", "zone", "standing", "role", "term", "applied", "behind", "level", "free", "sync",
@@ -20,7 +22,7 @@ LESS = ("pid", "agents", "conversations", "address", "connections", "applied", "
         "level", "zone")  # fmt: skip
 
 
-def view(found: Statuses) -> Any:
+def view(found: Statuses) -> "Group":
     """Return what to print."""
     from rich.console import Group
     from rich.text import Text

@@ -19,6 +19,7 @@ from node.cli.durations import seconds
 if TYPE_CHECKING:
     from node.cli.connecting import Cluster
     from node.cli.top_figures import Picture
+    from node.client import Client
 
 ONCE_S = 1.0
 """Between the two looks of --once: rates need two."""
@@ -114,7 +115,7 @@ async def _queues(urls: tuple[str, ...], proof: str) -> AsyncIterator[dict[str, 
         nursery.cancel_scope.cancel()
 
 
-async def _follow_queues(client: Any, rows: dict[str, dict[str, Any]]) -> None:
+async def _follow_queues(client: "Client", rows: dict[str, dict[str, Any]]) -> None:
     import msgspec
     import trio
 

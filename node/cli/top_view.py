@@ -5,10 +5,14 @@ What has no room is left out, the least important first; --json has everything.
 
 import time
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from node.cli.queues import spoken_s
 from node.cli.top_figures import NodeRow, Picture
+
+if TYPE_CHECKING:
+    from rich.console import Group, RenderableType
+    from rich.text import Text
 
 NODES = (
     "node",
@@ -30,14 +34,14 @@ ALERTS_SHOWN = 6
 _STANDING = {"serving": "green", "draining": "cyan", "catching_up": "yellow", "starting": "yellow"}
 
 
-def view(shown: Picture) -> Any:
+def view(shown: Picture) -> "Group":
     """Return what to print."""
     from rich.console import Group
     from rich.text import Text
 
     from node.cli.output import fitting, plain
 
-    parts: list[Any] = [_head(shown)]
+    parts: list[RenderableType] = [_head(shown)]
     parts.append(fitting(NODES, [_cells(row) for row in shown.nodes], LESS))
     if shown.queues:
         rows = sorted(shown.queues, key=lambda row: (-row["waiting"], row["queue"]))
@@ -56,7 +60,7 @@ def view(shown: Picture) -> Any:
     return Group(*parts)
 
 
-def _head(shown: Picture) -> Any:
+def _head(shown: Picture) -> "Text":
     from rich.text import Text
 
     from node.cli.output import count

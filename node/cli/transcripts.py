@@ -3,12 +3,15 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 COLUMNS = ("conversation", "opened (UTC)", "state", "queue", "agent", "visitor", "subject, tags")
 
 
-def listing(items: list[dict[str, Any]]) -> Any:
+def listing(items: list[dict[str, Any]]) -> "Table":
     """Return a table of conversations in a list, with what was found in them."""
     from node.cli.output import fitting
 
