@@ -88,10 +88,9 @@ class Counts(NamedTuple):
 
 def counted(routings: Iterable[Routing], rev: int) -> Counts:
     """Return what the rules of `rev` did, as far as their decisions are kept."""
-    counts = Counts(Counter(), Counter(), Counter())
-    for one in routings:
-        if one.rev == rev:
-            counts.matched[one.rule] += 1
-            counts.erred.update(one.erred)
-            counts.shadow.update(rule for rule, _ in one.shadows)
-    return counts
+    mine = [one for one in routings if one.rev == rev]
+    return Counts(
+        matched=Counter(one.rule for one in mine),
+        erred=Counter(name for one in mine if one.erred for name in one.erred),
+        shadow=Counter(name for one in mine if one.shadows for name, _ in one.shadows),
+    )
