@@ -29,10 +29,10 @@ from node.client.http import Unreachable
 from node.client.status import fetch_status
 from node.local import LocalFailure
 from node.protocol.catalogue import (
-    BY_NAME,
     ChaosStart,
     ChaosStatus,
     ChaosStop,
+    HealLog,
 )
 from node.replay.checker import check, count
 from node.replay.dialogues import Dialogue
@@ -301,7 +301,6 @@ class Run:
     async def _same_state(self) -> tuple[float | None, int]:
         """Return when all nodes had one state, since the last fault; and how many have not."""
         ended_s = max((fault.ended_s for fault in self._faults), default=0.0)
-        digests: dict[str, object] = {}
         deadline = trio.current_time() + self._scenario.heal_within_s
         while True:
             digests = await self._digests()
@@ -334,11 +333,8 @@ class Run:
 
     async def _read_heal_log(self, operator: Client) -> None:
         """Add what the nodes say that they healed, where they can be asked."""
-        kind = BY_NAME.get("heal.log")
-        if kind is None:
-            return
         try:
-            found = await operator.request(kind())
+            found = await operator.request(HealLog())
         except (RequestFailed, Stopped) as error:
             self._trouble.append(f"heal.log: {error}")
             return

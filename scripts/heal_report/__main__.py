@@ -6,7 +6,7 @@
 
 Each trial has a cluster of its own, behind proxies that cut its links and with a library inside
 that spoils its disks and clocks.  Exit code 1 when an acknowledged write is lost, or a row does
-not heal, is not noted in the heal log, or is not built.
+not heal, is not noted in the heal log, or cannot be injected here.
 """
 
 import argparse
@@ -74,7 +74,7 @@ def _last_lines(folder: Path) -> list[str]:
 
 
 def _tell(row: Row, number: int, trial: Trial) -> None:
-    problems = "; ".join([*trial.lost, *trial.trouble, trial.not_built][:2])
+    problems = "; ".join([*trial.lost, *trial.trouble, trial.not_injected][:2])
     print(
         f"{row.name:<4}{row.injected:<36}#{number}  detected {table.seconds(trial.detected_s):>8}"
         f"  healed {table.seconds(trial.healed_s):>8}  stall {table.seconds(trial.stall_s):>8}"

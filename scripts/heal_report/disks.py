@@ -18,7 +18,7 @@ import trio
 
 from cluster.heal import rules
 from scripts.heal_report import folders
-from scripts.heal_report.scene import NotBuilt, Scene
+from scripts.heal_report.scene import CannotInject, Scene
 from scripts.heal_report.signs import Sign, event, standing
 from scripts.nemesis.shim import Shim
 
@@ -198,5 +198,7 @@ async def skewed_clock(scene: Scene) -> None:
 
 def _shim(scene: Scene, name: str) -> Shim:
     if name not in scene.stage.shims:
-        raise NotBuilt("no C compiler here: the library that spoils disk and clock is not built")
+        raise CannotInject(
+            "no C compiler here: the library that spoils disk and clock is not built"
+        )
     return scene.stage.shims[name]

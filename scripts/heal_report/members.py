@@ -19,7 +19,7 @@ from cluster.heal import rules
 from cluster.peer.frames import FrameReader, PeerRefused, encode
 from cluster.peer.handshake import MAGIC, NONCE_BYTES, VERSION
 from scripts.heal_report.guests import guest
-from scripts.heal_report.scene import Broken, NotBuilt, Scene
+from scripts.heal_report.scene import Broken, Scene
 from scripts.heal_report.signs import event, standing
 
 START_S = 60.0
@@ -173,13 +173,11 @@ async def _recover(*words: str) -> str:
 
 
 async def _unidesk(*words: str) -> str:
-    """Return what the command says.  Raises `NotBuilt`, `Broken`."""
+    """Return what the command says.  Raises `Broken`."""
     command = [sys.executable, "-m", "node", *words]
     run = partial(subprocess.run, capture_output=True, text=True, check=False, timeout=COMMAND_S)
     done = await trio.to_thread.run_sync(lambda: run(command))
     told = f"`unidesk {' '.join(words[:3])}`: {(done.stderr or done.stdout).strip()}"
-    if "No such command" in done.stderr or "No such option" in done.stderr:
-        raise NotBuilt(told)
     if done.returncode != 0:
         raise Broken(told)
     return str(done.stdout)

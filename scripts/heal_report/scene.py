@@ -45,8 +45,8 @@ LAG_MAX = 50
 _STALL = "row"
 
 
-class NotBuilt(Exception):
-    """The product lacks what this row shows; says what."""
+class CannotInject(Exception):
+    """This machine lacks what the fault is made with; says what."""
 
 
 class Broken(Exception):
@@ -318,8 +318,8 @@ async def _perform(act: Act, scene: Scene) -> None:
         with trio.fail_after(WARM_UP_S):
             await wait_acknowledged(lambda: scene.ledger.acknowledged, WARM_UP)
         await act(scene)
-    except* NotBuilt as missing:
-        scene.trial.not_built = str(first(missing))
+    except* CannotInject as missing:
+        scene.trial.not_injected = str(first(missing))
     except* Broken as broken:
         scene.trial.trouble.append(str(first(broken)))
     finally:

@@ -31,7 +31,7 @@ on {machine}.
   read back at the end, when all nodes must hold one state by checksum.
 - A node that ends itself, as it must when its disk fails, is started again by a supervisor, as
   `deploy/` has it.
-- *not built*, *not noted* and *not healed* are failures, and make the command end with 1.
+- *not injected*, *not noted* and *not healed* are failures, and make the command end with 1.
 """
 
 

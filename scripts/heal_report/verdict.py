@@ -2,7 +2,7 @@
 
     verdict       when
     lost          something acknowledged is lost, doubled, changed or out of order
-    not built     the product has no such command or setting yet
+    not injected  this machine lacks what the fault is made with
     not healed    not all nodes serve one state in time, or a promise of the row was broken
     not noted     healed, but no line of the row's rule in the heal log: nobody is told why
     healed        detected, healed, noted, and nothing lost
@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any, Literal
 
-Verdict = Literal["lost", "not built", "not healed", "not noted", "healed"]
-WORST_FIRST: tuple[Verdict, ...] = ("lost", "not built", "not healed", "not noted", "healed")
+Verdict = Literal["lost", "not injected", "not healed", "not noted", "healed"]
+WORST_FIRST: tuple[Verdict, ...] = ("lost", "not injected", "not healed", "not noted", "healed")
 HEAL_S_MEDIAN_MAX = 5.0
 """The promise: median over the rows but re-syncs."""
 
@@ -40,8 +40,8 @@ class Trial:
     lost: list[str] = field(default_factory=list)
     trouble: list[str] = field(default_factory=list)
     """What did not heal, or broke a promise of the row, in words."""
-    not_built: str = ""
-    """What is missing in the product, in words."""
+    not_injected: str = ""
+    """What is missing on this machine, in words."""
 
     def forget(self, folder: str) -> None:
         """Name files as they are called within `folder`, which is gone."""
@@ -53,8 +53,8 @@ class Trial:
     def verdict(self) -> Verdict:
         if self.lost:
             return "lost"
-        if self.not_built:
-            return "not built"
+        if self.not_injected:
+            return "not injected"
         if self.trouble or self.healed_s is None or self.detected_s is None:
             return "not healed"
         return "healed" if self.noted else "not noted"
@@ -116,12 +116,12 @@ class Outcome:
         """All that is wrong, in words."""
         found: list[str] = []
         for one in self.trials:
-            found += [*one.lost, *one.trouble, *filter(None, [one.not_built])]
-            if one.detected_s is None and not one.not_built:
+            found += [*one.lost, *one.trouble, *filter(None, [one.not_injected])]
+            if one.detected_s is None and not one.not_injected:
                 found.append("no node said that it saw anything")
-            elif not one.noted and not one.not_built:
+            elif not one.noted and not one.not_injected:
                 found.append("the heal log has no line of this rule")
-            if one.healed_s is None and not one.trouble and not one.not_built:
+            if one.healed_s is None and not one.trouble and not one.not_injected:
                 found.append("it was not waited for to heal")
         return list(dict.fromkeys(found))
 

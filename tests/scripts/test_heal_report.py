@@ -41,7 +41,7 @@ def test_a_trial_that_detects_heals_and_notes_is_healed() -> None:
     ("change", "verdict"),
     [
         ({"lost": ["lost: cv 1"]}, "lost"),
-        ({"not_built": "no such command"}, "not built"),
+        ({"not_injected": "no C compiler"}, "not injected"),
         ({"trouble": ["n2 does not serve"]}, "not healed"),
         ({"healed_s": None}, "not healed"),
         ({"detected_s": None}, "not healed"),
@@ -62,7 +62,7 @@ def test_no_file_is_named_by_a_folder_that_is_gone() -> None:
 
 
 def test_a_loss_is_worse_than_all_else() -> None:
-    trial = replace(WELL, lost=["lost: cv 1"], not_built="nothing", trouble=["much"])
+    trial = replace(WELL, lost=["lost: cv 1"], not_injected="nothing", trouble=["much"])
     assert trial.verdict == "lost"
 
 
