@@ -56,24 +56,18 @@ class Where:
     data: Path | None = None
 
 
-def _where(url: list[str] | None, token: str, config: Path | None, data: Path | None) -> Where:
-    return Where(url, token, config, data)
-
-
-connected = gives(
-    "where",
-    (
-        option("url", Urls, None),
-        option("token", Token, ""),
-        option("config", ConfigFile, None),
-        option("data", Data, None),
-    ),
-    _where,
-    before=("yes", "as_json"),
+_OPTIONS = (
+    option("url", Urls, None),
+    option("token", Token, ""),
+    option("config", ConfigFile, None),
+    option("data", Data, None),
 )
-"""A command's parameter `where` stands for the four options above.
+"""As the fields of `Where`."""
 
-On the help page they come before `--yes` and `--json`, as on every other.
+connected = gives("where", _OPTIONS, Where, before=("yes", "as_json"))
+"""Makes a command's parameter `where` of the options above.
+
+On the help page they stand before `--yes` and `--json`, as on every other.
 """
 
 

@@ -26,7 +26,7 @@ def gives(
     *,
     before: Sequence[str] = (),
 ) -> Callable[[Command], Command]:
-    """Return a decorator: a command's parameter `name` is what `make` makes of `options`.
+    """Return a decorator: a command's parameter `name` is what `make` makes of `options`, in order.
 
     On the help page they stand in its place, or `before` the first of other parameters.
     """
@@ -43,8 +43,8 @@ def gives(
 
         @functools.wraps(command)
         def with_options(**given: Any) -> None:
-            taken = {one.name: given.pop(one.name) for one in options}
-            command(**{name: make(**taken)}, **given)
+            taken = [given.pop(one.name) for one in options]
+            command(**{name: make(*taken)}, **given)
 
         signature = inspect.Signature(shown)
         with_options.__signature__ = signature  # type: ignore[attr-defined]  # typer reads it

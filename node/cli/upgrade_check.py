@@ -27,7 +27,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @connected
-def check(where: Where, as_json: Json = False) -> None:
+def check(
+    where: Where,
+    as_json: Json = False,
+) -> None:
     """Say whether the cluster may be upgraded to this release now, and in which order.
 
     With --config, the file is read as this release would read it, and its node's machine is looked
@@ -107,13 +110,14 @@ def _ask(where: Where) -> "list[Seen]":
         roles = await _roles(cluster, where.token) or dict.fromkeys(named, "voter")
         by_id = {one.node: one for one in known}
         for name in sorted(roles):
-            nodes.append(Seen(name, named.get(name, ""), roles[name], by_id.get(name)))
+            role = cast("Role", roles[name])
+            nodes.append(Seen(name, named.get(name, ""), role, by_id.get(name)))
 
     run(body)
     return nodes
 
 
-async def _roles(cluster: "Cluster", token: str) -> "dict[str, Role]":
+async def _roles(cluster: "Cluster", token: str) -> dict[str, str]:
     """Return each member's role; nothing when nobody tells it to us."""
     import trio
 
@@ -127,7 +131,7 @@ async def _roles(cluster: "Cluster", token: str) -> "dict[str, Role]":
         try:
             async with open_client(cluster.urls, proof, name="unidesk-operator") as client:
                 reply = await client.request(MembersGet(), timeout_s=ASK_S)
-                return {str(row["id"]): cast("Role", row["role"]) for row in reply["members"]}
+                return {str(row["id"]): str(row["role"]) for row in reply["members"]}
         except (RequestFailed, Stopped):
             pass
     return {}
