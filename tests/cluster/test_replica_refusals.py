@@ -59,6 +59,17 @@ class Alone:
         finally:
             self.replica.close()
 
+    async def open_conversations(self) -> None:
+        """Let 20 be opened, one after the other."""
+        for number in range(20):
+            await self.replica.propose(OpenConversation(f"cv{number}", ANN, f"k{number}"))
+
+    async def wait_saved(self) -> None:
+        """Return when there is a snapshot."""
+        with trio.fail_after(5):
+            while self.replica.status().snapshot_index == 1:
+                await trio.sleep(0.01)
+
 
 async def started(folder: Path, nursery: trio.Nursery, **settings: int) -> Alone:
     alone = Alone(folder, 0, **settings)
@@ -185,8 +196,7 @@ async def test_a_snapshot_that_came_too_late_is_forgotten(
         raise SnapshotRefused("a newer one is here")
 
     monkeypatch.setattr(alone.replica._snapshots, "save", save)
-    for number in range(20):
-        await alone.replica.propose(OpenConversation(f"cv{number}", ANN, f"k{number}"))
+    await alone.open_conversations()
     assert refused
     assert await alone.replica.barrier() is None
     assert alone.replica.status().snapshot_index == 1
@@ -196,11 +206,8 @@ async def test_a_snapshot_that_came_too_late_is_forgotten(
 async def test_a_restart_goes_on_behind_its_snapshot(tmp_path: Path, nursery: trio.Nursery) -> None:
     async with trio.open_nursery() as life:
         alone = await started(tmp_path, life, snapshot_every_entries=5)
-        for number in range(20):
-            await alone.replica.propose(OpenConversation(f"cv{number}", ANN, f"k{number}"))
-        with trio.fail_after(5):
-            while alone.replica.status().snapshot_index == 1:
-                await trio.sleep(0.01)
+        await alone.open_conversations()
+        await alone.wait_saved()
         life.cancel_scope.cancel()
     again = await started(tmp_path, nursery)
     assert len(again.replica.state.conversations) == 20
@@ -212,11 +219,8 @@ def test_a_damaged_snapshot_is_refused_at_start(tmp_path: Path) -> None:
     async def fill() -> None:
         async with trio.open_nursery() as life:
             alone = await started(tmp_path, life, snapshot_every_entries=5)
-            for number in range(20):
-                await alone.replica.propose(OpenConversation(f"cv{number}", ANN, f"k{number}"))
-            with trio.fail_after(5):
-                while alone.replica.status().snapshot_index == 1:
-                    await trio.sleep(0.01)
+            await alone.open_conversations()
+            await alone.wait_saved()
             life.cancel_scope.cancel()
 
     trio.run(fill)
