@@ -1,7 +1,7 @@
 """Commands: everything that may change the replicated state, put together here.  No I/O.
 
-A command is a request in the past tense of nobody: it asks, `Machine` decides.  Whoever
-proposes puts ids and choices in; time comes with the log entry (`cluster.state.entry`).
+A command asks, `Machine` decides.  Whoever proposes puts ids and choices in; time comes with the
+log entry (`cluster.state.entry`).
 Encoded as a msgpack array that begins with the command's tag, so fields are only ever
 added at the end, with a default.  Each is declared in the module of its subject.
 
