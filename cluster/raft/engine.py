@@ -354,6 +354,11 @@ class Engine:
         """The snapshot is durable: the next tick cuts the log."""
         self._compaction.saved(meta)
 
+    @property
+    def snapshot_retry_s(self) -> float:
+        """How long another is waited with since one could not be saved; 0: the last one was."""
+        return self._compaction.retry_s
+
     def snapshot_failed(self) -> None:
         """It could not be saved; another will be wanted in a while."""
         self._compaction.failed(self._parts.clock())
@@ -409,6 +414,7 @@ class Engine:
             abstains=parts.abstains,
             empty=parts.journal.empty,
             reads_waiting=len(self._forwarded) + (len(leadership.reads) if leadership else 0),
+            lack=self._following.room.lack(parts.core.commit_index),
             unheard_total=self._unheard,
         )
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cluster.raft.parts import Role
+from cluster.raft.room import Lack
 from wal.snapshot import SnapshotMeta
 
 
@@ -50,12 +51,14 @@ class RaftStatus:
     """At the leader, per other voter: what it proved to hold."""
     paused: tuple[str, ...]
     """At the leader: who has too much unanswered and gets heartbeats only."""
-    abstains: bool
     empty: bool
     """Whether it holds nothing of any leader: its cluster has not begun, or it lost its data."""
+    abstains: bool
     """This node may have forgotten promises: it follows, and decides nothing yet."""
     pre_votes_total: int
     peer_errors_total: int
     reads_waiting: int
     unheard_total: int = 0
     """How often this node led, and stepped down as no majority answered."""
+    lack: Lack | None = None
+    """The leader's snapshot that there is no room for here."""
