@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 PAUSE_S = 1.0
 PAUSE_S_MAX = 30.0
+SLACK_BYTES = 1024**2
+"""What a file takes beyond its bytes, and what else is written meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Room:
     def is_enough(self, index: int, room_bytes: int) -> bool:
         """Whether the snapshot at `index` may fit into `room_bytes`, after all that is known."""
         lack = self._lack
-        return lack is None or lack.index != index or room_bytes >= lack.needed_bytes
+        return lack is None or lack.index != index or room_bytes >= lack.needed_bytes + SLACK_BYTES
 
     def put_off(self, index: int, needed_bytes: int, room_bytes: int, now_s: float) -> None:
         """The snapshot at `index` has `needed_bytes` or more, and does not fit."""
