@@ -51,10 +51,10 @@ class RaftStatus:
     """At the leader, per other voter: what it proved to hold."""
     paused: tuple[str, ...]
     """At the leader: who has too much unanswered and gets heartbeats only."""
-    empty: bool
-    """Whether it holds nothing of any leader: its cluster has not begun, or it lost its data."""
     abstains: bool
     """This node may have forgotten promises: it follows, and decides nothing yet."""
+    empty: bool
+    """Whether it holds nothing of any leader: its cluster has not begun, or it lost its data."""
     pre_votes_total: int
     peer_errors_total: int
     reads_waiting: int
