@@ -8,7 +8,7 @@ Who has been silent is judged here too: by Raft, and by what nodes tell of thems
 
 from collections.abc import Callable
 
-from cluster.heal import rules, table
+from cluster.heal import rules, snapshot_room, table
 from cluster.heal.hands import OwnHands
 from cluster.heal.healing import LOOK_EVERY_S, Healing
 from cluster.heal.journal import Journal
@@ -70,7 +70,9 @@ class Lookout:
         now_s = self._now_s()
         if now_s >= self._due_s:
             self._due_s = now_s + LOOK_EVERY_S
-            self._healing.look(self.picture())
+            seen = self.picture()
+            self._judge.lacks = snapshot_room.reason(seen.raft)
+            self._healing.look(seen)
 
     def picture(self) -> Seen:
         """Return what this node sees now of itself and of the others."""

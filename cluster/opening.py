@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from cluster.backup.restore import refuse_unfinished
+from cluster.heal.space import full_below
 from cluster.raft.boot import HistoryBroken
 from cluster.raft.engine import Engine
 from cluster.recovery import begun
@@ -101,7 +102,7 @@ def open_data(
             wal, recovered = open_log(disk, identity)
         else:
             wal, recovered = Log.open(disk, identity=identity, synced=succession is not None)
-        snapshots = SnapshotStore(disk, identity)
+        snapshots = SnapshotStore(disk, identity, keeps_free=full_below)
         state, applied_index = State(), 1
         if succession is not None:
             state, applied_index = succession.state, succession.applied_index

@@ -15,9 +15,9 @@ from collections.abc import Callable
 
 import trio
 
+from cluster.heal.rules import DISK_FULL
 from cluster.participant import Participant
 from cluster.port import NotSaved, SavedSnapshot, SnapshotWaits
-from cluster.raft.compaction import RETRY_S
 from cluster.state import snapshot
 from cluster.state.state import State
 from wal.errors import DiskFull, SnapshotRefused, StorageError
@@ -27,6 +27,7 @@ WAIT_S = 3.0
 """How long who asks is kept waiting; they ask again.  As for a barrier: less than a process that is
 taken over waits for requests that are under way."""
 POLL_S = 0.02
+NOT_SAVED = "no snapshot: the one before and the log stay; tried again more and more rarely"
 EMPTY_INDEX = 1
 """What a log begins with."""
 
@@ -61,12 +62,14 @@ class Saving:
 
     async def _save(self, meta: SnapshotMeta, copy: State) -> None:
         """Write `copy` in a thread while the loop goes on."""
-        engine, began_s = self._part.engine, time.monotonic()
+        part, engine, began_s = self._part, self._part.engine, time.monotonic()
         try:
             saved = await trio.to_thread.run_sync(
                 lambda: self._snapshots.save(meta, snapshot.dump(copy))
             )
         except (SnapshotRefused, DiskFull) as error:  # the leader's newer one came; no room
+            if isinstance(error, DiskFull) and not self._trouble:
+                part.heal.note(DISK_FULL, str(error), NOT_SAVED, "failed", index=meta.index)
             self._trouble = str(error)
             self._failures += 1
             engine.snapshot_failed()
@@ -113,7 +116,8 @@ class Saving:
         if self.runs:
             return "it is being written"
         if self._trouble:
-            return f"the last one failed: {self._trouble}; another is tried within {RETRY_S:g} s"
+            wait_s = self._part.engine.snapshot_retry_s
+            return f"the last one failed: {self._trouble}; another is tried within {wait_s:g} s"
         if self._part.engine.snapshot_held_back:
             return "one is on its way to another node, which would have to begin again"
         return self._part.status().why or "entries that are committed are applied first"

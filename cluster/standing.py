@@ -6,6 +6,7 @@
                                                                        │ drained by operators
                                                      draining ◀────────┘ (takes nobody)
     any ──held, with a reason──▶ fenced, until it is let go (`cluster.heal`: no room on the disk)
+    any ──lacks room for the leader's snapshot──▶ catching_up, until it has it
     any ──the disk failed──▶ failed, for good
 
 A node that was never led stays `starting`: it has nobody to send away.
@@ -30,6 +31,8 @@ class Judge:
         self.held = ""
         """Why this node must not take part, in words; empty when it may."""
         self._stalled = False
+        self.lacks = ""
+        """What it cannot catch up without, in words: room for a snapshot."""
 
     @property
     def caught_up(self) -> bool:
@@ -55,6 +58,10 @@ class Judge:
         if self.held:
             self._caught_up = False
             self.standing, self.why = "fenced", self.held
+            return
+        if led and self.lacks:
+            self._caught_up = False
+            self.standing, self.why = "catching_up", self.lacks
             return
         if led and self._caught_up and announced and drained:
             self.standing, self.why = "draining", DRAINED

@@ -7,17 +7,20 @@ At any crash the newest snapshot is the old one or the new one, whole.  Only whe
 `install` has returned may the log be compacted.  A write that fails leaves the old snapshot as
 it was, and a later attempt writes a new file, so nothing here needs to be poisoned.
 
+The log must find room while a snapshot is written: some of the disk is kept free of it.
+
 A damaged newest snapshot is never passed over for an older one: the log behind the older may
 be gone, and the node would start with a state that was never acknowledged.
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from wal.blocks import BLOCK
 from wal.disk import TMP, Disk
 from wal.errors import (
     CorruptSnapshot,
+    DiskFull,
     FileGone,
     ForeignLog,
     SnapshotRefused,
@@ -50,9 +53,13 @@ _INCOMING = "incoming.snap" + TMP
 class SnapshotStore:
     """One owner; reading may overlap with one `save` or one `Incoming`."""
 
-    def __init__(self, disk: Disk, identity: Identity) -> None:
+    def __init__(
+        self, disk: Disk, identity: Identity, *, keeps_free: Callable[[int], int] = lambda _: 0
+    ) -> None:
+        """`keeps_free` says how many bytes of a disk, of so many, are not for snapshots."""
         self._disk = disk
         self._identity = identity
+        self._keeps_free = keeps_free
         for name in disk.names():
             if name.endswith(".snap" + TMP):
                 disk.remove(name)
@@ -67,7 +74,8 @@ class SnapshotStore:
     def save(self, meta: SnapshotMeta, chunks: Iterable[bytes]) -> SnapshotMeta:
         """Make the snapshot durable; return `meta` when it is, and verified.
 
-        Raises `StorageFailed` (the one before is untouched), `SnapshotRefused` when it is
+        Raises `StorageFailed` (the one before is untouched; `DiskFull` also where it would leave
+        too little room), `SnapshotRefused` when it is
         older than the newest or too large.
         """
         self._refuse_older(meta)
@@ -76,6 +84,7 @@ class SnapshotStore:
             self._disk.truncate(tmp, 0)
             offset = 0
             for part in encode_snapshot(meta, self._identity.cluster_id, chunks):
+                self._refuse_without_room(tmp, len(part))
                 self._disk.write(tmp, offset, part)
                 offset += len(part)
             self._disk.sync(tmp)
@@ -132,6 +141,18 @@ class SnapshotStore:
     def incoming(self) -> "Incoming":
         """Return a new, empty `Incoming`; one that was begun before is void."""
         return Incoming(self, self._disk)
+
+    def room(self) -> int:
+        """Return how many bytes a snapshot may take now; negative where even the log is short.
+
+        Raises `StorageFailed`.
+        """
+        return self._disk.bytes_free() - self._keeps_free(self._disk.bytes_total())
+
+    def _refuse_without_room(self, name: str, size: int) -> None:
+        if (room := self.room()) < size:
+            reason = f"it may take {max(room, 0)} bytes more: the rest is kept for the log (ENOSPC)"
+            raise DiskFull(self._disk.path_of(name), "write", reason)
 
     def _install(self, tmp: str) -> SnapshotMeta:
         with self._discarding(tmp):
@@ -212,7 +233,8 @@ class Incoming:
         """Take the next chunk.
 
         Raises `SnapshotRefused` when it is not the next one (ask from `received`) or when the
-        file would exceed SNAPSHOT_BYTES_MAX; `StorageFailed`, and then this one is void.
+        file would exceed SNAPSHOT_BYTES_MAX; `StorageFailed` (`DiskFull` also where it would leave
+        too little room), and then this one is void.
         """
         self._refuse_unless(self._open, "this transfer has ended")
         self._refuse_unless(
@@ -223,6 +245,7 @@ class Incoming:
             f"a snapshot may have {SNAPSHOT_BYTES_MAX} bytes, this has more",
         )
         try:
+            self._store._refuse_without_room(_INCOMING, len(chunk))
             self._disk.write(_INCOMING, offset, chunk)
         except StorageError:
             self.abandon()

@@ -47,6 +47,8 @@ class Replacing:
             return []
         standbys = seen.members.in_role("standby")
         well = [name for name in standbys if self._is_stable(name, seen)]
+        for gone in self._stable.keys() - set(standbys):
+            del self._stable[gone]
         dead = sorted((age_s, name) for name, age_s in _dead_voters(seen).items())
         for gone in self._held.keys() - {name for _, name in dead}:
             del self._held[gone]

@@ -2,6 +2,7 @@
 
 module       rows of `cluster.heal.rules`            does
 full_disk    8  disk full                            Compact, Transfer, Shut, Reopen
+snapshot_room                                        notes what finds no room
 slow_disk    9  slow disk                            Transfer
 zones        18 lonely leader                        Transfer
 fences       1, 2, 4  minority, return, deaf leader  notes what happened
@@ -23,6 +24,7 @@ from cluster.heal.limits import HandOvers
 from cluster.heal.one_way import OneWay
 from cluster.heal.replacing import Replacing
 from cluster.heal.slow_disk import SlowDisk
+from cluster.heal.snapshot_room import SnapshotRoom
 from cluster.heal.zones import Zones
 
 
@@ -32,6 +34,7 @@ def watchers() -> list[Watcher]:
     return [
         hand_overs,
         FullDisk(hand_overs),
+        SnapshotRoom(),
         SlowDisk(hand_overs),
         Zones(hand_overs),
         Fences(),

@@ -2,7 +2,7 @@
 
     idle ──enough entries or bytes, or hurried──▶ wanted ──saved──▶ log cut at the next tick
       ▲                                              │
-      └──────────────failed, RETRY_S later───────────┘
+      └──failed: RETRY_S later, twice that, … ───────┘
 
 Behind a snapshot some entries stay, so that a follower that is only a little late does not
 need the snapshot.  While a snapshot is on its way to a follower no other is taken: the
@@ -19,6 +19,8 @@ from wal.snapshot import SnapshotMeta
 TRAILING_ENTRIES_MAX = 1_000
 TRAILING_BYTES_MAX = 4 * 1024 * 1024
 RETRY_S = 10.0
+RETRY_S_MAX = 80.0
+"""A large one for which there is no room is not to keep the disk busy."""
 SNAPSHOT_EVERY_ENTRIES = 20_000
 SNAPSHOT_EVERY_BYTES = 64 * 1024 * 1024
 
@@ -49,6 +51,8 @@ class Compaction:
         self._not_before_s = float("-inf")
         self._cut_at = 0
         self._hurried = False
+        self.retry_s = 0.0
+        """How long another is waited with since the last one failed; 0: it did not."""
 
     def hurry(self, index: int) -> bool:
         """Let the next entry be enough; return whether there is one at `index` to compact."""
@@ -91,7 +95,8 @@ class Compaction:
     def failed(self, now_s: float) -> None:
         """The wanted snapshot could not be saved; another will be wanted in a while."""
         self._wanted = None
-        self._not_before_s = now_s + RETRY_S
+        self.retry_s = min(self.retry_s * 2, RETRY_S_MAX) or RETRY_S
+        self._not_before_s = now_s + self.retry_s
 
     def cut(self) -> None:
         """Drop what is not needed behind the last snapshot; writes to the log."""
@@ -100,6 +105,7 @@ class Compaction:
         self._cut_at = 0
 
     def _take(self, meta: SnapshotMeta) -> None:
+        self.retry_s = 0.0
         if meta.index > self.snapshot_index:
             self.snapshot_index = self._cut_at = meta.index
 

@@ -341,6 +341,11 @@ class Engine:
         """The snapshot is durable: the next tick cuts the log."""
         self._compaction.saved(meta)
 
+    @property
+    def snapshot_retry_s(self) -> float:
+        """How long another is waited with since one could not be saved; 0: the last one was."""
+        return self._compaction.retry_s
+
     def snapshot_failed(self) -> None:
         """It could not be saved; another will be wanted in a while."""
         self._compaction.failed(self._parts.clock())
@@ -394,6 +399,7 @@ class Engine:
             peer_errors_total=self._peer_errors,
             abstains=parts.abstains,
             empty=parts.journal.empty,
+            lack=self._following.room.lack(parts.core.commit_index),
             unheard_total=self._unheard,
         )
 

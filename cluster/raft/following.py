@@ -7,6 +7,7 @@ store's.
     the last chunk, installed   the log begins behind the snapshot     append_ack
     the last chunk, too early   who leads, in which term               snapshot_ack: once more
     a snapshot held already     who leads                              append_ack
+    one without room for it     who leads                              snapshot_ack: of none
     of a term that is over      nothing                                newer_term
     memory_lost                 nothing                                this node abstains
 
@@ -31,8 +32,9 @@ from cluster.raft.messages import (
     SnapshotChunk,
 )
 from cluster.raft.parts import Parts
-from cluster.raft.snapshots import SnapshotReceiver
-from wal.errors import CorruptSnapshot, ForeignLog, SnapshotRefused
+from cluster.raft.room import Room
+from cluster.raft.snapshots import NO_SNAPSHOT, SnapshotReceiver
+from wal.errors import CorruptSnapshot, DiskFull, ForeignLog, SnapshotRefused
 from wal.snapshot import SnapshotMeta, SnapshotStore
 
 
@@ -46,7 +48,9 @@ class Following:
         on_install: Callable[[SnapshotMeta], None],
     ) -> None:
         self._parts = parts
+        self._store = store
         self._receiver = SnapshotReceiver(store)
+        self.room = Room()
         self._on_install = on_install
         self._answering: tuple[AppendEntries, int] | None = None
         """The append that PySyncObj is about to answer, and the next index to say."""
@@ -96,6 +100,22 @@ class Following:
             # A snapshot is durable at once, so the term it came in must be durable before it.
             self._ask_on(source, chunk, self._receiver.received(source, chunk))
             return
+        try:
+            self._take(source, chunk)
+        except DiskFull:
+            self._receiver.drop()
+            self._put_off(chunk)
+            self._refuse(source, chunk)
+
+    def _take(self, source: str, chunk: SnapshotChunk) -> None:
+        """Take a chunk, and the whole with the last one.  Raises `DiskFull`."""
+        if not self.room.is_due(self._parts.clock()):
+            self._refuse(source, chunk)
+            return
+        if not self.room.is_enough(chunk.index, self._store.room()):
+            self._put_off(chunk)
+            self._refuse(source, chunk)
+            return
         offset, complete = self._receiver.accept(source, chunk)
         if complete is not None:
             try:
@@ -103,10 +123,22 @@ class Following:
             except (CorruptSnapshot, ForeignLog, SnapshotRefused):
                 offset = 0  # damaged on the way: from the start
             else:
+                self.room.found()
                 self._on_install(meta)
                 self._acknowledge(source, chunk.request, chunk.index + 1, success=True)
                 return
         self._ask_on(source, chunk, offset)
+
+    def _put_off(self, chunk: SnapshotChunk) -> None:
+        """Wait with a snapshot of which at least this much does not fit."""
+        needed_bytes = chunk.offset + max(len(chunk.data), 1)
+        self.room.put_off(chunk.index, needed_bytes, self._store.room(), self._parts.clock())
+
+    def _refuse(self, source: str, chunk: SnapshotChunk) -> None:
+        """Say that this node lives and takes no snapshot now: its leader asks again."""
+        parts = self._parts
+        ack = SnapshotAck(parts.core.term, chunk.request, NO_SNAPSHOT, 0, parts.forgetful_life)
+        parts.promise(source, ack)
 
     def on_read_probe(self, source: str, message: ReadProbe) -> None:
         parts = self._parts

@@ -133,25 +133,24 @@ class Members:
             return self._without(node)
         return self._with(node, Member("leaving", member.address))
 
-    def replace(self, old: str, new: str, address: str) -> "Members":
+    def replace(self, old: str, new: str, address: str = "") -> "Members":
         """Put `new` in the place of `old`: it joins first, then the old one leaves.
 
-        A standby or a learner is promoted, at the address that it has; else `new` is added.
+        A standby or a learner is promoted, at the address that it has; else `new` is added.  Who
+        leaves is not counted among the most voters, so there may be one more until it is gone.
         """
         if not self._get(old).votes:
             raise MembersRefused(f"{old} does not vote: remove it, and add {new}")
+        left = self._with(old, Member("leaving", self.by_id[old].address))
         waits = new in (*self.in_role("standby"), *self.in_role("learner"))
-        return (self.promote(new) if waits else self.add(new, address)).remove(old)
+        return left.promote(new) if waits else left.add(new, address)
 
     def stand_in(self, old: str, standby: str, now_ms: int) -> "Members":
-        """Put a standby in the place of `old`, now: it joins first, then the old one leaves."""
-        member = self._get(standby)
-        if member.role != "standby":
-            raise MembersRefused(f"{standby} is no standby: it is {member.role}")
-        if not self._get(old).votes:
-            raise MembersRefused(f"{old} does not vote")
+        """Let a standby `replace` a dead voter, and write down when."""
+        if self._get(standby).role != "standby":
+            raise MembersRefused(f"{standby} is no standby: it is {self.by_id[standby].role}")
         stamped = replace(self, stood_in_ms=max(1, self.stood_in_ms, now_ms))
-        return stamped._with(standby, Member("joining", member.address)).remove(old)
+        return stamped.replace(old, standby)
 
     def keep(self, node: str) -> "Members":
         """Take back that a node is to leave."""

@@ -103,7 +103,7 @@ class SnapshotChunk(_Message, frozen=True, tag="snapshot_chunk"):
 
 
 class SnapshotAck(_Message, frozen=True, tag="snapshot_ack"):
-    """`offset` is what the follower expects next."""
+    """`offset` is what the follower expects next; `index` 1: it takes no snapshot now."""
 
     request: Count
     index: Index

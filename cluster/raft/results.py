@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cluster.raft.parts import Role
+from cluster.raft.room import Lack
 from wal.snapshot import SnapshotMeta
 
 
@@ -58,3 +59,5 @@ class RaftStatus:
     peer_errors_total: int
     unheard_total: int = 0
     """How often this node led, and stepped down as no majority answered."""
+    lack: Lack | None = None
+    """The leader's snapshot that there is no room for here."""

@@ -10,6 +10,8 @@ snapshot store, nothing else.
                       ◀───────────────      ack: expects offset 512k
     chunk offset 512k ───────────────▶      the leader went back
       ...  done       ───────────────▶      checks the whole file, installs it, then acks entries
+                      ◀───────────────      or: no room; ack of NO_SNAPSHOT, again and again
+    question          ───────────────▶      has room by now: ack: expects offset 0
 
 A transfer is one snapshot (index and term) from one leader in one term; a chunk of another
 transfer starts anew at offset 0.  At most `WINDOW_CHUNKS` chunks are under way per follower;
@@ -28,6 +30,9 @@ from wal.snapfile import read_prefix
 from wal.snapshot import Incoming, SnapshotMeta, SnapshotStore
 
 WINDOW_CHUNKS = 4
+NO_SNAPSHOT = 1
+"""Acked as index by who takes none now: what a log begins with, which no snapshot is of.  A leader
+of any release leaves the transfer as it is, and goes on asking."""
 STALLED_S = 5.0
 """A transfer without progress for this long no longer holds back the next snapshot."""
 HOLD_S_MAX = 120.0

@@ -8,11 +8,12 @@ A place is good at any node, and for as long as its moment is kept.
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from cluster.heal.rules import RULES
+from cluster.heal.rules import DEAD_VOTER, RULES
+from cluster.port import Figures
 from cluster.state.model import HealNote
 from node.desk.auditing import BadCursor
 from node.protocol.heal_results import HealLine, HealRule
@@ -85,14 +86,29 @@ def table(notes: Sequence[HealNote]) -> list[HealRule]:
     ]
 
 
-def held_back(notes: Sequence[HealNote], now_ms: int) -> list[HealLine]:
-    """Return what limits held back lately, newest first, HELD_BACK_MAX lines at most."""
+def held_back(
+    notes: Sequence[HealNote], now_ms: int, nodes: Mapping[str, Figures]
+) -> list[HealLine]:
+    """Return what limits held back lately and still do, newest first, HELD_BACK_MAX lines at most.
+
+    `nodes` has each member's row (`cluster.heal.nodes`).
+    """
     held = (
         line(note)
         for note in reversed(notes)
-        if note.outcome == "held_back" and note.noted_ms > now_ms - HELD_BACK_MS
+        if note.outcome == "held_back"
+        and note.noted_ms > now_ms - HELD_BACK_MS
+        and not _is_over(note, nodes)
     )
     return list(islice(held, HELD_BACK_MAX))
+
+
+def _is_over(note: HealNote, nodes: Mapping[str, Figures]) -> bool:
+    """Whether there is nothing to replace any more: the dead one was removed, or speaks again."""
+    if note.rule != DEAD_VOTER:
+        return False
+    row = nodes.get(str(note.figures.get("dead")), {})
+    return row.get("member") != "voter" or bool(row.get("fresh"))
 
 
 def _placed(notes: Sequence[HealNote]) -> Iterator[Placed]:

@@ -9,6 +9,7 @@ import trio
 import trio.testing
 
 from cluster import saving
+from cluster.heal.rules import DISK_FULL
 from cluster.port import NotSaved, SavedSnapshot, SnapshotWaits
 from cluster.replica import Replica
 from cluster.settings import ReplicaSettings
@@ -182,6 +183,8 @@ async def test_a_full_disk_is_named_and_what_was_there_stays(alone: Alone) -> No
     with pytest.raises(NotSaved, match=r"ENOSPC.*the snapshot before.*as they were"):
         await alone.save()
     alone.disk.full = False
+    (note,) = (one for one in alone.replica._part.heal.recent if one.rule == DISK_FULL)
+    assert (note.outcome, "ENOSPC" in note.seen) == ("failed", True)
     assert alone.snapshots == [snapshot_name(first.index)]
     assert alone.replica.status().standing == "serving"
 

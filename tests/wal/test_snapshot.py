@@ -208,6 +208,24 @@ def test_a_full_disk_leaves_the_old_snapshot_and_a_later_save_works(room: int) -
     assert state_of(store) == b"y"
 
 
+def test_some_room_is_kept_for_the_log_from_snapshots_saved_or_received() -> None:
+    _, sender = store_with(20)
+    disk, _ = store_with(10)
+    store = SnapshotStore(disk, IDENTITY, keeps_free=lambda total: total >> 30)
+    kept = disk.bytes_total() >> 30
+    disk.full_after(kept + 400)
+    assert store.room() == 400
+    with pytest.raises(DiskFull, match=r"may take \d+ bytes more: the rest is kept for the log"):
+        store.save(meta(20), [b"x" * 500])
+    assert disk.bytes_free() >= kept
+    disk.full_after(kept + 10)
+    incoming = store.incoming()
+    with pytest.raises(DiskFull, match="may take 10 bytes more"):
+        incoming.write(0, b"".join(raw_of(sender, meta(20))))
+    assert disk.bytes_free() == kept + 10
+    assert disk.names() == [snapshot_name(10)]
+
+
 @pytest.mark.parametrize("received", [False, True])
 def test_a_snapshot_that_there_is_no_room_to_name_takes_none(received: bool) -> None:
     _, sender = store_with(20)

@@ -49,7 +49,7 @@ class Healing:
                 "node": status.node,
                 "mode": status.heal_mode,
                 "rules": healing.table(state.heal_log),
-                "held_back": healing.held_back(state.heal_log, state.now_ms),
+                "held_back": healing.held_back(state.heal_log, state.now_ms, status.nodes),
                 "nodes": [{"id": name, **one} for name, one in sorted(status.nodes.items())],
             }
         )

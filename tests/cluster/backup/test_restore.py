@@ -2,7 +2,9 @@
 
 import io
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from random import Random
 
 import pytest
 import trio
@@ -19,8 +21,9 @@ from cluster.state.machine import Machine
 from cluster.state.state import State
 from node.local.ports import free_ports
 from tests.cluster.three import NAMES, Cluster, talk, until
+from tests.sim.disk import SimDisk
 from wal.disk import FileDisk
-from wal.errors import ForeignLog
+from wal.errors import DiskFull, ForeignLog
 
 Backup = Callable[[], Reader]
 
@@ -217,6 +220,24 @@ def test_a_crash_at_any_place_leaves_what_no_node_starts_on_and_what_can_be_rest
             disk.close()
             break
     assert 3 < refused <= place
+
+
+def test_a_full_disk_ends_a_restore_and_with_room_it_begins_anew(tmp_path: Path) -> None:
+    """No node starts on what is left."""
+    backup, disk = backup_of(empty_state()), SimDisk(Random(1))
+    members = Members.of({"n1": "127.0.0.1:1"})
+    ends = 0
+    for room in range(0, 2_000, 50):
+        disk.full_after(room)
+        with suppress(DiskFull):
+            restoring.restore(disk, "test", "n1", members, backup)
+            break
+        ends += 1
+        if restoring.FILE in disk.names():
+            with pytest.raises(ForeignLog, match="unidesk restore"):
+                restoring.refuse_unfinished(disk)
+    assert ends > 3
+    assert restoring.FILE not in disk.names()
 
 
 def test_a_backup_of_a_recovered_clusters_folder_has_its_name_without_the_epoch() -> None:

@@ -77,6 +77,15 @@ def test_who_is_not_dead_or_not_ours_to_judge_is_let_be(more: dict[str, Any]) ->
     assert not watch(Replacing(), lambda now_s: picture(now_s, **more))
 
 
+def test_a_standby_that_was_removed_and_added_again_is_new() -> None:
+    rule = Replacing()
+    watch(rule, lambda now_s: picture(now_s, silent_s=1.0), until_s=STABLE_S + 2)
+    rule.look(picture(20.0, silent_s=1.0, members=members(n1="voter", n2="voter", n3="voter")))
+    decided = rule.look(picture(21.0))
+    assert [one.outcome for one in decided] == ["held_back"]
+    assert "no standby is well (n6)" in decided[0].done
+
+
 def test_the_standby_joins_first_and_then_the_dead_one_leaves() -> None:
     wished = FIVE.stand_in("n3", "n6", 5_000)
     assert {name: one.role for name, one in wished.by_id.items()} == {

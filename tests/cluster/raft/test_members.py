@@ -1,5 +1,6 @@
 """Who takes part: what may be asked, and what a leader does of itself."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -133,6 +134,33 @@ def test_who_holds_everything_already_may_take_a_voters_place(role: Role) -> Non
     members = ABC.add("s", "host:9", role=role).replace("b", "s", "")
     assert members.in_role("leaving") == ("b",)
     assert members.by_id["s"] == Member("joining", "host:9")
+
+
+@pytest.mark.parametrize("role", ["standby", "learner", None])
+def test_one_of_the_most_voters_can_be_replaced_and_never_two_at_once(role: Role | None) -> None:
+    full = Members.of("abcdefghi")
+    assert len(full.voters) == VOTERS_MAX
+    waiting = full.add("s", "", role=role) if role else full
+    steps = [waiting.replace("b", "s", "host:9")]
+    if role == "standby":
+        assert waiting.stand_in("b", "s", 7).by_id == steps[0].by_id
+    while (following := steps[-1].next_step("a", ready)) is not None:
+        steps.append(following)
+    assert [len(one.voters) for one in steps] == [9, 10, 9]
+    assert all(one.is_neighbour(two) for one, two in pairwise(steps))
+    assert roles(steps[-1]) == dict.fromkeys("acdefghis", "voter")
+    with pytest.raises(MembersRefused, match="9 voters are the most"):
+        steps[0].add("x", "")
+    with pytest.raises(MembersRefused, match="9 voters are the most"):
+        steps[0].replace("b", "x")
+
+
+def test_the_only_voter_can_be_replaced() -> None:
+    members = Members.of("a").replace("a", "n")
+    assert members.voters == ("a",)
+    joined = members.next_step("a", ready)
+    assert joined is not None
+    assert joined.must_leave("a")
 
 
 def test_a_voter_takes_no_other_voters_place() -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from cluster.heal.rules import RULES
+from cluster.heal.rules import DEAD_VOTER, RULES
+from cluster.port import Figures
 from cluster.state.model import HealNote
 from node.desk.auditing import BadCursor
 from node.desk.healing import HELD_BACK_MAX, held_back, read, table
@@ -65,7 +66,7 @@ def test_however_much_was_held_back_the_newest_lines_are_told() -> None:
     many = [
         HealNote(700_000 + n, "n2", 9, f"seen {n}", "leads on", "held_back") for n in range(500)
     ]
-    found = held_back(many, 800_000)
+    found = held_back(many, 800_000, {})
     assert [line.seen for line in found[:2]] == ["seen 499", "seen 498"]
     assert len(found) == HELD_BACK_MAX
 
@@ -73,4 +74,26 @@ def test_however_much_was_held_back_the_newest_lines_are_told() -> None:
 def test_what_was_held_back_lately_is_named() -> None:
     old = HealNote(1_000, "n1", 9, "slow", "leads on", "held_back")
     new = HealNote(700_000, "n2", 9, "slow", "leads on", "held_back")
-    assert [line.node for line in held_back([old, new], 800_000)] == ["n2"]
+    assert [line.node for line in held_back([old, new], 800_000, {})] == ["n2"]
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ({"member": "voter", "known": False}, True),
+        ({"member": "voter", "known": True, "fresh": False}, True),
+        ({"member": "voter", "known": True, "fresh": True}, False),
+        ({"member": "leaving", "known": False}, False),
+        (None, False),
+    ],
+)
+def test_a_replacement_is_held_back_while_there_is_a_dead_voter_to_replace(
+    row: Figures | None, told: bool
+) -> None:
+    """Not after it was removed by hand, is about to leave, or is back."""
+    figures = {"dead": "n3", "silent_ms": 61_000}
+    note = HealNote(700_000, "n1", DEAD_VOTER, "n3", "not replaced", "held_back", figures)
+    nodes: dict[str, Figures] = {"n1": {"member": "voter"}}
+    if row is not None:
+        nodes["n3"] = row
+    assert bool(held_back([note], 800_000, nodes)) is told
