@@ -58,13 +58,16 @@ class OneWay:
 
 
 def unheard_leader(seen: Seen) -> str:
-    """Return who leads by the word of most who speak, and is not heard here; else nothing."""
+    """Return who leads by the word of most who speak, and is not heard here; else nothing.
+
+    A leader that was stopped for a while is still named by what the others said before: itself.
+    """
     if seen.leads or seen.mine.leader:
         return ""
     fresh = seen.fresh
     named = Counter(one.vitals.leader for one in fresh.values() if one.vitals.leader)
     for leader, count in named.most_common(1):
-        if 2 * count >= len(fresh) and leader in seen.members.voters:
+        if 2 * count >= len(fresh) and leader in seen.members.voters and leader != seen.node:
             return leader
     return ""
 

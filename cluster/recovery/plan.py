@@ -185,13 +185,25 @@ def _is_complete(best: Survivor, survivors: Sequence[Survivor]) -> bool:
 def _may_be_lost(best: Survivor, *, complete: bool) -> str:
     kept = (
         f"{best.node} has entries up to {best.last_index}, of {moment(best.reaches_ms)}, and all of"
-        " them are kept"
+        f" them are kept{_not_voting(best)}"
     )
     if complete:
         return f"nothing that was acknowledged: too few nodes are gone. {kept}"
     unsure = best.last_index - best.commit_index
     return (
         "what the lost nodes acknowledged without the survivors: nobody here can say how much."
-        f" {kept}; it knows that {best.commit_index} was committed, so {unsure} entries above may"
-        " never have been acknowledged, or others in their place were"
+        f" {kept}; it knows that {best.commit_index} was committed, so what is above (entries:"
+        f" {unsure}) may never have been acknowledged, or others in its place were"
+    )
+
+
+def _not_voting(best: Survivor) -> str:
+    """Return in words that the others may have gone on without `best`, where its log hints so."""
+    role = {node: role for node, role, _ in best.members}.get(best.node)
+    if role == "voter":
+        return ""
+    was = {None: "no member", "leaving": "leaving"}.get(role, f"a {role}")
+    return (
+        f" ({best.node} was {was} by its own log: the others did not need it, so far more than what"
+        " came last may be missing; a voter's folder is better)"
     )

@@ -42,9 +42,25 @@ def _reached(nodes: Nodes) -> Iterator[Finding]:
         yield Finding("warning", "peer ports", what, "open it between the nodes, see [nodes]")
 
 
+def _outside(nodes: Nodes) -> set[str]:
+    """Return who answers and is no member by the word of who leads; nobody while nobody does."""
+    there = answered(nodes.found)
+    leads = max(
+        (one for one in there if one.role == "leader"), key=lambda one: one.term, default=None
+    )
+    if leads is None:
+        return set()
+    members = {row["id"] for row in leads.nodes if row.get("member")}
+    return {one.node for one in there if one.cluster == leads.cluster} - members
+
+
 def _standing(nodes: Nodes) -> Iterator[Finding]:
+    outside = _outside(nodes)
     for one in answered(nodes.found):
-        if one.standing == "draining":
+        if one.node in outside:
+            mend = f"stop it for good, or: unidesk cluster members add {one.node}"
+            yield Finding("warning", "standing", f"{one.node} runs, and is no member", mend)
+        elif one.standing == "draining":
             mend = f"unidesk cluster undrain {one.node}, when its work is done"
             yield Finding("warning", "standing", f"{one.node} is drained: no clients", mend)
         elif one.standing != "serving":
@@ -53,7 +69,7 @@ def _standing(nodes: Nodes) -> Iterator[Finding]:
                 "wait if it is catching up; if it is fenced, mend the network or start the others"
             )
             yield Finding("wrong", "standing", what, mend)
-        if one.abstains:
+        if one.abstains and one.node not in outside:
             what = f"{one.node} abstains: it lost its data, and is not counted"
             yield Finding("warning", "standing", what, "wait until it is filled; check its disk")
         if one.violations:

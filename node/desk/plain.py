@@ -34,6 +34,7 @@ from cluster.state.limits import (
 )
 from node.protocol.codes import ErrorCode
 from node.protocol.refusals import Rule
+from node.protocol.requests.base import Request
 
 INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
 
@@ -97,12 +98,14 @@ def check_fields(fields: Mapping[str, Any], what: str) -> None:
             raise NotAllowed("too_large", f"{where}: over {TAG_VALUE_BYTES_MAX} bytes")
 
 
-def check_integers(request: msgspec.Struct) -> None:
-    """Refuse integers that not every encoding carries, and negative ones, which mean nothing."""
+def check_integers(request: Request) -> None:
+    """Refuse integers that not every encoding carries, and negative ones that mean nothing."""
     for field in request.__struct_fields__:
         value = getattr(request, field)
-        if isinstance(value, int) and not 0 <= value <= INTEGER_MAX:
-            raise NotAllowed("bad_request", f"{field.rstrip('_')}: must be 0 to {INTEGER_MAX}")
+        least = INTEGER_MIN if field in request.signed else 0
+        if isinstance(value, int) and not least <= value <= INTEGER_MAX:
+            name = field.rstrip("_")
+            raise NotAllowed("bad_request", f"{name}: must be {least} to {INTEGER_MAX}")
 
 
 def _check_plain(value: Any, where: str, depth: int) -> None:

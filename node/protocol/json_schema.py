@@ -2,7 +2,7 @@
 
     from msgspec     types, defaults, what is required
     from the source  what is said of types and fields (`node.protocol.described`)
-    from the wire    integers of requests are 0 to 2^63 - 1, keys have 1 to 64 bytes
+    from the wire    integers of requests are 0 to 2^63 - 1, or `signed`; keys have 1 to 64 bytes
 
 Source: JSON Schema 2020-12; draft 7 for AsyncAPI, which has `items` for `prefixItems`.
 """
@@ -18,7 +18,7 @@ from node.protocol.catalogue import Request
 from node.protocol.described import field_doc
 
 REF = "#/components/schemas/{name}"
-INTEGER_MAX = 2**63 - 1
+INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
 
 Schema = dict[str, Any]
 
@@ -38,7 +38,7 @@ def components(
         schema = schemas.get(kind.__name__, {})
         _describe(schema, kind)
         if issubclass(kind, Request):
-            _bound(schema)
+            _bound(schema, kind.signed)
     return {name: _draft7(schema) if draft7 else schema for name, schema in schemas.items()}
 
 
@@ -72,11 +72,12 @@ def _describe(schema: Schema, kind: type[msgspec.Struct]) -> None:
             shown["description"] = doc
 
 
-def _bound(schema: Schema) -> None:
+def _bound(schema: Schema, signed: frozenset[str]) -> None:
     for name, shown in schema["properties"].items():
+        least = INTEGER_MIN if name in signed else 0
         for one in (shown, *shown.get("anyOf", ())):
             if one.get("type") == "integer":
-                one |= {"minimum": 0, "maximum": INTEGER_MAX}
+                one |= {"minimum": least, "maximum": INTEGER_MAX}
         if name == "key":
             shown |= {"minLength": 1, "maxLength": KEY_BYTES_MAX}
 

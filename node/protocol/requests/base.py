@@ -23,6 +23,8 @@ class Request(msgspec.Struct, tag_field="op", kw_only=True, omit_defaults=True):
     """Whether it means something on a WebSocket only; the others are at `POST /v1/op/<op>` too."""
     roles: ClassVar[Roles] = ALL
     """Who may ask for it at all."""
+    signed: ClassVar[frozenset[str]] = frozenset()
+    """Its integers that may be negative; the others never are."""
     id: int = 0
     trace: str = ""
     """W3C `traceparent` of what this is a part of; by HTTP and gRPC the header says it."""

@@ -13,6 +13,7 @@ class ChaosStart(Request, tag="chaos.start"):
     """
 
     roles = OPERATOR
+    signed = frozenset({"amount"})
 
     key: str
     kind: FaultKind
@@ -22,7 +23,7 @@ class ChaosStart(Request, tag="chaos.start"):
     for_ms: int = 10_000
     """At most ten minutes; `kill` and `pause` too count as over then."""
     amount: int = 0
-    """Of `delay`, `reset`, `slow_disk` and `clock_skew` milliseconds, of `loss` percent."""
+    """Of `delay`, `reset`, `slow_disk`, `clock_skew` (behind: below 0) ms, of `loss` percent."""
     jitter_ms: int = 0
     """On top of a `delay`, by chance."""
     clients: bool = False

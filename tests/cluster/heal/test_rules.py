@@ -145,6 +145,13 @@ def test_nobody_is_called_unheard_where_all_miss_a_leader() -> None:
     assert scene.look(OneWay(), for_s=5) == []
 
 
+def test_a_leader_that_was_stopped_is_not_called_unheard_by_itself() -> None:
+    scene = Scene(role="follower", mine=vitals(leader=""))
+    scene.others = {name: Other(vitals(leader="n1"), 0.2) for name in ("n2", "n3")}
+    assert scene.look(OneWay(), for_s=5) == []
+    assert hint(scene.seen()) == ""
+
+
 # -- clocks
 
 

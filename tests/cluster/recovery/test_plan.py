@@ -47,6 +47,20 @@ def test_a_node_that_may_have_forgotten_is_taken_only_where_nothing_better_is() 
     assert make_plan([forgot]).best == "a"
 
 
+def test_a_best_survivor_that_was_about_to_leave_is_said_to_be() -> None:
+    alone = survivor("a", folder("a", 9))
+    assert "leaving" not in make_plan([alone]).may_be_lost
+    members = tuple((node, "leaving" if node == "a" else "voter", "") for node in VOTERS)
+    left = make_plan([_with(alone, members=members)]).may_be_lost
+    assert "a was leaving by its own log" in left
+    learner = tuple((node, "learner" if node == "a" else "voter", "") for node in VOTERS)
+    assert (
+        "a was a learner by its own log" in make_plan([_with(alone, members=learner)]).may_be_lost
+    )
+    absent = tuple((node, "voter", "") for node in VOTERS if node != "a")
+    assert "a was no member by its own log" in make_plan([_with(alone, members=absent)]).may_be_lost
+
+
 def test_a_later_epoch_goes_before_a_longer_log() -> None:
     before = survivor("a", folder("a", 30))
     after = survivor("b", folder("b", 9, cluster_id="shop+1.5f0c2a9b"))

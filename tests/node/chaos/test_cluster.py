@@ -163,7 +163,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "reset": {"groups": ["n3"], "amount": 200},
     "pause": {"groups": ["n3"]},
     "slow_disk": {"groups": ["n3"], "amount": 100},
-    "clock_skew": {"groups": ["n3"], "amount": 5_000},
+    "clock_skew": {"groups": ["n3"], "amount": -5_000},
     "kill": {"groups": ["n3"]},
     "full_disk": {"groups": ["n3"]},
     "fsync_error": {"groups": ["n3"]},

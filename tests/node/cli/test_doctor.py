@@ -110,6 +110,16 @@ def test_each_fact_of_a_machine_has_its_finding(
     assert found(replace(WELL, **facts), None) == [(weight, check)]
 
 
+def test_who_was_removed_and_runs_is_not_told_to_wait_for_the_others() -> None:
+    two = [{"id": name, "member": "voter"} for name in ("n1", "n2")]
+    there = nodes(
+        status("n1", nodes=two), status("n3", nodes=two, standing="fenced", abstains=True)
+    )
+    (finding,) = [one for one in examine(WELL, there) if one.check == "standing"]
+    assert (finding.weight, finding.what) == ("warning", "n3 runs, and is no member")
+    assert finding.mend == "stop it for good, or: unidesk cluster members add n3"
+
+
 @pytest.mark.parametrize("observe", ["127.0.0.1:7401", "::1:7401", "10.0.0.1:7401", "desk1:7401"])
 def test_machines_that_look_where_no_stranger_comes_are_no_finding(observe: str) -> None:
     assert found(replace(WELL, clients_from_beyond=True, observe=observe), None) == []

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.state.limits import BODY_DEPTH_MAX
-from node.desk.plain import NotAllowed, check_body, check_fields, check_key, check_text
+from node.desk.plain import (
+    NotAllowed,
+    check_body,
+    check_fields,
+    check_integers,
+    check_key,
+    check_text,
+)
+from node.protocol.catalogue import ChaosStart
 from node.protocol.codec import JSON, MSGPACK
 from tests.node.test_protocol import PLAIN
 
@@ -81,3 +89,12 @@ def test_a_message_from_the_wire_keeps_its_body_in_both_encodings() -> None:
             codec.encode({"op": "msg.send", "cv": "c", "key": "k", "body": {"text": "a", "n": [1]}})
         )
         assert getattr(request, "body") == {"text": "a", "n": [1]}  # noqa: B009
+
+
+def test_an_integer_is_negative_only_where_that_means_something() -> None:
+    check_integers(ChaosStart(key="k", kind="clock_skew", groups=["n1"], amount=-5_000))
+    for field in ("for_ms", "jitter_ms", "id"):
+        with pytest.raises(NotAllowed, match=f"{field}: must be 0 to"):
+            check_integers(ChaosStart(key="k", kind="delay", **{field: -1}))  # type: ignore[arg-type]
+    with pytest.raises(NotAllowed, match=f"amount: must be -{2**63} to {2**63 - 1}"):
+        check_integers(ChaosStart(key="k", kind="clock_skew", amount=2**63))
