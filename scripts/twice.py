@@ -27,8 +27,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 FEW = 4
-"""Fewer than the workers that pytest-xdist replaces on one core before it gives up: four for each.
-"""
+"""No more than the workers that pytest-xdist replaces on one core before it gives up."""
 _FAILED = 1  # pytest's exit code for "tests were run, and some failed"
 
 
@@ -43,9 +42,7 @@ def main(arguments: Sequence[str]) -> int:
             return code
         print(f"\nfailed, and run again, alone: {', '.join(failed)}", flush=True)
         code = _run(cache, [*arguments, "-n", "0", "--lf", "--lfnf", "none"])
-        how = (
-            "failed again" if code else "passed when run again, alone (its first failure is above)"
-        )
+        how = "failed again" if code else "passed when run again, alone"
         for test in failed if code == 0 else _failed(Path(cache)) or failed:
             print(f"TWICE {test}: {how}")
     return code

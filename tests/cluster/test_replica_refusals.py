@@ -68,7 +68,7 @@ async def started(folder: Path, nursery: trio.Nursery, **settings: int) -> Alone
 
 
 async def serving(one: Replica) -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         while one.status().standing != "serving":
             await trio.sleep(0.01)
 
@@ -154,7 +154,7 @@ async def test_a_disk_that_fails_ends_the_replica_and_acknowledges_nothing(alone
     after = await alone.replica.propose(opening())
     assert isinstance(after, Unavailable)
     assert after.code == "minority"
-    with trio.fail_after(5):
+    with trio.fail_after(30):
         while alone.failure is None:
             await trio.sleep(0.01)
 
@@ -167,7 +167,7 @@ async def test_an_outcome_that_was_not_seen_is_a_timeout_not_a_success(alone: Al
     number = max(alone.replica._part._proposals._pending)
     proposer = alone.replica.state.proposers["n1"]
     proposer.next_number = number + 1
-    with trio.fail_after(5):
+    with trio.fail_after(30):
         while not answers:
             await trio.sleep(0.01)
     assert isinstance(answers[0], Unavailable)
@@ -198,7 +198,7 @@ async def test_a_restart_goes_on_behind_its_snapshot(tmp_path: Path, nursery: tr
         alone = await started(tmp_path, life, snapshot_every_entries=5)
         for number in range(20):
             await alone.replica.propose(OpenConversation(f"cv{number}", ANN, f"k{number}"))
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             while alone.replica.status().snapshot_index == 1:
                 await trio.sleep(0.01)
         life.cancel_scope.cancel()
@@ -214,7 +214,7 @@ def test_a_damaged_snapshot_is_refused_at_start(tmp_path: Path) -> None:
             alone = await started(tmp_path, life, snapshot_every_entries=5)
             for number in range(20):
                 await alone.replica.propose(OpenConversation(f"cv{number}", ANN, f"k{number}"))
-            with trio.fail_after(5):
+            with trio.fail_after(30):
                 while alone.replica.status().snapshot_index == 1:
                     await trio.sleep(0.01)
             life.cancel_scope.cancel()

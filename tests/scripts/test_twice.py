@@ -76,10 +76,14 @@ def test_what_fails_twice_is_at_fault(tests: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "tests",
     [
-        f"{ONCE}\nimport pytest\n@pytest.mark.parametrize('n', range({FEW + 1}))\n"
-        "def test_a(n): assert not first",
-        f"{ONCE}\nimport pytest\n@pytest.mark.parametrize('n', range(12))\n"
-        "def test_a(n): os._exit(3) if first or n < 11 else None",
+        (
+            f"{ONCE}\nimport pytest\n@pytest.mark.parametrize('n', range({FEW + 1}))\n"
+            "def test_a(n): assert not first"
+        ),
+        (
+            f"{ONCE}\nimport pytest\n@pytest.mark.parametrize('n', range(12))\n"
+            "def test_a(n): os._exit(3) if first or n < 11 else None"
+        ),
         f"{ONCE}\nimport pytest\ndef test_a(): pytest.exit('enough') if first else None",
     ],
     ids=["many", "many crash", "broken off"],

@@ -44,7 +44,7 @@ async def answer(link: Link) -> None:
 async def collect(client: Client, count: int) -> list[Push]:
     """Return the next `count` pushes that are no welcome."""
     seen: list[Push] = []
-    with trio.fail_after(3):
+    with trio.fail_after(30):
         async for push in client.events():
             if not isinstance(push, Welcome):
                 seen.append(push)
@@ -265,7 +265,7 @@ async def test_bye_leads_to_a_node_that_was_not_known() -> None:
             node(send_away) as first,
             open_client([first.url], "t", timing=QUICK) as client,
         ):
-            with trio.fail_after(3):
+            with trio.fail_after(30):
                 while not other.links:
                     await trio.sleep(0.01)
             assert other.url in client.urls
@@ -280,7 +280,7 @@ async def test_a_pinned_client_stays_with_its_node() -> None:
         node(send_away, stay) as first,
         open_client([first.url], "t", timing=QUICK, pinned=True) as client,
     ):
-        with trio.fail_after(3):
+        with trio.fail_after(30):
             while len(first.links) < 2:
                 await trio.sleep(0.01)
         assert client.urls == (first.url,)
@@ -395,7 +395,7 @@ async def test_a_callback_gets_pushes_and_unknown_ones_are_ignored() -> None:
         node(talk) as one,
         open_client([one.url], "t", timing=QUICK, on_push=got.append),
     ):
-        with trio.fail_after(3):
+        with trio.fail_after(30):
             while len(got) < 2:
                 await trio.sleep(0.01)
 
@@ -432,7 +432,7 @@ async def test_a_renewed_token_is_the_one_of_the_next_hello() -> None:
 
     async with node(renew, again) as one, open_client([one.url], "old", timing=QUICK) as client:
         await client.request(Auth(token="new"))
-        with trio.fail_after(3):
+        with trio.fail_after(30):
             while len(tokens) < 2:
                 await trio.sleep(0.01)
 

@@ -131,7 +131,7 @@ async def test_a_failure_is_told_to_all_who_wait_and_to_nobody_after() -> None:
                 await ask(verifier)
             heard.append(str(failure.value))
 
-        with trio.fail_after(5):
+        with trio.fail_after(15):
             async with trio.open_nursery() as nursery:
                 for _ in range(20):
                     nursery.start_soon(fail)
