@@ -221,7 +221,13 @@ FOUND_SOON = {
 """And the seed to begin with; `docs/reference/found-by.md` has all mutants."""
 
 
-@pytest.mark.parametrize(("name", "first"), FOUND_SOON.items())
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        pytest.param(name, first, marks=[pytest.mark.slow] if name == "matching_prefix" else [])
+        for name, first in FOUND_SOON.items()
+    ],
+)
 def test_a_planted_fault_breaks_a_promise(name: str, first: int) -> None:
     [mutant] = [one for one in MUTANTS if one.name == name]
     assert any(finds(mutant, seed) for seed in range(first, first + 40))
