@@ -24,7 +24,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def active(**more: Any) -> dict[str, Any]:
-    told = {"active": True, "sub": "ada", "exp": int(time.time()) + 600, "aud": "unidesk"} | more
+    told = {"active": True, "sub": "ada", "exp": int(time.time()) + 86_400, "aud": "unidesk"} | more
     return {name: value for name, value in told.items() if value is not None}
 
 
@@ -169,7 +169,7 @@ async def test_no_answer_is_never_a_yes_and_never_a_lasting_no(page: Page) -> No
     ("page", "why"),
     [
         ({"active": False}, "not active"),
-        (active(nbf=int(time.time()) + 600), "not active yet"),
+        (active(nbf=int(time.time()) + 86_400), "not active yet"),
         (active(iss="https://evil.example"), "another issuer's"),
         (active(aud="another"), r"\[auth.corp\] audience"),
         (active(aud=None), r"\[auth.corp\] audience"),
