@@ -1,7 +1,9 @@
 # Every target is one thing a person would want done.  A machine needs Python 3.11 and make.
 PYTHON ?= python3
 BIN := .venv/bin
-.PHONY: help run test check lint types layers coverage clients slow again suite peers soak nemesis heal-report mutants fmt lock clean
+# Who runs the tests; CI has `scripts.twice` run them.
+PYTEST ?= $(BIN)/pytest
+.PHONY: help run test check lint types layers coverage clients slow suite peers soak nemesis heal-report mutants fmt lock clean
 .DEFAULT_GOAL := help
 
 help:     ## what can be asked for
@@ -11,7 +13,7 @@ run: .venv/run.stamp   ## a three-node cluster on loopback, alive; Ctrl-C stops 
 	$(BIN)/unidesk demo
 
 test: .venv/dev.stamp  ## the default suite, under five minutes
-	$(BIN)/pytest -q -n auto -m "not slow"
+	$(PYTEST) -q -n auto -m "not slow"
 
 check: lint types layers test ## what decides whether a change lands
 
@@ -33,13 +35,10 @@ coverage: .venv/dev.stamp ## branches of wal/ and cluster/ that no pure test and
 	$(BIN)/pytest -q -n auto -m "not slow and not process" --timeout 0 -k "not planted" --cov wal --cov cluster --cov-branch --cov-report term-missing:skip-covered tests/wal tests/cluster tests/sim
 
 clients: .venv/dev.stamp ## the clients of all languages, each against a live cluster
-	$(BIN)/pytest -q -n auto tests/clients
+	$(PYTEST) -q -n auto tests/clients
 
 slow: .venv/dev.stamp  ## what the default suite leaves out, but for what takes minutes
-	$(BIN)/pytest -q -n auto -m "slow and not soak and not peers" --ignore=tests/clients
-
-again: .venv/dev.stamp ## what failed last, one test at a time
-	$(BIN)/pytest -q -n 0 --lf --lfnf none
+	$(PYTEST) -q -n auto -m "slow and not soak and not peers" --ignore=tests/clients
 
 suite: .venv/dev.stamp ## everything, also what is slow
 	$(BIN)/pytest -q -n auto

@@ -23,9 +23,9 @@ from node.local.folder import Folder, Sections
 from node.local.process import NodeProcess
 from node.protocol.catalogue import Role
 
-READY_S = 30.0
+READY_S = 60.0
 STOP_S = 6.0
-LEADER_S = 20.0
+LEADER_S = 40.0
 POLL_S = 0.05
 PROBE_S = 1.0
 

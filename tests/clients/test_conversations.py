@@ -106,7 +106,7 @@ async def test_what_is_refused_is_refused_with_the_same_words_in_every_language(
 ) -> None:
     token = cluster.mint("visitor", f"errors.{language.name}")
     driver = Driver(language, classes, cluster.urls, token, "errors")
-    with trio.fail_after(40):
+    with trio.fail_after(60):
         await driver.run()
     found = {line.pop("case"): line for line in driver.lines}
     plain = {"kind": "Refused", "retry": False, "key": ""}

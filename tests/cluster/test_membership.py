@@ -14,7 +14,7 @@ from tests.cluster.three import Cluster, talk, until
 
 
 async def change(cluster: Cluster, ask: Callable[[Members], Members]) -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         while True:
             try:
                 await cluster.replicas[cluster.leader()].change_members(ask)

@@ -176,7 +176,7 @@ async def test_a_follower_whose_leader_died_last_fences_itself(cluster: Cluster)
     await cluster.stop(other)
     await cluster.stop(leader)
     replica = cluster.replicas[alone]
-    await until(lambda: replica.status().standing == "fenced", seconds=5)
+    await until(lambda: replica.status().standing == "fenced")
     assert replica.status().leader == ""
     refused = await replica.propose(open_conversation("cv"))
     assert isinstance(refused, Unavailable)

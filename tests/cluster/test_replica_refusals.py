@@ -66,7 +66,7 @@ class Alone:
 
     async def wait_saved(self) -> None:
         """Return when there is a snapshot."""
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             while self.replica.status().snapshot_index == 1:
                 await trio.sleep(0.01)
 
@@ -79,7 +79,7 @@ async def started(folder: Path, nursery: trio.Nursery, **settings: int) -> Alone
 
 
 async def serving(one: Replica) -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         while one.status().standing != "serving":
             await trio.sleep(0.01)
 
@@ -165,7 +165,7 @@ async def test_a_disk_that_fails_ends_the_replica_and_acknowledges_nothing(alone
     after = await alone.replica.propose(opening())
     assert isinstance(after, Unavailable)
     assert after.code == "minority"
-    with trio.fail_after(5):
+    with trio.fail_after(30):
         while alone.failure is None:
             await trio.sleep(0.01)
 
@@ -178,7 +178,7 @@ async def test_an_outcome_that_was_not_seen_is_a_timeout_not_a_success(alone: Al
     number = max(alone.replica._part._proposals._pending)
     proposer = alone.replica.state.proposers["n1"]
     proposer.next_number = number + 1
-    with trio.fail_after(5):
+    with trio.fail_after(30):
         while not answers:
             await trio.sleep(0.01)
     assert isinstance(answers[0], Unavailable)

@@ -109,7 +109,7 @@ class Cluster:
 
     async def stop(self, name: str) -> None:
         self._lives.pop(name).cancel()
-        with trio.fail_after(20):  # a thread of it may still write
+        with trio.fail_after(60):  # a thread of it may still write
             await self._closed[self.replicas.pop(name)].wait()
 
     async def serving(self) -> None:

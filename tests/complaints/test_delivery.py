@@ -88,6 +88,7 @@ async def test_topics_stuck_to_a_dead_node_tinode_28(floor: Floor) -> None:
     await until(lambda: caller.said(cv) == ["hello", "here I am"])
 
 
+@pytest.mark.slow
 async def test_a_broker_restart_breaks_realtime_chatwoot_14703(floor: Floor) -> None:
     """Every node is killed and started again, in turn; the conversation goes on."""
     ann = await floor.seat("ann", "n2")

@@ -76,6 +76,7 @@ async def test_messages_come_minutes_late_chatwoot_15204(floor: Floor) -> None:
         assert ann.said(busy) == ["hello", *(f"message {number}" for number in range(25))]
 
 
+@pytest.mark.slow
 async def test_a_mass_reconnect_brings_it_down_rocketchat_21182(floor: Floor) -> None:
     """A node dies with 120 visitors on it: all are back elsewhere, and nobody misses a word."""
     ann = await floor.seat("ann", "n1", capacity=200)

@@ -64,7 +64,7 @@ class Ways:
         address = self.cluster.address("n1")
 
         def ask() -> Answer:
-            connection = HTTPConnection(address.host, address.port, timeout=10)
+            connection = HTTPConnection(address.host, address.port, timeout=30)
             headers = {"Authorization": f"Bearer {self.token(role)}"}
             connection.request("POST", PATH + op, json.dumps(fields).encode(), headers)
             response = connection.getresponse()

@@ -211,6 +211,7 @@ def test_damage_is_what_it_is_called(
 # -- for real
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_a_row_on_real_nodes_loses_nothing_and_says_what_was_seen() -> None:
     """The quickest row, so that the report cannot rot."""

@@ -188,7 +188,7 @@ def test_the_same_seed_gives_the_same_run() -> None:
     assert World(6).run(3_000).digest != World(5).run(3_000).digest
 
 
-@pytest.mark.parametrize("nodes", ["3", "5"])
+@pytest.mark.parametrize("nodes", ["3", pytest.param("5", marks=pytest.mark.slow)])
 def test_the_same_seed_gives_the_same_run_in_any_process(nodes: str) -> None:
     outputs = []
     for hash_seed in ("1", "2"):
@@ -208,7 +208,7 @@ def test_the_same_seed_gives_the_same_run_in_any_process(nodes: str) -> None:
 # -- the simulator would notice: a fault that is planted is found by some seed
 
 FOUND_SOON = {
-    "abstain": 19,
+    "abstain": 16,
     "align": 1,
     "cut_before_saved": 0,
     "keys_lost": 0,
@@ -221,7 +221,13 @@ FOUND_SOON = {
 """And the seed to begin with; `docs/reference/found-by.md` has all mutants."""
 
 
-@pytest.mark.parametrize(("name", "first"), FOUND_SOON.items())
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        pytest.param(name, first, marks=[pytest.mark.slow] if name == "matching_prefix" else [])
+        for name, first in FOUND_SOON.items()
+    ],
+)
 def test_a_planted_fault_breaks_a_promise(name: str, first: int) -> None:
     [mutant] = [one for one in MUTANTS if one.name == name]
     assert any(finds(mutant, seed) for seed in range(first, first + 40))
@@ -239,7 +245,7 @@ def test_every_mutant_names_its_rule_or_what_it_replaces() -> None:
 def test_new_seeds_keep_their_promises() -> None:
     """Other clusters every time, for as long as a default suite may take."""
     first = secrets.randbits(40)
-    ends_s = time.monotonic() + 12.0
+    ends_s = time.monotonic() + 5.0
     for seed in range(first, first + 200):
         case = Case(seed, nodes=2 + seed % 5, steps=5_000)
         ran = run(case)

@@ -48,6 +48,6 @@ async def pair(addresses: dict[str, Address], nursery: trio.Nursery) -> tuple[No
 
 
 async def until(condition: Any) -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         while not condition():
             await trio.sleep(0.01)

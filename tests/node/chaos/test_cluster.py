@@ -54,7 +54,7 @@ async def cluster_with_chaos(
 
 
 async def enabled(operator: Client) -> None:
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         while True:
             found = await operator.request(ChaosStatus())
             if all(one["enabled"] for one in found["nodes"]):
@@ -63,7 +63,7 @@ async def enabled(operator: Client) -> None:
             await trio.sleep(0.1)
 
 
-async def until(condition: Callable[[], Any], *, seconds: float = 20) -> None:
+async def until(condition: Callable[[], Any], *, seconds: float = 60) -> None:
     with trio.fail_after(seconds):
         while not await condition():
             await trio.sleep(0.05)
@@ -227,7 +227,7 @@ for = "5s"
     assert record["acknowledged"] > 50
     (fault,) = record["faults"]
     assert (fault["kind"], fault["healed_s"] is not None) == ("partition", True)
-    assert 0 < fault["stall_s"] < 10
+    assert 0 < fault["stall_s"] < 20
     silent = {one["node"] for one in record["events"] if one["standing"] == "silent"}
     assert silent >= {"n3", "n4"}, "the zone's nodes, whoever else was slow to answer"
     assert "Every guarantee held" in page.read_text()

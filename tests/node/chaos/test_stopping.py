@@ -37,7 +37,7 @@ def paused(for_s: float) -> "subprocess.Popen[str]":
 
 
 def until_state(pid: int, wanted: str) -> None:
-    until_s = time.monotonic() + 10
+    until_s = time.monotonic() + 40
     while state_of(pid) != wanted:
         assert time.monotonic() < until_s
         time.sleep(0.01)
@@ -46,10 +46,11 @@ def until_state(pid: int, wanted: str) -> None:
 @pytest.mark.parametrize("for_s", [0.0, 0.001, 0.4])
 def test_a_process_and_its_worker_go_on_however_short_they_stop(for_s: float) -> None:
     with paused(for_s) as process:
-        told, _ = process.communicate(timeout=20)
+        told, _ = process.communicate(timeout=60)
     seconds, code, state = told.splitlines()[1].split()
     assert float(seconds) >= for_s
-    assert (code, state) == ("None", "S")
+    assert code == "None"
+    assert state in "SR", "it runs, or is about to"
 
 
 def test_a_stopped_worker_goes_on_at_once_when_its_core_is_killed() -> None:
@@ -59,9 +60,9 @@ def test_a_stopped_worker_goes_on_at_once_when_its_core_is_killed() -> None:
         until_state(process.pid, "T")
         assert state_of(worker) == "T"
         process.kill()
-        until_state(worker, "S")
+        until_state(worker, "S")  # it sleeps, once it ran on
         subprocess.run(["kill", str(worker)], check=True)
-    until_s = time.monotonic() + 10
+    until_s = time.monotonic() + 40
     while alive(worker) and state_of(worker) != "Z":
         assert time.monotonic() < until_s
         time.sleep(0.01)

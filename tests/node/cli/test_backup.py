@@ -1,9 +1,7 @@
 """The drill: a cluster under load is backed up, destroyed, and begins anew from the file."""
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -66,6 +64,13 @@ async def speaking(cluster: LocalCluster, said: Said) -> AsyncIterator[None]:
         nursery.cancel_scope.cancel()
 
 
+async def some_said(said: Said) -> None:
+    """Wait until everybody said something, and then something again."""
+    with trio.fail_after(60):
+        while min(map(len, said.values())) < 2:
+            await trio.sleep(0.02)
+
+
 async def history(client: Client, cv: str) -> list[tuple[int, str]]:
     """Return what was said in all that is kept, page by page."""
     events: list[dict[str, Any]] = []
@@ -96,7 +101,7 @@ async def test_a_cluster_under_load_is_backed_up_destroyed_and_begins_anew(tmp_p
                 )
             )
         async with speaking(old, said):
-            await trio.sleep(0.5)
+            await some_said(said)
             before = {cv: list(messages) for cv, messages in said.items()}
             taken = await told("backup", out, "--data", old.folder.path)
             await trio.sleep(0.2)
@@ -140,7 +145,7 @@ async def test_workers_write_backups_and_a_killed_client_leaves_no_file(tmp_path
     async with LocalCluster(tmp_path / "old", nodes=1, sections=sections) as cluster:
         said: Said = {}
         async with speaking(cluster, said):
-            await trio.sleep(0.3)
+            await some_said(said)
         out = tmp_path / "a.backup"
         before = {cv: list(messages) for cv, messages in said.items()}
         for _ in range(3):  # each at whatever worker the kernel chooses
@@ -153,13 +158,7 @@ async def test_workers_write_backups_and_a_killed_client_leaves_no_file(tmp_path
         assert b"not overwritten" in refused.stderr
 
         killed = tmp_path / "killed.backup"
-        command = [*UNIDESK, "backup", str(killed), "--data", str(cluster.folder.path)]
-        process = await trio.lowlevel.open_process(command)
-        with trio.fail_after(30):
-            while not (tmp_path / "killed.backup.tmp").exists() and process.poll() is None:
-                await trio.sleep(0.001)
-        os.kill(process.pid, signal.SIGKILL)
-        await process.wait()
+        await kill_while_it_writes(cluster, killed)
         assert not killed.exists()
         await told("backup", killed, "--data", cluster.folder.path)
 
@@ -172,13 +171,37 @@ async def test_workers_write_backups_and_a_killed_client_leaves_no_file(tmp_path
     async with LocalCluster(tmp_path / "three") as three:
         for name in three.names[1:]:
             await three.kill(name)
-        await trio.sleep(1.5)
+        with trio.fail_after(60):
+            while await standing(three, three.names[0]) != "fenced":
+                await trio.sleep(0.05)
         minority = await unidesk("backup", tmp_path / "c", "--data", three.folder.path)
         assert minority.returncode == 1
         assert b"--stale" in minority.stderr
         stale = await told("backup", tmp_path / "c", "--data", three.folder.path, "--stale")
         assert stale["stale"]
         await snapshots_without_a_quorum(three)
+
+
+async def standing(cluster: LocalCluster, name: str) -> str:
+    status = await cluster.status_of(name)
+    return status.standing if status is not None else ""
+
+
+async def kill_while_it_writes(cluster: LocalCluster, path: Path) -> None:
+    """Kill a backup that has begun its file; one that is done before that is taken again."""
+    command = [*UNIDESK, "backup", str(path), "--data", str(cluster.folder.path)]
+    whole, begun = trio.Path(path), trio.Path(f"{path}.tmp")
+    for _ in range(20):
+        process = await trio.lowlevel.open_process(command)
+        with trio.fail_after(60):
+            while not await begun.exists() and process.poll() is None:
+                await trio.sleep(0.001)
+        process.kill()
+        await process.wait()
+        if not await whole.exists():
+            return
+        await whole.unlink()
+    pytest.fail("each was done before it was killed")
 
 
 async def snapshots_through_workers(cluster: LocalCluster, folder: Path) -> None:

@@ -187,7 +187,7 @@ class Shop(LocalCluster):
 
     async def page(self, name: str) -> dict[str, Any]:
         proof = self.folder.pass_for_pages()
-        answer = await get(self.address(name), "/cluster", timeout_s=5, token=proof)
+        answer = await get(self.address(name), "/cluster", timeout_s=30, token=proof)
         page: dict[str, Any] = json.loads(answer.body)
         return page
 
@@ -205,7 +205,7 @@ def _is_renewed(page: dict[str, Any], total: int) -> bool:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         while not condition():
             await trio.sleep(0.05)
 
@@ -283,7 +283,7 @@ async def test_all_certificates_are_rotated_without_a_dropped_websocket(tmp_path
         # A broken file keeps the old one in use, and is told.
         victim = next(name for name in shop.names if name != leader["node"])
         shop.spoil(victim)
-        with trio.fail_after(30):
+        with trio.fail_after(60):
             while not (failed := (await shop.page(victim))["peer_tls"]["failed"]):
                 await trio.sleep(0.1)
         assert f"{victim}.crt" in failed

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.process
 
 async def wait_known(cluster: LocalCluster) -> str:
     """Wait until every node heard of every other's figures; return their release."""
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         while True:
             pages = (await cluster.status()).values()
             rows = [row["vitals"] for page in pages if page is not None for row in page.nodes]

@@ -31,7 +31,7 @@ class Terminal:
     async def says(self, pattern: bytes) -> bytes:
         said = b""
         assert self.process.stderr is not None
-        with trio.fail_after(30):
+        with trio.fail_after(60):
             while not (match := re.search(pattern, said)):
                 chunk = await self.process.stderr.receive_some()
                 assert chunk, said
@@ -40,7 +40,7 @@ class Terminal:
 
     async def prints(self) -> str:
         assert self.process.stdout is not None
-        with trio.fail_after(30):
+        with trio.fail_after(60):
             said = b"".join([chunk async for chunk in self.process.stdout])
             await self.process.wait()
         return said.decode().strip()

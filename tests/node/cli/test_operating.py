@@ -139,7 +139,7 @@ async def operate(story: Story, seat: Seat) -> None:
     runs["transfer to a stranger"] = await run("cluster", "transfer-leader", "n9")
     runs["drain"] = await run("cluster", "drain", to, "--json")
     look = cluster.observe_address(to)
-    story.ready["drained"] = (await get(look, "/readyz?verbose", timeout_s=5)).text
+    story.ready["drained"] = (await get(look, "/readyz?verbose", timeout_s=30)).text
     runs["top drained"] = await run("cluster", "top", "--once", "--json")
     runs["transfer to a drained one"] = await run("cluster", "transfer-leader", to)
     third = next(name for name in cluster.names if name not in story.leaders)
@@ -148,7 +148,7 @@ async def operate(story: Story, seat: Seat) -> None:
     for name in (leader, to):
         runs[f"undrain {name}"] = await run("cluster", "undrain", name)
     await cluster.wait_ready()
-    story.ready["undrained"] = (await get(cluster.address(to), "/readyz", timeout_s=5)).text
+    story.ready["undrained"] = (await get(cluster.address(to), "/readyz", timeout_s=30)).text
     await send_away(story, seat)
     runs["audit"] = await run("audit", "-n", "40", "--json")
     await ask_without_a_key(story)

@@ -59,14 +59,14 @@ async def come(cluster: LocalCluster) -> tuple[list[str], str]:
         for number in range(CONVERSATIONS):
             nursery.start_soon(open_one, number)
     async with open_client(cluster.urls, service) as crm:
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             for cv in cvs:
                 while (await crm.request(CvGet(cv=cv)))["conv"]["state"] == "new":
                     await trio.sleep(0.05)
     agent = cluster.mint("agent", "ada", capacity=1)
     async with open_client(cluster.urls, agent) as ada:
         await ada.request(StatusSet(status="online"))
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             async for push in ada.events():
                 if isinstance(push, OfferPush):
                     taken = await ada.request(OfferAccept(oid=push.oid, key="a"))

@@ -23,7 +23,7 @@ def start(*arguments: str, **options: Any) -> subprocess.Popen[str]:
 
 
 def finished(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     assert "Traceback" not in err
     return process.returncode, out or "", err
 
@@ -90,7 +90,7 @@ def test_an_interrupted_request_does_not_look_done(tmp_path: Path) -> None:
         '[ruleset]\nversion = 1\n[queue.desk]\naccept = "9s"\n[fallback]\nroute = "desk"\n'
     )
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        silent.settimeout(30)
+        silent.settimeout(60)
         url = f"ws://127.0.0.1:{silent.getsockname()[1]}"
         process = start("rules", "apply", str(tmp_path), "--url", url, "--token", "t", "--json")
         with silent.accept()[0]:  # it has begun, and will hear nothing

@@ -60,7 +60,7 @@ def sent_away(cluster: LocalCluster, token: str) -> int:
 
     async def come() -> int:
         async with open_client(cluster.urls, token) as client:
-            with trio.fail_after(20):
+            with trio.fail_after(60):
                 try:
                     await client.wait_welcome()
                 except Stopped as end:

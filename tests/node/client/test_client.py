@@ -44,7 +44,7 @@ async def answer(link: Link) -> None:
 async def collect(client: Client, count: int) -> list[Push]:
     """Return the next `count` pushes that are no welcome."""
     seen: list[Push] = []
-    with trio.fail_after(3):
+    with trio.fail_after(30):
         async for push in client.events():
             if not isinstance(push, Welcome):
                 seen.append(push)
@@ -160,7 +160,7 @@ async def test_a_deadline_ends_a_request_and_names_the_last_refusal() -> None:
 
     async with node(refuse) as one, open_client([one.url], "t", timing=QUICK) as client:
         with pytest.raises(RequestFailed) as caught:
-            await client.request(SAY, timeout_s=0.2)
+            await client.request(SAY, timeout_s=1.5)
 
     assert caught.value.code == "minority"
     assert client.statistics().waiting == 0
@@ -178,7 +178,7 @@ async def test_what_may_have_been_done_is_a_timeout_whatever_was_said_last() -> 
 
     async with node(take_and_die, refuse) as one, open_client([one.url], "t", timing=QUICK) as mine:
         with pytest.raises(RequestFailed, match="it is minority") as caught:
-            await mine.request(SAY, timeout_s=0.5)
+            await mine.request(SAY, timeout_s=1.5)
     assert caught.value.code == "timeout"
 
 
@@ -236,7 +236,7 @@ async def test_a_node_behind_tls_is_a_node(tmp_path: Path, monkeypatch: pytest.M
         dialing._context.cache_clear()
         async with open_client([one.url], "t", timing=QUICK) as client:
             with pytest.raises(RequestFailed, match="TLS: "):
-                await client.request(SAY, timeout_s=0.5)
+                await client.request(SAY, timeout_s=1.5)
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
         dialing._context.cache_clear()
         async with open_client([one.url], "t", timing=QUICK) as client:
@@ -249,7 +249,7 @@ async def test_without_any_node_a_request_says_why_it_had_no_answer() -> None:
         url = one.url
     async with open_client([url], "t", timing=QUICK) as client:
         with pytest.raises(RequestFailed, match="refused") as caught:
-            await client.request(SAY, timeout_s=0.2)
+            await client.request(SAY, timeout_s=1.5)
 
     assert caught.value.code == "timeout"
 
@@ -265,7 +265,7 @@ async def test_bye_leads_to_a_node_that_was_not_known() -> None:
             node(send_away) as first,
             open_client([first.url], "t", timing=QUICK) as client,
         ):
-            with trio.fail_after(3):
+            with trio.fail_after(30):
                 while not other.links:
                     await trio.sleep(0.01)
             assert other.url in client.urls
@@ -280,7 +280,7 @@ async def test_a_pinned_client_stays_with_its_node() -> None:
         node(send_away, stay) as first,
         open_client([first.url], "t", timing=QUICK, pinned=True) as client,
     ):
-        with trio.fail_after(3):
+        with trio.fail_after(30):
             while len(first.links) < 2:
                 await trio.sleep(0.01)
         assert client.urls == (first.url,)
@@ -395,7 +395,7 @@ async def test_a_callback_gets_pushes_and_unknown_ones_are_ignored() -> None:
         node(talk) as one,
         open_client([one.url], "t", timing=QUICK, on_push=got.append),
     ):
-        with trio.fail_after(3):
+        with trio.fail_after(30):
             while len(got) < 2:
                 await trio.sleep(0.01)
 
@@ -432,7 +432,7 @@ async def test_a_renewed_token_is_the_one_of_the_next_hello() -> None:
 
     async with node(renew, again) as one, open_client([one.url], "old", timing=QUICK) as client:
         await client.request(Auth(token="new"))
-        with trio.fail_after(3):
+        with trio.fail_after(30):
             while len(tokens) < 2:
                 await trio.sleep(0.01)
 

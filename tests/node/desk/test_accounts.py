@@ -40,7 +40,7 @@ async def today(*nodes: str) -> AsyncIterator[Office]:
 async def asked(client: Client, request: ops.Request) -> Any:
     """Ask, and wait for what needs a thread."""
     number = client.ask(request)
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         while client.session.busy:
             await trio.sleep(0.005)
     await settle()

@@ -44,7 +44,7 @@ class Caller:
         told |= {name.replace("_", "-"): value for name, value in headers.items()}
 
         def ask() -> Heard:
-            connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+            connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
             try:
                 connection.request(method, PATH + op, data, told)
                 answer = connection.getresponse()

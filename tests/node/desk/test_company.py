@@ -39,7 +39,7 @@ async def talking(desk: Office) -> tuple[Client, Client, Client, str]:
 async def asked_of_a_thread(client: Client, request: ops.Request) -> ops.Ok | ops.Err:
     """Ask what has to wait for the rules to be compiled."""
     number = client.ask(request)
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         while client.session.busy:
             await trio.sleep(0.01)
     await settle()

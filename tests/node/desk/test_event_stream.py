@@ -55,7 +55,7 @@ class Listener:
         self.status = int(head.split()[1])
 
     async def hear(self, count: int) -> list[Told]:
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             return [await self._next() for _ in range(count)]
 
     async def until(self, name: str) -> list[Told]:
@@ -66,7 +66,7 @@ class Listener:
 
     async def end(self) -> None:
         """The answer is over."""
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             while more := await self._stream.receive_some(4096):
                 self._text += more
 
@@ -230,7 +230,7 @@ async def test_an_agent_who_listens_is_there_and_hears_of_offers() -> None:
             accepted = await ann.call("offer.accept", {"oid": oid, "key": "o"})
             assert accepted.status == 200
             assert (await ear.until("caught"))[-1].data["cv"] == cv
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             while not desk.port().state.sessions[sid].lost_ms:
                 await trio.sleep(0.01)
         async with listener(port, "agent", "a1", place=place) as ear:

@@ -205,7 +205,7 @@ async def looking(desk: Desk) -> AsyncIterator[int]:
 
 
 async def say(port: int, head: bytes) -> bytes:
-    with trio.fail_after(5):
+    with trio.fail_after(30):
         async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
             await stream.send_all(head)
             said = b""

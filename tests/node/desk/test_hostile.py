@@ -59,7 +59,7 @@ async def by_websocket(client: Client, op: str, fields: dict[str, Any]) -> Err |
     client.sent += 1
     client.say({**fields, "op": op, "id": client.sent})
     await settle()
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         while client.session.busy:
             await trio.sleep(0.005)
     assert not client.heard(Bye), (op, fields, client.heard(Bye))

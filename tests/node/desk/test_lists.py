@@ -25,7 +25,7 @@ async def listed(client: Client, **wanted: Any) -> list[str]:
 async def answered(client: Client, request: ops.CvList) -> dict[str, Any]:
     """The answer, which may have to wait for the index's thread."""
     number = client.ask(request)
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         while True:
             await settle()
             if any(reply.id == number for reply in client.heard(ops.Ok)):
@@ -167,7 +167,7 @@ async def test_a_node_that_jumped_to_a_snapshot_lists_and_finds_what_is_there_no
         desk.port("n2").install_snapshot_of(desk.port("n1"))
         sue = await desk.staff("supervisor", "n2")
         assert await listed(sue) == [cv]
-        with trio.fail_after(10):  # it is read in the background, and said not to be complete
+        with trio.fail_after(30):  # it is read in the background, and said not to be complete
             while desk.desks["n2"].overview.search.to_read:
                 await trio.sleep(0.01)
         assert await listed(sue, q="parcel") == [cv]
@@ -240,7 +240,7 @@ async def test_a_fault_in_what_is_derived_is_mended_and_stops_nobody(
         assert [event.type for event in vera.events(cv)] == ["opened", "msg"]
         await desk.opened(vera, "another")
         assert cv in await listed(sue)
-        with trio.fail_after(10):  # it is read anew in the background
+        with trio.fail_after(30):  # it is read anew in the background
             while not overview.search.complete:
                 await trio.sleep(0.01)
         assert await listed(sue, q="parcel") == [cv]

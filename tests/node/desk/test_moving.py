@@ -189,7 +189,7 @@ async def test_a_resume_that_pauses_goes_on_there() -> None:
         assert not service.seqs(cv)
         move(service, desk)
         service.wire.outbox_bytes = 0
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             while not service.heard(Caught):
                 await trio.sleep(0.02)
         last = at.port().state.conversations[cv].seq

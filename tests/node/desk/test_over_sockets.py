@@ -51,7 +51,7 @@ class Socket:
 
     async def hear(self, count: int) -> list[Reply | Push]:
         """The next `count` messages."""
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             while len(self._messages) < count:
                 await self._read()
         heard, self._messages = self._messages[:count], self._messages[count:]
@@ -59,7 +59,7 @@ class Socket:
 
     async def end(self) -> int:
         """The code with which the server closes."""
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             while self.closed is None:
                 await self._read()
         return self.closed
@@ -123,7 +123,7 @@ async def test_a_visitor_comes_in_says_something_and_is_sent_away() -> None:
             _, bye = await visitor.hear(2)
             assert isinstance(bye, Bye)
             assert await visitor.end() == bye.code == 4100
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             while desk.desks["n1"].statistics().connections:
                 await trio.sleep(0.01)
 
@@ -134,7 +134,7 @@ async def test_agents_speak_msgpack_and_a_broken_socket_is_a_lost_session() -> N
             await agent.say(ops.Hello(ver="1", token=token("agent", "a1")))
             (welcome,) = await agent.hear(1)
             assert isinstance(welcome, Welcome)
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             while not desk.port().state.sessions[welcome.sid].lost_ms:
                 await trio.sleep(0.01)
 

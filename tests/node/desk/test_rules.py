@@ -34,7 +34,7 @@ route = "general"
 async def patiently(client: Client, request: ops.Request) -> Ok | Err:
     """Ask what is answered after work in a thread."""
     number = client.ask(request)
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         while not [reply for reply in client.heard(ops.Reply) if reply.id == number]:
             await trio.sleep(0.01)
     return client.answer(number)

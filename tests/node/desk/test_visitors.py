@@ -175,7 +175,7 @@ class Page:
         told = {"Origin": self.origin} | {name.replace("_", "-"): v for name, v in headers.items()}
 
         def ask() -> Heard:
-            connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+            connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
             try:
                 connection.request(method, path, None if body is None else json.dumps(body), told)
                 answer = connection.getresponse()

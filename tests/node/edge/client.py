@@ -199,7 +199,7 @@ async def read_until(stream: trio.SocketStream, enough: Callable[[bytes], bool])
 
 
 async def wait_until(
-    condition: Callable[[], bool], *, passes: float = math.inf, seconds: float = 10
+    condition: Callable[[], bool], *, passes: float = math.inf, seconds: float = 30
 ) -> None:
     """Give the server turns until it got there; sockets of one process need no sleep for that.
 

@@ -38,7 +38,7 @@ class Told:
         return [int(hit.cv[-10:]) for hit in sought.hits]
 
     async def settled(self) -> None:
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             while not self.search.complete:
                 await trio.sleep(0.005)
 

@@ -42,7 +42,7 @@ async def talking(
             nursery.start_soon(talk.go_on, client, cv)
             yield
             said = len(talk.said)
-            with trio.fail_after(20):
+            with trio.fail_after(60):
                 while len(talk.said) < said + 5 or len(talk.heard) < said + 5:
                     await trio.sleep(0.02)
             nursery.cancel_scope.cancel()

@@ -43,7 +43,7 @@ async def door(folder: Path, upgrades: Upgrades) -> AsyncIterator[Control]:
     control = Control(folder, upgrades, on_done=upgrades.on_done)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(control.serve)
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             while not control.bound:
                 await trio.sleep(0.01)
         yield control
@@ -93,7 +93,7 @@ async def test_whoever_goes_away_meanwhile_stops_nothing(tmp_path: Path) -> None
         while not upgrades.asked:
             await trio.sleep(0.01)
         upgrades.go.set()
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             while not upgrades.done:
                 await trio.sleep(0.01)
 

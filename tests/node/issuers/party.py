@@ -56,7 +56,7 @@ class Party:
 
     def token(self, kid: str = "ec", **changes: Any) -> str:
         claims = {"iss": self.url, "aud": "unidesk", "sub": "ada", "role": "agent"}
-        claims["exp"] = int(time.time()) + 600  # type: ignore[assignment]
+        claims["exp"] = int(time.time()) + 86_400  # type: ignore[assignment]
         claims |= changes
         made = {name: value for name, value in claims.items() if value is not None}
         return jwt.encode(made, KEY, algorithm="ES256", headers={"kid": kid})

@@ -56,6 +56,7 @@ async def test_a_conversation_outlives_the_leader_and_a_restart_of_all(tmp_path:
     assert bodies == ["one", "two"]
 
 
+@pytest.mark.slow
 async def test_a_paused_leader_is_replaced_and_clients_go_elsewhere(tmp_path: Path) -> None:
     async with LocalCluster(tmp_path) as cluster:
         leader = await cluster.wait_leader()
@@ -71,13 +72,13 @@ async def test_a_paused_leader_is_replaced_and_clients_go_elsewhere(tmp_path: Pa
 
 
 async def test_one_folder_runs_one_cluster_at_a_time(tmp_path: Path) -> None:
-    async with LocalCluster(tmp_path):
+    async with LocalCluster(tmp_path, nodes=1):
         with pytest.raises(LocalFailure, match="runs here already"):
-            LocalCluster(tmp_path).start()
+            LocalCluster(tmp_path, nodes=1).start()
 
 
 async def test_a_node_that_dies_at_start_is_named_with_the_end_of_its_log(tmp_path: Path) -> None:
-    cluster = LocalCluster(tmp_path, sections={"timing": {"heartbeat": "soon"}})
+    cluster = LocalCluster(tmp_path, nodes=1, sections={"timing": {"heartbeat": "soon"}})
     with pytest.raises(NodeDied, match=r"n\d ended with exit code 2(?s:.*)n\d\.toml:\d+: timing"):
         async with cluster:
             pass
@@ -130,7 +131,7 @@ def test_a_killed_parent_leaves_no_orphans(tmp_path: Path) -> None:
         assert all(alive(pid) for pid in children)
         parent.send_signal(signal.SIGKILL)
         parent.wait()
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 40
         while any(alive(pid) for pid in children) and time.monotonic() < deadline:
             time.sleep(0.02)
 
@@ -139,7 +140,7 @@ def test_a_killed_parent_leaves_no_orphans(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 async def test_stopping_takes_a_paused_node_too(tmp_path: Path) -> None:
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         async with LocalCluster(tmp_path) as cluster:
             cluster.pause(cluster.names[0])
             found = pids(cluster)

@@ -29,7 +29,7 @@ def service(subject: str = "crm") -> str:
 
 
 async def until(condition: Any) -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         while not condition():
             await trio.sleep(0.01)
 
@@ -149,7 +149,7 @@ async def test_a_node_without_quorum_says_so_to_calls_streams_and_probes() -> No
 
 
 async def until_status(watch: Any, wanted: int) -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         while (await trio.to_thread.run_sync(next, watch)).status != wanted:
             pass
 
@@ -325,7 +325,7 @@ async def test_noise_on_the_port_ends_that_connection_alone(noise: bytes) -> Non
         await crm.call("cv.open", key="k")
 
         def shout() -> None:
-            with socket.create_connection(("127.0.0.1", server.port), timeout=10) as plain:
+            with socket.create_connection(("127.0.0.1", server.port), timeout=30) as plain:
                 try:
                     plain.sendall(noise)
                     plain.shutdown(socket.SHUT_WR)
@@ -376,7 +376,7 @@ async def test_within_tls_and_a_renewed_certificate_is_found(
 
         def negotiated() -> str | None:
             with (
-                socket.create_connection(("localhost", server.port), timeout=10) as plain,
+                socket.create_connection(("localhost", server.port), timeout=30) as plain,
                 context.wrap_socket(plain, server_hostname="localhost") as secured,
             ):
                 return secured.selected_alpn_protocol()

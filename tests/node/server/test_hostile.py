@@ -35,7 +35,7 @@ async def cluster(living: LocalCluster) -> AsyncIterator[LocalCluster]:
     yield living
     assert {name: living.pid(name) for name in living.names} == pids
     for name in living.names:
-        assert (await get(living.address(name), "/readyz", timeout_s=5)).status == 200, name
+        assert (await get(living.address(name), "/readyz", timeout_s=30)).status == 200, name
         log = living.folder.log(name).read_text()
         assert "Traceback" not in log, f"{name}: {log[-2000:]}"
 
@@ -50,7 +50,7 @@ async def talk(host: str, port: int, data: bytes, *, half_close: bool = True) ->
     stream = await trio.open_tcp_stream(host, port)
     async with stream:
         try:
-            with trio.fail_after(15):
+            with trio.fail_after(60):
                 await stream.send_all(data)
                 if half_close:
                     await stream.send_eof()
@@ -195,4 +195,4 @@ async def test_an_address_without_a_node_is_named(cluster: LocalCluster) -> None
     port = listener.socket.getsockname()[1]
     await listener.aclose()
     with pytest.raises(Exception, match=str(port)):
-        await get(Address.parse(f"ws://127.0.0.1:{port}/v1/ws"), "/readyz", timeout_s=5)
+        await get(Address.parse(f"ws://127.0.0.1:{port}/v1/ws"), "/readyz", timeout_s=30)

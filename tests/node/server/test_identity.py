@@ -18,7 +18,7 @@ SECRET = "correct horse battery"
 
 async def stopped(client: Any) -> Stopped:
     """Wait until the client is sent away for good."""
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         try:
             async for _ in client.events():
                 pass

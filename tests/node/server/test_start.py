@@ -63,7 +63,7 @@ async def test_a_start_that_is_cancelled_ends(
         await original(self, *arguments, task_status=Status())
 
     monkeypatch.setattr(part, method, cancelled)
-    with trio.fail_after(10), scope:
+    with trio.fail_after(30), scope:
         await server.serve(load(write_config(tmp_path)))
     assert scope.cancelled_caught
 

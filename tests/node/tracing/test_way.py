@@ -20,7 +20,7 @@ ALSO = Trace("4bf92f3577b34da6a3ce929d0e0e4737", "00f067aa0ba902b7")
 
 async def spans_of(found: Collector, trace: Trace, wanted: int) -> list[Taken]:
     spans: list[Taken] = []
-    with trio.move_on_after(15):
+    with trio.move_on_after(40):
         while len(spans) < wanted:
             await trio.sleep(0.05)
             spans = [span for span in found.spans if span.trace_id == trace.trace_id]

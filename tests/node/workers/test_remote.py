@@ -37,7 +37,7 @@ async def test_a_state_that_was_begun_and_not_sent_whole_leaves_nothing_behind()
     async with trio.open_nursery() as nursery:
         said = [begin, *state, begin, *state, standing, StateWhole()]
         await ours.send_all(b"".join(encode(one) for one in said))
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             await nursery.start(port.run)
         assert port.status().standing == "serving"
         nursery.cancel_scope.cancel()
