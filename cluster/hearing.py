@@ -72,9 +72,10 @@ class Hearing:
         return sorted(peer for peer, s in self._heard_s.items() if s >= since_s)
 
     def silence(self, voters: Collection[str], *, abstains: bool, all_tell: bool) -> Silence:
-        """Return what the judge goes by; `abstains` this node, `all_tell`: every release has vitals.
+        """Return what the judge goes by.
 
-        Who abstains decides nothing, and is not counted.
+        `abstains`: this node; whoever does decides nothing, and is not counted.
+        `all_tell`: every release that takes part has vitals.
         """
         said = self._circle.all()
         forgot = {peer for peer, one in said.items() if one.vitals.abstains}
@@ -89,11 +90,12 @@ class Hearing:
         )
 
     def next_look_s(self) -> float:
-        """Return in how many seconds vitals may be due, or this node a minority."""
+        """Return in how many seconds vitals may be due, a peer missed, or this node fenced."""
         silent_s = self.silent_s
         timeout_s = self._timing.election_max_s
-        left_s = [s - silent_s + WAKEUP_S_MIN for s in (timeout_s, 2 * timeout_s) if s >= silent_s]
-        return min([self._hurried_s, *left_s])
+        ages_s = [self._ran_s() - heard_s for heard_s in self._heard_s.values()]
+        ends_s = [timeout_s - s for s in (silent_s, silent_s - timeout_s, *ages_s)]
+        return min([self._hurried_s, *(s + WAKEUP_S_MIN for s in ends_s if s >= 0.0)])
 
     @property
     def _hurried_s(self) -> float:

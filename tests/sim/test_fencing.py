@@ -5,7 +5,6 @@ from functools import partial
 import pytest
 
 from cluster.heal import rules
-from cluster.raft.members import Members
 from tests.sim.calm import calm, is_another, leaders, standing, until, wait
 from tests.sim.checks import check
 from tests.sim.node import TIMING
@@ -37,7 +36,7 @@ def why(world: World, name: str) -> str:
 def test_a_minority_fences_within_one_election_timeout(
     seed: int, nodes: int, cut_off: int, with_leader: bool
 ) -> None:
-    world = calm(seed, nodes=nodes, spares=0)
+    world = calm(seed, nodes=nodes, spares=0, busy=False)
     (leader,) = leaders(world)
     followers = [name for name in world.names if name != leader]
     minority = [leader, *followers][:cut_off] if with_leader else followers[:cut_off]
@@ -60,7 +59,7 @@ def test_a_minority_fences_within_one_election_timeout(
 @pytest.mark.parametrize("nodes", [3, 5])
 def test_who_hears_a_majority_outlasts_a_slow_election(seed: int, nodes: int) -> None:
     """Messages take 40 ms, syncs 20, and the leader dies."""
-    world = calm(seed, nodes=nodes, spares=0)
+    world = calm(seed, nodes=nodes, spares=0, busy=False)
     world.network.weather.delay_s, world.sync_s = 0.04, 0.02
     wait(world, 2.0)
     (leader,) = leaders(world)
@@ -72,7 +71,7 @@ def test_who_hears_a_majority_outlasts_a_slow_election(seed: int, nodes: int) ->
 
 
 def test_who_hears_the_others_but_no_leader_waits_for_two_timeouts() -> None:
-    world = calm(80, spares=0)
+    world = calm(80, spares=0, busy=False)
     (leader,) = leaders(world)
     deaf = next(name for name in world.names if name != leader)
     world.network.cuts.add((leader, deaf))
@@ -84,7 +83,7 @@ def test_who_hears_the_others_but_no_leader_waits_for_two_timeouts() -> None:
 
 
 def test_a_leader_that_is_heard_and_hears_nobody_fences_within_one() -> None:
-    world = calm(81, spares=0)
+    world = calm(81, spares=0, busy=False)
     (leader,) = leaders(world)
     others = [name for name in world.names if name != leader]
     world.network.cuts |= {(name, leader) for name in others}
@@ -96,7 +95,7 @@ def test_a_leader_that_is_heard_and_hears_nobody_fences_within_one() -> None:
 
 @pytest.mark.parametrize("seed", range(82, 85))
 def test_a_follower_that_stood_still_reads_before_it_is_judged(seed: int) -> None:
-    world = calm(seed, spares=0)
+    world = calm(seed, spares=0, busy=False)
     (leader,) = leaders(world)
     stopped = next(name for name in world.names if name != leader)
     world.busy[stopped] = world.now_s + 10.0
@@ -106,7 +105,7 @@ def test_a_follower_that_stood_still_reads_before_it_is_judged(seed: int) -> Non
 
 
 def test_a_node_that_is_cut_off_while_it_stood_still_fences_when_it_runs() -> None:
-    world = calm(85, spares=0)
+    world = calm(85, spares=0, busy=False)
     (leader,) = leaders(world)
     stopped = next(name for name in world.names if name != leader)
     world.busy[stopped] = world.now_s + 10.0
