@@ -74,6 +74,10 @@ class Lookout:
             self._judge.lacks = snapshot_room.reason(seen.raft)
             self._healing.look(seen)
 
+    def hurry(self) -> None:
+        """Let the next look be now: this node's standing changed."""
+        self._due_s = 0.0
+
     def picture(self) -> Seen:
         """Return what this node sees now of itself and of the others."""
         return self.seen(self._engine.status())

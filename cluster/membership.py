@@ -1,7 +1,6 @@
-"""Who takes part, as far as this node follows it: its links, and its standing.  No I/O.
+"""Who takes part, as far as this node's links follow it.  No I/O.
 
     Raft's members ──▶ where each one is ──▶ the links, to these and to nobody else
-                   ──▶ how many vote     ──▶ what a standing says of a majority
 
 Who takes part is Raft's to say (`cluster.raft.members`), committed or not.
 """
@@ -14,7 +13,6 @@ from cluster.peer.address import Address, parse_address
 from cluster.peer.frames import PeerRefused
 from cluster.raft.engine import Engine
 from cluster.settings import ReplicaSettings
-from cluster.standing import Judge
 from cluster.world import Peers
 
 log = structlog.get_logger()
@@ -23,13 +21,10 @@ log = structlog.get_logger()
 class Membership:
     """Begins with the members that Raft knows at the start; `follow` them every turn."""
 
-    def __init__(
-        self, settings: ReplicaSettings, engine: Engine, peers: Peers, judge: Judge
-    ) -> None:
+    def __init__(self, settings: ReplicaSettings, engine: Engine, peers: Peers) -> None:
         self._settings = settings
         self._engine = engine
         self._peers = peers
-        self._judge = judge
         self._members = engine.members
 
     def others(self) -> list[str]:
@@ -53,7 +48,6 @@ class Membership:
         if self._engine.members is self._members:
             return
         self._members = self._engine.members
-        self._judge.voters = len(self._members.voters)
         roles = {name: member.role for name, member in self._members.by_id.items()}
         log.info("members", roles=roles)
         self._peers.set_peers(self.addresses())

@@ -34,6 +34,7 @@ from cluster.handing_over import HandingOver
 from cluster.heal.digests import Digests
 from cluster.heal.healing import LOOK_EVERY_S
 from cluster.heal.journal import Journal
+from cluster.hearing import Hearing
 from cluster.inbox import Inbox, parse_vitals
 from cluster.lookout import Lookout
 from cluster.membership import Membership
@@ -47,7 +48,7 @@ from cluster.raft.members import Members, MembersRefused
 from cluster.raft.messages import PeerError
 from cluster.routing.dispatch import Dispatcher
 from cluster.settings import ReplicaSettings
-from cluster.standing import Judge
+from cluster.standing import Judge, Silence
 from cluster.state import commands, levels
 from cluster.state.commands import Command
 from cluster.state.drains import drained
@@ -100,8 +101,8 @@ class Participant:
         self._clock = ClusterClock(world.wall_ms, world.clock)
         self._inbox = Inbox()
         self._barriers = Barriers()
-        self._judge = Judge(len(engine.members.voters), settings.fence_s)
-        self.membership = Membership(settings, engine, peers, self._judge)
+        self._judge = Judge(settings.timing.election_max_s)
+        self.membership = Membership(settings, engine, peers)
         self._catching_up = False
         self._violations = 0
         self.on_standing: Watchers[ReplicaStatus] = Watchers()
@@ -134,8 +135,18 @@ class Participant:
         )
         self.applying.on_applied.add(self._on_applied)
         self.circle = Circle(world.clock, world.wall_ms)
+        self._hearing = Hearing(settings.node, settings.timing, world.clock, self.circle)
+        self._gave_up = False
+        """Whether no leader is waited for, as of the last turn."""
         self._telling = Telling(
-            settings, boot, world, peers, engine=engine, applying=self.applying, circle=self.circle
+            settings,
+            boot,
+            world,
+            peers,
+            engine=engine,
+            applying=self.applying,
+            circle=self.circle,
+            hearing=self._hearing,
         )
         self.heal = heal or Journal(world.wall_ms)
         self._announced = False
@@ -175,7 +186,9 @@ class Participant:
     @property
     def leader(self) -> str | None:
         """Who leads, as far as that was heard lately; Raft itself remembers for ever."""
-        if self.engine.quorum_age_s() > self._settings.fence_s:
+        age_s = self.engine.quorum_age_s()
+        timeout_s = self._settings.timing.election_max_s
+        if age_s > (timeout_s if self._gave_up else self._settings.fence_s):
             return None
         return self.engine.leader
 
@@ -205,7 +218,9 @@ class Participant:
 
     def next_wakeup(self) -> float:
         """Return in how many seconds a turn is needed if nothing else happens before."""
-        return LOOK_EVERY_S if self._judge.held else self.engine.next_wakeup()
+        if self._judge.held:
+            return LOOK_EVERY_S
+        return min(self.engine.next_wakeup(), self._hearing.next_look_s())
 
     @property
     def next_number(self) -> int:
@@ -247,6 +262,7 @@ class Participant:
 
     def receive(self, peer: str, kind: str, body: Any) -> None:
         """Take one frame of a peer for the next turn.  Raises `PeerRefused`."""
+        self._hearing.note(peer)
         match kind:
             case "raft" if isinstance(body, dict):
                 if not self._judge.held:
@@ -441,9 +457,11 @@ class Participant:
         with self._telling_standing():
             known = self.state.nodes.get(self.node)
             announced = known is not None and known.boot == self.boot
+            silence = self._listen()
+            self._gave_up = self._judge.gives_up(silence)
             self._judge.look(
                 led=self.leader is not None,
-                silent_s=self.engine.quorum_age_s(),
+                silence=silence,
                 announced=announced,
                 drained=known is not None and known.drained_ms > 0,
             )
@@ -454,6 +472,16 @@ class Participant:
         waits = self._judge.standing == "catching_up" and not self._judge.caught_up
         if waits and self.leader and not self._catching_up:
             self._catching_up = self._barriers.add(self._on_caught_up)
+
+    def _listen(self) -> Silence:
+        """Return for how long no leader is heard, and who is."""
+        members = self.engine.members
+        self._hearing.turn(self.engine.quorum_age_s(), members.by_id)
+        return self._hearing.silence(
+            members.voters,
+            abstains=self.engine.journal.abstains,
+            all_tell=self.state.level > levels.FIRST,
+        )
 
     def _on_caught_up(self, result: Unavailable | None) -> None:
         self._catching_up = False
@@ -469,4 +497,6 @@ class Participant:
             self._proposals.fail_all(unavailable)
         if self._judge.standing != before:
             log.info("standing", was=before, now=self._judge.standing, why=self._judge.why)
+            self._lookout.hurry()
+            self._telling.hurry()
             self.on_standing.tell(self.status())

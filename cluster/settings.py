@@ -53,5 +53,5 @@ class ReplicaSettings:
 
     @property
     def fence_s(self) -> float:
-        """Without a leader for this long the node calls itself fenced: an election may be slow."""
+        """Without a leader for this long the node waits for none, whoever else is heard."""
         return 2 * self.timing.election_max_s

@@ -1,7 +1,7 @@
 """Whether a node may serve, from what it heard of the leader.  No I/O.
 
     starting ──leader heard──▶ catching_up ──read barrier passed──▶ serving
-                                   ▲                                   │ no leader for `fence_s`
+                                   ▲                                   │ no leader, as below
                                    └────────leader heard──── fenced ◀──┘
                                                                        │ drained by operators
                                                      draining ◀────────┘ (takes nobody)
@@ -10,7 +10,23 @@
     any ──the disk failed──▶ failed, for good
 
 A node that was never led stays `starting`: it has nobody to send away.
+
+    no leader heard for         voters heard within one timeout    this node
+    --------------------------  ---------------------------------  ------------------------------
+    one election timeout        any                                goes on
+    longer                      fewer than a majority              fences: it is a minority
+    longer                      a majority                         waits: they elect
+    longer                      nobody can say: a release that     waits
+                                sends no vitals takes part
+    two timeouts                any                                fences: an election that takes
+                                                                   so long may never end
+
+The timeout is the longest.  A leader hears itself as long as a majority answers it.  Voters are
+those of the newest members in the log, as elections count them; this node is one of those heard
+if it votes.  Who abstains is none of them, and neither is a learner or a standby.
 """
+
+from dataclasses import dataclass
 
 from cluster.port import Standing
 
@@ -19,14 +35,31 @@ STALL_S = 2.0
 """Three election timeouts: by then others lead, and who asks here should ask them."""
 
 
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """For how long no leader was heard, and who was lately."""
+
+    s: float
+    """Infinite: fewer than a majority remember, whoever leads."""
+    heard: int
+    """Voters heard within the longest election timeout, this node included if it is one."""
+    voters: int
+    all_tell: bool = True
+    """Whether every release that takes part speaks unasked: else silence says nothing."""
+
+    @property
+    def is_minority(self) -> bool:
+        return self.all_tell and 2 * self.heard <= self.voters
+
+
 class Judge:
     """Holds the standing and the reason, in words for people."""
 
-    def __init__(self, voters: int, fence_s: float) -> None:
+    def __init__(self, timeout_s: float) -> None:
+        """`timeout_s`: the longest election timeout."""
         self.standing: Standing = "starting"
         self.why = "no leader found yet"
-        self.voters = voters
-        self._fence_s = fence_s
+        self._timeout_s = timeout_s
         self._caught_up = False
         self.held = ""
         """Why this node must not take part, in words; empty when it may."""
@@ -43,10 +76,19 @@ class Judge:
         """A read barrier passed."""
         self._caught_up = True
 
+    def gives_up(self, silence: Silence) -> bool:
+        """Return whether no leader is to be waited for: the table of this module.
+
+        A fenced node believes only in a leader that it heard within one timeout: what it gave
+        up is not to come back with the first frame of somebody else.
+        """
+        at_once = silence.is_minority or self.standing == "fenced"
+        return silence.s > (self._timeout_s if at_once else 2 * self._timeout_s)
+
     def look(
-        self, *, led: bool, silent_s: float, announced: bool = True, drained: bool = False
+        self, *, led: bool, silence: Silence, announced: bool = True, drained: bool = False
     ) -> None:
-        """Judge anew: whether a leader is heard, and how long no majority was.
+        """Judge anew: whether a leader is heard, and if not, since when, and who else.
 
         `announced`: the state knows this boot of the node.  Before that it skips what the boot
         proposes, and after that only if another process took its place.
@@ -73,15 +115,10 @@ class Judge:
         elif led:
             self.standing = "catching_up"
             self.why = "a leader was found; reading what was missed"
-        elif silent_s > self._fence_s and self.standing != "starting":
+        elif self.standing != "starting" and self.gives_up(silence):
             self._caught_up = False
             self.standing = "fenced"
-            self.why = (
-                f"no leader for {silent_s:.1f} s: fewer than a majority of {self.voters} voters"
-                " can be reached"
-                if silent_s < float("inf")
-                else f"fewer than a majority of {self.voters} voters remember"
-            )
+            self.why = _why(silence)
 
     def stall(self, running_s: float) -> bool:
         """A sync does not come back; return whether that fenced the node, until `look`."""
@@ -95,3 +132,13 @@ class Judge:
     def fail(self, why: str) -> None:
         """The disk failed: nothing is promised any more."""
         self.standing, self.why = "failed", why
+
+
+def _why(silence: Silence) -> str:
+    voters = silence.voters
+    if silence.s == float("inf"):
+        return f"fewer than a majority of {voters} voters remember"
+    for_s = f"no leader for {silence.s:.1f} s"
+    if 2 * silence.heard <= voters:
+        return f"{for_s}: fewer than a majority of {voters} voters can be reached"
+    return f"{for_s}: {silence.heard} of {voters} voters are heard, and have elected nobody"

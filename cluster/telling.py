@@ -1,6 +1,7 @@
 """What a node tells the others of itself, beside the log, and who can hear it.  No I/O.
 
-vitals   twice a second, to all members whose release knows them
+vitals   twice a second, and more often while nobody leads, to all members whose release knows
+         them
 trace    as a proposal is traced (`cluster.tracing`)
 """
 
@@ -8,12 +9,13 @@ from typing import Any
 
 from cluster import vitals
 from cluster.applying import Applying
+from cluster.hearing import Hearing
 from cluster.peer.frames import encode
 from cluster.port import Standing
 from cluster.raft.engine import Engine
 from cluster.settings import ReplicaSettings
 from cluster.state import levels
-from cluster.vitals import VITALS_EVERY_S, Circle, Vitals
+from cluster.vitals import Circle, Vitals
 from cluster.world import Peers, World
 
 
@@ -30,6 +32,7 @@ class Telling:
         engine: Engine,
         applying: Applying,
         circle: Circle,
+        hearing: Hearing,
     ) -> None:
         self._settings = settings
         self._boot = boot
@@ -38,7 +41,8 @@ class Telling:
         self._engine = engine
         self._applying = applying
         self._circle = circle
-        self._due_s = 0.0
+        self._hearing = hearing
+        self._told_s = float("-inf")
 
     def vitals(self, standing: Standing, leader: str | None) -> Vitals:
         """Return what this node tells the others of itself."""
@@ -50,7 +54,7 @@ class Telling:
             standing=standing,
             wall_ms=self._world.wall_ms(),
             applied_index=self._applying.applied_index,
-            hears=self._hears(),
+            hears=tuple(self._hearing.within),
             storage=self._world.storage(),
             leader=leader or "",
             digest=self._applying.digests.latest,
@@ -60,15 +64,15 @@ class Telling:
     def turn(self, standing: Standing, leader: str | None) -> None:
         """Tell, if it is time."""
         now_s = self._world.clock()
-        if now_s < self._due_s:
+        if now_s - self._told_s < self._hearing.every_s:
             return
-        self._due_s = now_s + VITALS_EVERY_S
+        self._told_s = now_s
         self._circle.keep(self._engine.members.by_id)
         self.tell("vitals", vitals.encode(self.vitals(standing, leader)))
 
     def hurry(self) -> None:
         """Let the next turn tell: it may be the last one."""
-        self._due_s = 0.0
+        self._told_s = float("-inf")
 
     def tell(self, kind: str, body: Any) -> None:
         """Send a frame to those whose release knows its kind."""
@@ -83,9 +87,3 @@ class Telling:
 
     def _others(self) -> list[str]:
         return [peer for peer in self._engine.members.by_id if peer != self._settings.node]
-
-    def _hears(self) -> tuple[str, ...]:
-        """Return whom this node heard lately, by Raft or by their vitals."""
-        within_s = self._settings.timing.election_max_s
-        by_raft = {peer for peer, s in self._engine.contact_age_s().items() if s <= within_s}
-        return tuple(sorted(by_raft | self._circle.fresh().keys()))

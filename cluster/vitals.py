@@ -64,7 +64,7 @@ class Vitals(msgspec.Struct, frozen=True, omit_defaults=True):
     """Its clock when this was sent."""
     applied_index: _Count = 0
     hears: Annotated[tuple[_Word, ...], Meta(max_length=_HEARS_MAX)] = ()
-    """Other nodes that it heard within an election timeout."""
+    """Other nodes that it heard within an election timeout; see `cluster.hearing`."""
     storage: Storage = Storage()
     digest: tuple[_Count, _Word] = (0, "")
     """Checksum of its state at an index that all nodes take one at."""

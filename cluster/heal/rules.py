@@ -43,7 +43,7 @@ RULES: dict[int, Rule] = {
         Rule(
             MINORITY,
             "minority",
-            "no majority heard for two election timeouts",
+            "no majority heard for an election timeout",
             "fence: refuse writes, mark reads with their age, send clients to other nodes",
             "acknowledge, or have fewer voters",
         ),

@@ -41,7 +41,7 @@ class Node:
         self.rig = Rig()
         self.rig.lead()
         self.rig.commit_all("a")
-        self.judge = Judge(3, 1.0)
+        self.judge = Judge(1.0)
         self.hands = OwnHands(self.rig.engine, self.judge, lambda: 5)
         self.journal = Journal(lambda: 0)
 
