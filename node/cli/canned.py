@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from node.cli.asking import Json, ask
-from node.cli.connecting import ConfigFile, Data, Token, Urls, Where, connected
+from node.cli.connecting import Where, connected
 from node.cli.problem import USAGE, Problem
 
 if TYPE_CHECKING:
@@ -187,16 +187,15 @@ def import_file(
 
 
 @app.command("export")
-def export_all(
-    url: Urls = None, token: Token = "", config: ConfigFile = None, data: Data = None
-) -> None:
+@connected
+def export_all(where: Where) -> None:
     """Print all responses as a file that `import` reads.
 
     Example:  unidesk canned export > canned.toml
     """
     from node.cli.canned_file import as_toml
 
-    print(as_toml(_all(Where(url, token, config, data))), end="")
+    print(as_toml(_all(where)), end="")
 
 
 def _all(where: Where) -> list[dict[str, Any]]:

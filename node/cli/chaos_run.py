@@ -178,12 +178,12 @@ async def _cluster(
 async def _find(where: Where) -> _Found:
     """Return the cluster with its nodes by name, as it says itself."""
     from node.cli.connecting import find_cluster
-    from node.client import open_client
+    from node.cli.reaching import open_patient
     from node.protocol.catalogue import MembersGet
 
     cluster = find_cluster(where)
     token = cluster.mint("operator", "chaos")
-    async with open_client(cluster.urls, token, name="unidesk-operator") as client:
+    async with open_patient(await cluster.reached(), token, name="unidesk-operator") as client:
         found = await client.request(MembersGet(), timeout_s=15.0)
     return _Found(cluster, {one["id"]: one["url"] for one in found["members"] if one["url"]})
 

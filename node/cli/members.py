@@ -192,9 +192,10 @@ def _run(
     cluster, proof = connect_as(where, "operator", "operator")
 
     async def body() -> int:
-        reply = await ask_leader(cluster.urls, proof, ask)
+        urls = await cluster.reached()
+        reply = await ask_leader(urls, proof, ask)
         if wait and _unsettled(reply):
-            reply = await _follow(cluster.urls, proof, reply, wait)
+            reply = await _follow(urls, proof, reply, wait)
         if as_json:
             print_json(reply)
         else:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.connecting import ConfigFile, Data, Token, Urls, Where, connected
+from node.cli.connecting import Where, connected
 
 if TYPE_CHECKING:
     from node.cli.connecting import Cluster
@@ -25,11 +25,9 @@ MARKS = {"ok": "ok  ", "warn": "note", "fail": "FAIL"}
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
+@connected
 def check(
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
+    where: Where,
     as_json: Json = False,
 ) -> None:
     """Say whether the cluster may be upgraded to this release now, and in which order.
@@ -45,8 +43,8 @@ def check(
     from node.cli.output import print_json
     from node.upgrading import look
 
-    loaded = load_config(config) if config is not None else None
-    nodes = _ask(Where(url, token, config, data))
+    loaded = load_config(where.config) if where.config is not None else None
+    nodes = _ask(where)
     report = look(nodes, _machine(loaded, nodes) if loaded is not None else None)
     if as_json:
         rows = {"nodes": [_row(one) for one in nodes], "good": report.good}
@@ -103,7 +101,8 @@ def _ask(where: Where) -> "list[Seen]":
 
     async def body() -> None:
         proof = cluster.pass_for_pages(where.token)
-        statuses = await ask_all(cluster.urls, proof, timeout_s=ASK_S)
+        urls = await cluster.reached()
+        statuses = await ask_all(urls, proof, timeout_s=ASK_S)
         known = [one for one in statuses.values() if one is not None]
         if not known:
             raise Problem("no node answers; is the cluster started?")
@@ -132,8 +131,8 @@ async def _roles(cluster: "Cluster", token: str) -> dict[str, str]:
             async with open_client(cluster.urls, proof, name="unidesk-operator") as client:
                 reply = await client.request(MembersGet(), timeout_s=ASK_S)
                 return {str(row["id"]): str(row["role"]) for row in reply["members"]}
-        except (RequestFailed, Stopped):
-            pass
+        except* (RequestFailed, Stopped):
+            pass  # not for this token, or no quorum: those that nodes name will do
     return {}
 
 
