@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from node.chaos.record import Record
     from node.chaos.run import Progress
     from node.chaos.scenario import Scenario
+    from node.client.status import Proof
     from node.protocol.catalogue import Role
     from node.replay.dialogues import Dialogue
     from node.replay.reached import Reached
@@ -49,6 +50,9 @@ class _Found:
 
     def mint(self, role: "Role", subject: str, **claims: Any) -> str:
         return self.cluster.mint(role, subject, **claims)
+
+    def pass_for_pages(self) -> "Proof":
+        return self.cluster.pass_for_pages()
 
 
 def run_plan(

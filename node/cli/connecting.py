@@ -20,6 +20,7 @@ import typer
 from node.cli.problem import USAGE, Problem
 
 if TYPE_CHECKING:
+    from node.client.status import Proof
     from node.protocol.catalogue import Role
 
 DEMO_FOLDER = Path("unidesk-demo")
@@ -135,11 +136,14 @@ class Cluster:
         except BadClaims as error:
             raise Problem(f"no node would believe this token: {error}", USAGE) from None
 
-    def pass_for_pages(self, token: str = "") -> str:
-        """Return what lets one read `/cluster` now: `token`, or one that is made, or nothing."""
+    def pass_for_pages(self, token: str = "") -> "Proof":
+        """Return what lets one read `/cluster` now: `token`, or what is made for it, or nothing."""
         from node.auth import pass_for_pages
 
-        return token or (pass_for_pages(self.key, self.id) if self.key is not None else "")
+        if token or self.key is None:
+            return token
+        fresh = pass_for_pages(self.key, self.id, afresh=True)
+        return pass_for_pages(self.key, self.id), fresh
 
     async def waited(self) -> None:
         """Wait for a node if that was asked for, as for one whose silence is a result too.

@@ -10,7 +10,7 @@ from node.cli.connecting import Where, connected
 
 if TYPE_CHECKING:
     from node.client import Client
-    from node.client.status import NodeStatus
+    from node.client.status import NodeStatus, Proof
 
 REQUEST_S = 10.0
 POLL_S = 0.25
@@ -103,7 +103,9 @@ def _ask(where: Where, body: Any) -> None:
     ask_on(where, told)
 
 
-async def _wait_empty(client: "Client", node: str, timeout_s: float, proof: str) -> dict[str, Any]:
+async def _wait_empty(
+    client: "Client", node: str, timeout_s: float, proof: "Proof"
+) -> dict[str, Any]:
     """Return how it ended: `empty`, `clients` that are left, `took_s`, and who leads."""
     import trio
 
@@ -138,7 +140,7 @@ async def _wait_empty(client: "Client", node: str, timeout_s: float, proof: str)
         await trio.sleep(POLL_S)
 
 
-async def _status(url: str, proof: str) -> "NodeStatus | None":
+async def _status(url: str, proof: "Proof") -> "NodeStatus | None":
     from node.client import Address, BadAddress
     from node.client.http import Unreachable
     from node.client.status import fetch_status

@@ -1,6 +1,7 @@
 """Who may see what of the node itself: at the port of the clients, and where machines look."""
 
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 import trio
 
 from cluster.state.commands import SYSTEM, RevokeTokens
+from cluster.state.limits import CLOCKS_S
 from node.auth import claimed, mint, pass_for_pages
 from node.config import ObserveConfig
 from node.desk.application import Desk
@@ -108,6 +110,15 @@ async def test_what_the_cli_makes_to_read_pages_opens_nothing_else() -> None:
             answer: Any = desk.desks["n1"].on_request(order)
             assert answer.status == 401, path
             assert json.loads(answer.body)["data"] == {"rule": "token.audience"}
+
+
+async def test_pages_can_be_read_again_soon_after_all_that_could_was_revoked() -> None:
+    async with office() as desk:
+        desk.cluster.now_ms = (int(time.time()) - 2 * CLOCKS_S) * 1000
+        desk.cluster.do(RevokeTokens(SYSTEM, "k", kind="operator", id="pages"))
+        for afresh, status in ((False, 401), (True, 200)):
+            proof = pass_for_pages(KEY, CLUSTER, afresh=afresh)
+            assert get(desk, "/cluster", bearer=proof).status == status
 
 
 async def test_what_reads_pages_of_another_cluster_reads_none_here() -> None:
