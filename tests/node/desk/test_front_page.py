@@ -23,6 +23,7 @@ from tests.node.desk.office import CLUSTER, KEY, Office, office, token
 
 PROBES = ("/livez", "/readyz", "/startupz")
 PAGES = ("/metrics", "/cluster", "/readyz/quorum")
+HOSTS = frozenset({"n1.desk.example"})
 APART = ObserveConfig(("127.0.0.1", 7401))
 BY_PROXIES = (
     (),
@@ -210,7 +211,7 @@ async def test_a_path_that_is_nearly_one_is_none(path: str) -> None:
 async def looking(desk: Desk) -> AsyncIterator[int]:
     listener = open_listener("127.0.0.1", 0)
     async with trio.open_nursery() as nursery:
-        await nursery.start(observing(desk.pages).serve, [listener])
+        await nursery.start(observing(desk.pages, HOSTS).serve, [listener])
         yield listener.getsockname()[1]
         nursery.cancel_scope.cancel()
 
@@ -251,6 +252,24 @@ async def test_where_machines_look_nobody_is_asked_who_they_are() -> None:
             )
             assert said.startswith(b"HTTP/1.1 200 OK"), said
             assert inside in said
+
+
+@pytest.mark.parametrize(
+    ("host", "mark", "status"),
+    [
+        (b"evil.example:7400", b"Accept-Language: en", b"403"),
+        (b"n1.desk.example:7400", b"Accept-Language: en", b"200"),
+        (b"unidesk.monitoring.svc:7400", b"User-Agent: Prometheus/3.5.0", b"200"),
+    ],
+)
+async def test_where_machines_look_no_browser_is_led_under_a_strangers_name(
+    host: bytes, mark: bytes, status: bytes
+) -> None:
+    async with office(observe=APART) as desk, looking(desk.desks["n1"]) as port:
+        head = b"GET /cluster HTTP/1.1\r\nHost: %b\r\n%b\r\nConnection: close\r\n\r\n"
+        said = await say(port, head % (host, mark))
+        assert said.startswith(b"HTTP/1.1 " + status)
+        assert (b"[observe] hosts" in said) == (status == b"403")
 
 
 ORDER = (
