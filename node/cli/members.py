@@ -232,11 +232,11 @@ def _unsettled(reply: Reply) -> str:
 
 
 def _table(reply: Reply) -> Any:
-    from node.cli.output import table
+    from node.cli.output import fitting
 
     rows = [
         (row["id"], row["role"] + (", leads" if row["leads"] else ""), row["address"], row["url"])
         for row in reply["members"]
     ]
     waiting = [(row["id"], "waits to be added", row["address"], "") for row in reply["waiting"]]
-    return table(("node", "role", "address", "clients"), [*rows, *waiting])
+    return fitting(("node", "role", "address", "clients"), [*rows, *waiting], ())
