@@ -192,13 +192,16 @@ def mint(
     return jwt.encode(claims, _hmac_key(key), algorithm=ALGORITHM)
 
 
-def pass_for_pages(key: bytes, cluster_id: str) -> str:
+def pass_for_pages(key: bytes, cluster_id: str, *, afresh: bool = False) -> str:
     """Return a token for reading what nodes say of themselves, by whoever has the cluster's key.
 
     It is good a day to either side of now: a node whose clock is wrong is to say so.  As it lives
     for so long, and also goes where there is no TLS, it opens no operation.
+
+    One made `afresh` begins now: for where those of before were revoked, by whoever feared that
+    one had been seen.  Whoever has the key may make it; a node whose clock is behind refuses it.
     """
-    begins_s, life_s = int(time.time()) - DAY_S, 2 * DAY_S
+    begins_s, life_s = int(time.time()) - (0 if afresh else DAY_S), 2 * DAY_S
     audience = _audience_of_pages(cluster_id)
     return mint(key, audience, role="operator", subject=PAGES, ttl_s=life_s, iat_s=begins_s)
 

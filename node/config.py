@@ -75,6 +75,8 @@ class ObserveConfig:
     """Where machines look, without a token: probes, figures, the cluster's page."""
 
     listen: Address
+    hosts: tuple[str, ...] = ()
+    """More names by which a browser may ask; see `node.desk.rebinding`."""
 
 
 @dataclass(frozen=True, slots=True)

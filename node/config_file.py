@@ -8,7 +8,7 @@
     [client.tls] cert, key                   within TLS; renewed files are found by themselves
     [grpc]      listen                       operations and events by gRPC; TLS as [client.tls]
                 calls_max, streams_max; connection_age: so old a connection is given up
-    [observe]   listen                       probes, /metrics and /cluster, for machines: no token
+    [observe]   listen, hosts                probes, /metrics and /cluster, for machines: no token
     [peer]      listen                       the other nodes
     [peer.tls]  cert, key, ca                needed as soon as peers listen beyond loopback
     [nodes.X]   peer, url                    every node, this one included

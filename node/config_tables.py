@@ -4,6 +4,7 @@ Each returns its part of `node.config.Config`, and notes what is wrong in it; wh
 tables is `node.config_file`'s.  A table that is left out has its defaults.
 """
 
+import re
 from pathlib import Path
 from typing import Any, cast, get_args
 from urllib.parse import urlsplit
@@ -42,6 +43,7 @@ MEMORY_BYTES_MIN = 128 << 20
 """Of each process: a node alone takes half of that."""
 SAMPLE = 0.01
 """One request in a hundred, where a collector is named and no share."""
+_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 HEARTBEATS_PER_ELECTION_MIN = 3
 """A lost heartbeat or two must not start an election."""
 
@@ -111,7 +113,11 @@ def read_grpc(table: Table | None) -> GrpcConfig | None:
 def read_observe(table: Table | None) -> ObserveConfig | None:
     if table is None:
         return None
-    config = ObserveConfig(table.address("listen", "127.0.0.1:7401"))
+    hosts = table.texts("hosts", ())
+    for host in hosts:
+        if not _HOST.fullmatch(host):
+            table.note("hosts", f'"{host}" is no name of a machine', 'write "n1.desk.example"')
+    config = ObserveConfig(table.address("listen", "127.0.0.1:7401"), hosts)
     table.finish()
     return config
 

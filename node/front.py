@@ -19,6 +19,7 @@ from cluster.port import Port
 from node.config import Config, GrpcConfig
 from node.desk.application import Desk
 from node.desk.observing import observing
+from node.desk.rebinding import hosts_of
 from node.edge.memory import ceiling_bytes, tune_gc
 from node.edge.server import Certificate, EdgeLimits, EdgeServer
 from node.protocol.catalogue import FRAME_BYTES_MAX
@@ -126,7 +127,7 @@ class Front:
                     if self._config.grpc is not None:  # first: the edge says when all is ready
                         await nursery.start(self._serve_grpc, self._config.grpc, desk, edge)
                     if self._observe is not None:
-                        self.observing = observing(desk.pages)
+                        self.observing = observing(desk.pages, hosts_of(self._config))
                         await nursery.start(self.observing.serve, [self._observe])
                     await nursery.start(edge.serve, [self._listener])
                     on_up(desk, edge)

@@ -148,7 +148,7 @@ class _Inspector:
             segments=segments,
             snapshots=snapshots,
             problems=self._problems,
-            other_files=[name for name in self._names if not _ours(name)],
+            other_files=[name for name in self._names if not is_ours(name)],
         )
 
     def recovered(self) -> Recovered | None:
@@ -312,5 +312,6 @@ def _log_report(recovered: Recovered) -> LogReport:
     )
 
 
-def _ours(name: str) -> bool:
+def is_ours(name: str) -> bool:
+    """Say whether a node keeps its data in a file of that name."""
     return name == FILE or segment_number(name) is not None or snapshot_index(name) is not None

@@ -11,11 +11,9 @@ Whatever ends the run ends all faults, as far as anybody can be reached; each en
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 
 import trio
 
-from node.auth import PAGES
 from node.chaos import record as records
 from node.chaos.faults import BEGINS_AFTER_S
 from node.chaos.fitting import misfits
@@ -89,8 +87,7 @@ class Run:
         self._trouble: list[str] = []
         self._talking = Talking(cluster, scenario.load, dialogues, far=own)
         addresses = {name: Address.parse(cluster.url(name)) for name in cluster.names}
-        self._proof = partial(cluster.mint, "operator", PAGES)
-        self._watching = Watching(addresses, self._proof, self._now_s, self._say)
+        self._watching = Watching(addresses, cluster.pass_for_pages, self._now_s, self._say)
 
     async def run(self) -> Record:
         """Do all of it; return what came of it.
@@ -319,7 +316,7 @@ class Run:
             address = Address.parse(self._cluster.url(name))
             try:
                 status = await fetch_status(
-                    address, token=self._proof(), timeout_s=DIGEST_S, digest=True
+                    address, token=self._cluster.pass_for_pages(), timeout_s=DIGEST_S, digest=True
                 )
             except Unreachable:
                 found[name] = None

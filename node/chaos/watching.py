@@ -13,7 +13,7 @@ import trio
 from node.chaos.record import EventKind, Happened
 from node.client.address import Address
 from node.client.http import Unreachable
-from node.client.status import NodeStatus, fetch_status
+from node.client.status import NodeStatus, Proof, fetch_status
 
 LOOK_EVERY_S = 0.25
 LOOK_S = 1.0
@@ -32,7 +32,7 @@ class Watching:
     """One task per node looks, and writes down what is new."""
 
     addresses: dict[str, Address]
-    proof: Callable[[], str]
+    proof: Callable[[], Proof]
     """What lets one read `/cluster`."""
     now_s: Callable[[], float]
     """Since the run began."""

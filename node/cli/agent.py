@@ -48,6 +48,6 @@ def agent(
     seat = AgentSeat(words_for(lang))
 
     async def body() -> int:
-        return await seat.run(cluster.urls, proof)
+        return await seat.run(cluster.urls, proof, patience_s=cluster.wait_s)
 
     run(body, stays=True)

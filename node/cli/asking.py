@@ -42,13 +42,14 @@ def ask_on(
     Raises `Problem`.
     """
     from node.cli.connecting import connect_as
+    from node.cli.reaching import open_patient
     from node.cli.running import run
-    from node.client import open_client
 
     cluster, proof = connect_as(where, "operator", subject)
 
     async def connected() -> None:
-        async with open_client(cluster.urls, proof, name="unidesk-operator") as client:
+        urls = await cluster.reached()
+        async with open_patient(urls, proof, name="unidesk-operator") as client:
             await body(client)
 
     run(connected, stays=stays)

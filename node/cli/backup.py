@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 import typer
 
 from node.cli.asking import Json
-from node.cli.connecting import ConfigFile, Data, Token, Urls, Where
+from node.cli.connecting import Where, connected
 
 if TYPE_CHECKING:
     from cluster.backup.file import End, Header
@@ -31,7 +31,9 @@ PROGRESS_BYTES = 64 * 1024 * 1024
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
+@connected
 def backup(
+    where: Where,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write; - is a pipe.")],
     stale: Annotated[
         bool,
@@ -40,10 +42,6 @@ def backup(
         ),
     ] = False,
     as_json: Json = False,
-    urls: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
 ) -> None:
     """Write a consistent backup of the whole cluster, while it runs.
 
@@ -60,7 +58,6 @@ def backup(
     from node.cli.piped import is_pipe, run_piped
     from node.cli.running import run
 
-    where = Where(urls, token, config, data)
     began = time.monotonic()
     if is_pipe(out):
         header, end = run_piped(where, stale=stale)
@@ -219,6 +216,7 @@ async def take(
 
     cluster, proof = connect_as(where, "operator", "operator")
     headers = {"Authorization": f"Bearer {proof}"}
+    await cluster.waited()
     failures: list[str] = []
     silent = 0
     for url in cluster.urls:

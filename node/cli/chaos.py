@@ -5,7 +5,7 @@ delay n1 --by 100ms · loss n1 --percent 20 · reset n1             links that a
 pause n2 · kill n2                                                processes
 slow-disk n1 --by 300ms · full-disk n1 · fsync-error n1           disks
 clock-skew n1 --by 5s                                             clocks
-status · stop                                                     what is broken; the end of it
+status · stop                                                     what is broken: `chaos_now`
 run plan.toml · report run.json                                   scenarios: `chaos_run`
 """
 
@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from node.cli import chaos_run
+from node.cli import chaos_now, chaos_run
 from node.cli.asking import Json, ask
 from node.cli.connecting import Where, connected
 
@@ -271,70 +271,8 @@ def clock_skew(
     _start(where, yes, as_json, "clock_skew", wait, **fields)
 
 
-@app.command()
-@connected
-def status(
-    where: Where,
-    as_json: Json = False,
-) -> None:
-    """Show which nodes may be broken, and what is broken now.
-
-    Example:  unidesk chaos status
-    """
-    from node.cli.output import console, print_json, table
-    from node.protocol.catalogue import ChaosStatus
-
-    found = ask(where, ChaosStatus())
-    if as_json:
-        print_json(found)
-        return
-    rows = [(one["node"], one["zone"], "on" if one["enabled"] else "off") for one in found["nodes"]]
-    console().print(table(("node", "zone", "chaos"), rows))
-    console().print(table(("broken now", "left", "by", "fault"), broken(found)))
-
-
-def broken(found: dict[str, Any]) -> list[tuple[str, ...]]:
-    """Return a row for each fault of a `ChaosNow`."""
-    from node.chaos.words import phrase
-    from node.cli.output import plain
-
-    return [
-        (
-            phrase(one["kind"], one["groups"], **_shown(one)),
-            f"{max(0, one['until'] - found['now']) / 1000:.0f} s",
-            plain(one["by"][1]),  # kind, id, name
-            one["fault"],
-        )
-        for one in found["faults"]
-    ]
-
-
-def _shown(fault: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: fault[name] for name in ("amount", "jitter_ms", "clients", "zone") if fault.get(name)
-    }
-
-
-@app.command()
-@connected
-def stop(
-    where: Where,
-    as_json: Json = False,
-) -> None:
-    """End all faults at once, also at nodes that are cut off.
-
-    Example:  unidesk chaos stop
-    """
-    from node.cli.output import count, print_json, tell
-    from node.protocol.catalogue import ChaosStop
-
-    found = ask(where, ChaosStop())
-    if as_json:
-        print_json(found)
-        return
-    tell(f"ended {count(len(found['ended']), 'fault')}")
-
-
+app.command()(chaos_now.status)
+app.command()(chaos_now.stop)
 app.command("run")(chaos_run.run_plan)
 app.command("report")(chaos_run.report)
 

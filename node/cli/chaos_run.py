@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from node.chaos.record import Record
     from node.chaos.run import Progress
     from node.chaos.scenario import Scenario
+    from node.client.status import Proof
     from node.protocol.catalogue import Role
     from node.replay.dialogues import Dialogue
     from node.replay.reached import Reached
@@ -49,6 +50,9 @@ class _Found:
 
     def mint(self, role: "Role", subject: str, **claims: Any) -> str:
         return self.cluster.mint(role, subject, **claims)
+
+    def pass_for_pages(self) -> "Proof":
+        return self.cluster.pass_for_pages()
 
 
 def run_plan(
@@ -178,12 +182,12 @@ async def _cluster(
 async def _find(where: Where) -> _Found:
     """Return the cluster with its nodes by name, as it says itself."""
     from node.cli.connecting import find_cluster
-    from node.client import open_client
+    from node.cli.reaching import open_patient
     from node.protocol.catalogue import MembersGet
 
     cluster = find_cluster(where)
     token = cluster.mint("operator", "chaos")
-    async with open_client(cluster.urls, token, name="unidesk-operator") as client:
+    async with open_patient(await cluster.reached(), token, name="unidesk-operator") as client:
         found = await client.request(MembersGet(), timeout_s=15.0)
     return _Found(cluster, {one["id"]: one["url"] for one in found["members"] if one["url"]})
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from node.cli import drain, members, recover, top, transfer
-from node.cli.connecting import Cluster, ConfigFile, Data, Token
-from node.cli.nodes import ask_all
+from node.cli.connecting import Cluster, Where, connected
+from node.cli.nodes import answered, ask_all
 
 if TYPE_CHECKING:
     from node.client.status import NodeStatus
@@ -30,19 +30,9 @@ def _group() -> None:
 
 
 @app.command()
+@connected
 def status(
-    url: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--url",
-            metavar="URL",
-            envvar="UNIDESK_URL",
-            help="A node: ws://host:port/v1/ws. Repeatable.",
-        ),
-    ] = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
+    where: Where,
     watch: Annotated[bool, typer.Option("--watch", help="Refresh every second.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -56,18 +46,24 @@ def status(
 
     Example:  unidesk cluster status --config /etc/unidesk/node.toml --watch
     """
-    from node.cli.connecting import Where, find_cluster
+    from node.cli.connecting import find_cluster
+    from node.cli.output import console
     from node.cli.running import run
 
     if watch and as_json:
         raise typer.BadParameter("--watch is for people; a program asks for --json again and again")
-    cluster = find_cluster(Where(urls=url, token=token, config=config, data=data))
+    cluster = find_cluster(where)
 
     async def body() -> int:
         if watch:
-            return await _watch(cluster, token)
-        found = await ask_all(cluster.urls, cluster.pass_for_pages(token))
+            return await _watch(cluster, where.token)
+        await cluster.waited()
+        found = await ask_all(cluster.urls, cluster.pass_for_pages(where.token))
         _show(found, as_json=as_json)
+        if not answered(found):
+            await cluster.reached()  # its words: each address, and why
+        if not as_json and not any(one.leads for one in answered(found)):
+            console(stderr=True).print(_nobody_leads(found))
         return 0 if any(one is not None and one.leads for one in found.values()) else 1
 
     run(body, stays=watch)
@@ -89,8 +85,6 @@ def _show(found: "dict[str, NodeStatus | None]", *, as_json: bool) -> None:
         )
         return
     console().print(view(found))
-    if not any(one is not None and one.leads for one in found.values()):
-        console(stderr=True).print(_nobody_leads(found))
 
 
 def _nobody_leads(found: "dict[str, NodeStatus | None]") -> str:

@@ -18,6 +18,7 @@ from node.cli.problem import USAGE, Problem
 from node.cli.sharing import gives, option
 
 if TYPE_CHECKING:
+    from node.client.status import Proof
     from node.config import Config
     from node.protocol.catalogue import Role
 
@@ -45,6 +46,17 @@ Data = Annotated[
     ),
 ]
 
+WaitForNode = Annotated[
+    float,
+    typer.Option(
+        "--wait-for-node",
+        metavar="SECONDS",
+        envvar="UNIDESK_WAIT_FOR_NODE",
+        min=0,
+        help="While every node refuses, wait so long for one; 0: say so at once.",
+    ),
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Where:
@@ -54,6 +66,7 @@ class Where:
     token: str = ""
     config: Path | None = None
     data: Path | None = None
+    wait_s: float = 0.0
 
 
 _OPTIONS = (
@@ -61,6 +74,7 @@ _OPTIONS = (
     option("token", Token, ""),
     option("config", ConfigFile, None),
     option("data", Data, None),
+    option("wait_for_node", WaitForNode, 0.0),
 )
 """As the fields of `Where`."""
 
@@ -79,6 +93,14 @@ class Cluster:
     id: str = ""
     key: bytes | None = None
     """Signs tokens; None when only addresses are known."""
+    wait_s: float = 0.0
+    """How long a node is waited for while all refuse."""
+
+    async def reached(self) -> tuple[str, ...]:
+        """Return the URLs, one that listens first.  Raises `Problem` when all nodes refuse."""
+        from node.cli.reaching import reach
+
+        return await reach(self.urls, self.wait_s)
 
     def mint(self, role: "Role", subject: str, **claims: Any) -> str:
         """Return a token.  Raises `Problem` when there is no key."""
@@ -92,11 +114,22 @@ class Cluster:
         except BadClaims as error:
             raise Problem(f"no node would believe this token: {error}", USAGE) from None
 
-    def pass_for_pages(self, token: str = "") -> str:
-        """Return what lets one read `/cluster` now: `token`, or one that is made, or nothing."""
+    def pass_for_pages(self, token: str = "") -> "Proof":
+        """Return what lets one read `/cluster` now: `token`, or what is made for it, or nothing."""
         from node.auth import pass_for_pages
 
-        return token or (pass_for_pages(self.key, self.id) if self.key is not None else "")
+        if token or self.key is None:
+            return token
+        fresh = pass_for_pages(self.key, self.id, afresh=True)
+        return pass_for_pages(self.key, self.id), fresh
+
+    async def waited(self) -> None:
+        """Wait for a node if that was asked for, as for one whose silence is a result too.
+
+        Raises `Problem` when none came.
+        """
+        if self.wait_s:
+            await self.reached()
 
 
 def find_cluster(where: Where) -> Cluster:
@@ -109,7 +142,7 @@ def find_cluster(where: Where) -> Cluster:
     if where.urls:
         key = found.key if found is not None else None
         cluster_id = found.id if found is not None else ""
-        return Cluster(tuple(where.urls), cluster_id, key)
+        return Cluster(tuple(where.urls), cluster_id, key, where.wait_s)
     if found is None:
         raise Problem(
             "no cluster to talk to: start one with `unidesk demo`, or give --url and --token, "
@@ -131,7 +164,7 @@ def _from_files(where: Where) -> Cluster | None:
     if where.config is not None:
         config = load_config(where.config)
         urls = tuple(member.url for member in config.nodes.values())
-        return Cluster(urls, config.cluster.id, config.cluster.key)
+        return Cluster(urls, config.cluster.id, config.cluster.key, where.wait_s)
     folder = where.data or (DEMO_FOLDER if (DEMO_FOLDER / "cluster.json").exists() else None)
     if folder is None:
         return None
@@ -139,7 +172,7 @@ def _from_files(where: Where) -> Cluster | None:
         local = Folder.find(folder)
     except LocalFailure as failure:
         raise Problem(str(failure), USAGE) from None
-    return Cluster(local.urls, local.layout.id, local.key)
+    return Cluster(local.urls, local.layout.id, local.key, where.wait_s)
 
 
 def load_config(path: Path) -> "Config":

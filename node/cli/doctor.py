@@ -10,17 +10,15 @@ import typer
 
 from node.cli.asking import Json
 from node.cli.codes import FAILED, OK, WARNED
-from node.cli.connecting import ConfigFile, Data, Token, Urls, Where
+from node.cli.connecting import Where, connected
 
 if TYPE_CHECKING:
     from node.cli.doctor_facts import Finding, Machine, Nodes
 
 
+@connected
 def doctor(
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
+    where: Where,
     as_json: Json = False,
 ) -> None:
     """Look at everything - files, ports, disk, clocks, every node - and say what to mend.
@@ -36,15 +34,17 @@ def doctor(
     from node.cli.nodes import answered
     from node.cli.running import run
 
+    config = where.config
     loaded = load_config(config) if config is not None else None
-    cluster = find_cluster(Where(urls=url, token=token, config=config, data=data))
+    cluster = find_cluster(where)
     code = OK
 
     async def body() -> None:
         import trio
 
         nonlocal code
-        nodes = await gather_nodes(cluster.urls, cluster.pass_for_pages(token))
+        await cluster.waited()
+        nodes = await gather_nodes(cluster.urls, cluster.pass_for_pages(where.token))
         machine: Machine | None = None
         if loaded is not None and config is not None:
             runs = any(one.node == loaded.node.id for one in answered(nodes.found))

@@ -22,6 +22,7 @@ from node.client.address import is_loopback
 
 if TYPE_CHECKING:
     from node.cli.nodes import Statuses
+    from node.client.status import Proof
     from node.config import Config
 
 SYNCS = 20
@@ -207,7 +208,7 @@ def _wrong_libraries() -> Iterator[tuple[str, str]]:
 # -- the nodes
 
 
-async def gather_nodes(urls: tuple[str, ...], proof: str) -> Nodes:
+async def gather_nodes(urls: tuple[str, ...], proof: "Proof") -> Nodes:
     """Return what all nodes say to whoever has `proof`, and what is to be seen from here."""
     import trio
 
@@ -253,7 +254,7 @@ async def _try_port(name: str, address: str, refused: dict[str, str]) -> None:
         refused[name] = str(error) or f"no answer within {PATIENCE_S:g} s"
 
 
-async def _digests(found: "Statuses", proof: str) -> dict[str, tuple[int, str]]:
+async def _digests(found: "Statuses", proof: "Proof") -> dict[str, tuple[int, str]]:
     """Return checksums of the states; asked again until some are of one index, or it is enough.
 
     Nodes that apply entries all the time have one index rarely: then there is nothing to compare.

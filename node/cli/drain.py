@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from node.client import Client
-    from node.client.status import NodeStatus
+    from node.client.status import NodeStatus, Proof
 
 REQUEST_S = 10.0
 POLL_S = 0.25
@@ -105,7 +105,9 @@ def _ask(where: Where, body: "Callable[[Client], Awaitable[None]]") -> None:
     ask_on(where, told)
 
 
-async def _wait_empty(client: "Client", node: str, timeout_s: float, proof: str) -> dict[str, Any]:
+async def _wait_empty(
+    client: "Client", node: str, timeout_s: float, proof: "Proof"
+) -> dict[str, Any]:
     """Return how it ended: `empty`, `clients` that are left, `took_s`, and who leads."""
     import trio
 
@@ -140,7 +142,7 @@ async def _wait_empty(client: "Client", node: str, timeout_s: float, proof: str)
         await trio.sleep(POLL_S)
 
 
-async def _status(url: str, proof: str) -> "NodeStatus | None":
+async def _status(url: str, proof: "Proof") -> "NodeStatus | None":
     from node.client import Address, BadAddress
     from node.client.http import Unreachable
     from node.client.status import fetch_status

@@ -29,12 +29,12 @@ async def ask_leader(
     """
     import trio
 
-    from node.client import open_client
+    from node.cli.reaching import open_patient
     from node.client.failures import RequestFailed
 
     to = urls
     for _ in range(TRIES):
-        async with open_client(to, proof, name=name) as client:
+        async with open_patient(to, proof, name=name) as client:
             try:
                 return await ask(client)
             except RequestFailed as failure:

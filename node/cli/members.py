@@ -194,9 +194,10 @@ def _run(
     cluster, proof = connect_as(where, "operator", "operator")
 
     async def body() -> int:
-        reply = await ask_leader(cluster.urls, proof, ask)
+        urls = await cluster.reached()
+        reply = await ask_leader(urls, proof, ask)
         if wait and _unsettled(reply):
-            reply = await _follow(cluster.urls, proof, reply, wait)
+            reply = await _follow(urls, proof, reply, wait)
         if as_json:
             print_json(reply)
         else:
@@ -233,11 +234,11 @@ def _unsettled(reply: Reply) -> str:
 
 
 def _table(reply: Reply) -> "Table":
-    from node.cli.output import table
+    from node.cli.output import fitting
 
     rows = [
         (row["id"], row["role"] + (", leads" if row["leads"] else ""), row["address"], row["url"])
         for row in reply["members"]
     ]
     waiting = [(row["id"], "waits to be added", row["address"], "") for row in reply["waiting"]]
-    return table(("node", "role", "address", "clients"), [*rows, *waiting])
+    return fitting(("node", "role", "address", "clients"), [*rows, *waiting], ())

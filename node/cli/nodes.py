@@ -6,15 +6,20 @@ from typing import TYPE_CHECKING
 from node.cli.problem import Problem
 
 if TYPE_CHECKING:
-    from node.client.status import NodeStatus
+    from node.client.status import NodeStatus, Proof
 
 MEND = "give --token, --config or --data"
+_MENDS = {
+    "token.revoked": "; every token of `pages`, which reads what nodes say, was revoked just now:"
+    " one that is made in ten seconds is good; ask again then, or give an operator's --token"
+}
+"""By rule, for tokens made here: the words of the node are for whoever logs in."""
 Statuses = dict[str, "NodeStatus | None"]
 """By URL; None for who does not answer."""
 
 
 async def ask_all(
-    urls: tuple[str, ...], token: str, *, timeout_s: float = 1.0, digest: bool = False
+    urls: tuple[str, ...], token: "Proof", *, timeout_s: float = 1.0, digest: bool = False
 ) -> Statuses:
     """Return what each node says, those included that only another node knows: each asked once.
 
@@ -57,7 +62,8 @@ async def ask_all(
     if refused and not token:
         raise Problem(f"{refused[0]}; {MEND}")
     if refused and not answered(found):
-        raise Problem(str(refused[0]))
+        made_here = isinstance(token, tuple)
+        raise Problem(f"{refused[0]}{_MENDS.get(refused[0].rule, '') if made_here else ''}")
     return dict(sorted(found.items(), key=lambda item: (item[1].node if item[1] else "~", item[0])))
 
 

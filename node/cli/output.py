@@ -56,6 +56,7 @@ def table(columns: Iterable[str], rows: "Iterable[Iterable[str | Text]]") -> "Ta
     return made
 
 
+TABLE_COLUMNS_MIN = 60
 FOLDED_MIN = 16
 """A last column that is this narrow may still be read, folded."""
 
@@ -65,6 +66,8 @@ def fitting(
 ) -> "Table":
     """Return a table as wide as the terminal: without those of the columns `less`, the first ones
     first, that have no room.  Only the last column is folded; ids stay whole.
+
+    On a terminal that is too narrow for a table, each row is a list of its own, with all columns.
     """
     names, cells = list(columns), [list(row) for row in rows]
     width, shown = console().width, list(range(len(names)))
@@ -72,9 +75,26 @@ def fitting(
         if _width(names, cells, shown) <= width:
             break
         shown.remove(names.index(name))
+    if width < TABLE_COLUMNS_MIN and cells and _width(names, cells, shown) > width:
+        return _listed(names, cells)
     made = table([names[n] for n in shown], [[row[n] for n in shown] for row in cells])
     for column in made.columns[:-1]:
         column.no_wrap = _width(names, cells, shown) <= width  # else a fold is less than a cut
+    return made
+
+
+def _listed(names: "list[str]", cells: "list[list[str | Text]]") -> "Table":
+    """Return the rows one below the other, each with a line a column; what is empty is left out."""
+    from rich.table import Table
+
+    made = Table.grid(padding=(0, 1))
+    made.add_column(style="bold", no_wrap=True)
+    made.add_column(overflow="fold")
+    for row in cells:
+        for name, cell in zip(names, row, strict=True):
+            if str(cell):
+                made.add_row(name, cell)
+        made.add_row("", "")
     return made
 
 

@@ -60,6 +60,8 @@ class Backup:
 @contextmanager
 def reading(path: Path) -> Iterator[Backup]:
     """Open a backup, or standard input.  Raises `Problem`."""
+    from node.cli.output import tell
+
     if is_pipe(path):
         yield Backup("standard input", _stream(sys.stdin, "unidesk backup - … |"))
         return
@@ -67,6 +69,8 @@ def reading(path: Path) -> Iterator[Backup]:
         raise Problem(f"{path}: nothing is there; name a backup", USAGE)
     if path.is_dir():
         raise Problem(f"{path}: a folder; name a backup", USAGE)
+    if path.is_fifo() and Path("/dev") not in path.parents:
+        tell(f"{path} is a pipe: waiting for whoever writes into it (Ctrl-C to stop)")
     try:
         file = path.open("rb")
     except OSError as error:

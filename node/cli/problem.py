@@ -61,6 +61,8 @@ def _explain_ours(error: BaseException) -> Problem | None:
             return Problem(f"{error}; is the node started?")
         case LocalFailure():
             return Problem(str(error))
+        case PermissionError(filename=str() as name, strerror=said):
+            return Problem(f"{name}: {str(said).lower()}; run it as a user that may", USAGE)
         case BrokenPipeError():
             return Problem("", UNREAD)
         case OSError(errno=errno.ENOSPC | errno.EIO | errno.EBADF):

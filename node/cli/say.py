@@ -39,7 +39,7 @@ def say(
     seat = VisitorSeat(words_for(lang), visitor, {"terminal": True, **tags})
 
     async def body() -> int:
-        return await seat.run(cluster.urls, proof)
+        return await seat.run(cluster.urls, proof, patience_s=cluster.wait_s)
 
     run(body, stays=True)
 

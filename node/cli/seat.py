@@ -76,18 +76,19 @@ class Seat(ABC):
             self.say("refused", message=self.words.refusal(error.code, error.message))
             return None
 
-    async def run(self, urls: tuple[str, ...], token: str) -> int:
+    async def run(self, urls: tuple[str, ...], token: str, *, patience_s: float = 0.0) -> int:
         """Connect and stay until the person leaves; return 1 if a line was not delivered.
 
+        A pipe waits `patience_s` for a node, or a while if that is 0; a person for ever.
         Raises `Problem` when they are sent away for good.
         """
         try:
-            return await self._stay(urls, token)
+            return await self._stay(urls, token, patience_s or END_S)
         except* Stopped as stopped:
             why = self._why_stopped(stopped)
         raise Problem(why)  # raised in there, Python before 3.11.4 would wrap it
 
-    async def _stay(self, urls: tuple[str, ...], token: str) -> int:
+    async def _stay(self, urls: tuple[str, ...], token: str, patience_s: float) -> int:
         async with open_client(
             urls, token, name=f"unidesk-{self.role}", lang=self.words.lang
         ) as client:
@@ -96,7 +97,7 @@ class Seat(ABC):
                 nursery.start_soon(self._show, client)
                 nursery.start_soon(self._tell_trouble, client)
                 nursery.start_soon(self.watch)
-                await self._wait_welcome(client)
+                await self._wait_welcome(client, patience_s)
                 undelivered = await self._obey()
                 nursery.cancel_scope.cancel()
         for line in undelivered:
@@ -104,9 +105,9 @@ class Seat(ABC):
         self.say("bye")
         return 1 if undelivered else 0
 
-    async def _wait_welcome(self, client: Client) -> None:
+    async def _wait_welcome(self, client: Client, patience_s: float) -> None:
         """Wait for a node: as long as a person likes to, not as long as a pipe would."""
-        with trio.move_on_after(math.inf if sys.stdin.isatty() else END_S):
+        with trio.move_on_after(math.inf if sys.stdin.isatty() else patience_s):
             await client.wait_welcome()
             return
         raise Problem(f"no node answers: {client.trouble or 'is the cluster started?'}")

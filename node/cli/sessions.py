@@ -186,15 +186,16 @@ def _gather(where: Where) -> dict[str, Any]:
 
     from node.cli.connecting import connect_as
     from node.cli.leader import read_members
+    from node.cli.reaching import open_patient
     from node.cli.running import run
-    from node.client import open_client
 
     cluster, proof = connect_as(where, "operator", "operator")
     found: dict[str, Any] = {"clients": [], "counts": {}, "silent": [], "parts": []}
     log: dict[str, dict[str, Any]] = {}
 
     async def body() -> None:
-        async with open_client(cluster.urls, proof, name="unidesk-sessions") as client:
+        urls = await cluster.reached()
+        async with open_patient(urls, proof, name="unidesk-sessions") as client:
             members = (await read_members(client))["members"]
             found["members"] = [row["id"] for row in members]
             await _page_all(client, log)

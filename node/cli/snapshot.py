@@ -173,6 +173,8 @@ def _checked(path: Path) -> "Checked":
     """Return what is at `path`.  Raises `Problem`."""
     from cluster.backup.checking import check_backup, check_folder
     from cluster.backup.file import BackupRefused
+    from cluster.backup.restore import FILE as RESTORING
+    from node.cli.data_folder import check_node_folder
     from node.cli.piped import is_pipe, reading
     from node.cli.problem import USAGE, Problem
     from wal.disk import FileDisk
@@ -185,6 +187,8 @@ def _checked(path: Path) -> "Checked":
         if is_pipe(path) or not path.is_dir():
             with reading(path) as backup:
                 return check_backup(backup.name, backup.read())
+        if not (path / RESTORING).exists():  # whose words are better
+            check_node_folder(path)
         disk = FileDisk(path)
         try:
             return check_folder(disk)

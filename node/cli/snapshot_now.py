@@ -38,11 +38,12 @@ def save_now(where: Where, *, node: str, to: Path | None, wait_s: float) -> dict
     from node.cli.running import run
 
     url, name = which(where, node)
-    _, proof = connect_as(where, "operator", "operator")
+    cluster, proof = connect_as(where, "operator", "operator")
     told: dict[str, Any] = {}
     with writing(to) if to is not None else nullcontext() as file:
 
         async def body() -> None:
+            await cluster.waited()
             async with _opened(url, proof) as http:
                 told.update(await _ask(http, name, wait_s))
                 if file is not None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from node.cli.asking import Json
-from node.cli.connecting import ConfigFile, Data, Token, Urls, Where
+from node.cli.connecting import Where, connected
 from node.cli.durations import seconds
 
 if TYPE_CHECKING:
@@ -26,13 +26,11 @@ ONCE_S = 1.0
 EVERY_S_MIN = 0.2
 
 
+@connected
 def top(
+    where: Where,
     every: Annotated[str, typer.Option(metavar="TIME", help="How often to look.")] = "1s",
     once: Annotated[bool, typer.Option("--once", help="Print one picture and end.")] = False,
-    url: Urls = None,
-    token: Token = "",
-    config: ConfigFile = None,
-    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Show the cluster live: nodes, leader, lag, rates, disks, queues, what healed.
@@ -49,10 +47,12 @@ def top(
     every_s = seconds(every)
     if every_s < EVERY_S_MIN:
         raise Problem(f"--every {every}: at least {EVERY_S_MIN:g}s", USAGE)
-    cluster = find_cluster(Where(url, token, config, data))
+    cluster = find_cluster(where)
+    token = where.token
     proof = token or (cluster.mint("operator", "operator") if cluster.key is not None else "")
 
     async def body() -> int:
+        await cluster.waited()
         async with _queues(cluster.urls, proof) as queues:
             pause_s = min(every_s, ONCE_S) if once else every_s
             pictures = _pictures(cluster, token, pause_s, queues)

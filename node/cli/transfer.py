@@ -46,7 +46,7 @@ def transfer_leader(
         return await client.request(LeaderTransfer(node=node), timeout_s=REQUEST_S)
 
     async def body() -> None:
-        reply = await ask_leader(cluster.urls, proof, ask, name="unidesk-transfer")
+        reply = await ask_leader(await cluster.reached(), proof, ask, name="unidesk-transfer")
         if as_json:
             print_json(reply)
         else:

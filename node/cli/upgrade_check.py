@@ -102,7 +102,8 @@ def _ask(where: Where) -> "list[Seen]":
 
     async def body() -> None:
         proof = cluster.pass_for_pages(where.token)
-        statuses = await ask_all(cluster.urls, proof, timeout_s=ASK_S)
+        urls = await cluster.reached()
+        statuses = await ask_all(urls, proof, timeout_s=ASK_S)
         known = [one for one in statuses.values() if one is not None]
         if not known:
             raise Problem("no node answers; is the cluster started?")
@@ -132,8 +133,8 @@ async def _roles(cluster: "Cluster", token: str) -> dict[str, str]:
             async with open_client(cluster.urls, proof, name="unidesk-operator") as client:
                 reply = await client.request(MembersGet(), timeout_s=ASK_S)
                 return {str(row["id"]): str(row["role"]) for row in reply["members"]}
-        except (RequestFailed, Stopped):
-            pass
+        except* (RequestFailed, Stopped):
+            pass  # not for this token, or no quorum: those that nodes name will do
     return {}
 
 

@@ -37,12 +37,12 @@ def dump(
     """
     import json
 
+    from node.cli.data_folder import check_node_folder
     from node.cli.output import tell
     from node.cli.problem import USAGE, Problem
     from wal.errors import StorageError
 
-    if not folder.is_dir():
-        raise Problem(f"{folder}: no such folder; give a node's data folder", USAGE)
+    check_node_folder(folder)
     if to is not None and to < from_:
         raise Problem(f"--to {to} is before --from {from_}", USAGE)
     ranged = from_ > 0 or to is not None

@@ -34,12 +34,12 @@ def inspect(
 
 def read_folder(folder: Path) -> "Inspection":
     """Return what is in a node's folder.  Raises `Problem`."""
-    from node.cli.problem import USAGE, Problem
+    from node.cli.data_folder import check_node_folder
+    from node.cli.problem import Problem
     from wal.errors import StorageError
     from wal.inspect import inspect as inspect_folder
 
-    if not folder.is_dir():
-        raise Problem(f"{folder}: no such folder; give a node's data folder", USAGE)
+    check_node_folder(folder)
     try:
         return inspect_folder(folder)
     except (StorageError, OSError) as error:

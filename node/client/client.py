@@ -85,6 +85,8 @@ class Client:
         """What the node said first; None while there is no connection."""
         self.trouble = ""
         """Why there is no connection, in words."""
+        self._troubles: dict[str, str] = {}
+        """Of each node, since there was a connection."""
         self._token = token
         self._name = name
         self._lang = lang
@@ -125,7 +127,7 @@ class Client:
         if pending.failure is not None:
             raise pending.failure
         if pending.result is None:
-            raise pending.overdue(limit, self.trouble)
+            raise pending.overdue(limit, "; ".join(self._troubles.values()))
         return pending.result
 
     def notify(self, request: Request) -> None:
@@ -150,6 +152,14 @@ class Client:
             self._check_stopped()
             await self._changed.wait()
         return self.welcome
+
+    @property
+    def hindrance(self) -> str:
+        """Why what was asked waits, in words: no connection, or a node that asked for patience."""
+        if self.welcome is None:
+            return "; ".join(self._troubles.values())
+        errors = (one.last_error for one in self._waiting)
+        return next((one.msg for one in errors if one is not None), "")
 
     @property
     def jumps(self) -> list[Jump]:
@@ -208,6 +218,8 @@ class Client:
         self.tally.attempts += 1
         ending = await self._converse(url)
         self.trouble = ending.reason
+        known = self._troubles | {url: ending.reason}
+        self._troubles = {one: known[one] for one in self._roaming.urls if one in known}
         if ending.code is not None and 4100 <= ending.code < 4200:
             self._stopped = Stopped(ending.code, ending.reason)
         elif ending.welcomed or ending.bye is not None:
@@ -254,6 +266,7 @@ class Client:
         self._roaming.learn(node.url for node in welcome.nodes)
         self.welcome = welcome
         self.trouble = ""
+        self._troubles.clear()
         self._note_change()
         return list(self._waiting)
 

@@ -12,6 +12,10 @@ from typing import Any
 
 from node.protocol.codes import Close
 
+_TLS_WORDS = {
+    "WRONG_VERSION_NUMBER": "the other end speaks none; if it is a node without it, write ws://"
+}
+"""What OpenSSL calls reasons that are the caller's to mend."""
 _NAMES = {int(close): close.name.lower() for close in Close}
 
 
@@ -57,7 +61,7 @@ def plainly(error: BaseException) -> str:
             return plainly(cause.exceptions[0])
         if isinstance(cause, ssl.SSLError):
             said = getattr(cause, "verify_message", "") or getattr(cause, "reason", "")
-            return f"TLS: {said or cause}"
+            return f"TLS: {_TLS_WORDS.get(said, said) or cause}"
         if isinstance(cause, socket.gaierror):  # whose numbers are no errno
             return (cause.strerror or "the name cannot be looked up").lower()
         if isinstance(cause, OSError) and cause.errno:

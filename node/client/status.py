@@ -13,6 +13,9 @@ from node.client.http import Answer, Unreachable, get
 
 STATUS_S = 1.0
 
+Proof = str | tuple[str, ...]
+"""A token, or some: the next is shown where the one before was revoked."""
+
 
 class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One node's view; fields that a node leaves out have a plain default."""
@@ -83,18 +86,36 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
 class Refused(Unreachable):
     """The node answers, and does not say this to whoever asks; the message has its words."""
 
+    def __init__(self, message: str, rule: str = "") -> None:
+        self.rule = rule
+        """Of `node.protocol.refusals`; empty where the node names none."""
+        super().__init__(message)
+
 
 async def fetch_status(
-    address: Address, *, token: str = "", timeout_s: float = STATUS_S, digest: bool = False
+    address: Address, *, token: Proof = "", timeout_s: float = STATUS_S, digest: bool = False
 ) -> NodeStatus:
     """Return the status of the node at `address`.  Raises `Unreachable`, `Refused`.
 
     The port of the clients wants an operator's `token`, that of `[observe]` none.
     """
+    first, *others = ((token,) if isinstance(token, str) else token) or ("",)
+    for other in others:
+        try:
+            return await _fetch(address, first, timeout_s, digest=digest)
+        except Refused as refused:
+            if refused.rule != "token.revoked":
+                raise
+        first = other
+    return await _fetch(address, first, timeout_s, digest=digest)
+
+
+async def _fetch(address: Address, token: str, timeout_s: float, *, digest: bool) -> NodeStatus:
     target = "/cluster?digest=1" if digest else "/cluster"
     answer = await get(address, target, timeout_s=timeout_s, token=token)
     if answer.status in (401, 403, 404):
-        raise Refused(f"{address.authority}: {_words(answer)}")
+        words, rule = _words(answer)
+        raise Refused(f"{address.authority}: {words}", rule)
     if answer.status != 200:
         raise Unreachable(f"{address.authority}: /cluster answered {answer.status}")
     try:
@@ -105,10 +126,12 @@ async def fetch_status(
         ) from None
 
 
-def _words(answer: Answer) -> str:
-    """Return why a node refuses, as it says itself."""
+def _words(answer: Answer) -> tuple[str, str]:
+    """Return why a node refuses, as it says itself, and by which rule."""
     try:
         said = msgspec.json.decode(answer.body, type=dict[str, Any])
     except msgspec.MsgspecError:
         said = {}
-    return str(said.get("msg", ""))[:300] or f"/cluster answered {answer.status}"
+    data = said.get("data")
+    rule = str(data.get("rule", "")) if isinstance(data, dict) else ""
+    return str(said.get("msg", ""))[:300] or f"/cluster answered {answer.status}", rule

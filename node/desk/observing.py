@@ -3,19 +3,21 @@
     GET /livez /readyz /startupz /metrics /cluster      all of it, and no token is asked for
     anything else                                       404: no operation, no login, no WebSocket
 
-Whoever reaches it may read and can change nothing.  It is an edge of its own, so that a flood at
+Whoever reaches it may read and can change nothing, but a browser that was led here under a
+stranger's name (`node.desk.rebinding`).  It is an edge of its own, so that a flood at
 the port of the clients leaves probes and scrapes their sockets, and the other way round.  Plain
 HTTP always: it belongs on loopback, or on a network that is the operators' own.
 """
 
 from node.desk.pages import Pages
+from node.desk.rebinding import stranger
 from node.edge.application import ResponseFactory
 from node.edge.channel import Channel
 from node.edge.connection import Connection
 from node.edge.http import Request, Response
 from node.edge.limits import EdgeLimits
 from node.edge.server import EdgeServer
-from node.health import not_found
+from node.health import json_response, not_found
 
 LIMITS = EdgeLimits(
     connections_max=1,  # no WebSocket is let in, so this is never asked
@@ -26,16 +28,23 @@ LIMITS = EdgeLimits(
     body_bytes_max=1024,
 )
 """For some scrapers, probes and people with `curl`."""
+SHOWN_CHARACTERS_MAX = 100
 
 
 class Observed:
     """An `Application` that shows pages, and nothing else."""
 
-    def __init__(self, pages: Pages) -> None:
+    def __init__(self, pages: Pages, hosts: frozenset[str]) -> None:
+        """`hosts` are names by which a browser may ask."""
         self._pages = pages
+        self._hosts = hosts
 
     def on_request(self, request: Request) -> Response | ResponseFactory:
         """Answer a probe, a scraper, a person."""
+        if name := stranger(request, self._hosts):
+            mend = "go there by its address, or list the name in [observe] hosts of node.toml"
+            message = f"{name[:SHOWN_CHARACTERS_MAX]!r} is no name of this node: {mend}"
+            return json_response(403, {"code": "forbidden", "msg": message})
         return self._pages.answer(request)
 
     def on_upgrade(self, request: Request) -> Response:
@@ -52,6 +61,6 @@ class Observed:
         raise AssertionError("no channel is let in")
 
 
-def observing(pages: Pages) -> EdgeServer:
-    """Return the edge that shows `pages`."""
-    return EdgeServer(Observed(pages), limits=LIMITS)
+def observing(pages: Pages, hosts: frozenset[str]) -> EdgeServer:
+    """Return the edge that shows `pages`, to browsers under one of the names `hosts`."""
+    return EdgeServer(Observed(pages, hosts), limits=LIMITS)

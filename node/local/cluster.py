@@ -107,6 +107,10 @@ class LocalCluster:
         """Return a token for this cluster; `claims` are those of `LocalFolder.mint`."""
         return self.folder.mint(role, subject, **claims)
 
+    def pass_for_pages(self) -> str:
+        """Return what lets one read `/cluster` of the nodes now, and do nothing else."""
+        return self.folder.pass_for_pages()
+
     # -- life
 
     async def __aenter__(self) -> "LocalCluster":

@@ -2,6 +2,7 @@
 
 from typing import Any, Protocol
 
+from node.client.status import Proof
 from node.protocol.catalogue import Role
 
 
@@ -24,4 +25,8 @@ class Reached(Protocol):
 
     def mint(self, role: Role, subject: str, **claims: Any) -> str:
         """Return a token for this cluster."""
+        ...
+
+    def pass_for_pages(self) -> Proof:
+        """Return what lets one read what its nodes say of themselves, and do nothing else."""
         ...

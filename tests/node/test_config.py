@@ -115,6 +115,7 @@ streams_max = 8
 connection_age = "60m"
 [observe]
 listen = "127.0.0.1:7401"
+hosts = ["n1.desk.example"]
 """
     config = read(tmp_path, text)
     assert config.cluster.key == b"a key of its own file"
@@ -133,7 +134,7 @@ listen = "127.0.0.1:7401"
     )
     assert config.log == LogConfig("console", "debug")
     assert config.grpc == GrpcConfig(("0.0.0.0", 7301), 7, 8, 3600.0)
-    assert config.observe == ObserveConfig(("127.0.0.1", 7401))
+    assert config.observe == ObserveConfig(("127.0.0.1", 7401), ("n1.desk.example",))
 
 
 def test_the_key_is_not_shown_by_accident(tmp_path: Path) -> None:
@@ -183,6 +184,12 @@ def test_the_key_is_not_shown_by_accident(tmp_path: Path) -> None:
         ("[client]\n", '[grpc]\nlisten = "a:1"\ncalls_max = 0\n[client]\n', "calls_max", "1 to"),
         ("[client]\n", '[grpc]\nlisten = "a:1"\ntls = 1\n[client]\n', "tls", "unknown key"),
         ("[client]\n", "[observe]\n[client]\n", "[observe]", 'listen = "127.0.0.1:7401"'),
+        (
+            "[client]\n",
+            '[observe]\nlisten = "a:1"\nhosts = ["a:1"]\n[client]\n',
+            "hosts",
+            "is no name",
+        ),
         ("[client]\n", '[observe]\nlisten = "x"\n[client]\n', 'listen = "x"', "is no address"),
         ("[client]\n", '[observe]\nlisten = "127.0.0.1:7101"\n[client]\n', "[obs", "[client] too"),
         ("[client]\n", '[observe]\nlisten = "0.0.0.0:7201"\n[client]\n', "[obs", "[peer] too"),

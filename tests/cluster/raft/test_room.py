@@ -14,7 +14,7 @@ from cluster.heal.snapshot_room import AGAIN_S, SnapshotRoom, reason
 from cluster.raft.compaction import RETRY_S, RETRY_S_MAX
 from cluster.raft.engine import Install
 from cluster.raft.room import PAUSE_S_MAX, SLACK_BYTES, Lack, Room
-from cluster.standing import Judge
+from cluster.standing import Judge, Silence
 from tests.cluster.heal.pictures import Scene
 from tests.cluster.raft.rig import Rig, run
 from tests.cluster.raft.test_flow import CHUNK, leader_with_snapshot, rename
@@ -184,13 +184,13 @@ def test_it_is_said_once_and_again_after_an_hour_and_when_it_is_over() -> None:
 
 
 def test_the_standing_says_what_is_lacking_and_falls_back_when_it_is_there() -> None:
-    judge = Judge(3, 0.6)
+    judge = Judge(0.6)
 
     def standing(lack: Lack | None = None, *, caught_up: bool = False) -> str:
         if caught_up:
             judge.note_caught_up()
         judge.lacks = reason(Scene(raft={"lack": lack}).seen().raft)
-        judge.look(led=True, silent_s=0.0)
+        judge.look(led=True, silence=Silence(s=0.0, heard=3, voters=3))
         return judge.standing
 
     assert standing(caught_up=True) == "serving"

@@ -3,7 +3,7 @@
 import msgspec
 
 from cluster.state.commands import By
-from node.cli.chaos import broken
+from node.cli.chaos_now import broken
 from node.protocol.chaos_results import ChaosNow, FaultView
 
 

@@ -143,3 +143,19 @@ def test_a_narrow_terminal_shows_fewer_columns_and_no_id_in_pieces(
         assert rows[0][0] in told
         assert max(map(cell_len, told.splitlines())) <= width
         assert not gone or gone not in told
+
+
+def test_a_terminal_too_narrow_for_a_table_shows_a_line_a_column(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "PIPE_COLUMNS", 40)
+    columns = ("node", "standing", "behind", "why", "address")
+    rows = [
+        ["n1", "catching_up", "12,345", "", "ws://10.0.0.1:7101/v1/ws"],
+        ["n2", "serving", "0", "", "ws://10.0.0.2:7101/v1/ws"],
+    ]
+    console().print(fitting(columns, rows, ()))
+    told = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["standing", "catching_up"] in told
+    assert ["address", rows[1][-1]] in told
+    assert not any("why" in line for line in told)

@@ -41,7 +41,7 @@ def here(tmp_path: Path) -> Path:
         ("cert rotate --dir {0}/folder", FAILED, "unidesk cert issue"),
         ("cert rotate --dir {0}/nowhere", FAILED, "unidesk cert issue"),
         ("cert show --dir {0}/folder", FAILED, "unidesk cert init"),
-        ("wal dump {0}/folder", 0, "no record"),
+        ("wal dump {0}/folder", USAGE, "it is empty"),
         ("wal dump {0}/n1 --from 7 --to 9", 0, "no record"),
     ],
 )

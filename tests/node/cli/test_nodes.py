@@ -48,6 +48,35 @@ async def test_with_a_token_that_one_node_refuses_the_others_are_shown() -> None
         assert [one.node for one in answered(await ask_all((url,), "t"))] == ["n1"]
 
 
+@contextmanager
+def revoking(*good: str) -> Iterator[str]:
+    """A node at which every token was revoked but those that are `good`."""
+    revoked = {"msg": "the token was revoked: log in again", "data": {"rule": "token.revoked"}}
+
+    class Node(Quiet, BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            whole = self.headers["Authorization"].removeprefix("Bearer ") in good
+            self.send_response(200 if whole else 401)
+            self.end_headers()
+            self.wfile.write(json.dumps({"node": "n1"} if whole else revoked).encode())
+
+    with answering(Node) as url:
+        yield url
+
+
+async def test_where_a_token_was_revoked_the_one_made_since_is_shown() -> None:
+    with revoking("new") as url:
+        assert [one.node for one in answered(await ask_all((url,), ("old", "new")))] == ["n1"]
+
+
+async def test_where_both_were_revoked_it_is_said_when_one_is_good_again() -> None:
+    with revoking() as url:
+        with pytest.raises(Problem, match="one that is made in ten seconds is good"):
+            await ask_all((url,), ("old", "new"))
+        with pytest.raises(Problem, match=r"log in again$"):
+            await ask_all((url,), "given")
+
+
 @pytest.mark.parametrize(
     "command", [["cluster", "status"], ["cluster", "top", "--once"], ["upgrade", "status"]]
 )

@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from wal.disk import FileDisk
+from wal.identity import claim
+
 COMMAND = [sys.executable, "-m", "node"]
 ROOT = Path(__file__).resolve().parents[3]
 STATUS = ["cluster", "status", "--url", "ws://127.0.0.1:1"]
@@ -26,6 +29,13 @@ def finished(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     out, err = process.communicate(timeout=60)
     assert "Traceback" not in err
     return process.returncode, out or "", err
+
+
+def keep_data(folder: Path) -> None:
+    """Make `folder` a node's."""
+    disk = FileDisk(folder)
+    claim(disk, "demo", "n1", now_ms=7)
+    disk.close()
 
 
 BUFFERED = pytest.mark.parametrize("unbuffered", ["", "1"])
@@ -49,6 +59,7 @@ def test_whoever_reads_may_go_away_from_a_command_that_asks_nobody(
 ) -> None:
     reading, writing = os.pipe()
     os.close(reading)
+    keep_data(tmp_path)
     words = [word.format(here=tmp_path) for word in command]
     with os.fdopen(writing) as pipe:
         code, _, err = finished(
@@ -78,7 +89,7 @@ def test_standard_streams_may_be_closed(closed: int) -> None:
 
 def test_what_is_shown_is_no_markup_and_fits_any_locale(tmp_path: Path) -> None:
     folder = tmp_path / "[bold]会话[/b]"
-    folder.mkdir(parents=True)
+    keep_data(folder)
     ascii_only = {"PYTHONIOENCODING": "ascii"}
     code, out, _ = finished(start("wal", "inspect", str(folder), environment=ascii_only))
     assert code == 0
@@ -93,6 +104,7 @@ def test_an_interrupted_request_does_not_look_done(tmp_path: Path) -> None:
         silent.settimeout(60)
         url = f"ws://127.0.0.1:{silent.getsockname()[1]}"
         process = start("rules", "apply", str(tmp_path), "--url", url, "--token", "t", "--json")
+        silent.accept()[0].close()  # it has looked whether anybody is there
         with silent.accept()[0]:  # it has begun, and will hear nothing
             process.send_signal(signal.SIGINT)
             code, out, err = finished(process)

@@ -1,6 +1,7 @@
 """Who may see what of the node itself: at the port of the clients, and where machines look."""
 
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 import trio
 
 from cluster.state.commands import SYSTEM, RevokeTokens
+from cluster.state.limits import CLOCKS_S
 from node.auth import claimed, mint, pass_for_pages
 from node.config import ObserveConfig
 from node.desk.application import Desk
@@ -21,6 +23,7 @@ from tests.node.desk.office import CLUSTER, KEY, Office, office, token
 
 PROBES = ("/livez", "/readyz", "/startupz")
 PAGES = ("/metrics", "/cluster", "/readyz/quorum")
+HOSTS = frozenset({"n1.desk.example"})
 APART = ObserveConfig(("127.0.0.1", 7401))
 BY_PROXIES = (
     (),
@@ -108,6 +111,15 @@ async def test_what_the_cli_makes_to_read_pages_opens_nothing_else() -> None:
             answer: Any = desk.desks["n1"].on_request(order)
             assert answer.status == 401, path
             assert json.loads(answer.body)["data"] == {"rule": "token.audience"}
+
+
+async def test_pages_can_be_read_again_soon_after_all_that_could_was_revoked() -> None:
+    async with office() as desk:
+        desk.cluster.now_ms = (int(time.time()) - 2 * CLOCKS_S) * 1000
+        desk.cluster.do(RevokeTokens(SYSTEM, "k", kind="operator", id="pages"))
+        for afresh, status in ((False, 401), (True, 200)):
+            proof = pass_for_pages(KEY, CLUSTER, afresh=afresh)
+            assert get(desk, "/cluster", bearer=proof).status == status
 
 
 async def test_what_reads_pages_of_another_cluster_reads_none_here() -> None:
@@ -199,7 +211,7 @@ async def test_a_path_that_is_nearly_one_is_none(path: str) -> None:
 async def looking(desk: Desk) -> AsyncIterator[int]:
     listener = open_listener("127.0.0.1", 0)
     async with trio.open_nursery() as nursery:
-        await nursery.start(observing(desk.pages).serve, [listener])
+        await nursery.start(observing(desk.pages, HOSTS).serve, [listener])
         yield listener.getsockname()[1]
         nursery.cancel_scope.cancel()
 
@@ -240,6 +252,24 @@ async def test_where_machines_look_nobody_is_asked_who_they_are() -> None:
             )
             assert said.startswith(b"HTTP/1.1 200 OK"), said
             assert inside in said
+
+
+@pytest.mark.parametrize(
+    ("host", "mark", "status"),
+    [
+        (b"evil.example:7400", b"Accept-Language: en", b"403"),
+        (b"n1.desk.example:7400", b"Accept-Language: en", b"200"),
+        (b"unidesk.monitoring.svc:7400", b"User-Agent: Prometheus/3.5.0", b"200"),
+    ],
+)
+async def test_where_machines_look_no_browser_is_led_under_a_strangers_name(
+    host: bytes, mark: bytes, status: bytes
+) -> None:
+    async with office(observe=APART) as desk, looking(desk.desks["n1"]) as port:
+        head = b"GET /cluster HTTP/1.1\r\nHost: %b\r\n%b\r\nConnection: close\r\n\r\n"
+        said = await say(port, head % (host, mark))
+        assert said.startswith(b"HTTP/1.1 " + status)
+        assert (b"[observe] hosts" in said) == (status == b"403")
 
 
 ORDER = (
