@@ -31,7 +31,7 @@ from cluster.world import World
 from tests.sim.checks import Checks
 from tests.sim.disk import SimDisk
 from wal.disk import Disk
-from wal.errors import SnapshotRefused
+from wal.errors import DiskFull, SnapshotRefused
 from wal.identity import Identity
 from wal.log import Log
 from wal.recovery import Recovered
@@ -283,5 +283,5 @@ class SimNode:
         self.saving = None
         try:
             self.engine.snapshot_saved(self.store.save(meta, snapshot.dump(state)))
-        except SnapshotRefused:
+        except (SnapshotRefused, DiskFull):
             self.engine.snapshot_failed()
