@@ -208,7 +208,7 @@ def test_the_same_seed_gives_the_same_run_in_any_process(nodes: str) -> None:
 # -- the simulator would notice: a fault that is planted is found by some seed
 
 FOUND_SOON = {
-    "abstain": 16,
+    "abstain": 4,
     "align": 1,
     "cut_before_saved": 0,
     "keys_lost": 0,
