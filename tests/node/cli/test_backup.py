@@ -45,7 +45,7 @@ async def speak(client: Client, cv: str, said: Said) -> None:
         number += 1
         body = f"{cv}: {number}"
         try:
-            reply = await client.request(MsgSend(cv=cv, key=f"k{number}", body=body))
+            reply = await client.request(MsgSend(cv=cv, key=f"{cv}.{number}", body=body))
         except (RequestFailed, Stopped):
             return
         said[cv].append((reply["seq"], body))
@@ -130,7 +130,7 @@ async def test_a_cluster_under_load_is_backed_up_destroyed_and_begins_anew(tmp_p
             kept = await history(client, cv)
             # What was acknowledged is known by its key; what was said later goes on behind it.
             number = kept[-1][1].rpartition(" ")[2]
-            once = await client.request(MsgSend(cv=cv, key=f"k{number}", body=kept[-1][1]))
+            once = await client.request(MsgSend(cv=cv, key=f"{cv}.{number}", body=kept[-1][1]))
             assert (once["seq"], once["dup"]) == (kept[-1][0], True)
             goes_on = await client.request(MsgSend(cv=cv, key="next", body="we go on"))
         assert goes_on["seq"] > kept[-1][0]
