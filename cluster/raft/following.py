@@ -112,7 +112,9 @@ class Following:
         if not self.room.is_due(self._parts.clock()):
             self._refuse(source, chunk)
             return
-        if not self.room.is_enough(chunk.index, self._store.room()):
+        room_bytes = self._store.room() + self._receiver.held_bytes
+        if not self.room.is_enough(chunk.index, room_bytes):
+            self._receiver.drop()
             self._put_off(chunk)
             self._refuse(source, chunk)
             return

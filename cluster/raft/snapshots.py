@@ -164,6 +164,11 @@ class SnapshotReceiver:
             return 0
         return incoming.received
 
+    @property
+    def held_bytes(self) -> int:
+        """What has come so far takes up as much of the disk, until it is dropped."""
+        return 0 if self._incoming is None else self._incoming.received
+
     def drop(self) -> None:
         """Forget what has come so far."""
         if self._incoming is not None:

@@ -83,6 +83,18 @@ def test_a_snapshot_larger_than_the_room_waits_and_nothing_else_stops(room: int)
     assert pair.lack() is None
 
 
+def test_what_came_already_is_not_asked_for_again() -> None:
+    pair = Pair()
+    pair.go_on(0.04)
+    pair.follower.disk.full_after(SIZE // 2)
+    pair.go_on(1.0)
+    assert pair.lack() is not None
+    pair.follower.disk.full_after(SLACK_BYTES + SIZE + 5 * CHUNK)
+    pair.go_on(10.0)
+    assert pair.installed(), "more room than the whole needs"
+    assert pair.lack() is None
+
+
 def test_no_room_to_sync_or_name_the_whole_is_no_room_either() -> None:
     for operation in ("sync", "rename"):
         pair = Pair()
