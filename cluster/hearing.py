@@ -99,7 +99,8 @@ class Hearing:
 
     @property
     def _hurried_s(self) -> float:
-        return self._timing.election_min_s / 2
+        """No more than the usual pause, where timeouts are longer than that."""
+        return min(self._timing.election_min_s / 2, VITALS_EVERY_S)
 
     @property
     def _hurries(self) -> bool:

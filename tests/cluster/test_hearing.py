@@ -66,6 +66,17 @@ def test_who_hears_no_leader_speaks_several_times_within_a_timeout() -> None:
     assert node.hearing.every_s <= TIMING.election_max_s / 3
 
 
+def test_where_timeouts_are_long_nobody_speaks_more_seldom_for_want_of_a_leader() -> None:
+    slow = Timing(heartbeat_s=1.0, election_min_s=5.0, election_max_s=10.0)
+    now_s = 100.0
+    hearing = Hearing("n1", slow, lambda: now_s, Circle(lambda: now_s, lambda: 0))
+    for _ in range(40):
+        now_s += 0.2
+        hearing.turn(now_s - 100.0, VOTERS)
+        assert hearing.every_s <= VITALS_EVERY_S
+        assert hearing.next_look_s() <= VITALS_EVERY_S
+
+
 def test_of_the_time_that_the_process_stood_still_a_moment_counts() -> None:
     node = Node()
     node.hearing.note("n2")
