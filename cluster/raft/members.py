@@ -157,6 +157,8 @@ class Members:
         member = self._get(node)
         if member.role != "leaving":
             raise MembersRefused(f"{node} is not about to leave: it is {member.role}")
+        if len(self._staying) >= VOTERS_MAX:
+            raise MembersRefused(f"{VOTERS_MAX} voters are the most, without {node}")
         return self._with(node, Member("voter", member.address))
 
     # -- what a leader does
@@ -198,6 +200,12 @@ class Members:
     def _checked(self) -> "Members":
         if len(self._staying) > VOTERS_MAX:
             raise MembersRefused(f"{VOTERS_MAX} voters are the most; add it as a learner")
+        leaving = self.in_role("leaving")
+        if len(self._staying) + len(leaving) > VOTERS_MAX + 1:
+            raise MembersRefused(
+                f"{VOTERS_MAX} voters are the most, and one that leaves: wait until {leaving[0]} is"
+                " gone"
+            )
         return self
 
 

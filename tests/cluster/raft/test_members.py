@@ -153,6 +153,19 @@ def test_one_of_the_most_voters_can_be_replaced_and_never_two_at_once(role: Role
         steps[0].add("x", "")
     with pytest.raises(MembersRefused, match="9 voters are the most"):
         steps[0].replace("b", "x")
+    with pytest.raises(MembersRefused, match="wait until b is gone"):
+        steps[0].replace("c", "x")
+    for step in steps[:2]:
+        with pytest.raises(MembersRefused, match="9 voters are the most, without b"):
+            step.keep("b")
+
+
+def test_two_of_few_voters_can_be_replaced_at_once_and_kept() -> None:
+    members = ABC.replace("b", "x").replace("c", "y")
+    assert len(members.keep("b").voters) == 3
+    joined = members.next_step("a", ready)
+    assert joined is not None
+    assert joined.keep("b").in_role("voter") == ("a", "b", "x")
 
 
 def test_the_only_voter_can_be_replaced() -> None:
