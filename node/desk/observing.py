@@ -4,12 +4,13 @@
     anything else                                       404: no operation, no login, no WebSocket
 
 Whoever reaches it may read and can change nothing, but a browser that was led here under a
-stranger's name (`node.desk.rebinding`).  It is an edge of its own, so that a flood at
-the port of the clients leaves probes and scrapes their sockets, and the other way round.  Plain
-HTTP always: it belongs on loopback, or on a network that is the operators' own.
+stranger's name (`node.desk.rebinding`): it hears whether a probe is well, as at the port of the
+clients, and no more.  It is an edge of its own, so that a flood at the port of the clients leaves
+probes and scrapes their sockets, and the other way round.  Plain HTTP always: it belongs on
+loopback, or on a network that is the operators' own.
 """
 
-from node.desk.pages import Pages
+from node.desk.pages import PROBES, Pages
 from node.desk.rebinding import stranger
 from node.edge.application import ResponseFactory
 from node.edge.channel import Channel
@@ -42,10 +43,16 @@ class Observed:
     def on_request(self, request: Request) -> Response | ResponseFactory:
         """Answer a probe, a scraper, a person."""
         if name := stranger(request, self._hosts):
-            mend = "go there by its address, or list the name in [observe] hosts of node.toml"
-            message = f"{name[:SHOWN_CHARACTERS_MAX]!r} is no name of this node: {mend}"
-            return json_response(403, {"code": "forbidden", "msg": message})
+            return self._withheld(request, name[:SHOWN_CHARACTERS_MAX])
         return self._pages.answer(request)
+
+    def _withheld(self, request: Request, name: str) -> Response:
+        """Return what the port of the clients would show to anybody."""
+        mend = "go there by its address, or list the name in [observe] hosts of node.toml"
+        message = f"{name!r} is no name of this node: {mend}"
+        if request.path in PROBES and request.method in ("GET", "HEAD"):
+            return self._pages.bare(request.path[1:], why=message, more=bool(request.query))
+        return json_response(403, {"code": "forbidden", "msg": message})
 
     def on_upgrade(self, request: Request) -> Response:
         """Refuse a WebSocket."""

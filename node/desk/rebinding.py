@@ -12,8 +12,10 @@ nobody can own but the company tells the two apart, and only a browser can be le
     a host of [nodes], [observe]     answered                               answered
     any other name                   refused                                answered
 
-Scrapers and probes send whatever name they were given, a service's or a pod's among them, and none
-of a browser's marks; so none of them has to be configured.  A page that is of another origin
+Scrapers and probes send whatever name they were given, a service's or a pod's among them, and
+hardly one a browser's marks; so they need not be configured.  What is made with `fetch` of Node or
+Deno has them, and a few probes: who reads more than 200 or 503 so comes by an address, or by a name
+that is listed.  A page that is of another origin
 without such a trick may send a request, and cannot read the answer: nothing here allows it to.
 Of the marks a script can take away some, in no browser all of them.
 

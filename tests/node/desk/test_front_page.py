@@ -272,6 +272,21 @@ async def test_where_machines_look_no_browser_is_led_under_a_strangers_name(
         assert (b"[observe] hosts" in said) == (status == b"403")
 
 
+@pytest.mark.parametrize("path", [b"/livez", b"/readyz", b"/startupz", b"/readyz?verbose"])
+async def test_where_machines_look_a_probe_that_looks_like_a_browser_hears_no_more_than_well(
+    path: bytes,
+) -> None:
+    head = (
+        b"GET %b HTTP/1.1\r\nHost: n1.lb.example:7400\r\nAccept-Language: *\r\n"
+        b"User-Agent: Mozilla/5.0 (compatible; HealthCheck/1.0)\r\nConnection: close\r\n\r\n"
+    )
+    async with office(observe=APART) as desk, looking(desk.desks["n1"]) as port:
+        said = await say(port, head % path)
+        assert said.startswith(b"HTTP/1.1 200 OK")
+        assert b"[+]" not in said
+        assert (b"[observe] hosts" in said) == (b"?" in path)
+
+
 ORDER = (
     b"POST /v1/op/cv.open HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
 )

@@ -37,6 +37,12 @@ def test_scrapers_and_probes_may_use_any_name(
     assert asked(host, *headers) == ""
 
 
+def test_the_fetch_of_node_is_as_a_browsers() -> None:
+    marks = ((b"user-agent", b"node"), (b"accept-language", b"*"), (b"sec-fetch-mode", b"cors"))
+    assert asked(b"unidesk.monitoring.svc:7400", *marks)
+    assert asked(b"10.0.0.1:7400", *marks) == asked(b"n1.desk.example:7400", *marks) == ""
+
+
 @pytest.mark.parametrize(
     "mark",
     [
