@@ -43,7 +43,10 @@ def _reached(nodes: Nodes) -> Iterator[Finding]:
 
 
 def _outside(nodes: Nodes) -> set[str]:
-    """Return who answers and is no member by the word of who leads; nobody while nobody does."""
+    """Return who answers and is no member by the word of who leads.
+
+    Nobody while nobody leads, or while who does is of a release that does not say who is one.
+    """
     there = answered(nodes.found)
     leads = max(
         (one for one in there if one.role == "leader"), key=lambda one: one.term, default=None
@@ -51,6 +54,8 @@ def _outside(nodes: Nodes) -> set[str]:
     if leads is None:
         return set()
     members = {row["id"] for row in leads.nodes if row.get("member")}
+    if leads.node not in members:
+        return set()
     return {one.node for one in there if one.cluster == leads.cluster} - members
 
 

@@ -120,6 +120,12 @@ def test_who_was_removed_and_runs_is_not_told_to_wait_for_the_others() -> None:
     assert finding.mend == "stop it for good, or: unidesk cluster members add n3"
 
 
+def test_a_leader_of_an_earlier_release_that_names_no_members_makes_nobody_a_stranger() -> None:
+    rows = [{"id": name, "url": f"ws://{name}/v1/ws"} for name in ("n1", "n2", "n3")]
+    there = nodes(*(status(name, nodes=rows) for name in ("n1", "n2", "n3")))
+    assert [one for one in examine(WELL, there) if one.check == "standing"] == []
+
+
 @pytest.mark.parametrize("observe", ["127.0.0.1:7401", "::1:7401", "10.0.0.1:7401", "desk1:7401"])
 def test_machines_that_look_where_no_stranger_comes_are_no_finding(observe: str) -> None:
     assert found(replace(WELL, clients_from_beyond=True, observe=observe), None) == []
