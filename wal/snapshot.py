@@ -145,9 +145,13 @@ class SnapshotStore:
     def room(self) -> int:
         """Return how many bytes a snapshot may take now; negative where even the log is short.
 
-        Raises `StorageFailed`.
+        Some file systems say of everything that it is 0: there any may, until it fails.  Raises
+        `StorageFailed`.
         """
-        return self._disk.bytes_free() - self._keeps_free(self._disk.bytes_total())
+        total_bytes = self._disk.bytes_total()
+        if total_bytes <= 0:
+            return SNAPSHOT_BYTES_MAX
+        return self._disk.bytes_free() - self._keeps_free(total_bytes)
 
     def _refuse_without_room(self, name: str, size: int) -> None:
         if (room := self.room()) < size:

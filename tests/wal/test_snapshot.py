@@ -226,6 +226,16 @@ def test_some_room_is_kept_for_the_log_from_snapshots_saved_or_received() -> Non
     assert disk.names() == [snapshot_name(10)]
 
 
+def test_a_disk_that_does_not_say_how_large_it_is_takes_what_it_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    disk, store = store_with(10)
+    monkeypatch.setattr(disk, "bytes_free", lambda: 0)
+    monkeypatch.setattr(disk, "bytes_total", lambda: 0)
+    store.save(meta(20), [b"x" * 500])
+    assert state_of(store) == b"x" * 500
+
+
 @pytest.mark.parametrize("received", [False, True])
 def test_a_snapshot_that_there_is_no_room_to_name_takes_none(received: bool) -> None:
     _, sender = store_with(20)
