@@ -42,7 +42,7 @@ class Fences:
                 return []
             self._since_s, self._applied_index = seen.now_s, seen.mine.applied_index
             voters, heard = len(seen.members.voters), len(seen.mine.hears)
-            words, silent_ms = _unheard(voters, seen.raft.quorum_contact_age_s)
+            words, silent_ms = _unheard(seen)
             figures = {"silent_ms": silent_ms, "voters": voters, "others_heard": heard}
             return [Decision(MINORITY, words, "fenced: refuses, and sends clients away", figures)]
         if standing != "serving":
@@ -71,9 +71,20 @@ class Fences:
         return [Decision(QUORUM_LOST, words, done, figures, outcome="failed")]
 
 
-def _unheard(voters: int, silent_s: float) -> tuple[str, int]:
-    """Return in words, and in milliseconds, how long no majority was heard; -1: it never was."""
-    if silent_s == float("inf"):  # whoever abstains is heard, and does not count
-        return f"no majority of {voters} voters that remember was heard", -1
+def _unheard(seen: Seen) -> tuple[str, int]:
+    """Return in words, and in milliseconds, how long nobody led; -1: no majority ever remembered.
+
+    Whoever abstains is heard, and does not count.
+    """
+    voters, silent_s = seen.members.voters, seen.raft.quorum_contact_age_s
+    if silent_s == float("inf"):
+        return f"no majority of {len(voters)} voters that remember was heard", -1
     silent_ms = round(silent_s * 1000)
-    return f"no majority of {voters} voters was heard for {silent_ms} ms", silent_ms
+    forgot = {name for name, one in seen.others.items() if one.vitals.abstains}
+    if seen.mine.abstains:
+        forgot.add(seen.node)
+    heard = len(({seen.node, *seen.mine.hears} - forgot) & set(voters))
+    if 2 * heard > len(voters):
+        words = f"no leader for {silent_ms} ms, and {heard} of {len(voters)} voters were heard"
+        return words, silent_ms
+    return f"no majority of {len(voters)} voters was heard for {silent_ms} ms", silent_ms

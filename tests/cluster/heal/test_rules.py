@@ -1,5 +1,7 @@
 """Rows 1 to 4, 14, 16 and zones: what a node sees of the others."""
 
+import pytest
+
 from cluster.heal.bad_peers import WINDOW_S, BadPeers
 from cluster.heal.clocks import Clocks
 from cluster.heal.decision import Transfer
@@ -62,6 +64,25 @@ def test_a_leader_whose_others_all_abstain_has_heard_no_majority_ever() -> None:
     (fenced,) = scene.look(rule, for_s=1)
     assert (fenced.rule, fenced.figures["silent_ms"]) == (MINORITY, -1)
     assert fenced.seen == "no majority of 3 voters that remember was heard"
+
+
+@pytest.mark.parametrize(
+    ("hears", "abstains", "words"),
+    [
+        ((), False, "no majority of 3 voters was heard for 1300 ms"),
+        (("n2",), False, "no leader for 1300 ms, and 2 of 3 voters were heard"),
+        (("n2",), True, "no majority of 3 voters was heard for 1300 ms"),
+        (("learner",), False, "no majority of 3 voters was heard for 1300 ms"),
+    ],
+)
+def test_a_fence_says_whether_a_majority_was_heard_that_elected_nobody(
+    hears: tuple[str, ...], abstains: bool, words: str
+) -> None:
+    scene = Scene(role="follower", mine=vitals(standing="fenced", hears=hears))
+    scene.others["n2"] = Other(vitals(abstains=abstains), 0.1)
+    scene.raft = {"quorum_contact_age_s": 1.3}
+    (fenced,) = scene.look(Fences())
+    assert (fenced.rule, fenced.seen) == (MINORITY, words)
 
 
 def test_a_node_that_was_shut_is_not_called_a_minority() -> None:
