@@ -1,6 +1,7 @@
 """Rows 1, 2, 4 and 17, written down: fenced, back, a leader that heard nobody.  No I/O.
 
-    serving ──fenced──▶ note of row 1 ──serving──▶ note of row 2: how long, how much was missed
+    serving ──fenced──▶ note of row 1 ──serving, or draining──▶ note of row 2: how long, what was
+                          │                                           missed
                           └─`replace_after` later─▶ note of row 17: a person must decide
     leader that no majority answers ──steps down──▶ note of row 4
 
@@ -9,6 +10,7 @@ deposes; neither can be turned off.  A node that was shut for its disk's sake is
 """
 
 from cluster.heal.decision import Decision, Figures
+from cluster.heal.one_way import unheard_leader
 from cluster.heal.picture import Seen
 from cluster.heal.rules import DEAF_LEADER, MINORITY, QUORUM_LOST, RETURN
 
@@ -45,8 +47,10 @@ class Fences:
             words, silent_ms = _unheard(seen)
             figures = {"silent_ms": silent_ms, "voters": voters, "others_heard": heard}
             return [Decision(MINORITY, words, "fenced: refuses, and sends clients away", figures)]
-        if standing != "serving":
+        if standing == "fenced" and not seen.held:
             return self._lost(seen, seen.now_s - self._since_s)
+        if standing not in ("serving", "draining"):
+            return []
         fenced_ms = round((seen.now_s - self._since_s) * 1000)
         missed = seen.mine.applied_index - self._applied_index
         self._since_s, self._is_lost = None, False
@@ -59,8 +63,11 @@ class Fences:
         return [Decision(RETURN, words, f"caught up by {missed} entries, and serves", told)]
 
     def _lost(self, seen: Seen, fenced_s: float) -> list[Decision]:
-        """Say once per fence that it has lasted too long to end by itself."""
-        if self._is_lost or fenced_s < seen.settings.replace_after_s:
+        """Say once per fence that it has lasted too long to end by itself.
+
+        Not where others have a leader, and this node alone does not hear it: that is row 3's.
+        """
+        if self._is_lost or fenced_s < seen.settings.replace_after_s or unheard_leader(seen):
             return []
         self._is_lost = True
         voters, heard = seen.members.voters, seen.mine.hears

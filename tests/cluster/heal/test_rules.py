@@ -58,6 +58,24 @@ def test_a_majority_that_stays_away_for_long_is_a_persons_matter_told_once_per_f
         assert back.rule == RETURN
 
 
+def test_who_follows_again_but_cannot_serve_yet_has_lost_no_quorum() -> None:
+    scene, rule = Scene(role="follower", mine=vitals(standing="fenced")), Fences()
+    assert len(scene.look(rule)) == 1
+    scene.mine = vitals(standing="catching_up")  # for hours, where it lacks room for a snapshot
+    assert scene.look(rule, for_s=1200) == []
+    scene.mine, scene.held = vitals(standing="fenced"), "its disk is full"
+    assert scene.look(rule, for_s=1200) == []
+    scene.mine, scene.held = vitals(standing="draining"), ""
+    assert [one.rule for one in scene.look(rule, for_s=1200)] == [RETURN]
+
+
+def test_who_alone_does_not_hear_the_leader_calls_no_quorum_lost() -> None:
+    scene, rule = Scene(role="follower"), Fences()
+    scene.mine = vitals(standing="fenced", leader="", hears=("n2",))
+    scene.others = {"n2": Other(vitals(leader="n3"), 0.1)}
+    assert [one.rule for one in scene.look(rule, for_s=1200)] == [MINORITY]
+
+
 def test_a_leader_whose_others_all_abstain_has_heard_no_majority_ever() -> None:
     scene, rule = Scene(mine=vitals(standing="fenced")), Fences()
     scene.raft = {"quorum_contact_age_s": float("inf")}
