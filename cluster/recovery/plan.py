@@ -175,25 +175,29 @@ def _check_lost_for_good(
 
 
 def _is_complete(best: Survivor, survivors: Sequence[Survivor]) -> bool:
-    """Whether every majority of the voters has a survivor with whole data in it."""
+    """Whether every majority of the voters has a survivor with whole data in it.
+
+    Half of them are enough for that, and not while the members change: of one voter more or less
+    the other half may be a majority.
+    """
     voters = best.voters
     here = {one.node for one in survivors if one.condition in ("whole", "torn")}
     gone = [node for node in voters if node not in here]
-    return best.condition != "abstains" and len(gone) < len(voters) // 2 + 1
+    return best.settled and best.condition != "abstains" and len(gone) < len(voters) // 2 + 1
 
 
 def _may_be_lost(best: Survivor, *, complete: bool) -> str:
     kept = (
         f"{best.node} has entries up to {best.last_index}, of {moment(best.reaches_ms)}, and all of"
-        f" them are kept{_not_voting(best)}"
+        " them are kept"
     )
     if complete:
         return f"nothing that was acknowledged: too few nodes are gone. {kept}"
     unsure = best.last_index - best.commit_index
     return (
         "what the lost nodes acknowledged without the survivors: nobody here can say how much."
-        f" {kept}; it knows that {best.commit_index} was committed, so what is above (entries:"
-        f" {unsure}) may never have been acknowledged, or others in its place were"
+        f" {kept}{_not_voting(best)}; it knows that {best.commit_index} was committed, so what is"
+        f" above (entries: {unsure}) may never have been acknowledged, or others in its place were"
     )
 
 

@@ -75,6 +75,8 @@ class Survivor:
     snapshot_index: int = 0
     members: tuple[tuple[str, str, str], ...] = ()
     """(node, role, address) by the newest entry that says so."""
+    members_index: int = 1
+    """Of that entry; 1: they are those of the beginning."""
     reaches_ms: int = 0
     """Cluster time of its last entry, milliseconds UTC."""
     conversations: int = 0
@@ -87,6 +89,13 @@ class Survivor:
     @property
     def voters(self) -> tuple[str, ...]:
         return tuple(node for node, role, _ in self.members if role in ("voter", "leaving"))
+
+    @property
+    def settled(self) -> bool:
+        """Whether no change of the members was under way, as far as this node knew."""
+        known_index = max(self.commit_index, self.snapshot_index, 1)
+        moving = [node for node, role, _ in self.members if role in ("joining", "leaving")]
+        return self.members_index <= known_index and not moving
 
     def to_builtins(self) -> dict[str, Any]:
         """Return plain values, as JSON has them."""
@@ -136,6 +145,7 @@ def survivor_of(node: str, reader: Reader, configured: Members, *, runs: bool = 
         commit_index=journal.getRaftCommitIndex(),
         snapshot_index=meta.index if meta is not None else 0,
         members=tuple((name, one.role, one.address) for name, one in members),
+        members_index=journal.members_index,
         reaches_ms=state.now_ms,
         conversations=len(state.conversations),
         newest=_newest(state),

@@ -80,6 +80,25 @@ def test_nothing_is_lost_where_every_majority_has_a_survivor() -> None:
     assert "nobody here can say how much" in alone.may_be_lost
 
 
+@pytest.mark.parametrize("role", ["leaving", "joining", None])
+def test_in_the_midst_of_a_change_of_members_half_the_voters_are_not_enough(
+    role: str | None,
+) -> None:
+    """c and d are a majority without a, and with e: they may have gone on by themselves."""
+    four = ("a", "b", "c", "d")
+    members = [(node, "voter", "") for node in four]
+    if role == "leaving":
+        members[0] = ("a", role, "")
+    elif role == "joining":
+        members.append(("e", role, ""))
+    here = [survivor_of(node, folder(node, 9), Members.of(four)) for node in ("a", "b")]
+    index = 9 if role is None else 1  # by an entry that may never have been committed
+    here = [_with(one, members=tuple(members), members_index=index) for one in here]
+    plan = make_plan(here)
+    assert not plan.complete
+    assert "nobody here can say how much" in plan.may_be_lost
+
+
 def test_the_hash_is_of_what_was_found_and_of_what_is_made_of_it() -> None:
     plan = make_plan([survivor("a", folder("a", 9))])
     assert make_plan([survivor("a", folder("a", 9))]).hash == plan.hash
