@@ -1,7 +1,7 @@
 """A stopped node's data folder, damaged as disks do it and as bugs do it.  Talks to files.
 
     tear_tail        half a frame behind the last one: a write that a power cut stopped
-    lose_tail        the log ends before its last entry: the disk lied about a sync
+    lose_tail        the log ends before its last entries: the disk lied about syncs
     flip_in_log      one bit, in a frame with whole frames behind it
     flip_in_snapshot one bit, in the middle of the newest snapshot
     lose_log         the log is gone, and with it term and vote; what else there is stays
@@ -35,6 +35,7 @@ from wal.snapshot import SnapshotStore
 TORN_PAYLOAD = bytes(range(256))
 EARLY_BYTES = 200
 """Behind the head of a segment: inside its head frame, or the first after it."""
+LOST_FRAMES = 3
 
 
 def tear_tail(data: Path) -> None:
@@ -62,19 +63,22 @@ def _whose(disk: FileDisk) -> Identity:
 
 
 def lose_tail(data: Path) -> None:
-    """Cut the newest segment where the frame with its last entry begins."""
+    """Cut the newest segment where the last frames with entries begin.
+
+    The very last may have been written just before the kill, and acknowledged to nobody.
+    """
     newest = max(data.glob("*.wal"))
     content = newest.read_bytes()
     head = decode_head(content)
-    offset = cut_at = HEAD_BYTES
+    offset, frames = HEAD_BYTES, [HEAD_BYTES]
     while offset < len(content):
         frame = decode_frame(content, offset, segment=head.number, salt=head.salt)
         records = decode_records(content[frame.start : frame.start + frame.length])
         if any(isinstance(record, Entry) for record in records):
-            cut_at = offset
+            frames.append(offset)
         offset = frame.end
     with newest.open("r+b") as file:
-        file.truncate(cut_at)
+        file.truncate(frames[-LOST_FRAMES:][0])
 
 
 def flip_in_log(data: Path) -> None:

@@ -23,6 +23,7 @@ from scripts.heal_report.scene import Broken, Scene
 from scripts.heal_report.signs import event, standing
 
 START_S = 60.0
+POLL_S = 0.25
 """For a node to start, on a machine that has much to do."""
 GONE_S = 15.0
 """For one of two twins to end."""
@@ -46,7 +47,7 @@ async def dead_voter(scene: Scene) -> None:
     changes = {"node": {"id": STANDBY}}
     with guest(scene.cluster, dead, STANDBY, data=data, changes=changes) as standby:
         scene.logs.follow(STANDBY, scene.cluster.folder.log(STANDBY))
-        await _members(scene, "add", STANDBY, "--standby")
+        await _add_standby(scene)
         await trio.sleep(STABLE_S)
         scene.names = tuple(name for name in scene.cluster.names if name != dead)
         scene.stage.down.add(dead)
@@ -65,6 +66,21 @@ async def dead_voter(scene: Scene) -> None:
             raise Broken(f"{STANDBY} ended by itself")
         await scene.pause()
         await scene.conclude()
+
+
+async def _add_standby(scene: Scene) -> None:
+    """Add it once it has called: the command may be quicker than a node that starts."""
+    with trio.move_on_after(START_S):
+        while True:
+            try:
+                await _members(scene, "add", STANDBY, "--standby")
+            except Broken as broken:
+                if "has not called" not in str(broken):
+                    raise
+            else:
+                return
+            await trio.sleep(POLL_S)
+    raise Broken(f"{STANDBY} has not called")
 
 
 async def _members(scene: Scene, *words: str) -> str:

@@ -178,10 +178,10 @@ def test_signs_are_words_of_a_node() -> None:
 
 
 def log_of(data: Path) -> None:
-    """Write a log of three frames."""
+    """Write a log of six frames."""
     disk = FileDisk(data)
     log, _ = Log.open(disk, identity=claim(disk, "c", "n1"))
-    for index in (2, 3, 4):
+    for index in range(2, 8):
         log.append(Entry(index, 1, bytes(300)))
         log.sync()
     log.close()
@@ -191,8 +191,8 @@ def log_of(data: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "verdict", "entries"),
     [
-        (folders.tear_tail, "torn", 3),
-        (folders.lose_tail, "clean", 2),
+        (folders.tear_tail, "torn", 6),
+        (folders.lose_tail, "clean", 3),
         (folders.flip_in_log, "corrupt", None),
     ],
     ids=["torn", "lost", "rotten"],
