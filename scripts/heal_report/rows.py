@@ -60,7 +60,7 @@ ROWS = (
     Row("6e", "an acknowledged tail of the log lost", disks.lost_tail, resync=True),
     Row("7", "leader's fdatasync fails: EIO", disks.sync_error),
     Row("8", "leader's disk full", disks.full_disk, since="end", room=disks.small_disks),
-    Row("9", "leader's disk: 300 ms a sync", disks.slow_disk),
+    Row("9", "leader's disk: 200 ms a sync", disks.slow_disk),
     Row("10", "node with agents killed", people.node_killed),
     Row("11", "voter dead for 10 s, standby there", members.dead_voter, sections=REPLACE_SOON),
     Row("12", "cloned data folder started", members.clone),
