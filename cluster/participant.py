@@ -136,8 +136,6 @@ class Participant:
         self.applying.on_applied.add(self._on_applied)
         self.circle = Circle(world.clock, world.wall_ms)
         self._hearing = Hearing(settings.node, settings.timing, world.clock, self.circle)
-        self._gave_up = False
-        """Whether no leader is waited for, as of the last turn."""
         self._telling = Telling(
             settings,
             boot,
@@ -186,11 +184,7 @@ class Participant:
     @property
     def leader(self) -> str | None:
         """Who leads, as far as that was heard lately; Raft itself remembers for ever."""
-        age_s = self.engine.quorum_age_s()
-        timeout_s = self._settings.timing.election_max_s
-        if age_s > (timeout_s if self._gave_up else self._settings.fence_s):
-            return None
-        return self.engine.leader
+        return self.engine.leader if self._judge.believes(self.engine.quorum_age_s()) else None
 
     @property
     def has_work(self) -> bool:
@@ -458,7 +452,7 @@ class Participant:
             known = self.state.nodes.get(self.node)
             announced = known is not None and known.boot == self.boot
             silence = self._listen()
-            self._gave_up = self._judge.gives_up(silence)
+            self._judge.listen(silence)
             self._judge.look(
                 led=self.leader is not None,
                 silence=silence,

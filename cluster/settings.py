@@ -50,8 +50,3 @@ class ReplicaSettings:
         """The members of a cluster that begins."""
         others = {name: f"{host}:{port}" for name, (host, port) in self.peers.items()}
         return Members.of({self.node: self.reached_at, **others})
-
-    @property
-    def fence_s(self) -> float:
-        """Without a leader for this long the node waits for none, whoever else is heard."""
-        return 2 * self.timing.election_max_s

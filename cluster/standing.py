@@ -60,6 +60,7 @@ class Judge:
         self.standing: Standing = "starting"
         self.why = "no leader found yet"
         self._timeout_s = timeout_s
+        self._gave_up = False
         self._caught_up = False
         self.held = ""
         """Why this node must not take part, in words; empty when it may."""
@@ -82,8 +83,18 @@ class Judge:
         A fenced node believes only in a leader that it heard within one timeout: what it gave
         up is not to come back with the first frame of somebody else.
         """
-        at_once = silence.is_minority or self.standing == "fenced"
-        return silence.s > (self._timeout_s if at_once else 2 * self._timeout_s)
+        return silence.s > self._patience_s(silence.is_minority or self.standing == "fenced")
+
+    def listen(self, silence: Silence) -> None:
+        """Note what was heard by now, for `believes`."""
+        self._gave_up = self.gives_up(silence)
+
+    def believes(self, age_s: float) -> bool:
+        """Whether a leader that was heard so long ago counts, after what `listen` was told."""
+        return age_s <= self._patience_s(self._gave_up)
+
+    def _patience_s(self, at_once: bool) -> float:
+        return self._timeout_s if at_once else 2 * self._timeout_s
 
     def look(
         self, *, led: bool, silence: Silence, announced: bool = True, drained: bool = False
