@@ -18,6 +18,7 @@ Source: Raft thesis (Ongaro 2014), figures 3.1 and 5.3; DESIGN.md, holes 4, 5, 1
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from cluster.raft import guard
@@ -100,24 +101,21 @@ class Following:
             # A snapshot is durable at once, so the term it came in must be durable before it.
             self._ask_on(source, chunk, self._receiver.received(source, chunk))
             return
-        try:
-            self._take(source, chunk)
-        except DiskFull:
+        if self.room.is_due(parts.clock()):
+            with suppress(DiskFull):
+                if self._may_fit(chunk):
+                    self._take(source, chunk)
+                    return
             self._receiver.drop()
             self._put_off(chunk)
-            self._refuse(source, chunk)
+        self._refuse(source, chunk)
+
+    def _may_fit(self, chunk: SnapshotChunk) -> bool:
+        """Whether there is room for the whole snapshot, after all that is known of it."""
+        return self.room.is_enough(chunk.index, self._store.room() + self._receiver.held_bytes)
 
     def _take(self, source: str, chunk: SnapshotChunk) -> None:
         """Take a chunk, and the whole with the last one.  Raises `DiskFull`."""
-        if not self.room.is_due(self._parts.clock()):
-            self._refuse(source, chunk)
-            return
-        room_bytes = self._store.room() + self._receiver.held_bytes
-        if not self.room.is_enough(chunk.index, room_bytes):
-            self._receiver.drop()
-            self._put_off(chunk)
-            self._refuse(source, chunk)
-            return
         offset, complete = self._receiver.accept(source, chunk)
         if complete is not None:
             try:
