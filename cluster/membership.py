@@ -29,7 +29,7 @@ class Membership:
 
     def others(self) -> list[str]:
         """Return all members but this node."""
-        return [peer for peer in self._members.by_id if peer != self._settings.node]
+        return self._members.others(self._settings.node)
 
     def addresses(self) -> dict[str, Address]:
         """Return where the other members are; what this node was told itself goes first."""

@@ -86,4 +86,4 @@ class Telling:
         return min([levels.LEVEL, *map(self._peers.level, self._others())])
 
     def _others(self) -> list[str]:
-        return [peer for peer in self._engine.members.by_id if peer != self._settings.node]
+        return self._engine.members.others(self._settings.node)

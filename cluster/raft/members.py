@@ -92,6 +92,10 @@ class Members:
             return msgspec.json.encode(self.by_id)
         return msgspec.json.encode({"members": self.by_id, "stood_in_ms": self.stood_in_ms})
 
+    def others(self, node: str) -> list[str]:
+        """Return all members but `node`."""
+        return [name for name in self.by_id if name != node]
+
     @property
     def voters(self) -> tuple[str, ...]:
         return tuple(name for name, member in self.by_id.items() if member.votes)
