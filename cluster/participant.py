@@ -36,6 +36,7 @@ from cluster.heal.healing import LOOK_EVERY_S
 from cluster.heal.journal import Journal
 from cluster.hearing import Hearing
 from cluster.inbox import Inbox, parse_vitals
+from cluster.judging import Judging
 from cluster.lookout import Lookout
 from cluster.membership import Membership
 from cluster.opening import Opened
@@ -48,7 +49,6 @@ from cluster.raft.members import Members, MembersRefused
 from cluster.raft.messages import PeerError
 from cluster.routing.dispatch import Dispatcher
 from cluster.settings import ReplicaSettings
-from cluster.standing import Judge, Silence
 from cluster.state import commands, levels
 from cluster.state.commands import Command
 from cluster.state.drains import drained
@@ -101,9 +101,7 @@ class Participant:
         self._clock = ClusterClock(world.wall_ms, world.clock)
         self._inbox = Inbox()
         self._barriers = Barriers()
-        self._judge = Judge(settings.timing.election_max_s)
         self.membership = Membership(settings, engine, peers)
-        self._catching_up = False
         self._violations = 0
         self.on_standing: Watchers[ReplicaStatus] = Watchers()
         self.on_whisper: Watchers[str, bytes] = Watchers()
@@ -136,6 +134,10 @@ class Participant:
         self.applying.on_applied.add(self._on_applied)
         self.circle = Circle(world.clock, world.wall_ms)
         self._hearing = Hearing(settings.node, settings.timing, world.clock, self.circle)
+        self._judging = Judging(
+            settings, boot, engine=engine, hearing=self._hearing, barriers=self._barriers
+        )
+        self._judge = self._judging.judge
         self._telling = Telling(
             settings,
             boot,
@@ -147,9 +149,6 @@ class Participant:
             hearing=self._hearing,
         )
         self.heal = heal or Journal(world.wall_ms)
-        self._announced = False
-        self.replaced_by = ""
-        """Boot of another process that took this one's place in the log; this one must end."""
         self._lookout = Lookout(
             settings,
             world,
@@ -183,8 +182,13 @@ class Participant:
 
     @property
     def leader(self) -> str | None:
-        """Who leads, as far as that was heard lately; Raft itself remembers for ever."""
-        return self.engine.leader if self._judge.believes(self.engine.quorum_age_s()) else None
+        """See `Judging.leader`."""
+        return self._judging.leader
+
+    @property
+    def replaced_by(self) -> str:
+        """See `Judging.replaced_by`."""
+        return self._judging.replaced_by
 
     @property
     def has_work(self) -> bool:
@@ -400,10 +404,8 @@ class Participant:
 
     @property
     def cut_off(self) -> Unavailable | None:
-        """What to answer while nothing can be acknowledged here, else None."""
-        if self._judge.standing in ("fenced", "failed"):
-            return Unavailable("minority", self._judge.why)
-        return None
+        """See `Judging.cut_off`."""
+        return self._judging.cut_off
 
     def fail(self, why: str) -> None:
         """The disk failed: nothing is promised any more."""
@@ -449,38 +451,9 @@ class Participant:
 
     def _look_at_standing(self) -> None:
         with self._telling_standing():
-            known = self.state.nodes.get(self.node)
-            announced = known is not None and known.boot == self.boot
-            silence = self._listen()
-            self._judge.listen(silence)
-            self._judge.look(
-                led=self.leader is not None,
-                silence=silence,
-                announced=announced,
-                drained=known is not None and known.drained_ms > 0,
-            )
-        if known is not None and self._announced and not announced:
-            self.replaced_by = known.boot
-        self._announced = self._announced or announced
+            self._judging.look(self.state)
         self._lookout.look_at_memory(self.applying.applied_index)
-        waits = self._judge.standing == "catching_up" and not self._judge.caught_up
-        if waits and self.leader and not self._catching_up:
-            self._catching_up = self._barriers.add(self._on_caught_up)
-
-    def _listen(self) -> Silence:
-        """Return for how long no leader is heard, and who is."""
-        members = self.engine.members
-        self._hearing.turn(self.engine.quorum_age_s(), members.by_id)
-        return self._hearing.silence(
-            members.voters,
-            abstains=self.engine.journal.abstains,
-            all_tell=self.state.level > levels.FIRST,
-        )
-
-    def _on_caught_up(self, result: Unavailable | None) -> None:
-        self._catching_up = False
-        if result is None:
-            self._judge.note_caught_up()
+        self._judging.catch_up()
 
     @contextmanager
     def _telling_standing(self) -> Iterator[None]:
