@@ -99,15 +99,14 @@ async def fetch_status(
 
     The port of the clients wants an operator's `token`, that of `[observe]` none.
     """
-    first, *others = ((token,) if isinstance(token, str) else token) or ("",)
-    for other in others:
+    *before, last = ((token,) if isinstance(token, str) else token) or ("",)
+    for one in before:
         try:
-            return await _fetch(address, first, timeout_s, digest=digest)
+            return await _fetch(address, one, timeout_s, digest=digest)
         except Refused as refused:
             if refused.rule != "token.revoked":
                 raise
-        first = other
-    return await _fetch(address, first, timeout_s, digest=digest)
+    return await _fetch(address, last, timeout_s, digest=digest)
 
 
 async def _fetch(address: Address, token: str, timeout_s: float, *, digest: bool) -> NodeStatus:
